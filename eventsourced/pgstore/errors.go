@@ -1,0 +1,34 @@
+package pgstore
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+)
+
+// ErrIsolation is returned by [Store.AppendTx], and by [Store.Append] where the
+// server's default_transaction_isolation was changed. At REPEATABLE READ or
+// SERIALIZABLE a transaction does not see what was committed after its start,
+// so it can't tell which position is next. Nothing was appended.
+var ErrIsolation = errors.New("an append must run at READ COMMITTED")
+
+// translate gives the server's errors our names.
+func translate(err error) error {
+	switch pgerr.Constraint(err) {
+	case "events_stream_key":
+		// Not under the log's lock: somebody wrote to the table by other means.
+		return fmt.Errorf("%w: %w", eventsourced.ErrConflict, err)
+	case "events_id_key":
+		return fmt.Errorf("%w: %w", eventsourced.ErrDuplicateID, err)
+	}
+	switch code := pgerr.Code(err); {
+	case code == "42P01":
+		return fmt.Errorf("%w (the log's tables are made by pgstore.Migrate)", err)
+	case strings.HasPrefix(code, "22"): // data exception: not JSON, not UTF-8
+		return fmt.Errorf("%w: %w", eventsourced.ErrInvalid, err)
+	}
+	return err
+}

@@ -1,0 +1,140 @@
+package pgstore
+
+import (
+	"context"
+	"embed"
+	_ "embed"
+	"io/fs"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/migrate"
+)
+
+// DefaultMaxPayload is the default limit of an event's payload in bytes.
+const DefaultMaxPayload = 1 << 20
+
+// Config is the optional part of a [Store]. The zero value works.
+type Config struct {
+	// Schema is the schema that holds the log's tables. Each schema with such
+	// tables is a log of its own. Defaults to the first one of the connection's
+	// search path.
+	Schema string
+
+	// MaxPayload limits the payload of one event, in bytes: a page of events is
+	// held in memory by whoever reads it. Defaults to [DefaultMaxPayload].
+	MaxPayload int
+}
+
+// Store is an event log on PostgreSQL. It is safe for concurrent use, and one
+// per pool and schema is enough for a process.
+type Store struct {
+	pool     *pgxpool.Pool
+	registry *eventsourced.Registry
+	config   Config
+	sql      statements
+	hub      *hub
+}
+
+var (
+	_ eventsourced.LogStore      = (*Store)(nil)
+	_ eventsourced.SnapshotStore = (*Store)(nil)
+)
+
+// New returns the log that pool reaches, whose events are decoded with registry.
+// It sends nothing: the tables come from [Migrate]. The pool stays the caller's.
+func New(pool *pgxpool.Pool, registry *eventsourced.Registry, config Config) *Store {
+	if config.MaxPayload <= 0 {
+		config.MaxPayload = DefaultMaxPayload
+	}
+	s := &Store{pool: pool, registry: registry, config: config, sql: newStatements(config.Schema)}
+	s.hub = newHub(pool, s.sql.channel)
+	return s
+}
+
+// Registry implements [eventsourced.Codec].
+func (s *Store) Registry() *eventsourced.Registry { return s.registry }
+
+// Close waits for wake-ups that are under way. Call it before closing the pool,
+// after the last append.
+func (s *Store) Close() { s.hub.close() }
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrations returns the SQL files that make the log's tables, for those who
+// apply them with a tool of their own, in the order of their names.
+func Migrations() fs.FS {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	return files
+}
+
+// Migrate makes the log's tables, or brings them up to date, in the first schema
+// of the connection's search path. It may be called at every start, by several
+// processes at once.
+func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
+	return migrate.Run(ctx, pool, "", "pgstore", Migrations())
+}
+
+// Migrate is the function [Migrate] for the schema of the store's [Config], which
+// is created when it is missing.
+func (s *Store) Migrate(ctx context.Context) error {
+	return migrate.Run(ctx, s.pool, s.config.Schema, "pgstore", Migrations())
+}
+
+//go:embed append.sql
+var appendSQL string
+
+// statements are the store's SQL with the names of its tables filled in.
+type statements struct {
+	lock, append                   string
+	readStream, readLog, readNames string
+	head, count                    string
+	loadSnapshot, saveSnapshot     string
+	channel                        string
+}
+
+const columns = `tstamp, id, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload, metadata`
+
+func newStatements(schema string) statements {
+	table := func(name string) string {
+		if schema == "" {
+			return name
+		}
+		return pgx.Identifier{schema, name}.Sanitize()
+	}
+	// A table's oid names it whatever the search path is. It is looked up when a
+	// statement runs, so that a prepared one never locks a table of the past.
+	oid := "to_regclass('" + strings.ReplaceAll(table("events"), "'", "''") + "')::oid"
+	replacer := strings.NewReplacer("{events}", table("events"), "{snapshots}", table("snapshots"), "{oid}", oid, "{columns}", columns)
+	return statements{
+		lock:       replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int)`),
+		append:     replacer.Replace(appendSQL),
+		readStream: replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
+		readLog:    replacer.Replace(`SELECT {columns} FROM {events} WHERE tstamp > $1 AND tstamp <= $2 ORDER BY tstamp LIMIT $3`),
+		// A lateral a name, because the index holds each name in order; a bare
+		// name = ANY($4) would scan the whole log or sort all that matches.
+		readNames: replacer.Replace(`SELECT {columns} FROM {events} JOIN (
+				SELECT hit.tstamp FROM unnest($4::text[]) AS wanted (name) CROSS JOIN LATERAL (
+					SELECT e.tstamp FROM {events} e
+					WHERE e.name = wanted.name AND e.tstamp > $1 AND e.tstamp <= $2
+					ORDER BY e.tstamp LIMIT $3
+				) hit ORDER BY hit.tstamp LIMIT $3
+			) page USING (tstamp) ORDER BY tstamp`),
+		head:         replacer.Replace(`SELECT coalesce(max(tstamp), 0) FROM {events}`),
+		count:        replacer.Replace(`SELECT count(*) FROM {events} WHERE tstamp > $1`),
+		loadSnapshot: replacer.Replace(`SELECT version, tstamp, schema_version, state FROM {snapshots} WHERE aggregate_name = $1 AND aggregate_id = $2`),
+		saveSnapshot: replacer.Replace(`INSERT INTO {snapshots} AS s (aggregate_name, aggregate_id, version, tstamp, schema_version, state)
+			VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (aggregate_name, aggregate_id) DO UPDATE
+			SET version = EXCLUDED.version, tstamp = EXCLUDED.tstamp, schema_version = EXCLUDED.schema_version, state = EXCLUDED.state
+			WHERE s.version < EXCLUDED.version OR s.schema_version <> EXCLUDED.schema_version`),
+		channel: replacer.Replace(`SELECT 'eventsourced_' || coalesce({oid}::text, 'no_log')`),
+	}
+}

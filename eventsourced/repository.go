@@ -1,0 +1,168 @@
+package eventsourced
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+)
+
+// DefaultAttempts is how often [Repository.Update] tries by default.
+const DefaultAttempts = 10
+
+// Repository loads and stores the aggregates of one kind. It is safe for
+// concurrent use.
+type Repository[A Aggregate] struct {
+	store         Store
+	aggregateName string
+	newFunc       func() A
+	options       repositoryOptions
+}
+
+type repositoryOptions struct {
+	attempts       int
+	logger         *slog.Logger
+	snapshots      SnapshotStore
+	snapshotEvery  Version
+	snapshotSchema int
+}
+
+// RepositoryOption is an option of [NewRepository].
+type RepositoryOption func(*repositoryOptions)
+
+// Attempts sets how often [Repository.Update] tries before it returns
+// [ErrConflict]. Defaults to [DefaultAttempts].
+func Attempts(n int) RepositoryOption {
+	return func(o *repositoryOptions) { o.attempts = n }
+}
+
+// Logger sets where snapshots that can't be used or saved are logged. Defaults to
+// [slog.Default].
+func Logger(logger *slog.Logger) RepositoryOption {
+	return func(o *repositoryOptions) { o.logger = logger }
+}
+
+// NewRepository returns a repository of the aggregates that are stored under
+// aggregateName. newFunc returns a new, empty aggregate.
+func NewRepository[A Aggregate](store Store, aggregateName string, newFunc func() A, options ...RepositoryOption) *Repository[A] {
+	r := &Repository[A]{
+		store:         store,
+		aggregateName: aggregateName,
+		newFunc:       newFunc,
+		options:       repositoryOptions{attempts: DefaultAttempts, logger: slog.Default()},
+	}
+	for _, option := range options {
+		option(&r.options)
+	}
+	if r.options.snapshotEvery > 0 {
+		r.options.snapshots = snapshotStoreOf(store, r.newFunc())
+	}
+	return r
+}
+
+// Load returns the aggregate id as its events say. It returns [ErrNotFound] when
+// there are none, and a [*DecodeError] for an event it can't decode.
+func (r *Repository[A]) Load(ctx context.Context, id string) (A, error) {
+	a, err := r.load(ctx, id)
+	if err == nil && a.root().version == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		var none A
+		return none, fmt.Errorf("load %s: %w", r.stream(id), err)
+	}
+	return a, nil
+}
+
+// Update loads the aggregate id, a new one with version 0 when it has no events,
+// calls act on it and appends the events that act recorded. When somebody else
+// changed the aggregate meanwhile, all of that is repeated on its new state,
+// with a short back-off: act must have no other effects.
+//
+// It returns the position of the aggregate's last event, also when act recorded
+// none, so that waiting for that position shows what act saw. An error of act is
+// returned as it is, and nothing is stored. It returns [ErrConflict] after the
+// last attempt.
+func (r *Repository[A]) Update(ctx context.Context, id string, act func(A) error) (Position, error) {
+	for attempt := 1; ; attempt++ {
+		a, err := r.load(ctx, id)
+		if err != nil {
+			return 0, fmt.Errorf("load %s: %w", r.stream(id), err)
+		}
+		if err := act(a); err != nil {
+			return 0, err
+		}
+		position, err := r.Save(ctx, a)
+		if !errors.Is(err, ErrConflict) || attempt >= r.options.attempts {
+			return position, err
+		}
+		if ctxErr := backOff(ctx, attempt); ctxErr != nil {
+			return 0, errors.Join(ctxErr, err)
+		}
+	}
+}
+
+// Save appends the pending events of an aggregate that this repository loaded,
+// expecting that its stream has not changed since, and returns the position of
+// its last event. The events stop being pending once they are committed; after
+// an error they still are, and a later Save stores them with new ids, so after
+// an error whose outcome is open (see [Appender]) load the aggregate again.
+func (r *Repository[A]) Save(ctx context.Context, a A) (Position, error) {
+	root := a.root()
+	if len(root.pending) == 0 {
+		return root.position, nil
+	}
+	events, err := r.store.Registry().Encode(ctx, root.pending...)
+	if err != nil {
+		return 0, err
+	}
+	position, err := r.store.Append(ctx, r.stream(root.id), Revision(root.version), events)
+	if err != nil {
+		return 0, err
+	}
+	before := root.version
+	root.version += Version(len(events))
+	root.position = position
+	root.pending = nil
+	r.saveSnapshot(ctx, a, before)
+	return position, nil
+}
+
+func (r *Repository[A]) stream(id string) Stream { return Stream{r.aggregateName, id} }
+
+// load returns the aggregate as stored, with version 0 when it is not.
+func (r *Repository[A]) load(ctx context.Context, id string) (A, error) {
+	a := r.loadSnapshot(ctx, id)
+	root := a.root()
+	for recorded, err := range r.store.ReadStream(ctx, r.stream(id), root.version) {
+		if err != nil {
+			return a, err
+		}
+		event, err := r.store.Registry().Decode(recorded)
+		if err != nil {
+			return a, err
+		}
+		if recorded.Version != root.version+1 {
+			return a, fmt.Errorf("the stream is damaged: version %d follows version %d", recorded.Version, root.version)
+		}
+		a.Apply(event)
+		root.version, root.position = recorded.Version, recorded.Position
+	}
+	return a, nil
+}
+
+// backOff waits before the next attempt: a random time of up to 1 ms, 2 ms, 4 ms
+// and so on to 128 ms, so that writers that collided do not meet again.
+func backOff(ctx context.Context, attempt int) error {
+	limit := time.Millisecond << min(attempt-1, 7)
+	timer := time.NewTimer(rand.N(limit))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,68 @@
+// Package pgerr tells PostgreSQL's errors apart, in one place.
+package pgerr
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Lost tells that the connection to the server was lost or refused: the outcome
+// of what was sent on it is unknown.
+func Lost(err error) bool {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		switch pgErr.Code {
+		case "57P01", "57P02", "57P03", // shutdown, crash, not accepting yet
+			"57P05", "25P03", "25P04": // idle session, idle in transaction, transaction timeouts
+			return true
+		}
+		return strings.HasPrefix(pgErr.Code, "08")
+	}
+	var connectErr *pgconn.ConnectError
+	var netErr net.Error
+	return errors.As(err, &connectErr) || errors.As(err, &netErr) && !pgconn.Timeout(err) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+		pgconn.SafeToRetry(err)
+}
+
+// Retryable tells that the same work may succeed when it is done again as a
+// whole: the connection was lost, a serialization failure, a deadlock, a lock
+// timeout, or a server short of resources.
+func Retryable(err error) bool {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		switch pgErr.Code {
+		case "40001", "40P01", "55P03":
+			return true
+		}
+		if strings.HasPrefix(pgErr.Code, "53") {
+			return true
+		}
+	}
+	return Lost(err)
+}
+
+// Code returns the SQLSTATE of err, "" when it is not the server's.
+func Code(err error) string {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return pgErr.Code
+	}
+	return ""
+}
+
+// Constraint returns the name of the constraint that err says is violated, or "".
+func Constraint(err error) string {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return pgErr.ConstraintName
+	}
+	return ""
+}

@@ -1,0 +1,192 @@
+package readview
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+)
+
+var (
+	errNoPage  = errors.New("readview: the message carries no page: a middleware has replaced its context")
+	errAborted = errors.New("the handler ignored an error of the database, and the transaction is lost")
+)
+
+// handle is the Watermill handler: it applies the page that the message carries.
+// It may be called again for the same message, and for one that was applied.
+func (r *runner) handle(msg *message.Message) error {
+	pg := pageOf(msg.Context())
+	if pg == nil {
+		return errNoPage
+	}
+	pg.err = r.apply(msg.Context(), pg)
+	if errors.Is(pg.err, errStale) {
+		return nil // nothing to repeat: the subscriber reads another page
+	}
+	return pg.err
+}
+
+// apply applies a page. When an event of it fails, those before it are committed
+// and it is tried again alone, so that its error is nobody else's, and so that
+// the outcome is the same for pages of any size.
+func (r *runner) apply(ctx context.Context, pg *page) error {
+	for from := 0; ; {
+		failed, err := r.transact(ctx, pg, from, len(pg.items), pg.upTo)
+		if err == nil || failed < 0 || len(pg.items) == 1 || pgerr.Retryable(err) || ctx.Err() != nil {
+			return err
+		}
+		if failed > from {
+			if _, err := r.transact(ctx, pg, from, failed, pg.items[failed-1].recorded.Position); err != nil {
+				return err
+			}
+		}
+		if _, err := r.transact(ctx, pg, failed, failed+1, pg.items[failed].recorded.Position); err != nil {
+			return err
+		}
+		from = failed + 1
+	}
+}
+
+// transact applies the items [from, to) of a page and moves the position to upTo,
+// in one transaction. It returns errStale and has done nothing when the stored
+// checkpoint does not fit the page. failed is the index of the item at fault, or
+// -1.
+//
+// This is where an event counts exactly once: the lock, the comparison, the
+// handlers' writes and the new position are in one transaction.
+func (r *runner) transact(ctx context.Context, pg *page, from, to int, upTo eventsourced.Position) (failed int, err error) {
+	conn, err := r.m.db.Conn(ctx)
+	if err != nil {
+		return -1, err
+	}
+	defer func() { _ = conn.Close() }()
+	tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return -1, err
+	}
+	defer func() { _ = tx.Rollback() }() // nothing to do after a commit
+	at, err := r.m.store.Lock(ctx, tx, r.Name)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return -1, errStale
+	case err != nil:
+		return -1, fmt.Errorf("lock the position of %s: %w", r.Name, err)
+	case !at.Running || at.Generation != pg.generation || at.Position < pg.after:
+		return -1, errStale
+	case at.Position >= upTo:
+		return -1, nil // applied before, its commit unheard of, or by another node
+	}
+	r.failpoint("locked")
+	for i := from; i < to; i++ {
+		if pg.items[i].recorded.Position <= at.Position {
+			continue
+		}
+		if err := r.call(ctx, conn, tx, &pg.items[i]); err != nil {
+			return i, err
+		}
+		r.failpoint("applied")
+	}
+	if from == to {
+		// Nothing was written. If a crash undoes the move, it is made again.
+		if _, err := tx.ExecContext(ctx, "SET LOCAL synchronous_commit = off"); err != nil {
+			return -1, err
+		}
+	}
+	if err := r.m.store.Advance(ctx, tx, r.Name, upTo); err != nil {
+		return -1, fmt.Errorf("advance the position of %s: %w", r.Name, err)
+	}
+	r.failpoint("advanced")
+	if err := tx.Commit(); err != nil {
+		return -1, fmt.Errorf("commit %s: %w", r.Name, err)
+	}
+	r.failpoint("committed")
+	return -1, nil
+}
+
+// call runs the handler of one event.
+func (r *runner) call(ctx context.Context, conn *sql.Conn, tx Tx, it *item) (err error) {
+	defer func() {
+		if err != nil {
+			err = &EventError{Projection: r.Name, Event: it.recorded, Err: err}
+		}
+	}()
+	if it.err != nil {
+		return it.err
+	}
+	if err := r.safely(eventsourced.WithRecorded(ctx, &it.recorded), tx, it); err != nil {
+		return err
+	}
+	if aborted(conn) {
+		return errAborted
+	}
+	return nil
+}
+
+func (r *runner) safely(ctx context.Context, tx Tx, it *item) (err error) {
+	defer recoverAs(&err)
+	return r.handlers[it.recorded.Name].call(ctx, tx, it.event)
+}
+
+// aborted tells whether a statement has failed in the connection's transaction.
+func aborted(conn *sql.Conn) bool {
+	status := byte('I')
+	_ = conn.Raw(func(driverConn any) error {
+		status = driverConn.(*stdlib.Conn).Conn().PgConn().TxStatus()
+		return nil
+	})
+	return status == 'E'
+}
+
+// reset runs the reset handler and sets the position to 0 in one transaction.
+// The lock is the same as a page's, and the new generation makes pages that were
+// read before useless.
+func (r *runner) reset(ctx context.Context) error {
+	tx, err := r.m.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // nothing to do after a commit
+	for _, step := range []struct {
+		query string
+		args  []any
+	}{
+		{`SELECT set_config('lock_timeout', $1, true)`, []any{fmt.Sprint(r.m.config.LockTimeout.Milliseconds())}},
+		{`INSERT INTO readviews (name, position) VALUES ($1, 0) ON CONFLICT (name) DO UPDATE SET position = 0`, []any{r.Name}},
+		{`INSERT INTO readview_states AS s (name, handled) VALUES ($1, $2)
+			ON CONFLICT (name) DO UPDATE SET handled = $2, generation = s.generation + 1,
+				status = CASE s.status WHEN 'paused' THEN 'paused' ELSE 'running' END,
+				error = NULL, failed_at = NULL, failed_event = NULL, failed_name = NULL, failed_position = NULL`, []any{r.Name, r.handled}},
+	} {
+		if _, err := tx.ExecContext(ctx, step.query, step.args...); err != nil {
+			return explain(err)
+		}
+	}
+	r.failpoint("reset")
+	if err := r.resetSafely(ctx, tx); err != nil {
+		return explain(err)
+	}
+	r.failpoint("emptied")
+	return tx.Commit()
+}
+
+func (r *runner) resetSafely(ctx context.Context, tx Tx) (err error) {
+	defer recoverAs(&err)
+	return r.Reset.Reset(ctx, tx)
+}
+
+// explain adds to an error of the database what to do about it.
+func explain(err error) error {
+	switch pgerr.Code(err) {
+	case "42P01":
+		return fmt.Errorf("%w (readviews and readview_states are made by readview.Migrate)", err)
+	case "55P03":
+		return fmt.Errorf("%w (somebody holds a lock on the tables: see pg_stat_activity, or raise Config.LockTimeout)", err)
+	}
+	return err
+}

@@ -1,0 +1,198 @@
+package readview
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/migrate"
+)
+
+// Manager runs projections as handlers of a Watermill router, and answers for
+// them: their status, reset, pause, waiting for a position. Its methods are safe
+// for concurrent use. A manager whose router does not run can do all but apply
+// events: that is how a command line tool uses it.
+//
+// When a handler fails, after its attempts, its projection stops at that event
+// and the others go on. The failure is on record, see [Manager.Status], until
+// the projection got past the event: after [Manager.Resume] or a restart of the
+// process it tries again.
+type Manager struct {
+	router *message.Router
+	log    eventsourced.Log
+	db     *sql.DB // on the pool
+	states states
+	store  PositionStore
+	config Config
+	node   string // unique to this manager
+
+	mu      sync.Mutex
+	names   []string // in the order of Add
+	runners map[string]*runner
+	changed chan struct{} // closed and replaced whenever a position or a state changes here
+}
+
+// NewManager returns a manager of projections of log, whose read views are in
+// the database that pool reaches, in the first schema of its search path, beside
+// the tables that [Migrate] makes. It sends nothing yet. While the router runs,
+// each projection uses two connections of the pool, the log's aside.
+func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool, config Config) (*Manager, error) {
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	config = config.withDefaults()
+	return &Manager{
+		router:  router,
+		log:     log,
+		db:      stdlib.OpenDBFromPool(pool),
+		states:  states{pool: pool},
+		store:   positions{idleTimeout: config.IdleTimeout},
+		config:  config,
+		node:    config.Node + "/" + eventsourced.NewEventID().String()[32:],
+		runners: map[string]*runner{},
+		changed: make(chan struct{}),
+	}, nil
+}
+
+// Add registers projections with the router. Projections that are added when the
+// router runs already start with its RunHandlers. All or none are added; the
+// error names every problem. That a projection handles events which it has
+// passed over shows later, as its failure: see [ErrNewEvents].
+func (m *Manager) Add(projections ...Projection) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var added []*runner
+	var problems []error
+	for _, p := range projections {
+		d, err := define(p, m.log.Registry())
+		switch {
+		case err != nil:
+			problems = append(problems, err)
+		case m.runners[p.Name] != nil || slices.ContainsFunc(added, func(r *runner) bool { return r.Name == p.Name }):
+			problems = append(problems, fmt.Errorf("projection %q: added twice", p.Name))
+		default:
+			added = append(added, newRunner(m, d))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return err
+	}
+	for _, r := range added {
+		m.names, m.runners[r.Name] = append(m.names, r.Name), r
+		m.router.AddConsumerHandler("readview."+r.Name, r.Name, r, r.handle)
+	}
+	return nil
+}
+
+// Names returns the names of the projections in the order of their registration.
+func (m *Manager) Names() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.names)
+}
+
+// ResetProjection empties the projection's tables with its reset handler and sets
+// its position to 0, in one transaction. Nodes that run the projection, this one
+// or others, notice by themselves and apply all events again; until they are
+// through, the tables are incomplete. A failure is forgotten; a pause stays.
+//
+// When it returns an error, nothing has changed: [ErrUnknownProjection],
+// [ErrNoReset], the handler's own, or a lock that was not to be had within
+// [Config.LockTimeout].
+func (m *Manager) ResetProjection(ctx context.Context, name string) error {
+	r, err := m.runner(name)
+	if err != nil {
+		return err
+	}
+	if r.Reset == nil {
+		return fmt.Errorf("reset %s: %w", name, ErrNoReset)
+	}
+	if err := r.reset(ctx); err != nil {
+		return fmt.Errorf("reset %s: %w", name, err)
+	}
+	r.wake()
+	return nil
+}
+
+// Pause stops the projection, on all nodes, until [Manager.Resume]. When it
+// returns, no page is being applied.
+func (m *Manager) Pause(ctx context.Context, name string) error {
+	return m.setStatus(ctx, name, "pause", "paused")
+}
+
+// Resume lets a paused or failed projection go on from its position.
+func (m *Manager) Resume(ctx context.Context, name string) error {
+	return m.setStatus(ctx, name, "resume", "running")
+}
+
+func (m *Manager) setStatus(ctx context.Context, name, what, status string) error {
+	r, err := m.runner(name)
+	if err != nil {
+		return err
+	}
+	if err := m.states.setStatus(ctx, r.definition, status); err != nil {
+		return fmt.Errorf("%s %s: %w", what, name, explain(err))
+	}
+	r.wake()
+	return nil
+}
+
+func (m *Manager) runner(name string) (*runner, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.runners[name]; r != nil {
+		return r, nil
+	}
+	return nil, fmt.Errorf("%w %q, want one of: %s", ErrUnknownProjection, name, strings.Join(m.names, ", "))
+}
+
+// leaseTime is for how long a lease holds. The one who waits for its end and then
+// takes over has done so within the poll interval.
+func (m *Manager) leaseTime() time.Duration { return m.config.PollInterval * 4 / 5 }
+
+// announce wakes those who wait for a position.
+func (m *Manager) announce() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+func (m *Manager) changes() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
+}
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrations returns the SQL files that make the tables readviews and
+// readview_states, for those who apply them with a tool of their own, in the
+// order of their names.
+func Migrations() fs.FS {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	return files
+}
+
+// Migrate makes the tables readviews and readview_states, or brings them up to
+// date, in the first schema of the connection's search path. It may be called at
+// every start, by several processes at once.
+func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
+	return migrate.Run(ctx, pool, "", "readview", Migrations())
+}

@@ -1,0 +1,369 @@
+package readview
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+)
+
+// Back-off after an error: it doubles from the first to the last.
+const (
+	firstBackOff = 100 * time.Millisecond
+	lastBackOff  = 5 * time.Second
+)
+
+var errMiddleware = errors.New("a middleware of the router refused the page")
+
+// runner runs one projection on this node. Towards the router it is the
+// subscriber that emits the pages and the handler that applies them.
+type runner struct {
+	*definition
+	m      *Manager
+	logger *slog.Logger
+	nudges chan struct{} // a reset, a pause or a resume: look at the state
+
+	loops sync.WaitGroup
+
+	mu      sync.Mutex
+	closers []context.CancelFunc
+	running int   // loops
+	refused error // why this node can't run the projection, nil when it can
+
+	// Of the loop's goroutine.
+	pageLimit int // events, at most PageEvents
+	failures  int // in a row
+	attempted eventsourced.EventID
+	attempts  int  // at that event
+	failed    bool // there is a failure on record
+	started   bool // a failure of an earlier process is retried
+	renewAt   time.Time
+
+	failpoint func(point string) // tests kill the process here
+}
+
+func newRunner(m *Manager, d *definition) *runner {
+	return &runner{
+		definition: d,
+		m:          m,
+		logger:     m.config.Logger.With("projection", d.Name),
+		nudges:     make(chan struct{}, 1),
+		pageLimit:  m.config.PageEvents,
+		failpoint:  func(string) {},
+	}
+}
+
+// Subscribe implements [message.Subscriber]. It does not fail: a database that is
+// down is waited for.
+func (r *runner) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closers = append(r.closers, cancel)
+	r.running++
+	out := make(chan *message.Message)
+	r.loops.Go(func() {
+		defer close(out)
+		defer cancel()
+		r.run(ctx, out)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.running--
+	})
+	return out, nil
+}
+
+// Close implements [message.Subscriber]. It returns when the page that is being
+// applied is, or is rolled back after the drain timeout.
+func (r *runner) Close() error {
+	r.mu.Lock()
+	for _, cancel := range r.closers {
+		cancel()
+	}
+	r.mu.Unlock()
+	r.loops.Wait()
+	return nil
+}
+
+func (r *runner) wake() {
+	select {
+	case r.nudges <- struct{}{}:
+	default:
+	}
+	r.m.announce()
+}
+
+// run emits pages until ctx ends. Outside of [runner.follow] it waits for its
+// turn: for the database, for the end of a pause, for another node to go away.
+func (r *runner) run(ctx context.Context, out chan<- *message.Message) {
+	news := r.m.log.Listen(ctx)
+	for ctx.Err() == nil {
+		at, pause, err := r.enter(ctx)
+		if err == nil && pause == 0 {
+			err = r.follow(ctx, at, out, news)
+		}
+		switch {
+		case ctx.Err() != nil || errors.Is(err, errStale):
+		case err != nil:
+			pause = r.backOff()
+			r.logger.WarnContext(ctx, "projection waits before it tries again", "error", err, "wait", pause)
+		}
+		if pause > 0 {
+			r.wait(ctx, nil, pause)
+		}
+	}
+	releaseCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.m.config.PollInterval)
+	defer cancel()
+	if err := r.m.states.release(releaseCtx, r.Name, r.m.node); err != nil {
+		r.logger.InfoContext(ctx, "lease not released, it ends by itself", "error", err)
+	}
+}
+
+// enter returns where the projection stands if this node may apply it now;
+// otherwise how long to wait before asking again.
+func (r *runner) enter(ctx context.Context) (Checkpoint, time.Duration, error) {
+	poll := r.m.config.PollInterval
+	stored, err := r.m.states.read(ctx, r.Name)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && !slices.Equal(stored.handled, r.handled) {
+		err = r.m.states.register(ctx, r.definition)
+		r.refuse(ctx, err)
+		if errors.Is(err, ErrNewEvents) {
+			return Checkpoint{}, poll, nil
+		}
+		if err == nil {
+			stored, err = r.m.states.read(ctx, r.Name)
+		}
+	}
+	if err != nil {
+		return Checkpoint{}, 0, explain(err)
+	}
+	if !r.started && stored.status == "failed" {
+		if err := r.m.states.retry(ctx, r.Name); err != nil {
+			return Checkpoint{}, 0, err
+		}
+		stored.Running = true
+	}
+	r.started = true
+	r.failed = stored.failure != nil
+	if !stored.Running {
+		return Checkpoint{}, poll, nil
+	}
+	held, err := r.renew(ctx)
+	if err != nil || !held {
+		return Checkpoint{}, min(max(stored.leaseLeft, time.Millisecond), poll), err
+	}
+	return stored.Checkpoint, 0, nil
+}
+
+// follow applies page after page from at on, reading the next one while one is
+// applied, and waits at the end of the log for more. It returns errStale when
+// the state is to be looked at again.
+func (r *runner) follow(ctx context.Context, at Checkpoint, out chan<- *message.Message, news <-chan struct{}) error {
+	next := r.readAhead(ctx, at)
+	defer func() { next.cancel() }()
+	for {
+		pg, err := next.await()
+		if err != nil {
+			return err
+		}
+		switch {
+		case len(pg.items) > 0:
+			at.Position = pg.upTo
+			next = r.readAhead(ctx, at)
+			err = r.emit(ctx, out, pg)
+		case pg.upTo > pg.after:
+			_, err = r.transact(ctx, pg, 0, 0, pg.upTo)
+			at.Position = pg.upTo
+			next = r.readAhead(ctx, at)
+		default:
+			if r.wait(ctx, news, r.m.config.PollInterval) {
+				return errStale
+			}
+			next = r.readAhead(ctx, at)
+		}
+		if err != nil {
+			return r.settle(ctx, pg, err)
+		}
+		r.succeed(ctx, at, pg)
+		if time.Now().After(r.renewAt) {
+			if held, err := r.renew(ctx); err != nil || !held {
+				return errors.Join(err, errStale)
+			}
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// emit hands the page to the router and waits until it is applied or refused. The
+// page outlives ctx by the drain timeout: the router ends the contexts of its
+// subscribers when it closes, and a page should be finished then.
+func (r *runner) emit(ctx context.Context, out chan<- *message.Message, pg *page) error {
+	pageCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	msg := pg.message(pageCtx, r.Name)
+	select {
+	case out <- msg:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	renew := time.NewTicker(r.m.leaseTime() / 4)
+	defer renew.Stop()
+	closing := ctx.Done()
+	var drained <-chan time.Time
+	for {
+		select {
+		case <-msg.Acked():
+			return pg.err
+		case <-msg.Nacked():
+			if pg.err == nil {
+				return errMiddleware
+			}
+			return pg.err
+		case <-renew.C:
+			// Losing the lease is no reason to stop: the page is safe without it.
+			_, _ = r.renew(ctx)
+		case <-closing:
+			closing, drained = nil, time.After(r.m.config.DrainTimeout)
+		case <-drained:
+			cancel()
+		}
+	}
+}
+
+// settle decides what follows from the error of a page: another try, now or
+// after a back-off, or the end of the projection.
+func (r *runner) settle(ctx context.Context, pg *page, err error) error {
+	if ctx.Err() != nil || errors.Is(err, errStale) || pgerr.Retryable(err) {
+		return err
+	}
+	var failed *EventError
+	if !errors.As(err, &failed) {
+		if !errors.Is(err, errMiddleware) {
+			return err
+		}
+		failed = &EventError{Projection: r.Name, Event: pg.items[0].recorded, Err: err}
+	}
+	if r.attempted != failed.Event.ID {
+		r.attempted, r.attempts = failed.Event.ID, 0
+	}
+	if r.attempts++; r.attempts < r.m.config.Attempts {
+		return err
+	}
+	r.attempts = 0
+	failure := &Failure{
+		EventID:   failed.Event.ID,
+		EventName: failed.Event.Name,
+		Position:  failed.Event.Position,
+		Error:     failed.Error(),
+		Time:      time.Now().UTC(),
+	}
+	if err := r.m.states.fail(ctx, r.Name, pg.generation, failure); err != nil {
+		return errors.Join(failed, err)
+	}
+	attributes := []any{"event_id", failure.EventID.String(), "event_name", failure.EventName, "position", int64(failure.Position), "error", failed.Err}
+	var panicked *panicError
+	if errors.As(err, &panicked) {
+		attributes = append(attributes, "stack", string(panicked.stack))
+	}
+	r.logger.ErrorContext(ctx, "projection stopped at an event; fix the cause, then resume or restart", attributes...)
+	r.m.announce()
+	return errStale
+}
+
+// succeed clears what is remembered of errors, and tells those who wait.
+func (r *runner) succeed(ctx context.Context, at Checkpoint, pg *page) {
+	if pg.upTo == pg.after {
+		return
+	}
+	r.failures, r.attempts = 0, 0
+	if r.failed && r.m.states.forget(ctx, r.Name, at.Generation) == nil {
+		r.failed = false
+	}
+	r.m.announce()
+}
+
+// refuse notes why this node can't run the projection, nil when it can.
+func (r *runner) refuse(ctx context.Context, err error) {
+	if !errors.Is(err, ErrNewEvents) {
+		err = nil
+	}
+	r.mu.Lock()
+	known := r.refused != nil
+	r.refused = err
+	r.mu.Unlock()
+	if err != nil && !known {
+		r.logger.ErrorContext(ctx, "projection refused", "error", err)
+		r.m.announce()
+	}
+}
+
+func (r *runner) renew(ctx context.Context) (bool, error) {
+	r.renewAt = time.Now().Add(r.m.leaseTime() / 4)
+	return r.m.states.lease(ctx, r.Name, r.m.node, r.m.leaseTime())
+}
+
+// wait waits for news, for at most limit and not past the time to renew the
+// lease. It tells whether the state is to be looked at.
+func (r *runner) wait(ctx context.Context, news <-chan struct{}, limit time.Duration) bool {
+	if news != nil {
+		limit = min(limit, max(time.Until(r.renewAt), 0))
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-r.nudges:
+		return true
+	case <-ctx.Done():
+		return true
+	case <-news:
+	case <-timer.C:
+	}
+	return false
+}
+
+func (r *runner) backOff() time.Duration {
+	limit := min(firstBackOff<<min(r.failures, 10), lastBackOff)
+	r.failures++
+	return limit/2 + rand.N(limit/2)
+}
+
+// reading is a page that is being read in a goroutine of its own.
+type reading struct {
+	result chan struct{}
+	page   *page
+	err    error
+	stop   context.CancelFunc
+}
+
+func (r *runner) readAhead(ctx context.Context, at Checkpoint) *reading {
+	ctx, stop := context.WithCancel(ctx)
+	next := &reading{result: make(chan struct{}), stop: stop}
+	go func() {
+		defer close(next.result)
+		next.page, next.err = r.readPage(ctx, at)
+	}()
+	return next
+}
+
+func (n *reading) await() (*page, error) {
+	<-n.result
+	n.stop()
+	return n.page, n.err
+}
+
+// cancel ends the reading and waits for its goroutine.
+func (n *reading) cancel() {
+	n.stop()
+	<-n.result
+}
