@@ -61,7 +61,7 @@ func (r *runner) apply(ctx context.Context, pg *page) error {
 // This is where an event counts exactly once: the lock, the comparison, the
 // handlers' writes and the new position are in one transaction.
 func (r *runner) transact(ctx context.Context, pg *page, from, to int, upTo eventsourced.Position) (failed int, err error) {
-	conn, err := r.m.db.Conn(ctx)
+	conn, err := r.db.Conn(ctx)
 	if err != nil {
 		return -1, err
 	}
@@ -147,7 +147,9 @@ func aborted(conn *sql.Conn) bool {
 // The lock is the same as a page's, and the new generation makes pages that were
 // read before useless.
 func (r *runner) reset(ctx context.Context) error {
-	tx, err := r.m.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	db := stdlib.OpenDBFromPool(r.m.pool)
+	defer func() { _ = db.Close() }()
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return err
 	}

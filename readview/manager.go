@@ -2,7 +2,6 @@ package readview
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/migrate"
@@ -32,7 +30,7 @@ import (
 type Manager struct {
 	router *message.Router
 	log    eventsourced.Log
-	db     *sql.DB // on the pool
+	pool   *pgxpool.Pool
 	states states
 	store  PositionStore
 	config Config
@@ -56,7 +54,7 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 	return &Manager{
 		router:  router,
 		log:     log,
-		db:      stdlib.OpenDBFromPool(pool),
+		pool:    pool,
 		states:  states{pool: pool},
 		store:   positions{idleTimeout: config.IdleTimeout},
 		config:  config,

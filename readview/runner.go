@@ -2,6 +2,7 @@ package readview
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
@@ -33,6 +35,7 @@ type runner struct {
 	nudges chan struct{} // a reset, a pause or a resume: look at the state
 
 	loops sync.WaitGroup
+	db    *sql.DB // on the pool, open while the loop runs
 
 	mu      sync.Mutex
 	closers []context.CancelFunc
@@ -70,11 +73,13 @@ func (r *runner) Subscribe(ctx context.Context, _ string) (<-chan *message.Messa
 	defer r.mu.Unlock()
 	r.closers = append(r.closers, cancel)
 	r.running++
+	r.db = stdlib.OpenDBFromPool(r.m.pool)
 	out := make(chan *message.Message)
 	r.loops.Go(func() {
 		defer close(out)
 		defer cancel()
 		r.run(ctx, out)
+		_ = r.db.Close()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.running--

@@ -9,31 +9,17 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/internal/pgerr"
-)
-
-// How often an append is sent again after its connection was lost, and how long
-// it waits before.
-const (
-	lostAttempts = 4
-	lostBackOff  = 50 * time.Millisecond
 )
 
 // Append implements [eventsourced.Appender] in one round trip and one commit.
-// When the connection is lost it asks again, a few times: that is safe because
-// an append is idempotent by event id.
+// When the connection is lost it sends the append again, a few times: that is
+// safe because it is idempotent by event id.
 func (s *Store) Append(ctx context.Context, stream eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData) (eventsourced.Position, error) {
 	r, err := s.newRequest(stream, expected, events)
 	if err != nil {
 		return 0, err
 	}
-	for attempt := 1; ; attempt++ {
-		err = s.send(ctx, s.pool, r)
-		if err == nil || !pgerr.Lost(err) || attempt == lostAttempts || !sleep(ctx, time.Duration(attempt)*lostBackOff) {
-			break
-		}
-	}
-	if err != nil {
+	if err := again(ctx, func() error { return s.send(ctx, s.pool, r) }); err != nil {
 		return 0, r.wrap(err)
 	}
 	if r.err == nil {
@@ -177,16 +163,4 @@ func encodeMetadata(metadata eventsourced.Metadata) ([]byte, error) {
 		return nil, nil
 	}
 	return json.Marshal(metadata)
-}
-
-// sleep waits for d and tells whether ctx is still alive.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,18 +36,18 @@ func (s *Store) ReadLog(ctx context.Context, query eventsourced.LogQuery) iter.S
 
 // Head implements [eventsourced.LogReader].
 func (s *Store) Head(ctx context.Context) (eventsourced.Position, error) {
-	var head int64
-	if err := s.pool.QueryRow(ctx, s.sql.head).Scan(&head); err != nil {
-		return 0, fmt.Errorf("read the log's head: %w", translate(err))
+	head, err := s.number(ctx, s.sql.head)
+	if err != nil {
+		return 0, fmt.Errorf("read the log's head: %w", err)
 	}
 	return eventsourced.Position(head), nil
 }
 
 // CountLog implements [eventsourced.LogReader].
 func (s *Store) CountLog(ctx context.Context, after eventsourced.Position) (int64, error) {
-	var count int64
-	if err := s.pool.QueryRow(ctx, s.sql.count, int64(after)).Scan(&count); err != nil {
-		return 0, fmt.Errorf("count the log: %w", translate(err))
+	count, err := s.number(ctx, s.sql.count, int64(after))
+	if err != nil {
+		return 0, fmt.Errorf("count the log: %w", err)
 	}
 	return count, nil
 }
@@ -54,8 +55,10 @@ func (s *Store) CountLog(ctx context.Context, after eventsourced.Position) (int6
 // LoadSnapshot implements [eventsourced.SnapshotStore].
 func (s *Store) LoadSnapshot(ctx context.Context, stream eventsourced.Stream) (*eventsourced.Snapshot, error) {
 	var snapshot eventsourced.Snapshot
-	err := s.pool.QueryRow(ctx, s.sql.loadSnapshot, stream.AggregateName, stream.AggregateID).
-		Scan((*int64)(&snapshot.Version), (*int64)(&snapshot.Position), &snapshot.SchemaVersion, &snapshot.State)
+	err := again(ctx, func() error {
+		return s.pool.QueryRow(ctx, s.sql.loadSnapshot, stream.AggregateName, stream.AggregateID).
+			Scan((*int64)(&snapshot.Version), (*int64)(&snapshot.Position), &snapshot.SchemaVersion, &snapshot.State)
+	})
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil, nil
@@ -75,27 +78,37 @@ func (s *Store) SaveSnapshot(ctx context.Context, stream eventsourced.Stream, sn
 	return nil
 }
 
+func (s *Store) number(ctx context.Context, sql string, arguments ...any) (n int64, err error) {
+	err = again(ctx, func() error { return s.pool.QueryRow(ctx, sql, arguments...).Scan(&n) })
+	return n, translate(err)
+}
+
 func (s *Store) read(ctx context.Context, what, sql string, arguments ...any) iter.Seq2[eventsourced.Recorded, error] {
 	return func(yield func(eventsourced.Recorded, error) bool) {
-		fail := func(err error) { yield(eventsourced.Recorded{}, fmt.Errorf("%s: %w", what, translate(err))) }
-		rows, err := s.pool.Query(ctx, sql, arguments...)
-		if err != nil {
-			fail(err)
-			return
-		}
-		defer rows.Close()
-		for rows.Next() {
-			event, err := scanEvent(rows)
+		more, begun := true, false
+		var broken error // after the first event: what was yielded is not yielded again
+		err := again(ctx, func() error {
+			rows, err := s.pool.Query(ctx, sql, arguments...)
 			if err != nil {
-				fail(err)
-				return
+				return err
 			}
-			if !yield(event, nil) {
-				return
+			defer rows.Close()
+			for more && rows.Next() {
+				event, err := scanEvent(rows)
+				if err != nil {
+					return err
+				}
+				begun = true
+				more = yield(event, nil)
 			}
-		}
-		if err := rows.Err(); err != nil {
-			fail(err)
+			if begun {
+				broken = rows.Err()
+				return nil
+			}
+			return rows.Err()
+		})
+		if err = cmp.Or(err, broken); err != nil && more {
+			yield(eventsourced.Recorded{}, fmt.Errorf("%s: %w", what, translate(err)))
 		}
 	}
 }
