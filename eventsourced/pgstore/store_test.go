@@ -1,8 +1,13 @@
 package pgstore_test
 
 import (
+	"context"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -25,4 +30,212 @@ func open(t *testing.T, db *testdb.DB) *pgstore.Store {
 func TestStore(t *testing.T) {
 	t.Parallel()
 	eventsourcedtest.TestStore(t, func(t *testing.T) eventsourced.LogStore { return open(t, testdb.New(t)) })
+}
+
+func encode(t *testing.T, texts ...string) []eventsourced.EventData {
+	t.Helper()
+	events := make([]eventsourced.Event, len(texts))
+	for i, text := range texts {
+		events[i] = &eventsourcedtest.Noted{Text: text}
+	}
+	encoded, err := eventsourcedtest.Registry().Encode(t.Context(), events...)
+	require.NoError(t, err)
+	return encoded
+}
+
+func stream(id string) eventsourced.Stream {
+	return eventsourced.Stream{AggregateName: "test.Note", AggregateID: id}
+}
+
+// appendTo appends one event to a stream of its own.
+func appendTo(t *testing.T, store *pgstore.Store) eventsourced.Position {
+	t.Helper()
+	events := encode(t, "x")
+	position, err := store.Append(t.Context(), stream(events[0].ID.String()), eventsourced.NoStream, events)
+	require.NoError(t, err)
+	return position
+}
+
+func TestOpenTransactionsStallNobody(t *testing.T) {
+	t.Parallel()
+	db, elsewhere := testdb.New(t), testdb.NewDatabase(t)
+	store := open(t, db)
+	for _, other := range []*testdb.DB{db, elsewhere} {
+		_, err := other.Pool.Exec(t.Context(), `CREATE TABLE other (n BIGINT)`)
+		require.NoError(t, err)
+		tx, err := other.Pool.Begin(t.Context())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
+		_, err = tx.Exec(t.Context(), `INSERT INTO other VALUES (1)`) // now it has a transaction id
+		require.NoError(t, err)
+	}
+	position := appendTo(t, store)
+	log := read(t, store, eventsourced.LogQuery{})
+	require.Len(t, log, 1)
+	require.Equal(t, position, log[0].Position)
+}
+
+func TestIsolationLevels(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	store := open(t, db)
+	for _, level := range []pgx.TxIsoLevel{pgx.RepeatableRead, pgx.Serializable} {
+		tx, err := db.Pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: level})
+		require.NoError(t, err)
+		_, err = store.AppendTx(t.Context(), tx, stream("a"), eventsourced.Any, encode(t, "x"))
+		require.ErrorIs(t, err, pgstore.ErrIsolation)
+		require.ErrorContains(t, err, string(level))
+		_, err = tx.Exec(t.Context(), `SELECT 1`)
+		require.NoError(t, err, "the caller's transaction is unharmed")
+		require.NoError(t, tx.Commit(t.Context()))
+	}
+	strict := testdb.New(t, func(c *pgxpool.Config) {
+		c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "repeatable read"
+	})
+	_, err := open(t, strict).Append(t.Context(), stream("a"), eventsourced.Any, encode(t, "x"))
+	require.ErrorIs(t, err, pgstore.ErrIsolation)
+	require.Empty(t, read(t, store, eventsourced.LogQuery{}))
+}
+
+func TestAppendTx(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	store := open(t, db)
+	inTx := func(end func(pgx.Tx) error) eventsourced.Position {
+		tx, err := db.Pool.Begin(t.Context())
+		require.NoError(t, err)
+		_, err = store.AppendTx(t.Context(), tx, stream("a"), eventsourced.Revision(7), encode(t, "conflict"))
+		require.ErrorIs(t, err, eventsourced.ErrConflict)
+		position, err := store.AppendTx(t.Context(), tx, stream("a"), eventsourced.NoStream, encode(t, "1", "2"))
+		require.NoError(t, err, "a conflict leaves the transaction usable")
+		require.Empty(t, read(t, store, eventsourced.LogQuery{}), "not before the commit")
+		require.NoError(t, end(tx))
+		return position
+	}
+	inTx(func(tx pgx.Tx) error { return tx.Rollback(t.Context()) })
+	require.Empty(t, read(t, store, eventsourced.LogQuery{}))
+	position := inTx(func(tx pgx.Tx) error { return tx.Commit(t.Context()) })
+	log := read(t, store, eventsourced.LogQuery{})
+	require.Len(t, log, 2)
+	require.Equal(t, position, log[1].Position)
+}
+
+func TestClockThatGoesBack(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	store := open(t, db)
+	appendTo(t, store)
+	// As if the last event had come from a clock an hour ahead.
+	_, err := db.Pool.Exec(t.Context(), `UPDATE events SET tstamp = tstamp + 3600000000`)
+	require.NoError(t, err)
+	before := read(t, store, eventsourced.LogQuery{})[0].Position
+	require.Equal(t, before+1, appendTo(t, store))
+	require.Equal(t, before+2, appendTo(t, store))
+}
+
+func TestSchemas(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	open(t, db) // one in the search path, two in schemas by name
+	var stores []*pgstore.Store
+	for _, name := range []string{db.Schema + `_"odd" Name`, db.Schema + "_two"} {
+		store := pgstore.New(db.Pool, eventsourcedtest.Registry(), pgstore.Config{Schema: name})
+		t.Cleanup(store.Close)
+		t.Cleanup(func() {
+			_, err := db.Pool.Exec(context.WithoutCancel(t.Context()), "DROP SCHEMA "+pgx.Identifier{name}.Sanitize()+" CASCADE")
+			require.NoError(t, err)
+		})
+		require.NoError(t, store.Migrate(t.Context()))
+		require.NoError(t, store.Migrate(t.Context()), "again changes nothing")
+		stores = append(stores, store)
+	}
+	// A transaction that holds one log's lock does not hold the other's.
+	tx, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = stores[0].AppendTx(t.Context(), tx, stream("a"), eventsourced.NoStream, encode(t, "x"))
+	require.NoError(t, err)
+	_, err = stores[1].Append(t.Context(), stream("a"), eventsourced.NoStream, encode(t, "y", "z"))
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.Len(t, read(t, stores[0], eventsourced.LogQuery{}), 1)
+	require.Len(t, read(t, stores[1], eventsourced.LogQuery{Names: []string{"Noted"}}), 2)
+}
+
+func TestMigrateByManyAtOnce(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			if err := pgstore.Migrate(t.Context(), db.Pool); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	appendTo(t, open(t, db))
+}
+
+func TestMissingTablesSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	store := pgstore.New(testdb.New(t).Pool, eventsourcedtest.Registry(), pgstore.Config{})
+	t.Cleanup(store.Close)
+	_, err := store.Append(t.Context(), stream("a"), eventsourced.Any, encode(t, "x"))
+	require.ErrorContains(t, err, "pgstore.Migrate")
+	_, err = store.Head(t.Context())
+	require.ErrorContains(t, err, "pgstore.Migrate")
+}
+
+func TestPayloadLimit(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	open(t, db)
+	store := pgstore.New(db.Pool, eventsourcedtest.Registry(), pgstore.Config{MaxPayload: 20})
+	t.Cleanup(store.Close)
+	_, err := store.Append(t.Context(), stream("a"), eventsourced.Any, encode(t, "", "more than twenty bytes"))
+	require.ErrorIs(t, err, eventsourced.ErrInvalid)
+	require.ErrorContains(t, err, "event 1, Noted")
+	require.ErrorContains(t, err, "the limit is 20")
+}
+
+func TestWakeUpOfAnotherProcess(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	writer := open(t, db)
+	pool, err := pgxpool.New(t.Context(), db.URL) // as another process has it
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	reader := pgstore.New(pool, eventsourcedtest.Registry(), pgstore.Config{})
+	t.Cleanup(reader.Close)
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	news := reader.Listen(ctx)
+	awaitNews(t, news) // it listens from here on
+	drain(news)
+	appendTo(t, writer)
+	awaitNews(t, news)
+
+	// And again, when the listening connection was lost.
+	_, err = db.Pool.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN "eventsourced_' || 'events'::regclass::oid || '"'`)
+	require.NoError(t, err)
+	awaitNews(t, news)
+	drain(news)
+	appendTo(t, writer)
+	awaitNews(t, news)
+}
+
+func awaitNews(t *testing.T, news <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-news:
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "no wake-up")
+	}
+}
+
+func drain(news <-chan struct{}) {
+	select {
+	case <-news:
+	default:
+	}
 }
