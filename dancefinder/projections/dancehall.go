@@ -1,0 +1,39 @@
+package projections
+
+import (
+	"context"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+var danceHall = readview.Projection{
+	Name:     "dancehall",
+	Handlers: readview.Handlers{readview.On(handleDanceHallCreated), readview.On(handleDanceHallGeocoded)},
+	Reset:    resetDanceHall,
+	Tables:   []string{"dance_hall"},
+}
+
+var resetDanceHall = readview.Truncate("dance_hall")
+
+// handleDanceHallCreated also takes over the row of a hall that has the name and
+// the place under another id; its coordinates stay.
+func handleDanceHallCreated(ctx context.Context, tx readview.Tx, event *domain.DanceHallCreated) error {
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO dance_hall (id, name, city, municipality, state, created)
+		VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (name, city, municipality, state) DO UPDATE
+		SET id = EXCLUDED.id, created = EXCLUDED.created`,
+		event.EventAggregateId, event.Name, event.City, event.Municipality, event.State, event.EventTime)
+	return err
+}
+
+// handleDanceHallGeocoded fails without the hall's row: its creation comes first
+// in the same stream.
+func handleDanceHallGeocoded(ctx context.Context, tx readview.Tx, event *domain.DanceHallGeocoded) error {
+	return readview.ExecOne(ctx, tx, `
+		UPDATE dance_hall
+		SET latitude = $1, longitude = $2
+		WHERE id = $3`,
+		event.Latitude, event.Longitude, event.EventAggregateId)
+}
