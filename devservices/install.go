@@ -21,7 +21,7 @@ trap 'rm -f "$override"; rmdir "${override%/*}" 2>/dev/null || :' EXIT
 mkdir -p "${override%/*}"
 echo 'create_main_cluster = false' >"$override"
 apt-get update || : # a source that is down may not be the one we need
-DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql
+DEBIAN_FRONTEND=noninteractive apt-get install -o DPkg::Lock::Timeout=120 -y --no-install-recommends postgresql
 `
 
 // Install installs Debian's package postgresql, unless PostgreSQL is there already.

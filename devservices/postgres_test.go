@@ -232,10 +232,10 @@ func requireNothingLeft(t *testing.T, dir string) {
 // folder is a temporary folder that every user can use.
 func folder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "devservices-test-")
+	dir, err := os.MkdirTemp("", "devservices-test-") //nolint:usetesting // others cannot pass t.TempDir
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	require.NoError(t, os.Chmod(dir, 0o777)) //nolint:gosec // the server runs as another user if we are root
+	require.NoError(t, os.Chmod(dir, 0o777))
 	return dir
 }
 

@@ -1,0 +1,42 @@
+STATICCHECK   := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+# each runs a command in every module. Without go.work, so that dancefinder is built
+# as its own go.mod says.
+each = for module in . dancefinder; do (cd $$module && GOWORK=off $(1)) || exit 1; done
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint generate bench cgo
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Run DanceFinder end to end on a private PostgreSQL, once
+	go run ./dancefinder/cmd/dancefinder demo --once
+
+test: cgo ## Run all tests with the race detector, then the checks
+	go run ./internal/services -install -- sh -c '$(call each,go test -race -timeout 15m ./...)'
+	@$(MAKE) --no-print-directory check
+
+check: ## Check format, vet, staticcheck and go.mod; part of test
+	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+	$(call each,go vet ./...)
+	$(call each,go run $(STATICCHECK) ./...)
+	$(call each,go mod tidy -diff)
+
+lint: ## Run golangci-lint; the first time it takes minutes to build
+	$(call each,go run $(GOLANGCI_LINT) run)
+
+generate: ## Run go generate
+	$(call each,go generate ./...)
+
+bench: ## Run the benchmarks on a PostgreSQL with the durability of production
+	go run ./internal/services -durable -install -- sh -c '$(call each,go test -run ^$$ -bench . ./...)'
+
+# The race detector needs cgo, and cgo a C compiler.
+cgo:
+	@command -v $$(go env CC) >/dev/null || { \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+		echo "no C compiler for the race detector: installing gcc with apt-get"; \
+		{ $$sudo apt-get update; $$sudo apt-get install -y --no-install-recommends gcc libc6-dev; } >/dev/null 2>&1; \
+		command -v $$(go env CC) >/dev/null || { echo "install a C compiler: \`apt-get install gcc libc6-dev\` on Debian, \`xcode-select --install\` on macOS"; exit 1; }; }

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
+	"github.com/dancefinder/eventsourcing/dancefinder/generator"
+	"github.com/dancefinder/eventsourcing/dancefinder/importer"
+	"github.com/dancefinder/eventsourcing/dancefinder/listing"
+	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
+	"github.com/dancefinder/eventsourcing/dancefinder/projections"
+	"github.com/dancefinder/eventsourcing/devservices"
+)
+
+func demoCommand() *cobra.Command {
+	var config generator.Config
+	var once bool
+	command := &cobra.Command{
+		Use:   "demo",
+		Short: "Show all of it on a private PostgreSQL with made-up dances",
+		Long: "Starts a private PostgreSQL, makes the tables, imports a made-up listing and the changes to it through\n" +
+			"real commands, and projects them. It stays up until interrupted, or ends by itself with --once.\n" +
+			"Either way nothing is left behind. DATABASE_URL is not used.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if config.Years < 1 || config.Years > maxYears {
+				return usageError{fmt.Errorf("--years %d: want 1 to %d", config.Years, maxYears)}
+			}
+			return demo(cmd, config, once)
+		},
+	}
+	addGeneratorFlags(command, &config)
+	command.Flags().BoolVar(&once, "once", false, "end when everything is projected")
+	return command
+}
+
+func demo(cmd *cobra.Command, config generator.Config, once bool) (err error) {
+	ctx, out, errOut := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+	server, err := startPostgres(ctx, errOut)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	a, err := openApp(ctx, server.URL(), slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if _, err := migrations.Up(ctx, a.pool); err != nil {
+		return err
+	}
+
+	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ran := make(chan error, 1)
+	go func() { ran <- a.Run(runCtx) }()
+	defer func() {
+		stop()
+		err = errors.Join(err, <-ran)
+	}()
+
+	if err := a.importDemo(ctx, config, out, errOut); err != nil {
+		return err
+	}
+	if err := a.awaitProjections(ctx, errOut); err != nil {
+		return err
+	}
+	if err := a.writeOverview(ctx, out); err != nil || once {
+		return err
+	}
+	_, _ = fmt.Fprintf(out, `
+It stays up, and keeps projecting, until Ctrl-C. Look at it from another terminal:
+  psql '%[1]s'
+  go run ./dancefinder/cmd/dancefinder readviews status --database-url '%[1]s'
+  go run ./dancefinder/cmd/dancefinder readviews reset event --database-url '%[1]s'
+`, server.URL())
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-ran:
+		ran <- nil // for the deferred receive
+		return err
+	}
+}
+
+func startPostgres(ctx context.Context, log io.Writer) (*devservices.Postgres, error) {
+	config := devservices.PostgresConfig{Log: log}
+	server, err := devservices.StartPostgres(ctx, config)
+	if errors.Is(err, devservices.ErrNotInstalled) {
+		if err := devservices.Install(ctx, log); err != nil {
+			return nil, err
+		}
+		server, err = devservices.StartPostgres(ctx, config)
+	}
+	return server, err
+}
+
+// importDemo imports both editions of the listing, and gives some users
+// preferences.
+func (a *app) importDemo(ctx context.Context, config generator.Config, out, errOut io.Writer) error {
+	for _, edition := range generator.Editions(config) {
+		total := 0
+		for range edition.Rows {
+			total++
+		}
+		bar := newProgress(errOut, fmt.Sprintf("edition %d", edition.Number), "rows", int64(total))
+		result, err := importer.Import(ctx, a.service, a.store, withoutErrors(edition.Rows), importer.Options{
+			Progress: func(rows int) { bar.set(int64(rows)) },
+		})
+		bar.done()
+		if err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(out, "edition %d, ", edition.Number)
+		writeResult(out, result)
+	}
+	return a.demoPreferences(ctx, config.Seed)
+}
+
+func withoutErrors(rows iter.Seq[listing.Row]) iter.Seq2[listing.Row, error] {
+	return func(yield func(listing.Row, error) bool) {
+		for row := range rows {
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+}
+
+// demoUsers is how many users have preferences in the demo.
+const demoUsers = 50
+
+// demoPreferences gives each user a home and things not to see, taken from the
+// listing's first rows.
+func (a *app) demoPreferences(ctx context.Context, seed uint64) error {
+	next, stop := iter.Pull(generator.Generate(generator.Config{Seed: seed}))
+	defer stop()
+	for user := range demoUsers {
+		row, ok := next()
+		if !ok {
+			return nil
+		}
+		subject := fmt.Sprintf("demo-user-%d", user+1)
+		place := domain.Place{City: row.City, Municipality: row.Municipality, State: row.State}
+		commands := []func() error{
+			func() error {
+				_, _, err := a.service.AddOrigin(ctx, domain.AddOrigin{Subject: subject, Origin: row.Municipality})
+				return err
+			},
+			func() error {
+				_, _, err := a.service.IgnoreBand(ctx, domain.IgnoreBand{Subject: subject, BandID: domain.BandIDFor(domain.BandName(row.Band))})
+				return err
+			},
+			func() error {
+				_, _, err := a.service.IgnoreDanceHall(ctx, domain.IgnoreDanceHall{Subject: subject, DanceHallID: domain.DanceHallIDFor(domain.HallName(row.Hall), place)})
+				return err
+			},
+			func() error {
+				_, _, err := a.service.IgnoreMunicipality(ctx, domain.IgnoreMunicipality{Subject: subject, Municipality: row.Municipality})
+				return err
+			},
+			func() error {
+				_, _, err := a.service.IgnoreState(ctx, domain.IgnoreState{Subject: subject, State: row.State})
+				return err
+			},
+		}
+		if row.City != "" {
+			commands = append(commands, func() error {
+				_, _, err := a.service.IgnoreCity(ctx, domain.IgnoreCity{Subject: subject, City: row.City})
+				return err
+			})
+		}
+		for _, command := range commands {
+			if err := command(); err != nil {
+				return fmt.Errorf("preferences of %s: %w", subject, err)
+			}
+		}
+	}
+	return nil
+}
+
+// awaitProjections waits until all that is in the log is in the read views.
+func (a *app) awaitProjections(ctx context.Context, errOut io.Writer) error {
+	head, err := a.store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	behind, err := a.behind(ctx)
+	if err != nil {
+		return err
+	}
+	bar := newProgress(errOut, "projecting", "events", behind)
+	defer bar.done()
+	arrived := make(chan error, 1)
+	go func() { arrived <- a.manager.WaitFor(ctx, head) }()
+	for {
+		select {
+		case err := <-arrived:
+			if err == nil {
+				bar.set(behind)
+			}
+			return err
+		case <-time.After(200 * time.Millisecond):
+			left, err := a.behind(ctx)
+			if err != nil {
+				return errors.Join(err, <-arrived)
+			}
+			bar.set(behind - min(left, behind))
+		}
+	}
+}
+
+// behind returns how many events the slowest projection has before it.
+func (a *app) behind(ctx context.Context) (int64, error) {
+	slowest, err := a.manager.Status(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var behind int64
+	for _, status := range slowest {
+		behind = max(behind, status.Behind)
+	}
+	return behind, nil
+}
+
+// writeOverview prints the status of the projections and what is in their tables.
+func (a *app) writeOverview(ctx context.Context, out io.Writer) error {
+	events, err := a.store.CountLog(ctx, 0)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(out, "\n%d events in the log\n\n", events)
+	all, err := a.manager.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if err := writeStatus(out, all); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(out)
+	counts, err := a.tableCounts(ctx)
+	if err != nil {
+		return err
+	}
+	return table(out, "TABLE\tROWS", counts, func(c tableCount) string { return fmt.Sprintf("%s\t%d", c.table, c.rows) })
+}
+
+type tableCount struct {
+	table string
+	rows  int64
+}
+
+func (a *app) tableCounts(ctx context.Context) (counts []tableCount, err error) {
+	for _, projection := range projections.All() {
+		for _, name := range projection.Tables {
+			var rows int64
+			if err := a.pool.QueryRow(ctx, "SELECT count(*) FROM "+pgx.Identifier{name}.Sanitize()).Scan(&rows); err != nil {
+				return nil, err
+			}
+			counts = append(counts, tableCount{name, rows})
+		}
+	}
+	return counts, nil
+}

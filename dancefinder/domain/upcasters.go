@@ -1,0 +1,28 @@
+package domain
+
+import (
+	"encoding/json"
+	"errors"
+)
+
+// addBandID brings BandIgnored and BandUnignored from schema version 1, which
+// named the band only, to version 2. It can, because a band's id follows from its
+// name. (A hall's follows from its place as well, which a name would not tell:
+// DanceHallIgnored has carried the id from the start.)
+func addBandID(payload json.RawMessage) (json.RawMessage, error) {
+	var v1 struct {
+		Subject  string `json:"subject"`
+		BandName string `json:"bandName"`
+	}
+	if err := json.Unmarshal(payload, &v1); err != nil {
+		return nil, err
+	}
+	if Key(v1.BandName) == "" {
+		return nil, errors.New("it does not name a band")
+	}
+	return json.Marshal(struct {
+		Subject  string `json:"subject"`
+		BandID   BandID `json:"bandId"`
+		BandName string `json:"bandName"`
+	}{v1.Subject, BandIDFor(BandName(v1.BandName)), v1.BandName})
+}

@@ -1,0 +1,270 @@
+package domain_test
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/eventsourcedtest"
+)
+
+const subject = "auth0|7f3a"
+
+func newPreferences() *domain.UserPreferences { return new(domain.UserPreferences) }
+
+type onPreferences = func(*domain.UserPreferences) error
+
+func TestOrigins(t *testing.T) {
+	t.Parallel()
+	add := func(origin string, at *domain.Coordinate) onPreferences {
+		return func(p *domain.UserPreferences) error {
+			return p.AddOrigin(domain.AddOrigin{Subject: subject, Origin: origin, Coordinate: at})
+		}
+	}
+	remove := func(origin string) onPreferences {
+		return func(p *domain.UserPreferences) error {
+			return p.RemoveOrigin(domain.RemoveOrigin{Subject: subject, Origin: origin})
+		}
+	}
+	added := func(origin string) *domain.OriginAdded {
+		return &domain.OriginAdded{Subject: subject, Origin: origin}
+	}
+	full := func() (events []eventsourced.Event) {
+		for i := range domain.MaxOrigins {
+			events = append(events, added(fmt.Sprintf("Ort %d", i)))
+		}
+		return events
+	}
+
+	t.Run("an origin is added without a coordinate", func(t *testing.T) {
+		t.Parallel()
+		eventsourcedtest.Given(t, newPreferences).When(add(" Örebro ", nil)).Then(added("Örebro"))
+	})
+	t.Run("an origin is added with a coordinate of five decimals", func(t *testing.T) {
+		t.Parallel()
+		latitude, longitude := 59.27412, 15.2066
+		eventsourcedtest.Given(t, newPreferences).
+			When(add("Örebro", &domain.Coordinate{Latitude: 59.274118, Longitude: 15.206604})).
+			Then(&domain.OriginAdded{Subject: subject, Origin: "Örebro", Latitude: &latitude, Longitude: &longitude})
+	})
+	t.Run("adding an origin again changes nothing", func(t *testing.T) {
+		t.Parallel()
+		eventsourcedtest.Given(t, newPreferences, added("Örebro")).When(add("ÖREBRO", nil)).Then()
+	})
+	t.Run("a removed origin is added again", func(t *testing.T) {
+		t.Parallel()
+		eventsourcedtest.Given(t, newPreferences, added("Örebro"), &domain.OriginRemoved{Subject: subject, Origin: "Örebro"}).
+			When(add("Örebro", nil)).
+			Then(added("Örebro"))
+	})
+	t.Run("removing an origin records the spelling that was added", func(t *testing.T) {
+		t.Parallel()
+		eventsourcedtest.Given(t, newPreferences, added("Örebro")).
+			When(remove("öREBRO")).
+			Then(&domain.OriginRemoved{Subject: subject, Origin: "Örebro"})
+	})
+	t.Run("removing an origin that is not there changes nothing", func(t *testing.T) {
+		t.Parallel()
+		eventsourcedtest.Given(t, newPreferences).When(remove("Örebro")).Then()
+	})
+	t.Run("an origin beyond the limit is refused", func(t *testing.T) {
+		t.Parallel()
+		eventsourcedtest.Given(t, newPreferences, full()[1:]...).When(add("Örebro", nil)).Then(added("Örebro"))
+		eventsourcedtest.Given(t, newPreferences, full()...).When(add("Örebro", nil)).ThenError(domain.ErrTooManyOrigins)
+	})
+	t.Run("at the limit adding an origin again changes nothing", func(t *testing.T) {
+		t.Parallel()
+		eventsourcedtest.Given(t, newPreferences, full()...).When(add("Ort 7", nil)).Then()
+	})
+	t.Run("an origin or a coordinate that is none is refused", func(t *testing.T) {
+		t.Parallel()
+		for _, act := range []onPreferences{
+			add("", nil),
+			add(strings.Repeat("x", 201), nil),
+			add("Örebro", &domain.Coordinate{}),
+			add("Örebro", &domain.Coordinate{Latitude: math.Inf(1)}),
+			remove(" "),
+		} {
+			eventsourcedtest.Given(t, newPreferences).When(act).ThenError(domain.ErrInvalid)
+		}
+	})
+	t.Run("preferences without a subject are refused", func(t *testing.T) {
+		t.Parallel()
+		for _, act := range []onPreferences{
+			func(p *domain.UserPreferences) error { return p.AddOrigin(domain.AddOrigin{Origin: "Örebro"}) },
+			func(p *domain.UserPreferences) error { return p.RemoveOrigin(domain.RemoveOrigin{Origin: "Örebro"}) },
+			func(p *domain.UserPreferences) error { return p.IgnoreCity(domain.IgnoreCity{City: "Örebro"}) },
+			func(p *domain.UserPreferences) error { return p.UnignoreCity(domain.UnignoreCity{City: "Örebro"}) },
+		} {
+			eventsourcedtest.Given(t, newPreferences).When(act).ThenError(domain.ErrInvalid)
+		}
+	})
+}
+
+// ignoring is what the tests need to know of one kind of things to ignore. value
+// is a valid one, same another spelling of it, bad one that is refused, and
+// nth makes as many as one likes.
+type ignoring struct {
+	value, same, bad   string
+	ignore, unignore   func(value string) onPreferences
+	ignored, unignored func(value string) eventsourced.Event
+	nth                func(int) string
+	stored             string // value as the events carry it
+}
+
+func ignorings() map[string]ignoring {
+	const name = "Namnet"
+	nthID := func(i int) string { return fmt.Sprintf("00000000-0000-5000-8000-%012d", i+1) }
+	nthText := func(i int) string { return fmt.Sprintf("Plats %d", i) }
+	return map[string]ignoring{
+		"band": {
+			value: bandID, same: strings.ToUpper(bandID), bad: "Bo Granz", nth: nthID, stored: bandID,
+			ignore: func(v string) onPreferences {
+				return func(p *domain.UserPreferences) error {
+					return p.IgnoreBand(domain.IgnoreBand{Subject: subject, BandID: domain.BandID(v), BandName: name})
+				}
+			},
+			unignore: func(v string) onPreferences {
+				return func(p *domain.UserPreferences) error {
+					return p.UnignoreBand(domain.UnignoreBand{Subject: subject, BandID: domain.BandID(v)})
+				}
+			},
+			ignored: func(v string) eventsourced.Event {
+				return &domain.BandIgnored{Subject: subject, BandID: v, BandName: name}
+			},
+			unignored: func(v string) eventsourced.Event {
+				return &domain.BandUnignored{Subject: subject, BandID: v, BandName: name}
+			},
+		},
+		"dance hall": {
+			value: hallID, same: strings.ToUpper(hallID), bad: "", nth: nthID, stored: hallID,
+			ignore: func(v string) onPreferences {
+				return func(p *domain.UserPreferences) error {
+					return p.IgnoreDanceHall(domain.IgnoreDanceHall{Subject: subject, DanceHallID: domain.DanceHallID(v), DanceHallName: name})
+				}
+			},
+			unignore: func(v string) onPreferences {
+				return func(p *domain.UserPreferences) error {
+					return p.UnignoreDanceHall(domain.UnignoreDanceHall{Subject: subject, DanceHallID: domain.DanceHallID(v)})
+				}
+			},
+			ignored: func(v string) eventsourced.Event {
+				return &domain.DanceHallIgnored{Subject: subject, DanceHallID: v, DanceHallName: name}
+			},
+			unignored: func(v string) eventsourced.Event {
+				return &domain.DanceHallUnignored{Subject: subject, DanceHallID: v, DanceHallName: name}
+			},
+		},
+		"city": {
+			value: " Örebro", same: "örebro", bad: " ", nth: nthText, stored: "Örebro",
+			ignore: func(v string) onPreferences {
+				return func(p *domain.UserPreferences) error {
+					return p.IgnoreCity(domain.IgnoreCity{Subject: subject, City: v})
+				}
+			},
+			unignore: func(v string) onPreferences {
+				return func(p *domain.UserPreferences) error {
+					return p.UnignoreCity(domain.UnignoreCity{Subject: subject, City: v})
+				}
+			},
+			ignored: func(v string) eventsourced.Event { return &domain.CityIgnored{Subject: subject, City: v} },
+			unignored: func(v string) eventsourced.Event {
+				return &domain.CityUnignored{Subject: subject, City: v}
+			},
+		},
+		"municipality": {
+			value: "Upplands-Bro", same: "UPPLANDS-BRO ", bad: strings.Repeat("x", 101), nth: nthText, stored: "Upplands-Bro",
+			ignore: func(v string) onPreferences {
+				return func(p *domain.UserPreferences) error {
+					return p.IgnoreMunicipality(domain.IgnoreMunicipality{Subject: subject, Municipality: v})
+				}
+			},
+			unignore: func(v string) onPreferences {
+				return func(p *domain.UserPreferences) error {
+					return p.UnignoreMunicipality(domain.UnignoreMunicipality{Subject: subject, Municipality: v})
+				}
+			},
+			ignored: func(v string) eventsourced.Event {
+				return &domain.MunicipalityIgnored{Subject: subject, Municipality: v}
+			},
+			unignored: func(v string) eventsourced.Event {
+				return &domain.MunicipalityUnignored{Subject: subject, Municipality: v}
+			},
+		},
+		"state": {
+			value: "västra götalands län", same: "Västra Götaland", bad: "Sveriges län", nth: nthText, stored: "Västra Götaland",
+			ignore: func(v string) onPreferences {
+				return func(p *domain.UserPreferences) error {
+					return p.IgnoreState(domain.IgnoreState{Subject: subject, State: v})
+				}
+			},
+			unignore: func(v string) onPreferences {
+				return func(p *domain.UserPreferences) error {
+					return p.UnignoreState(domain.UnignoreState{Subject: subject, State: v})
+				}
+			},
+			ignored: func(v string) eventsourced.Event { return &domain.StateIgnored{Subject: subject, State: v} },
+			unignored: func(v string) eventsourced.Event {
+				return &domain.StateUnignored{Subject: subject, State: v}
+			},
+		},
+	}
+}
+
+func TestIgnores(t *testing.T) {
+	t.Parallel()
+	for kind, k := range ignorings() {
+		t.Run("a "+kind+" is ignored", func(t *testing.T) {
+			t.Parallel()
+			eventsourcedtest.Given(t, newPreferences).When(k.ignore(k.value)).Then(k.ignored(k.stored))
+		})
+		t.Run("ignoring a "+kind+" again changes nothing", func(t *testing.T) {
+			t.Parallel()
+			eventsourcedtest.Given(t, newPreferences, k.ignored(k.stored)).When(k.ignore(k.same)).Then()
+		})
+		t.Run("an ignored "+kind+" is seen again, under the value that was stored", func(t *testing.T) {
+			t.Parallel()
+			eventsourcedtest.Given(t, newPreferences, k.ignored(k.stored)).
+				When(k.unignore(k.same)).
+				Then(k.unignored(k.stored))
+		})
+		t.Run("a "+kind+" that is not ignored stays seen", func(t *testing.T) {
+			t.Parallel()
+			eventsourcedtest.Given(t, newPreferences).When(k.unignore(k.value)).Then()
+			eventsourcedtest.Given(t, newPreferences, k.ignored(k.stored), k.unignored(k.stored)).
+				When(k.unignore(k.value)).
+				Then()
+		})
+		t.Run("a "+kind+" that is seen again can be ignored again", func(t *testing.T) {
+			t.Parallel()
+			eventsourcedtest.Given(t, newPreferences, k.ignored(k.stored), k.unignored(k.stored)).
+				When(k.ignore(k.value)).
+				Then(k.ignored(k.stored))
+		})
+		t.Run("what is no "+kind+" is refused", func(t *testing.T) {
+			t.Parallel()
+			eventsourcedtest.Given(t, newPreferences).When(k.ignore(k.bad)).ThenError(domain.ErrInvalid)
+			eventsourcedtest.Given(t, newPreferences).When(k.unignore(k.bad)).ThenError(domain.ErrInvalid)
+		})
+		t.Run("one "+kind+" beyond the limit is refused, one of another kind is not", func(t *testing.T) {
+			t.Parallel()
+			full := func() (events []eventsourced.Event) {
+				for i := range domain.MaxIgnores {
+					events = append(events, k.ignored(k.nth(i)))
+				}
+				return events
+			}
+			eventsourcedtest.Given(t, newPreferences, full()...).When(k.ignore(k.value)).ThenError(domain.ErrTooManyIgnores)
+			eventsourcedtest.Given(t, newPreferences, full()...).When(k.ignore(k.nth(4711))).Then()
+			eventsourcedtest.Given(t, newPreferences, full()[1:]...).When(k.ignore(k.value)).Then(k.ignored(k.stored))
+			for other, o := range ignorings() {
+				if other != kind {
+					eventsourcedtest.Given(t, newPreferences, full()...).When(o.ignore(o.value)).Then(o.ignored(o.stored))
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,259 @@
+// Package importer brings listings of dances into the domain. It reads rows, sees
+// what the log has already, and issues the commands that make up the difference:
+// importing a listing twice changes nothing the second time.
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
+	"github.com/dancefinder/eventsourcing/dancefinder/listing"
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
+
+// DefaultWorkers is how many commands are under way at once by default.
+const DefaultWorkers = 16
+
+// Log is where the importer finds out what is known already.
+type Log interface {
+	eventsourced.LogReader
+	eventsourced.Codec
+}
+
+// Options of [Import]. The zero value works.
+type Options struct {
+	// Partial says that the listing has some dances only. Otherwise it has all
+	// dances of every month in it, so that a dance which an earlier listing had
+	// and this one lacks was withdrawn, and is deleted.
+	Partial bool
+
+	// Workers is how many commands are under way at once. Defaults to
+	// [DefaultWorkers].
+	Workers int
+
+	// Progress is called after each row, from one goroutine, with the number of
+	// rows so far. Defaults to nothing.
+	Progress func(rows int)
+
+	// Problem is called for each row that can't be imported, from one goroutine
+	// at a time: with a [*listing.RowError], or the domain's refusal. Defaults to
+	// nothing.
+	Problem func(error)
+}
+
+// Result counts what an import did.
+type Result struct {
+	Rows      int                   // read, those with problems included
+	Bands     int                   // created
+	Halls     int                   // created
+	Created   int                   // dances
+	Updated   int                   // dances
+	Deleted   int                   // dances, cancelled or withdrawn
+	Unchanged int                   // rows that say what is known
+	Skipped   int                   // rows that are no dance to import
+	Problems  int                   // rows that can't be imported
+	Position  eventsourced.Position // of the last event
+}
+
+// Events returns how many events the import recorded.
+func (r Result) Events() int { return r.Bands + r.Halls + r.Created + r.Updated + r.Deleted }
+
+// Import issues the commands for a listing. A row that can't be imported is
+// reported and passed over; as it may stand for any dance, none is taken for
+// withdrawn then. Any other error ends the import; what was done so far stays,
+// and importing again does the rest.
+//
+// One import of a period runs at a time; what is edited by hand meanwhile is
+// safe.
+func Import(ctx context.Context, service *domain.Service, log Log, rows iter.Seq2[listing.Row, error], options Options) (Result, error) {
+	if options.Workers <= 0 {
+		options.Workers = DefaultWorkers
+	}
+	known, err := readKnown(ctx, log)
+	if err != nil {
+		return Result{}, fmt.Errorf("import: %w", err)
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(options.Workers)
+	i := &run{options: options, service: service, known: known, group: group, ctx: groupCtx}
+	err = i.rows(rows)
+	if err == nil && !options.Partial && i.result.Problems == 0 {
+		i.withdraw()
+	}
+	err = errors.Join(err, group.Wait())
+	if err != nil {
+		err = fmt.Errorf("import: %w", err)
+	}
+	return i.result, err
+}
+
+// run is one import. Its rows are taken by one goroutine; what they lead to is
+// done by the group's.
+type run struct {
+	options Options
+	service *domain.Service
+	known   *known
+	group   *errgroup.Group
+	ctx     context.Context // the group's; a run lives no longer than the call
+
+	mu     sync.Mutex
+	result Result
+}
+
+func (i *run) rows(rows iter.Seq2[listing.Row, error]) error {
+	for row, err := range rows {
+		if i.ctx.Err() != nil {
+			return nil // the group has the error
+		}
+		var rowErr *listing.RowError
+		if errors.As(err, &rowErr) {
+			i.problem(err)
+		} else if err != nil {
+			return err
+		} else if err := i.row(row); err != nil {
+			return err
+		}
+		i.count(func(r *Result) { r.Rows++ })
+		if i.options.Progress != nil {
+			i.options.Progress(i.result.Rows)
+		}
+	}
+	return nil
+}
+
+// row decides what a row calls for. Its band and hall exist when it returns; the
+// dance follows in the background.
+func (i *run) row(row listing.Row) error {
+	if row.Skip != "" {
+		i.count(func(r *Result) { r.Skipped++ })
+		return nil
+	}
+	band, err := i.band(domain.CreateBand{Name: row.Band})
+	if err != nil {
+		return i.refused(row.Line, err)
+	}
+	hall, err := i.hall(domain.CreateDanceHall{Name: row.Hall, City: row.City, Municipality: row.Municipality, State: row.State})
+	if err != nil {
+		return i.refused(row.Line, err)
+	}
+	details := domain.EventDetails{
+		Date: row.Date, StartTime: row.Start, EndTime: row.End,
+		BandID: band, DanceHallID: hall, ExtraInfo: row.Extra,
+	}
+	id, dance, first := i.known.find(details)
+	switch {
+	case !first: // the same dance again, further down
+		i.count(func(r *Result) { r.Skipped++ })
+	case row.Cancelled && dance == nil:
+		i.count(func(r *Result) { r.Skipped++ })
+	case row.Cancelled:
+		i.delete(row.Line, id, "Inställt")
+	case dance == nil:
+		i.do(row.Line, func(r *Result) { r.Created++ }, func() (eventsourced.Position, error) {
+			_, position, err := i.service.CreateEvent(i.ctx, domain.CreateEvent{EventID: id, EventDetails: details})
+			return position, err
+		})
+	case *dance == details:
+		i.count(func(r *Result) { r.Unchanged++ })
+	default:
+		i.do(row.Line, func(r *Result) { r.Updated++ }, func() (eventsourced.Position, error) {
+			_, position, err := i.service.UpdateEvent(i.ctx, domain.UpdateEvent{EventID: id, EventDetails: details})
+			return position, err
+		})
+	}
+	return nil
+}
+
+// withdraw deletes the dances of the listing's months that it does not have.
+func (i *run) withdraw() {
+	for _, id := range i.known.withdrawn() {
+		i.delete(0, id, "Finns inte längre i listan")
+	}
+}
+
+func (i *run) delete(line int, id domain.EventID, reason string) {
+	i.do(line, func(r *Result) { r.Deleted++ }, func() (eventsourced.Position, error) {
+		_, position, err := i.service.DeleteEvent(i.ctx, domain.DeleteEvent{EventID: id, Reason: reason})
+		return position, err
+	})
+}
+
+func (i *run) band(c domain.CreateBand) (domain.BandID, error) {
+	name, err := domain.ParseBandName(c.Name)
+	if err != nil {
+		return "", err
+	}
+	id := domain.BandIDFor(name)
+	if i.known.bands[id] {
+		return id, nil
+	}
+	id, position, err := i.service.CreateBand(i.ctx, c)
+	if err == nil {
+		i.known.bands[id] = true
+		i.count(func(r *Result) { r.Bands++; r.Position = max(r.Position, position) })
+	}
+	return id, err
+}
+
+func (i *run) hall(c domain.CreateDanceHall) (domain.DanceHallID, error) {
+	key := [4]string{c.Name, c.City, c.Municipality, c.State} // as the listing spells it
+	if id, ok := i.known.spellings[key]; ok {
+		return id, nil
+	}
+	id, position, err := i.service.CreateDanceHall(i.ctx, c)
+	if err != nil {
+		return "", err
+	}
+	i.known.spellings[key] = id
+	if !i.known.halls[id] {
+		i.known.halls[id] = true
+		i.count(func(r *Result) { r.Halls++; r.Position = max(r.Position, position) })
+	}
+	return id, nil
+}
+
+// do runs a command in the background.
+func (i *run) do(line int, count func(*Result), command func() (eventsourced.Position, error)) {
+	i.group.Go(func() error {
+		position, err := command()
+		if err != nil {
+			return i.refused(line, err)
+		}
+		i.count(func(r *Result) { count(r); r.Position = max(r.Position, position) })
+		return nil
+	})
+}
+
+// refused reports a refusal of the domain; any other error ends the import.
+func (i *run) refused(line int, err error) error {
+	var refusal *domain.Error
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	if line > 0 {
+		err = fmt.Errorf("line %d: %w", line, err)
+	}
+	i.problem(err)
+	return nil
+}
+
+func (i *run) problem(err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.result.Problems++
+	if i.options.Problem != nil {
+		i.options.Problem(err)
+	}
+}
+
+func (i *run) count(change func(*Result)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	change(&i.result)
+}

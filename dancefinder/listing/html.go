@@ -1,0 +1,220 @@
+package listing
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+)
+
+// readHTML yields the rows of all tables of a page, and its headings. It goes
+// from tag to tag and never builds a tree, since a tree takes memory for the
+// whole page. So it knows the few rules it needs: a cell, row or table also
+// ends where the next one begins or the surrounding one ends.
+func readHTML(in io.Reader, yield func(record, error) bool) {
+	page := page{line: 1}
+	z := html.NewTokenizer(in)
+	z.SetMaxBuf(MaxToken)
+	for {
+		token := z.Next()
+		page.records = page.records[:0]
+		switch token {
+		case html.ErrorToken:
+			if !errors.Is(z.Err(), io.EOF) {
+				yield(record{}, fmt.Errorf("line %d: %w", page.line, tooLong(z.Err())))
+				return
+			}
+			page.closeTables(0)
+		case html.TextToken:
+			page.text(z.Text())
+		case html.StartTagToken, html.SelfClosingTagToken:
+			page.start(z)
+		case html.EndTagToken:
+			name, _ := z.TagName()
+			page.end(atom.Lookup(name))
+		}
+		page.line += bytes.Count(z.Raw(), []byte("\n"))
+
+		for _, rec := range page.records {
+			if !yield(rec, nil) {
+				return
+			}
+		}
+		if len(page.tables) > MaxNesting {
+			yield(record{}, fmt.Errorf("line %d: tables in tables: %w", page.line, ErrTooLong))
+			return
+		}
+		if token == html.ErrorToken {
+			return
+		}
+	}
+}
+
+func tooLong(err error) error {
+	if errors.Is(err, html.ErrBufferExceeded) {
+		return fmt.Errorf("tag or text of more than %d bytes: %w", MaxToken, ErrTooLong)
+	}
+	return err
+}
+
+// page is where in a page of HTML the reader is.
+type page struct {
+	line    int
+	code    bool    // in a script or style, whose text is not for readers
+	heading *buffer // of the open heading or caption, if any
+	tables  []table // the open tables, each within the one before
+	records []record
+}
+
+type table struct {
+	row   bool // whether one is open
+	line  int  // of the row
+	cells []string
+	cell  *buffer // of the open cell, if any
+	span  int     // how many columns the cell takes
+}
+
+// buffer holds a text up to what makes it too long.
+type buffer struct{ text []byte }
+
+func (b *buffer) add(text []byte) {
+	if b != nil {
+		b.text = append(b.text, text[:min(len(text), MaxCell+1-len(b.text))]...)
+	}
+}
+
+// text adds to everything that is open: a cell also has the text of a table
+// within it.
+func (p *page) text(text []byte) {
+	if p.code {
+		return
+	}
+	p.heading.add(text)
+	for i := range p.tables {
+		p.tables[i].cell.add(text)
+	}
+}
+
+func (p *page) start(z *html.Tokenizer) {
+	name, hasAttributes := z.TagName()
+	tag := atom.Lookup(name)
+	if !inline(tag) {
+		p.text([]byte(" "))
+	}
+	switch tag {
+	case atom.Script, atom.Style:
+		p.code = true
+	case atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Caption:
+		p.heading = &buffer{}
+	case atom.Table:
+		p.tables = append(p.tables, table{})
+	case atom.Tr:
+		p.closeRow()
+		p.openRow()
+	case atom.Td, atom.Th:
+		p.closeCell()
+		p.openRow()
+		if t := p.table(); t != nil {
+			t.cell, t.span = &buffer{}, 1
+			if hasAttributes {
+				t.span = colspan(z)
+			}
+		}
+	}
+}
+
+func (p *page) end(tag atom.Atom) {
+	if !inline(tag) {
+		p.text([]byte(" "))
+	}
+	switch tag {
+	case atom.Script, atom.Style:
+		p.code = false
+	case atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Caption:
+		if p.heading != nil {
+			p.emit(record{kind: heading, line: p.line, cells: []string{string(p.heading.text)}})
+			p.heading = nil
+		}
+	case atom.Td, atom.Th:
+		p.closeCell()
+	case atom.Tr, atom.Thead, atom.Tbody, atom.Tfoot:
+		p.closeRow()
+	case atom.Table:
+		p.closeTables(max(len(p.tables)-1, 0))
+	}
+}
+
+func (p *page) table() *table {
+	if len(p.tables) == 0 {
+		return nil
+	}
+	return &p.tables[len(p.tables)-1]
+}
+
+func (p *page) openRow() {
+	if t := p.table(); t != nil && !t.row {
+		*t = table{row: true, line: p.line}
+	}
+}
+
+func (p *page) closeCell() {
+	t := p.table()
+	if t == nil || t.cell == nil {
+		return
+	}
+	t.cells = append(t.cells, string(t.cell.text))
+	for range t.span - 1 {
+		t.cells = append(t.cells, "")
+	}
+	t.cells = t.cells[:min(len(t.cells), MaxColumns+1)]
+	t.cell = nil
+}
+
+func (p *page) closeRow() {
+	p.closeCell()
+	if t := p.table(); t != nil && t.row {
+		p.emit(record{kind: tableRow, line: t.line, depth: len(p.tables), cells: t.cells})
+		t.row = false
+	}
+}
+
+// closeTables closes tables until n are open.
+func (p *page) closeTables(n int) {
+	for len(p.tables) > n {
+		p.closeRow()
+		p.emit(record{kind: tableEnd, line: p.line, depth: len(p.tables)})
+		p.tables = p.tables[:len(p.tables)-1]
+	}
+}
+
+func (p *page) emit(rec record) {
+	rec.err = cleanCells(rec.cells)
+	p.records = append(p.records, rec)
+}
+
+// inline tells whether a tag may stand within a word.
+func inline(tag atom.Atom) bool {
+	switch tag {
+	case atom.A, atom.Abbr, atom.B, atom.Big, atom.Em, atom.Font, atom.I, atom.Mark, atom.S,
+		atom.Small, atom.Span, atom.Strong, atom.Sub, atom.Sup, atom.U, atom.Wbr:
+		return true
+	}
+	return false
+}
+
+func colspan(z *html.Tokenizer) int {
+	for {
+		key, value, more := z.TagAttr()
+		if string(key) == "colspan" {
+			n, _ := strconv.Atoi(string(value))
+			return max(1, min(n, MaxColumns))
+		}
+		if !more {
+			return 1
+		}
+	}
+}

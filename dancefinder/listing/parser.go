@@ -1,0 +1,163 @@
+package listing
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	errEmpty          = errors.New("expected a name")
+	errLongCell       = fmt.Errorf("expected at most %d bytes in a cell", MaxCell)
+	errTooManyColumns = fmt.Errorf("expected at most %d columns", MaxColumns)
+	errEncoding       = errors.New("expected text in UTF-8")
+)
+
+var cancelled = regexp.MustCompile(`(?i)\binställ(?:t|d|da)(?:\PL|$)`)
+
+// parser turns records into rows.
+type parser struct {
+	calendar   calendar
+	columns    map[string]int // where each column is, nil outside a listing's table
+	width      int            // cells of the header
+	depth      int            // of the listing's table
+	seenHeader bool
+	noHeader   HeaderError // what to report if there is none
+
+	date string              // of the last row
+	seen map[string]struct{} // keys of the rows of that date
+}
+
+// parse returns a row if the record is one. An error that is not a *RowError
+// ends the listing.
+func (p *parser) parse(rec record) (row Row, ok bool, err error) {
+	if rec.kind == tableEnd {
+		if rec.depth == p.depth {
+			p.columns = nil
+		}
+		return Row{}, false, nil
+	}
+	if rec.err == nil {
+		text, cells := rec.text()
+		if cells == 0 || cells == 1 && p.calendar.header(text) || rec.kind == heading {
+			return Row{}, false, nil
+		}
+		if isHeader, err := p.header(rec); isHeader || err != nil {
+			return Row{}, false, err
+		}
+	}
+	if p.columns == nil || rec.depth != p.depth {
+		if rec.err != nil && p.noHeader.Err == nil {
+			p.noHeader.Err = &RowError{Line: rec.line, Err: rec.err}
+		}
+		return Row{}, false, nil
+	}
+	if row, err = p.row(rec); err != nil {
+		return Row{}, false, err
+	}
+	return row, true, nil
+}
+
+// header tells whether the record names the columns, and remembers where they
+// are. A record that names only half of them is an error.
+func (p *parser) header(rec record) (bool, error) {
+	columns := map[string]int{}
+	for _, column := range Columns() {
+		if i := columnIndex(rec.cells, column); i >= 0 {
+			columns[column] = i
+		}
+	}
+	switch {
+	case len(columns) == len(Columns()):
+		p.columns, p.width, p.depth, p.seenHeader = columns, len(rec.cells), rec.depth, true
+		return true, nil
+	case len(columns) >= len(Columns())/2:
+		return false, &HeaderError{Line: rec.line, Found: slices.Clone(rec.cells)}
+	case p.noHeader.Line == 0:
+		p.noHeader.Line, p.noHeader.Found = rec.line, slices.Clone(rec.cells)
+	}
+	return false, nil
+}
+
+func columnIndex(cells []string, column string) int {
+	return slices.IndexFunc(cells, func(cell string) bool { return strings.EqualFold(cell, column) })
+}
+
+// row reads the cells of a row in the order in which they matter, and stops at
+// the first that can't be understood.
+func (p *parser) row(rec record) (Row, error) {
+	row := Row{Line: rec.line}
+	cell := func(column string) string {
+		if i := p.columns[column]; i < len(rec.cells) {
+			return rec.cells[i]
+		}
+		return ""
+	}
+	problem := func(column string, err error) *RowError {
+		return &RowError{Line: rec.line, Column: column, Value: cell(column), Err: err}
+	}
+
+	if rec.err != nil {
+		return Row{}, &RowError{Line: rec.line, Err: rec.err}
+	}
+	if n := len(rec.cells); n > p.width && strings.Join(rec.cells[p.width:], "") != "" {
+		return Row{}, &RowError{Line: rec.line, Err: fmt.Errorf("expected %d cells, found %d", p.width, n)}
+	}
+
+	date, warning, err := p.calendar.parse(cell(ColumnDate))
+	if err != nil {
+		return Row{}, problem(ColumnDate, err)
+	}
+	if warning != nil {
+		row.Warnings = append(row.Warnings, problem(ColumnDate, warning))
+	}
+	row.Date = date
+
+	band, bandTime := cutTime(cell(ColumnBand))
+	row.Band, row.Hall, row.Extra = band, cell(ColumnHall), cell(ColumnExtra)
+	row.Cancelled = cancelled.MatchString(row.Extra)
+	row.City, row.Municipality, row.State = place(cell(ColumnCity), cell(ColumnMunicipality), cell(ColumnState))
+	if strings.HasPrefix(strings.ToLower(band), "ej fastställ") {
+		row.Skip = SkipUndecided
+		return row, nil
+	}
+
+	if row.Start, row.End, err = parseTime(cell(ColumnTime)); err != nil {
+		return Row{}, problem(ColumnTime, err)
+	}
+	if bandTime != "" {
+		row.Warnings = append(row.Warnings, problem(ColumnBand, ErrBandTime))
+		if row.Start == "" {
+			row.Start, row.End, _ = parseTime(bandTime) // cutTime finds no others
+		}
+	}
+	for _, required := range []struct{ column, value string }{
+		{ColumnBand, row.Band}, {ColumnHall, row.Hall},
+		{ColumnMunicipality, row.Municipality}, {ColumnState, row.State},
+	} {
+		if required.value == "" {
+			return Row{}, problem(required.column, errEmpty)
+		}
+	}
+	if p.duplicate(row) {
+		row.Skip = SkipDuplicate
+	}
+	return row, nil
+}
+
+// maxSeen bounds the memory for rows of one date. No day has so many.
+const maxSeen = 10_000
+
+// duplicate tells whether a row of the same date had the same key.
+func (p *parser) duplicate(row Row) bool {
+	if row.Date != p.date || len(p.seen) >= maxSeen {
+		p.date, p.seen = row.Date, map[string]struct{}{}
+	}
+	key := strings.ToLower(strings.Join(
+		[]string{row.Start, row.Band, row.Hall, row.City, row.Municipality, row.State}, "\n"))
+	_, found := p.seen[key]
+	p.seen[key] = struct{}{}
+	return found
+}

@@ -1,0 +1,92 @@
+package listing
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"iter"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// record is what the readers of CSV and HTML have in common: a row of a table
+// before anybody knows what is in it.
+type record struct {
+	kind  kind
+	line  int
+	depth int      // of nested HTML tables; 0 in CSV
+	cells []string // cleaned
+	err   error    // why the cells can't be used
+}
+
+type kind int
+
+const (
+	tableRow kind = iota
+	tableEnd      // the columns of the table at this depth are known no longer
+	heading       // text outside rows that may name a month
+)
+
+// records splits r into records. An error ends the sequence.
+func records(r io.Reader) iter.Seq2[record, error] {
+	return func(yield func(record, error) bool) {
+		in := bufio.NewReaderSize(r, MaxRecord)
+		head, err := in.Peek(MaxRecord)
+		if err != nil && err != io.EOF {
+			yield(record{}, err)
+			return
+		}
+		if bom := []byte("\ufeff"); bytes.HasPrefix(head, bom) {
+			_, _ = in.Discard(len(bom)) // can't fail: it was peeked
+			head = head[len(bom):]
+		}
+		if bytes.HasPrefix(bytes.TrimSpace(head), []byte("<")) {
+			readHTML(in, yield)
+		} else {
+			readCSV(in, delimiter(head), yield)
+		}
+	}
+}
+
+// clean trims and collapses white space, drops what can't be seen (control
+// characters, soft hyphens, zero-width characters) and composes letters.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsSpace(r) && unicode.In(r, unicode.Cc, unicode.Cf) {
+			return -1
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(norm.NFC.String(s)), " ")
+}
+
+// cleanCells cleans cells in place and tells what makes them unusable.
+func cleanCells(cells []string) error {
+	if len(cells) > MaxColumns {
+		return errTooManyColumns
+	}
+	for i, cell := range cells {
+		switch {
+		case len(cell) > MaxCell:
+			return errLongCell
+		case !utf8.ValidString(cell):
+			return errEncoding
+		}
+		cells[i] = clean(cell)
+	}
+	return nil
+}
+
+// text returns the joined text of all cells and how many cells have any.
+func (r record) text() (text string, cells int) {
+	for _, cell := range r.cells {
+		if cell != "" {
+			cells++
+		}
+		text += cell
+	}
+	return text, cells
+}
