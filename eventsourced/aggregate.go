@@ -35,6 +35,9 @@ func (r *Root) ID() string { return r.id }
 // Version returns the version of the last stored event: 0 for a new aggregate.
 func (r *Root) Version() Version { return r.version }
 
+// Position returns the position of the last stored event: 0 for a new aggregate.
+func (r *Root) Position() Position { return r.position }
+
 // Pending returns the events that are recorded but not yet stored. The caller
 // must not change the slice.
 func (r *Root) Pending() []Event { return r.pending }
@@ -68,8 +71,9 @@ func Record(a Aggregate, event Event) error {
 	return nil
 }
 
-// Replay makes a the aggregate id as it is after events: they are applied and
-// count as stored. It serves tests and tools; applications use [Repository.Load].
+// Replay makes a the aggregate id as it is after events: they get that id, are
+// applied and count as stored. It serves tests; applications use
+// [Repository.Load].
 func Replay(a Aggregate, id string, events ...Event) {
 	root := a.root()
 	root.id = id

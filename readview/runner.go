@@ -24,6 +24,14 @@ const (
 	lastBackOff  = 5 * time.Second
 )
 
+// Pauses between two looks at a log in which there is nothing for the projection,
+// while it grows: they double from the first to the last. So others' events cost
+// a projection little, and one of its own after a quiet time is not kept waiting.
+const (
+	firstPause = time.Millisecond
+	lastPause  = 25 * time.Millisecond
+)
+
 var errMiddleware = errors.New("a middleware of the router refused the page")
 
 // runner runs one projection on this node. Towards the router it is the
@@ -175,30 +183,32 @@ func (r *runner) enter(ctx context.Context) (Checkpoint, time.Duration, error) {
 func (r *runner) follow(ctx context.Context, at Checkpoint, out chan<- *message.Message, news <-chan struct{}) error {
 	next := r.readAhead(ctx, at)
 	defer func() { next.cancel() }()
+	idle, looked := firstPause, time.Now()
 	for {
 		pg, err := next.await()
 		if err != nil {
 			return err
 		}
+		at.Position = pg.upTo
 		switch {
 		case len(pg.items) > 0:
-			at.Position = pg.upTo
+			idle = firstPause
 			next = r.readAhead(ctx, at)
 			err = r.emit(ctx, out, pg)
 		case pg.upTo > pg.after:
+			idle = min(2*idle, lastPause)
 			_, err = r.transact(ctx, pg, 0, 0, pg.upTo)
-			at.Position = pg.upTo
-			next = r.readAhead(ctx, at)
-		default:
-			if r.wait(ctx, news, r.m.config.PollInterval) {
-				return errStale
-			}
-			next = r.readAhead(ctx, at)
 		}
 		if err != nil {
 			return r.settle(ctx, pg, err)
 		}
 		r.succeed(ctx, at, pg)
+		if len(pg.items) == 0 {
+			if r.wait(ctx, news, r.m.config.PollInterval) || r.wait(ctx, nil, time.Until(looked.Add(idle))) {
+				return errStale
+			}
+			next, looked = r.readAhead(ctx, at), time.Now()
+		}
 		if time.Now().After(r.renewAt) {
 			if held, err := r.renew(ctx); err != nil || !held {
 				return errors.Join(err, errStale)
@@ -322,7 +332,10 @@ func (r *runner) renew(ctx context.Context) (bool, error) {
 // lease. It tells whether the state is to be looked at.
 func (r *runner) wait(ctx context.Context, news <-chan struct{}, limit time.Duration) bool {
 	if news != nil {
-		limit = min(limit, max(time.Until(r.renewAt), 0))
+		limit = min(limit, time.Until(r.renewAt))
+	}
+	if limit <= 0 {
+		return ctx.Err() != nil
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()

@@ -24,7 +24,8 @@ type Scenario[A eventsourced.Aggregate] struct {
 // ID is the id of a scenario's aggregate.
 const ID = "00000000-0000-7000-8000-000000000001"
 
-// Given starts a scenario with an aggregate that has these events.
+// Given starts a scenario with an aggregate that has these events. They are given
+// its id, so scenarios that run in parallel need events of their own.
 func Given[A eventsourced.Aggregate](t testing.TB, newFunc func() A, events ...eventsourced.Event) *Scenario[A] {
 	t.Helper()
 	a := newFunc()
@@ -40,7 +41,7 @@ func (s *Scenario[A]) When(act func(A) error) *Scenario[A] {
 }
 
 // Then fails the test unless act succeeded and recorded exactly these events.
-// What is in BaseEvent does not count.
+// What is in BaseEvent does not count: the wanted events take it over.
 func (s *Scenario[A]) Then(want ...eventsourced.Event) {
 	s.t.Helper()
 	require.NoError(s.t, s.err)
@@ -54,6 +55,9 @@ func (s *Scenario[A]) ThenError(want error) {
 	require.ErrorIs(s.t, s.err, want)
 	s.recorded(nil)
 }
+
+// Err returns the error of act.
+func (s *Scenario[A]) Err() error { return s.err }
 
 // Aggregate returns the aggregate, to look at its state.
 func (s *Scenario[A]) Aggregate() A { return s.aggregate }

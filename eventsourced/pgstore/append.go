@@ -19,7 +19,7 @@ func (s *Store) Append(ctx context.Context, stream eventsourced.Stream, expected
 	if err != nil {
 		return 0, err
 	}
-	if err := again(ctx, func() error { return s.send(ctx, s.pool, r) }); err != nil {
+	if err := again(ctx, func() error { return s.send(ctx, s.pool, s.sql.lockAndPlan, r) }); err != nil {
 		return 0, r.wrap(err)
 	}
 	if r.err == nil {
@@ -41,7 +41,7 @@ func (s *Store) AppendTx(ctx context.Context, tx pgx.Tx, stream eventsourced.Str
 	if err != nil {
 		return 0, err
 	}
-	if err := s.send(ctx, tx, r); err != nil {
+	if err := s.send(ctx, tx, s.sql.lock, r); err != nil {
 		return 0, r.wrap(err)
 	}
 	return r.position, r.err
@@ -72,16 +72,16 @@ type batchSender interface {
 	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults
 }
 
-// send appends the requests, each of a stream of its own. On a pool the batch is
+// send takes the lock and appends the requests, each of a stream of its own. On a pool the batch is
 // one transaction, without a BEGIN or COMMIT to wait for. An error is that of
 // all; otherwise each request has its own outcome.
-func (s *Store) send(ctx context.Context, on batchSender, requests ...*request) error {
+func (s *Store) send(ctx context.Context, on batchSender, lock string, requests ...*request) error {
 	arguments, err := appendArguments(requests)
 	if err != nil {
 		return err
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(s.sql.lock)
+	batch.Queue(lock)
 	batch.Queue(s.sql.append, arguments...).Query(func(rows pgx.Rows) error {
 		i, base := 0, 0
 		for rows.Next() {

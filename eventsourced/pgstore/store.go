@@ -93,7 +93,7 @@ var appendSQL string
 
 // statements are the store's SQL with the names of its tables filled in.
 type statements struct {
-	lock, append                   string
+	lock, lockAndPlan, append      string
 	readStream, readLog, readNames string
 	head, count                    string
 	loadSnapshot, saveSnapshot     string
@@ -114,10 +114,12 @@ func newStatements(schema string) statements {
 	oid := "to_regclass('" + strings.ReplaceAll(table("events"), "'", "''") + "')::oid"
 	replacer := strings.NewReplacer("{events}", table("events"), "{snapshots}", table("snapshots"), "{oid}", oid, "{columns}", columns)
 	return statements{
-		lock:       replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int)`),
-		append:     replacer.Replace(appendSQL),
-		readStream: replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
-		readLog:    replacer.Replace(`SELECT {columns} FROM {events} WHERE tstamp > $1 AND tstamp <= $2 ORDER BY tstamp LIMIT $3`),
+		lock: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int)`),
+		// In a transaction of our own: planning append.sql takes longer than running it.
+		lockAndPlan: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int), set_config('plan_cache_mode', 'force_generic_plan', true)`),
+		append:      replacer.Replace(appendSQL),
+		readStream:  replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
+		readLog:     replacer.Replace(`SELECT {columns} FROM {events} WHERE tstamp > $1 AND tstamp <= $2 ORDER BY tstamp LIMIT $3`),
 		// A lateral a name, because the index holds each name in order; a bare
 		// name = ANY($4) would scan the whole log or sort all that matches.
 		readNames: replacer.Replace(`SELECT {columns} FROM {events} JOIN (
