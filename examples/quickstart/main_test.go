@@ -1,0 +1,17 @@
+package main
+
+import (
+	"context"
+	"os"
+)
+
+func Example() {
+	if err := run(context.Background(), os.Stdout); err != nil {
+		panic(err)
+	}
+	// Output:
+	// withdraw 1000: not that much in the account
+	// balance 70 after 2 events:
+	//   1 Deposited {"Amount":100}
+	//   2 Withdrawn {"Amount":30}
+}
