@@ -17,8 +17,12 @@ type Aggregate interface {
 	// not matter to the state.
 	Apply(Event)
 
-	root() *Root
+	rooted
 }
+
+type rooted interface{ root() *Root }
+
+var _ rooted = (*Root)(nil)
 
 // Root is embedded in every aggregate. It keeps the identity, the version and
 // the events that are recorded but not yet stored.

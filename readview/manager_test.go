@@ -158,8 +158,8 @@ func TestAddRefusesWhatCanNotRun(t *testing.T) {
 		balances(), balances(),
 	)
 	for _, problem := range []string{
-		`projection "": Name`, `projection "empty": Handlers: want at least one`, "Unregistered is not in the registry",
-		"two for Deposited", `projection "balances": added twice`,
+		`projection "": its name needs`, `projection "empty": it needs at least one handler`, "Unregistered is not in the registry",
+		"two handlers for Deposited", `projection "balances": added twice`,
 	} {
 		require.ErrorContains(t, err, problem)
 	}

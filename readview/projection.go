@@ -119,18 +119,18 @@ func define(p Projection, registry *eventsourced.Registry) (*definition, error) 
 	d := &definition{Projection: p, handlers: make(map[string]Handler, len(p.Handlers))}
 	var problems []error
 	if strings.TrimSpace(p.Name) == "" || len(p.Name) > eventsourced.MaxName {
-		problems = append(problems, fmt.Errorf("Name %q: want 1 to %d bytes", p.Name, eventsourced.MaxName))
+		problems = append(problems, fmt.Errorf("its name needs 1 to %d bytes", eventsourced.MaxName))
 	}
 	if len(p.Handlers) == 0 {
-		problems = append(problems, errors.New("Handlers: want at least one"))
+		problems = append(problems, errors.New("it needs at least one handler"))
 	}
 	for _, handler := range p.Handlers {
 		name, known := registry.NameOf(handler.goType)
 		switch _, twice := d.handlers[name]; {
 		case !known:
-			problems = append(problems, fmt.Errorf("Handlers: the event type %v is not in the registry", handler.goType))
+			problems = append(problems, fmt.Errorf("its handler's event type %v is not in the registry", handler.goType))
 		case twice:
-			problems = append(problems, fmt.Errorf("Handlers: two for %s", name))
+			problems = append(problems, fmt.Errorf("it has two handlers for %s", name))
 		default:
 			d.handlers[name] = handler
 			d.handled = append(d.handled, name)

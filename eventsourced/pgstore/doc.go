@@ -1,0 +1,53 @@
+// Package pgstore keeps the event log on PostgreSQL. It needs no extension, no
+// superuser and no setting of the server.
+//
+// # The order of the log
+//
+// A reader asks for what is above a position, and that is all it ever asks. So
+// nothing may be committed below a position that somebody has read. This is how
+// that is ensured:
+//
+//	append A   lock ── position 7 ── insert ── commit, unlock
+//	append B            lock . . . . . . . . . . . granted ── position 8 ── insert ── commit
+//	reader                        sees up to 6         sees 7                          sees 8
+//
+//   - An append takes the log's lock, an advisory lock of its transaction, and keeps
+//     it to the commit. The server releases it after the commit is visible.
+//   - Under the lock, in a later statement, it takes its position: the clock in
+//     microseconds, or the last position plus one if the clock is not past it. At
+//     READ COMMITTED that statement sees everything that was committed before the
+//     lock was granted. At other levels it would not, and the append is refused:
+//     [ErrIsolation].
+//   - So positions ascend in the order of commits, without a sequence that is read
+//     ahead of its commits, without transaction ids and snapshots, and whatever
+//     the clock does. A transaction that is open elsewhere, in this database or
+//     another, delays nobody. A rollback leaves nothing behind, not even a gap that
+//     a reader would have to wait for. A dump restored elsewhere goes on.
+//
+// The lock and the insert are two statements in one message to the server, which
+// is a transaction in itself: an append costs one round trip and one commit.
+// What is decided under the lock is exact: whether the stream is as expected, and
+// whether the events are in the log already.
+//
+//	failure                                  what happens
+//	the process dies before the commit       nothing was appended; the server frees the lock
+//	the connection is lost at the commit     the append is sent again and recognizes its events by their ids
+//	two writers expect the same version      the second one to get the lock gets [eventsourced.ErrConflict]
+//	the clock goes back, or stands still     positions go on from the last one
+//	the server fails over to a replica       commit order is replay order; positions go on
+//
+// Events are never changed and never deleted: that the last position is in the
+// table is what the next one relies on.
+//
+// # Wake-up
+//
+// After an append the listeners of the same process are woken at once, and those
+// of others by NOTIFY, outside of the append's transaction and at most a hundred
+// times a second. Behind a pooler that can't LISTEN, polling does without.
+//
+// # Limits
+//
+// Names and ids have at most [eventsourced.MaxName] bytes, an append has at most
+// [eventsourced.MaxEvents] events, a payload at most [Config.MaxPayload] bytes.
+// Payloads are JSON, kept to the byte.
+package pgstore

@@ -1,0 +1,65 @@
+// Package readview is the read side of event sourcing: projections, which turn the
+// events of a log into tables, run as handlers of a Watermill router. Every event
+// is applied exactly once and in order, whatever crashes, and however many nodes
+// run the same projection.
+//
+//	balances := readview.Projection{
+//		Name:     "balances",
+//		Handlers: readview.Handlers{readview.On(onDeposited)},
+//		Reset:    readview.Truncate("balance"),
+//		Tables:   []string{"balance"},
+//	}
+//	manager, err := readview.NewManager(router, store, pool, readview.Config{})
+//	err = manager.Add(balances)
+//	err = router.Run(ctx)
+//
+// # How a projection advances
+//
+//	a goroutine of each projection              the router's handler, inside the app's middlewares
+//
+//	wait: wake-up, poll, resumed                begin
+//	read the next page of the events              lock the row in readviews
+//	  that the projection handles                 compare its position with the page's start
+//	emit ONE message with the page  ─────────▶    call the handlers, event by event
+//	read the page after it meanwhile              position = last event of the page
+//	wait for the ack                ◀─────────  commit; ack; after an error roll back and nack
+//
+// The position is locked, compared and set in the transaction of the handlers'
+// writes. From this alone follows that an event counts once:
+//
+//	failure                                    what happens
+//	a node dies at any point                   the server rolls back, or had committed the position too
+//	the commit's outcome is unknown            the page is offered again; what is applied is passed over
+//	two nodes apply the same page              one waits for the lock, then finds it done
+//	a node is stopped in a page, and goes on   the server ends its transaction after Config.IdleTimeout
+//	a reset, a pause, other handlers           pages that were read before find another checkpoint and are dropped
+//	a middleware retries or duplicates         each call is a fresh transaction with the same comparison
+//
+// Leases in the table readview_states keep it to one node at a time, so that nodes
+// do not read in vain; nothing else depends on them. When the active node dies,
+// another one takes over within [Config.PollInterval].
+//
+// # States
+//
+//	           ┌───────────── Resume, restart ─────────────┐
+//	           ▼                                           │
+//	standby ─▶ catching up ⇄ live ── an event fails ─▶ failed
+//	                │  ▲                             (position kept just before the event)
+//	          Pause ▼  │ Resume
+//	               paused
+//
+// An event that can't be applied, by an error, a panic, or because it does not
+// decode, stops its projection and no other. The page's earlier events are
+// committed, the event is tried [Config.Attempts] times, then it is on record with
+// its error. What may pass (a lost connection, a deadlock, a server that is
+// starting) is retried for ever.
+//
+// # Reset
+//
+// [Manager.ResetProjection] empties the tables, sets the position to 0 and raises
+// the generation, in one transaction under the same lock. There are never empty
+// tables with an old position, nor full ones with position 0.
+//
+// Handlers have no effects but those on their transaction; with side effects they
+// would have them again after each reset.
+package readview
