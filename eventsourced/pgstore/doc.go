@@ -7,22 +7,22 @@
 // nothing may be committed below a position that somebody has read. This is how
 // that is ensured:
 //
-//	append A   lock ── position 7 ── insert ── commit, unlock
-//	append B            lock . . . . . . . . . . . granted ── position 8 ── insert ── commit
-//	reader                        sees up to 6         sees 7                          sees 8
+//		append A   lock ── position 7 ── insert ── commit, unlock
+//		append B            lock . . . . . . . . . . . granted ── position 8 ── insert ── commit
+//		reader                        sees up to 6         sees 7                          sees 8
 //
-//   - An append takes the log's lock, an advisory lock of its transaction, and keeps
-//     it to the commit. The server releases it after the commit is visible.
-//   - Under the lock, in a later statement, it takes its position: the clock in
-//     microseconds, or the last position plus one if the clock is not past it. At
-//     READ COMMITTED that statement sees everything that was committed before the
-//     lock was granted. At other levels it would not, and the append is refused:
-//     [ErrIsolation].
-//   - So positions ascend in the order of commits, without a sequence that is read
-//     ahead of its commits, without transaction ids and snapshots, and whatever
-//     the clock does. A transaction that is open elsewhere, in this database or
-//     another, delays nobody. A rollback leaves nothing behind, not even a gap that
-//     a reader would have to wait for. A dump restored elsewhere goes on.
+//	  - An append takes the log's lock, an advisory lock of its transaction, and keeps
+//	    it to the commit. The server releases it after the commit is visible.
+//	  - Under the lock, in a later statement, it takes its position: the clock in
+//	    microseconds, or the last position plus one if the clock is not past it. At
+//	    READ COMMITTED that statement sees everything that was committed before the
+//	    lock was granted. At other levels it would not, and the append is refused:
+//	    [ErrIsolation].
+//	  - So positions ascend in the order of commits, without a sequence that is read
+//	    ahead of its commits, without transaction ids and snapshots, and whatever
+//	    the clock does. A transaction that is open elsewhere, in this database or
+//	    another, delays nobody. A rollback leaves nothing behind, not even a gap that
+//	    a reader would have to wait for. A dump restored elsewhere goes on.
 //
 // The lock and the insert are two statements in one message to the server, which
 // is a transaction in itself: an append costs one round trip and one commit.

@@ -1,0 +1,40 @@
+package memstore_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/memstore"
+)
+
+type Deposited struct { // an event: what has happened
+	eventsourced.BaseEvent
+	Amount int64
+}
+
+type Account struct { // an aggregate: it decides, and follows from its events
+	eventsourced.Root
+	balance int64
+}
+
+func (a *Account) Deposit(amount int64) error {
+	return eventsourced.Record(a, &Deposited{Amount: amount})
+}
+
+func (a *Account) Apply(event eventsourced.Event) {
+	if e, ok := event.(*Deposited); ok {
+		a.balance += e.Amount
+	}
+}
+
+func Example() {
+	ctx := context.Background()
+	registry, _ := eventsourced.NewRegistry(eventsourced.Type[Deposited]("Deposited"))
+	accounts := eventsourced.NewRepository(memstore.New(registry), "bank.Account", func() *Account { return new(Account) })
+
+	position, _ := accounts.Update(ctx, "anna", func(a *Account) error { return a.Deposit(5) })
+	anna, _ := accounts.Load(ctx, "anna")
+	fmt.Println(anna.balance, position > 0)
+	// Output: 5 true
+}

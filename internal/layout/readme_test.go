@@ -1,0 +1,52 @@
+package layout_test
+
+import (
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestReadmeShowsTheTestedExample(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	example, err := os.ReadFile("../../eventsourced/memstore/example_test.go")
+	require.NoError(t, err)
+	code := string(example)[strings.Index(string(example), "type Deposited"):]
+	require.Contains(t, string(readme), "```go\n"+code+"```\n")
+}
+
+func TestReadmeNamesTestsThatExist(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	tests := testNames(t, "../..")
+	for _, word := range strings.FieldsFunc(string(readme), func(r rune) bool { return strings.ContainsRune("` \n|,.()", r) }) {
+		if strings.HasPrefix(word, "Test") {
+			require.True(t, tests[word], "the README names %s", word)
+		}
+	}
+}
+
+// testNames returns the names of all test functions below dir.
+func testNames(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		source, err := fs.ReadFile(os.DirFS(dir), path)
+		for line := range strings.Lines(string(source)) {
+			if name, found := strings.CutPrefix(line, "func Test"); found {
+				names["Test"+name[:strings.Index(name, "(")]] = true
+			}
+		}
+		return err
+	})
+	require.NoError(t, err)
+	return names
+}
