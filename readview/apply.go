@@ -13,10 +13,7 @@ import (
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
-var (
-	errNoPage  = errors.New("readview: the message carries no page: a middleware has replaced its context")
-	errAborted = errors.New("the handler ignored an error of the database, and the transaction is lost")
-)
+var errNoPage = errors.New("readview: the message carries no page: a middleware has replaced its context")
 
 // handle is the Watermill handler: it applies the page that the message carries.
 // It may be called again for the same message, and for one that was applied.
@@ -33,114 +30,121 @@ func (r *runner) handle(msg *message.Message) error {
 }
 
 // apply applies a page. When an event of it fails, those before it are committed
-// and it is tried again alone, so that its error is nobody else's, and so that
-// the outcome is the same for pages of any size.
+// and it is tried again alone, so that its handler sees its error, and so that the
+// outcome is the same for pages of any size.
 func (r *runner) apply(ctx context.Context, pg *page) error {
-	for from := 0; ; {
-		failed, err := r.transact(ctx, pg, from, len(pg.items), pg.upTo)
-		if err == nil || failed < 0 || len(pg.items) == 1 || pgerr.Retryable(err) || ctx.Err() != nil {
+	from, to, direct := 0, len(pg.items), false
+	for {
+		upTo := pg.upTo
+		if to < len(pg.items) {
+			upTo = pg.items[to-1].recorded.Position
+		}
+		failed, err := r.transact(ctx, pg, from, to, upTo, direct)
+		switch {
+		case err == nil && to == len(pg.items):
+			return nil
+		case err == nil:
+			from, to, direct = to, len(pg.items), false
+		case failed == noEvent || direct || pgerr.Retryable(err) || ctx.Err() != nil:
 			return err
+		case failed > from:
+			to = failed
+		default:
+			to, direct = from+1, true
 		}
-		if failed > from {
-			if _, err := r.transact(ctx, pg, from, failed, pg.items[failed-1].recorded.Position); err != nil {
-				return err
-			}
-		}
-		if _, err := r.transact(ctx, pg, failed, failed+1, pg.items[failed].recorded.Position); err != nil {
-			return err
-		}
-		from = failed + 1
 	}
 }
 
 // transact applies the items [from, to) of a page and moves the position to upTo,
 // in one transaction. It returns errStale and has done nothing when the stored
 // checkpoint does not fit the page. failed is the index of the item at fault, or
-// -1.
+// noEvent.
 //
 // This is where an event counts exactly once: the lock, the comparison, the
 // handlers' writes and the new position are in one transaction.
-func (r *runner) transact(ctx context.Context, pg *page, from, to int, upTo eventsourced.Position) (failed int, err error) {
+func (r *runner) transact(ctx context.Context, pg *page, from, to int, upTo eventsourced.Position, direct bool) (failed int, err error) {
 	conn, err := r.db.Conn(ctx)
 	if err != nil {
-		return -1, err
+		return noEvent, err
 	}
 	defer func() { _ = conn.Close() }()
-	tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	sqlTx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
-		return -1, err
+		return noEvent, err
 	}
-	defer func() { _ = tx.Rollback() }() // nothing to do after a commit
+	defer func() { _ = sqlTx.Rollback() }() // nothing to do after a commit
+	tx := newPipeline(conn, sqlTx, direct)
 	at, err := r.m.store.Lock(ctx, tx, r.Name)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return -1, errStale
+		return noEvent, errStale
 	case err != nil:
-		return -1, fmt.Errorf("lock the position of %s: %w", r.Name, err)
+		return noEvent, fmt.Errorf("lock the position of %s: %w", r.Name, err)
 	case !at.Running || at.Generation != pg.generation || at.Position < pg.after:
-		return -1, errStale
+		return noEvent, errStale
 	case at.Position >= upTo:
-		return -1, nil // applied before, its commit unheard of, or by another node
+		return noEvent, nil // applied before, its commit unheard of, or by another node
 	}
 	r.failpoint("locked")
 	for i := from; i < to; i++ {
 		if pg.items[i].recorded.Position <= at.Position {
 			continue
 		}
-		if err := r.call(ctx, conn, tx, &pg.items[i]); err != nil {
-			return i, err
+		if err := r.call(ctx, tx, i, &pg.items[i]); err != nil {
+			return r.blame(pg, tx, i, err)
 		}
 		r.failpoint("applied")
 	}
+	tx.begin(noEvent)
 	if from == to {
 		// Nothing was written. If a crash undoes the move, it is made again.
 		if _, err := tx.ExecContext(ctx, "SET LOCAL synchronous_commit = off"); err != nil {
-			return -1, err
+			return noEvent, err
 		}
 	}
-	if err := r.m.store.Advance(ctx, tx, r.Name, upTo); err != nil {
-		return -1, fmt.Errorf("advance the position of %s: %w", r.Name, err)
+	if err = r.m.store.Advance(ctx, tx, r.Name, upTo); err == nil {
+		err = tx.flush(ctx)
+	}
+	if err != nil {
+		return r.blame(pg, tx, noEvent, fmt.Errorf("advance the position of %s: %w", r.Name, err))
 	}
 	r.failpoint("advanced")
-	if err := tx.Commit(); err != nil {
-		return -1, fmt.Errorf("commit %s: %w", r.Name, err)
+	if err := sqlTx.Commit(); err != nil {
+		// A deferred constraint speaks up now: alone, an event is to blame.
+		return r.blame(pg, tx, min(from, to-1), fmt.Errorf("commit %s: %w", r.Name, err))
 	}
 	r.failpoint("committed")
-	return -1, nil
+	return noEvent, nil
+}
+
+// blame returns the event that an error belongs to: that of the first statement
+// that failed in the pipeline, if any did.
+func (r *runner) blame(pg *page, tx *pipeline, i int, err error) (int, error) {
+	if tx.err != nil {
+		i, err = tx.failed, tx.err
+	}
+	if i == noEvent || pgerr.Lost(err) {
+		return noEvent, err
+	}
+	return i, &EventError{Projection: r.Name, Event: pg.items[i].recorded, Err: err}
 }
 
 // call runs the handler of one event.
-func (r *runner) call(ctx context.Context, conn *sql.Conn, tx Tx, it *item) (err error) {
-	defer func() {
-		if err != nil {
-			err = &EventError{Projection: r.Name, Event: it.recorded, Err: err}
-		}
-	}()
+func (r *runner) call(ctx context.Context, tx *pipeline, i int, it *item) error {
 	if it.err != nil {
 		return it.err
 	}
-	if err := r.safely(eventsourced.WithRecorded(ctx, &it.recorded), tx, it); err != nil {
-		return err
+	tx.begin(i)
+	err := r.safely(eventsourced.WithRecorded(ctx, &it.recorded), tx, it)
+	if err == nil && tx.aborted() {
+		err = errAborted
 	}
-	if aborted(conn) {
-		return errAborted
-	}
-	return nil
+	return err
 }
 
 func (r *runner) safely(ctx context.Context, tx Tx, it *item) (err error) {
 	defer recoverAs(&err)
 	return r.handlers[it.recorded.Name].call(ctx, tx, it.event)
-}
-
-// aborted tells whether a statement has failed in the connection's transaction.
-func aborted(conn *sql.Conn) bool {
-	status := byte('I')
-	_ = conn.Raw(func(driverConn any) error {
-		status = driverConn.(*stdlib.Conn).Conn().PgConn().TxStatus()
-		return nil
-	})
-	return status == 'E'
 }
 
 // reset runs the reset handler and sets the position to 0 in one transaction.

@@ -197,7 +197,7 @@ func (r *runner) follow(ctx context.Context, at Checkpoint, out chan<- *message.
 			err = r.emit(ctx, out, pg)
 		case pg.upTo > pg.after:
 			idle = min(2*idle, lastPause)
-			_, err = r.transact(ctx, pg, 0, 0, pg.upTo)
+			_, err = r.transact(ctx, pg, 0, 0, pg.upTo, false)
 		}
 		if err != nil {
 			return r.settle(ctx, pg, err)
