@@ -1,0 +1,247 @@
+package readview_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+// Scripted is an event that says what its handler does.
+type Scripted struct {
+	eventsourced.BaseEvent
+	Steps []Step
+}
+
+type Step struct {
+	Do  string
+	Key string
+}
+
+// The things a handler may do. Those from "error" on can't be applied.
+var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream"}
+var poisons = []string{"error", "panic", "constraint", "syntax", "swallowed", "none", "late"}
+
+const cells = `
+	CREATE TABLE cell (key TEXT PRIMARY KEY, n BIGINT NOT NULL CHECK (n < 1000));
+	CREATE TABLE trace (id BIGINT GENERATED ALWAYS AS IDENTITY, what TEXT NOT NULL);
+	CREATE TABLE promise (n BIGINT UNIQUE DEFERRABLE INITIALLY DEFERRED)`
+
+func onScripted(ctx context.Context, tx readview.Tx, e *Scripted) error {
+	for _, step := range e.Steps {
+		if err := perform(ctx, tx, step); err != nil {
+			return fmt.Errorf("%s: %w", step.Do, err)
+		}
+	}
+	return nil
+}
+
+const put = `INSERT INTO cell AS c (key, n) VALUES ($1, 1) ON CONFLICT (key) DO UPDATE SET n = c.n * 2 % 997 + 1`
+
+func perform(ctx context.Context, tx readview.Tx, step Step) error {
+	exec := func(query string, args ...any) error {
+		_, err := tx.ExecContext(ctx, query, args...)
+		return err
+	}
+	note := func(format string, args ...any) error {
+		return exec(`INSERT INTO trace (what) VALUES ($1)`, fmt.Sprintf(format, args...))
+	}
+	switch step.Do {
+	case "put":
+		return exec(put, step.Key)
+	case "delete":
+		return exec(`DELETE FROM cell WHERE key = $1`, step.Key)
+	case "read": // its own writes and those of events before
+		var n int64
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce(sum(n), 0) FROM cell WHERE key = $1`, step.Key).Scan(&n); err != nil {
+			return err
+		}
+		return note("%s is %d", step.Key, n)
+	case "rows", "count":
+		result, err := tx.ExecContext(ctx, `UPDATE cell SET n = n + 1 WHERE key >= $1 AND n < 900`, step.Key)
+		if err == nil && step.Do == "count" {
+			err = exec(put, "between")
+		}
+		if err != nil {
+			return err
+		}
+		rows, err := result.RowsAffected()
+		if err != nil {
+			return err
+		}
+		return note("%d rows", rows)
+	case "one":
+		if err := exec(put, step.Key); err != nil {
+			return err
+		}
+		return readview.ExecOne(ctx, tx, `UPDATE cell SET n = 7 WHERE key = $1`, step.Key)
+	case "several":
+		return exec(`INSERT INTO trace (what) VALUES ('one; of two'); INSERT INTO trace (what) VALUES ('two of two')`)
+	case "prepared":
+		stmt, err := tx.PrepareContext(ctx, put)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = stmt.Close() }()
+		if err := note("before"); err != nil {
+			return err
+		}
+		_, err = stmt.ExecContext(ctx, step.Key)
+		return err
+	case "savepoint": // an error that the handler deals with
+		if err := exec(`SAVEPOINT here`); err != nil {
+			return err
+		}
+		if err := exec(`INSERT INTO cell (key, n) VALUES ($1, 1000)`, step.Key); err == nil {
+			return note("not noticed")
+		}
+		if err := exec(`ROLLBACK TO SAVEPOINT here`); err != nil {
+			return err
+		}
+		return note("dealt with")
+	case "stream":
+		rows, err := tx.QueryContext(ctx, `SELECT key FROM cell ORDER BY key`)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		var keys []string
+		for rows.Next() {
+			var key string
+			if err := rows.Scan(&key); err != nil {
+				return err
+			}
+			keys = append(keys, key)
+		}
+		return errors.Join(rows.Err(), rows.Close(), note("%s", strings.Join(keys, " ")))
+	case "error":
+		return errors.New("no")
+	case "panic":
+		panic("no")
+	case "constraint":
+		return exec(`INSERT INTO cell (key, n) VALUES ($1, 1000)`, "poison")
+	case "syntax":
+		return exec(`INSERT INTO no_such_table VALUES ($1)`, 1)
+	case "swallowed":
+		_ = exec(`INSERT INTO no_such_table VALUES ($1)`, 1)
+		return nil
+	case "none":
+		return readview.ExecOne(ctx, tx, `UPDATE cell SET n = 7 WHERE key = $1`, "never")
+	case "late":
+		return errors.Join(exec(`INSERT INTO promise VALUES (1)`), exec(`INSERT INTO promise VALUES (1)`))
+	}
+	return fmt.Errorf("no step %q", step.Do)
+}
+
+// TestPagesAreInvisible runs random histories through random handlers in pages of
+// several sizes, with connections lost at random points: tables, position and
+// recorded failure are the same.
+func TestPagesAreInvisible(t *testing.T) {
+	t.Parallel()
+	var banks []*bank
+	sizes := []int{1, 7, 1000}
+	for range sizes {
+		b := newBank(t)
+		b.exec(cells)
+		scripted, err := eventsourced.NewRegistry(eventsourced.Type[Scripted]("Scripted"))
+		require.NoError(t, err)
+		b.store = pgstore.New(b.pool, scripted, pgstore.Config{})
+		t.Cleanup(b.store.Close)
+		banks = append(banks, b)
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		history := drawHistory(rt)
+		want := banks[0].play(rt, history, sizes[0], -1)
+		for i := 1; i < len(banks); i++ {
+			crash := rapid.IntRange(-1, 40).Draw(rt, "crash")
+			require.Equal(rt, want, banks[i].play(rt, history, sizes[i], crash), "pages of %d", sizes[i])
+		}
+	})
+}
+
+func drawHistory(rt *rapid.T) []Scripted {
+	step := rapid.Custom(func(rt *rapid.T) Step {
+		return Step{rapid.SampledFrom(steps).Draw(rt, "do"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "key")}
+	})
+	event := rapid.Custom(func(rt *rapid.T) Scripted { return Scripted{Steps: rapid.SliceOfN(step, 0, 3).Draw(rt, "steps")} })
+	history := rapid.SliceOfN(event, 1, 25).Draw(rt, "history")
+	if poison := rapid.IntRange(-10, len(history)-1).Draw(rt, "poisoned"); poison >= 0 {
+		e := &history[poison]
+		e.Steps = append(e.Steps, Step{Do: rapid.SampledFrom(poisons).Draw(rt, "poison")})
+	}
+	return history
+}
+
+// play projects a history from the start and tells what came of it. The
+// connections are lost when the given failpoint is passed, counted from 0.
+func (b *bank) play(rt *rapid.T, history []Scripted, pageEvents, crash int) []string {
+	b.exec(`TRUNCATE events, readviews, readview_states, cell, trace, promise RESTART IDENTITY`)
+	for i, event := range history {
+		payload, err := json.Marshal(event)
+		require.NoError(rt, err)
+		b.exec(`INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
+			VALUES ($1, $2, 'Scripted', 'a', 'a', $3, now(), $4)`, 1000+i*10, fmt.Sprintf("00000000-0000-7000-8000-%012d", i), i+1, payload)
+	}
+	router := message.NewDefaultRouter(watermill.NopLogger{})
+	config := fast()
+	config.PageEvents = pageEvents
+	config.Attempts = 1
+	manager, err := readview.NewManager(router, b.store, b.pool, config)
+	require.NoError(rt, err)
+	require.NoError(rt, manager.Add(readview.Projection{Name: "scripted", Handlers: readview.Handlers{readview.On(onScripted)}}))
+	var passed atomic.Int64
+	readview.SetFailpoint(manager, func(string) {
+		if passed.Add(1) == int64(crash)+1 {
+			_, _ = b.pool.Exec(context.Background(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name = $1`, b.application)
+		}
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- router.Run(ctx) }()
+	<-router.Running()
+	err = manager.WaitFor(ctx, eventsourced.Position(1000+(len(history)-1)*10))
+	for err != nil && !errors.Is(err, readview.ErrNotRunning) && ctx.Err() == nil { // the wait's own connection was lost
+		err = manager.WaitFor(ctx, eventsourced.Position(1000+(len(history)-1)*10))
+	}
+	if err != nil {
+		require.ErrorIs(rt, err, readview.ErrNotRunning)
+	}
+	cancel()
+	require.NoError(rt, <-done)
+	query := `SELECT 'position ' || position FROM readviews
+		UNION ALL SELECT concat_ws(' ', status, error, failed_event, failed_name, failed_position) FROM readview_states
+		UNION ALL (SELECT 'cell ' || key || ' ' || n FROM cell ORDER BY 1)
+		UNION ALL (SELECT 'trace ' || what FROM trace ORDER BY id)`
+	var outcome []string
+	require.Eventually(rt, func() bool { // a pool full of lost connections needs a few tries
+		rows, err := b.pool.Query(context.Background(), query)
+		if err != nil {
+			return false
+		}
+		defer rows.Close()
+		outcome = nil
+		for rows.Next() {
+			var row string
+			if rows.Scan(&row) != nil {
+				return false
+			}
+			outcome = append(outcome, row)
+		}
+		return rows.Err() == nil
+	}, time.Minute, time.Millisecond)
+	return outcome
+}
