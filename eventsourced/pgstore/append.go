@@ -3,15 +3,18 @@ package pgstore
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
-// Append implements [eventsourced.Appender] in one round trip and one commit.
+// Append implements [eventsourced.Appender] in one round trip and one commit,
+// which it shares with other appends that are made at the same time.
 // When the connection is lost it sends the append again, a few times: that is
 // safe because it is idempotent by event id.
 func (s *Store) Append(ctx context.Context, stream eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData) (eventsourced.Position, error) {
@@ -19,7 +22,7 @@ func (s *Store) Append(ctx context.Context, stream eventsourced.Stream, expected
 	if err != nil {
 		return 0, err
 	}
-	if err := again(ctx, func() error { return s.send(ctx, s.pool, s.sql.lockAndPlan, r) }); err != nil {
+	if err := s.appends.append(ctx, r); err != nil {
 		return 0, r.wrap(err)
 	}
 	if r.err == nil {
@@ -54,26 +57,66 @@ type request struct {
 	events   []eventsourced.EventData
 
 	position eventsourced.Position
-	err      error
+	err      error // what was decided about it
+
+	// Of the coalescer.
+	bytes   int           // of payloads
+	group   *group        // nil while it waits
+	failure error         // why nothing was decided
+	done    chan struct{} // closed when there is an outcome
 }
 
 func (s *Store) newRequest(stream eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData) (*request, error) {
 	if err := eventsourced.ValidateAppend(stream, events, s.config.MaxPayload); err != nil {
 		return nil, err
 	}
-	return &request{stream: stream, expected: expected, events: events}, nil
+	r := &request{stream: stream, expected: expected, events: events}
+	for _, event := range events {
+		r.bytes += len(event.Payload)
+	}
+	return r, nil
 }
 
 func (r *request) wrap(err error) error {
 	return fmt.Errorf("append to %s: %w", r.stream, translate(err))
 }
 
+// sendOwn sends the requests in a transaction of their own.
+func (s *Store) sendOwn(ctx context.Context, requests ...*request) error {
+	if len(requests) == 1 && len(requests[0].events) == 1 && requests[0].expected >= 0 {
+		decided, err := s.sendOne(ctx, requests[0])
+		if decided || err != nil {
+			return err
+		}
+	}
+	return s.send(ctx, s.pool, s.sql.lockAndPlan, requests...)
+}
+
+// sendOne appends one event if all is as expected, and tells whether it did.
+func (s *Store) sendOne(ctx context.Context, r *request) (decided bool, err error) {
+	event := r.events[0]
+	metadata, err := encodeMetadata(event.Metadata)
+	if err != nil {
+		return false, fmt.Errorf("metadata of %s: %w", event.Name, err)
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(s.sql.lock)
+	batch.Queue(s.sql.appendOne, [16]byte(event.ID), event.Name, r.stream.AggregateName, r.stream.AggregateID,
+		int64(r.expected), event.SchemaVersion, event.Time, event.Payload, metadata).
+		QueryRow(func(row pgx.Row) error { return row.Scan((*int64)(&r.position)) })
+	err = s.pool.SendBatch(ctx, batch).Close()
+	if errors.Is(err, pgx.ErrNoRows) || pgerr.Constraint(err) != "" {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 type batchSender interface {
 	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults
 }
 
-// send takes the lock and appends the requests, each of a stream of its own. On a pool the batch is
-// one transaction, without a BEGIN or COMMIT to wait for. An error is that of
+// send takes the lock and appends the requests, each of a stream of its own. On a
+// pool the batch is one transaction, without a BEGIN or COMMIT to wait for. An error is that of
 // all; otherwise each request has its own outcome.
 func (s *Store) send(ctx context.Context, on batchSender, lock string, requests ...*request) error {
 	arguments, err := appendArguments(requests)

@@ -37,6 +37,7 @@ type Store struct {
 	config   Config
 	sql      statements
 	hub      *hub
+	appends  *coalescer
 }
 
 var (
@@ -52,15 +53,19 @@ func New(pool *pgxpool.Pool, registry *eventsourced.Registry, config Config) *St
 	}
 	s := &Store{pool: pool, registry: registry, config: config, sql: newStatements(config.Schema)}
 	s.hub = newHub(pool, s.sql.channel)
+	s.appends = newCoalescer(s.sendOwn)
 	return s
 }
 
 // Registry implements [eventsourced.Codec].
 func (s *Store) Registry() *eventsourced.Registry { return s.registry }
 
-// Close waits for wake-ups that are under way. Call it before closing the pool,
-// after the last append.
-func (s *Store) Close() { s.hub.close() }
+// Close waits for appends and wake-ups that are under way. Call it before closing
+// the pool, after the last append.
+func (s *Store) Close() {
+	s.appends.close()
+	s.hub.close()
+}
 
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -88,16 +93,20 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return migrate.Run(ctx, s.pool, s.config.Schema, "pgstore", Migrations())
 }
 
-//go:embed append.sql
-var appendSQL string
+var (
+	//go:embed append.sql
+	appendSQL string
+	//go:embed append_one.sql
+	appendOneSQL string
+)
 
 // statements are the store's SQL with the names of its tables filled in.
 type statements struct {
-	lock, lockAndPlan, append      string
-	readStream, readLog, readNames string
-	head, count                    string
-	loadSnapshot, saveSnapshot     string
-	channel                        string
+	lock, lockAndPlan, append, appendOne string
+	readStream, readLog, readNames       string
+	head, count                          string
+	loadSnapshot, saveSnapshot           string
+	channel                              string
 }
 
 const columns = `tstamp, id, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload, metadata`
@@ -118,6 +127,7 @@ func newStatements(schema string) statements {
 		// In a transaction of our own: planning append.sql takes longer than running it.
 		lockAndPlan: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int), set_config('plan_cache_mode', 'force_generic_plan', true)`),
 		append:      replacer.Replace(appendSQL),
+		appendOne:   replacer.Replace(appendOneSQL),
 		readStream:  replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
 		readLog:     replacer.Replace(`SELECT {columns} FROM {events} WHERE tstamp > $1 AND tstamp <= $2 ORDER BY tstamp LIMIT $3`),
 		// A lateral a name, because the index holds each name in order; a bare

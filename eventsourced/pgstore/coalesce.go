@@ -1,0 +1,183 @@
+package pgstore
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+)
+
+// Limits of what is appended in one transaction, and of what may wait for it.
+const (
+	maxGroupRequests = 256
+	maxGroupEvents   = 2 * eventsourced.MaxEvents
+	maxGroupBytes    = 8 << 20
+	maxWaiting       = 4096 // appends; more wait for a place
+)
+
+// maxUnderWay is how many transactions are under way at most. While the server
+// commits one, the next one is on its way to it and waits there for the lock.
+const maxUnderWay = 2
+
+// coalescer brings appends that are made at the same time into one transaction.
+// Only one transaction at a time can hold the log's lock, so appends that went
+// each by itself would wait in line for each other's commits.
+//
+// The first append goes at once, in its caller's goroutine and context, as if
+// there were no coalescer. Those that arrive while it is under way wait, and go
+// together in the next transaction. Each has its own outcome: under the lock it
+// is decided for each whether its stream is as expected.
+type coalescer struct {
+	send   func(ctx context.Context, requests ...*request) error
+	places chan struct{} // a place for each append that waits
+
+	mu       sync.Mutex
+	underWay int // transactions
+	waiting  []*request
+	running  sync.WaitGroup
+}
+
+func newCoalescer(send func(context.Context, ...*request) error) *coalescer {
+	return &coalescer{send: send, places: make(chan struct{}, maxWaiting)}
+}
+
+// append appends a request. The error is that of the connection or the context;
+// the outcome of a request that was decided is in it.
+func (c *coalescer) append(ctx context.Context, r *request) error {
+	c.mu.Lock()
+	if c.underWay < maxUnderWay {
+		c.underWay++
+		c.mu.Unlock()
+		defer c.next()
+		return again(ctx, func() error { return c.send(ctx, r) })
+	}
+	c.mu.Unlock()
+	select {
+	case c.places <- struct{}{}:
+		defer func() { <-c.places }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return c.wait(ctx, r)
+}
+
+// wait lets r go with a group.
+func (c *coalescer) wait(ctx context.Context, r *request) error {
+	r.done = make(chan struct{})
+	c.mu.Lock()
+	c.waiting = append(c.waiting, r)
+	if c.underWay < maxUnderWay { // what was under way has ended meanwhile
+		c.underWay++
+		c.running.Go(c.run)
+	}
+	c.mu.Unlock()
+	select {
+	case <-r.done:
+		return r.failure
+	case <-ctx.Done():
+		return c.leave(ctx, r)
+	}
+}
+
+// leave takes r back if it still waits. If it is under way its outcome is open,
+// and the last one to leave a group ends it.
+func (c *coalescer) leave(ctx context.Context, r *request) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.group == nil {
+		for i, other := range c.waiting {
+			if other == r {
+				c.waiting = append(c.waiting[:i], c.waiting[i+1:]...)
+			}
+		}
+	} else if r.group.members--; r.group.members == 0 {
+		r.group.cancel()
+	}
+	return ctx.Err()
+}
+
+// next ends what was under way, and starts what has come meanwhile.
+func (c *coalescer) next() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waiting) == 0 {
+		c.underWay--
+		return
+	}
+	c.running.Go(c.run)
+}
+
+// run appends group after group until nobody waits.
+func (c *coalescer) run() {
+	for {
+		group := c.take()
+		if group == nil {
+			return
+		}
+		group.settle(again(group.ctx, func() error { return c.send(group.ctx, group.requests...) }), c.send)
+		group.cancel()
+		for _, r := range group.requests {
+			close(r.done)
+		}
+		// Let those that have just been answered come again before the next group is
+		// formed: half the transactions for the same appends.
+		runtime.Gosched()
+	}
+}
+
+// group is the requests of one transaction.
+type group struct {
+	requests []*request
+	members  int // that wait for the outcome
+	ctx      context.Context
+	cancel   context.CancelFunc
+}
+
+// take forms a group of those that have waited longest, one of each stream: the
+// next one of a stream needs to know what became of the one before it.
+func (c *coalescer) take() *group {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waiting) == 0 {
+		c.underWay--
+		return nil
+	}
+	g := &group{}
+	streams := make(map[eventsourced.Stream]struct{}, min(len(c.waiting), maxGroupRequests))
+	var later []*request
+	events, bytes := 0, 0
+	for i, r := range c.waiting {
+		if len(g.requests) > 0 && (len(g.requests) == maxGroupRequests || events+len(r.events) > maxGroupEvents || bytes+r.bytes > maxGroupBytes) {
+			later = append(later, c.waiting[i:]...)
+			break
+		}
+		if _, taken := streams[r.stream]; taken {
+			later = append(later, r)
+			continue
+		}
+		streams[r.stream] = struct{}{}
+		events, bytes = events+len(r.events), bytes+r.bytes
+		g.requests = append(g.requests, r)
+		r.group = g
+	}
+	c.waiting = later
+	g.members = len(g.requests)
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	return g
+}
+
+// settle hands an error of the whole group on. Unless it is the connection's, one of
+// the requests is to blame, and each is sent alone to see which.
+func (g *group) settle(err error, send func(context.Context, ...*request) error) {
+	for _, r := range g.requests {
+		r.failure = err
+		if err != nil && len(g.requests) > 1 && !pgerr.Lost(err) && g.ctx.Err() == nil {
+			r.failure = again(g.ctx, func() error { return send(g.ctx, r) })
+		}
+	}
+}
+
+// close waits for what is under way.
+func (c *coalescer) close() { c.running.Wait() }
