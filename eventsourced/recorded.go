@@ -54,8 +54,10 @@ type EventData struct {
 // Limits of names and appends, the same in every store. The limit of a payload is
 // the store's.
 const (
-	MaxName   = 200  // bytes in an event name, an aggregate name or an aggregate id
-	MaxEvents = 1000 // events in one append
+	MaxName          = 200      // bytes in an event name, an aggregate name or an aggregate id
+	MaxEvents        = 1000     // events in one append
+	MaxSchemaVersion = 1 << 30  // of a payload
+	MaxMetadata      = 16 << 10 // bytes in the keys and values of an event's metadata
 )
 
 // ValidateAppend reports what no store accepts, all problems at once, each
@@ -91,12 +93,29 @@ func validateEvent(i int, event EventData, maxPayload int) error {
 	switch {
 	case event.ID.IsZero():
 		return fmt.Errorf("event %d, %s: %w: it has no id", i, event.Name, ErrInvalid)
-	case event.SchemaVersion < 1:
-		return fmt.Errorf("event %d, %s: %w: schema version %d, want 1 or more", i, event.Name, ErrInvalid, event.SchemaVersion)
+	case event.SchemaVersion < 1 || event.SchemaVersion > MaxSchemaVersion:
+		return fmt.Errorf("event %d, %s: %w: schema version %d, want 1 to %d", i, event.Name, ErrInvalid, event.SchemaVersion, MaxSchemaVersion)
 	case len(event.Payload) == 0:
 		return fmt.Errorf("event %d, %s: %w: it has no payload", i, event.Name, ErrInvalid)
 	case len(event.Payload) > maxPayload:
 		return fmt.Errorf("event %d, %s: %w: a payload of %d bytes, the limit is %d", i, event.Name, ErrInvalid, len(event.Payload), maxPayload)
+	}
+	if err := validateMetadata(event.Metadata); err != nil {
+		return fmt.Errorf("event %d, %s: %w", i, event.Name, err)
+	}
+	return nil
+}
+
+func validateMetadata(metadata Metadata) error {
+	size := 0
+	for key, value := range metadata {
+		if !utf8.ValidString(key) || !utf8.ValidString(value) {
+			return fmt.Errorf("%w: the metadata %q is not UTF-8", ErrInvalid, key)
+		}
+		size += len(key) + len(value)
+	}
+	if size > MaxMetadata {
+		return fmt.Errorf("%w: metadata of %d bytes, the limit is %d", ErrInvalid, size, MaxMetadata)
 	}
 	return nil
 }

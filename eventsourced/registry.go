@@ -98,6 +98,15 @@ func NewRegistry(types ...EventType) (*Registry, error) {
 // Names returns the registered event names in alphabetical order.
 func (r *Registry) Names() []string { return slices.Sorted(maps.Keys(r.byName)) }
 
+// SchemaVersion returns the current schema version of the events of this name, 0
+// when it is not registered.
+func (r *Registry) SchemaVersion(name string) int {
+	if t := r.byName[name]; t != nil {
+		return t.schemaVersion()
+	}
+	return 0
+}
+
 // NameOf returns the name under which events of this Go type (a pointer to the
 // event's struct) are stored.
 func (r *Registry) NameOf(goType reflect.Type) (string, bool) {

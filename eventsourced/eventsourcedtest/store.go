@@ -206,21 +206,26 @@ func refusals(t *testing.T, store eventsourced.LogStore) {
 		stream eventsourced.Stream
 		events []eventsourced.EventData
 	}{
-		"no events":           {stream("a"), nil},
-		"too many events":     {stream("a"), make([]eventsourced.EventData, eventsourced.MaxEvents+1)},
-		"no aggregate name":   {eventsourced.Stream{AggregateID: "a"}, valid()},
-		"no aggregate id":     {stream(" "), valid()},
-		"a long id":           {stream(long), valid()},
-		"a long name":         {eventsourced.Stream{AggregateName: long, AggregateID: "a"}, valid()},
-		"an id with a NUL":    {stream("a\x00"), valid()},
-		"an id not in UTF-8":  {stream("a\xff"), valid()},
-		"an event without id": {stream("a"), with(func(e *eventsourced.EventData) { e.ID = eventsourced.EventID{} })},
-		"no event name":       {stream("a"), with(func(e *eventsourced.EventData) { e.Name = "" })},
-		"a long event name":   {stream("a"), with(func(e *eventsourced.EventData) { e.Name = long })},
-		"no schema version":   {stream("a"), with(func(e *eventsourced.EventData) { e.SchemaVersion = 0 })},
-		"a payload not JSON":  {stream("a"), with(func(e *eventsourced.EventData) { e.Payload = []byte("{") })},
-		"no payload":          {stream("a"), with(func(e *eventsourced.EventData) { e.Payload = nil })},
-		"a large payload":     {stream("a"), with(func(e *eventsourced.EventData) { e.Payload = fmt.Appendf(nil, "%q", bytes.Repeat([]byte("x"), 2<<20)) })},
+		"no events":                 {stream("a"), nil},
+		"too many events":           {stream("a"), make([]eventsourced.EventData, eventsourced.MaxEvents+1)},
+		"no aggregate name":         {eventsourced.Stream{AggregateID: "a"}, valid()},
+		"no aggregate id":           {stream(" "), valid()},
+		"a long id":                 {stream(long), valid()},
+		"a long name":               {eventsourced.Stream{AggregateName: long, AggregateID: "a"}, valid()},
+		"an id with a NUL":          {stream("a\x00"), valid()},
+		"an id not in UTF-8":        {stream("a\xff"), valid()},
+		"an event without id":       {stream("a"), with(func(e *eventsourced.EventData) { e.ID = eventsourced.EventID{} })},
+		"no event name":             {stream("a"), with(func(e *eventsourced.EventData) { e.Name = "" })},
+		"a long event name":         {stream("a"), with(func(e *eventsourced.EventData) { e.Name = long })},
+		"no schema version":         {stream("a"), with(func(e *eventsourced.EventData) { e.SchemaVersion = 0 })},
+		"a schema version too high": {stream("a"), with(func(e *eventsourced.EventData) { e.SchemaVersion = eventsourced.MaxSchemaVersion + 1 })},
+		"metadata not in UTF-8":     {stream("a"), with(func(e *eventsourced.EventData) { e.Metadata = eventsourced.Metadata{"actor": "\xff"} })},
+		"too much metadata": {stream("a"), with(func(e *eventsourced.EventData) {
+			e.Metadata = eventsourced.Metadata{"actor": strings.Repeat("x", eventsourced.MaxMetadata)}
+		})},
+		"a payload not JSON": {stream("a"), with(func(e *eventsourced.EventData) { e.Payload = []byte("{") })},
+		"no payload":         {stream("a"), with(func(e *eventsourced.EventData) { e.Payload = nil })},
+		"a large payload":    {stream("a"), with(func(e *eventsourced.EventData) { e.Payload = fmt.Appendf(nil, "%q", bytes.Repeat([]byte("x"), 2<<20)) })},
 	} {
 		_, err := store.Append(t.Context(), attempt.stream, eventsourced.Any, attempt.events)
 		require.ErrorIs(t, err, eventsourced.ErrInvalid, name)

@@ -130,15 +130,18 @@ func newStatements(schema string) statements {
 		appendOne:   replacer.Replace(appendOneSQL),
 		readStream:  replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
 		readLog:     replacer.Replace(`SELECT {columns} FROM {events} WHERE tstamp > $1 AND tstamp <= $2 ORDER BY tstamp LIMIT $3`),
-		// A lateral a name, because the index holds each name in order; a bare
-		// name = ANY($4) would scan the whole log or sort all that matches.
-		readNames: replacer.Replace(`SELECT {columns} FROM {events} JOIN (
-				SELECT hit.tstamp FROM unnest($4::text[]) AS wanted (name) CROSS JOIN LATERAL (
+		// A lateral for each name, because the index holds each name in order; a bare
+		// name = ANY($4) would scan the whole log or sort all that matches. Rows are
+		// compared as the index does: with name = wanted.name the planner may walk
+		// the primary key and throw away what has another name. OFFSET 0 keeps it
+		// from reading the whole table for a page.
+		readNames: replacer.Replace(`SELECT {columns} FROM (
+				SELECT hit.tstamp AS at FROM unnest($4::text[]) AS wanted (name) CROSS JOIN LATERAL (
 					SELECT e.tstamp FROM {events} e
-					WHERE e.name = wanted.name AND e.tstamp > $1 AND e.tstamp <= $2
-					ORDER BY e.tstamp LIMIT $3
+					WHERE (e.name, e.tstamp) > (wanted.name, $1) AND (e.name, e.tstamp) <= (wanted.name, $2)
+					ORDER BY e.name, e.tstamp LIMIT $3
 				) hit ORDER BY hit.tstamp LIMIT $3
-			) page USING (tstamp) ORDER BY tstamp`),
+			) page CROSS JOIN LATERAL (SELECT * FROM {events} e WHERE e.tstamp = page.at OFFSET 0) event ORDER BY tstamp`),
 		head:         replacer.Replace(`SELECT coalesce(max(tstamp), 0) FROM {events}`),
 		count:        replacer.Replace(`SELECT count(*) FROM {events} WHERE tstamp > $1`),
 		loadSnapshot: replacer.Replace(`SELECT version, tstamp, schema_version, state FROM {snapshots} WHERE aggregate_name = $1 AND aggregate_id = $2`),

@@ -1,0 +1,46 @@
+// Package messaging is the bridge between the log and Watermill: events go out as
+// messages, and messages come in as events.
+//
+//	                     at least once, one event at a time
+//	     ┌──▶ Subscriber ─────────────────────────▶ Router, cqrs.EventProcessor
+//	     │        │                                 (mails, calls of other services)
+//	     │        └──▶ PositionStore: table consumers
+//	log ─┤
+//	     │              exactly once, in pages
+//	     ├──▶ package readview ───────────────────▶ projections
+//	     │
+//	     └──◀ Publisher ◀───────────────────────── cqrs.EventBus, other brokers
+//
+// Projections do not use this [Subscriber]. They use package readview, which keeps
+// the position in the transaction that writes the read view and so applies every
+// event exactly once, and in pages. A Subscriber can't do either: it learns of a
+// handler's work only by the Ack, after the fact, so an event whose Ack got lost
+// comes again, and it knows nothing of transactions.
+//
+// # Messages
+//
+// [Marshal] makes a message of an event, in the event's current schema version,
+// and [Unmarshal] an event of such a message, also of one that came by another
+// broker. The message's UUID is the event's id, its payload the event's payload,
+// and its metadata what the Meta constants say, besides the event's own.
+//
+// # Delivery
+//
+// A subscription sends one message and waits for its Ack before the next, so
+// events arrive in the order of the log. After a Nack the same event comes again,
+// later and later, and nothing else comes before: what can never be handled has to
+// be acked at last, by the handler or a middleware such as PoisonQueue.
+//
+// The position of a consumer group advances after the Ack, so an event comes again
+// when the process dies in between. Of several subscribers of one group and topic,
+// in whatever process, one is active and the others stand by; the lease in the
+// [PositionStore] decides. Invariants:
+//
+//   - the position moves only forward, by the one who holds the lease, from where
+//     that one knows it to be: whoever lost the lease unawares (a stopped process, a
+//     lost network) finishes one event in vain and can't move the position back;
+//   - no event is passed over: the position moves to an event that was acked, or to
+//     the head of the log when no event of the topic is left below it;
+//   - an event is repeated only if its Ack did not reach the position store, or came
+//     after the lease was lost.
+package messaging

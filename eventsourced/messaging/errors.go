@@ -1,0 +1,17 @@
+package messaging
+
+import "errors"
+
+var (
+	// ErrClosed is returned by Subscribe and Publish after Close.
+	ErrClosed = errors.New("closed")
+
+	// ErrMalformed is returned by [Unmarshal] for a message that is not an event,
+	// and by [Publisher.Publish] for one that can't become one: delivering it again
+	// does not help. The error names the metadata key and its value.
+	ErrMalformed = errors.New("malformed message")
+
+	// ErrLeaseLost is returned by a [PositionStore] to a node that holds the lease
+	// no more, or that is wrong about the position.
+	ErrLeaseLost = errors.New("another node is active, or the position was changed")
+)

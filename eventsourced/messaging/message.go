@@ -1,0 +1,191 @@
+package messaging
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
+
+// Keys of a message's metadata. All are there in a message made by [Marshal], but
+// for MetaEventID. The event's own metadata stands beside them, such as
+// [eventsourced.MetaCorrelation]; an own entry under one of these keys is left out.
+const (
+	MetaName          = "name"           // of the event; where Watermill's cqrs looks for it
+	MetaAggregateName = "aggregate_name" // of the stream
+	MetaAggregateID   = "aggregate_id"   // of the stream
+	MetaVersion       = "version"        // in the stream
+	MetaSchemaVersion = "schema_version" // of the payload, the current one
+	MetaPosition      = "position"       // in the log
+	MetaOccurredAt    = "occurred_at"    // RFC 3339, with fractions of a second
+	MetaEventID       = "event_id"       // where it is not the message's UUID, see [Publisher]
+)
+
+// Marks in the metadata of an event that was made of a message. Marshal undoes
+// what they stand for.
+const (
+	markUUID    = "watermill_uuid"    // the message's UUID, which is not the event's id
+	markPayload = "watermill_payload" // "base64": the message's payload is not JSON
+)
+
+var reserved = []string{
+	MetaName, MetaAggregateName, MetaAggregateID, MetaVersion, MetaSchemaVersion,
+	MetaPosition, MetaOccurredAt, MetaEventID, markUUID, markPayload,
+}
+
+// Marshal makes the message of a stored event, in its current schema version. The
+// message shares nothing with the event. The error is an
+// [*eventsourced.DecodeError].
+func Marshal(registry *eventsourced.Registry, recorded eventsourced.Recorded) (*message.Message, error) {
+	event, err := registry.Upcast(recorded)
+	if err != nil {
+		return nil, err
+	}
+	payload := slices.Clone(event.Payload)
+	if event.Metadata[markPayload] == "base64" {
+		if payload, err = decodeBase64(event.Payload); err != nil {
+			return nil, &eventsourced.DecodeError{Event: recorded, Err: err}
+		}
+	}
+	id := event.ID.String()
+	msg := message.NewMessage(cmp.Or(event.Metadata[markUUID], id), payload)
+	for key, value := range event.Metadata {
+		if !slices.Contains(reserved, key) {
+			msg.Metadata[key] = value
+		}
+	}
+	if msg.UUID != id {
+		msg.Metadata[MetaEventID] = id
+	}
+	msg.Metadata[MetaName] = event.Name
+	msg.Metadata[MetaAggregateName] = event.Stream.AggregateName
+	msg.Metadata[MetaAggregateID] = event.Stream.AggregateID
+	msg.Metadata[MetaVersion] = strconv.FormatInt(int64(event.Version), 10)
+	msg.Metadata[MetaSchemaVersion] = strconv.Itoa(event.SchemaVersion)
+	msg.Metadata[MetaPosition] = strconv.FormatInt(int64(event.Position), 10)
+	msg.Metadata[MetaOccurredAt] = event.Time.Format(time.RFC3339Nano)
+	return msg, nil
+}
+
+// Unmarshal returns the event of a message that [Marshal] made, wherever the
+// message has been since: [eventsourced.Registry.Decode] takes it. It returns
+// [ErrMalformed], with all that is wrong.
+func Unmarshal(msg *message.Message) (eventsourced.Recorded, error) {
+	r := reader{msg: msg}
+	id := r.id(cmp.Or(msg.Metadata[MetaEventID], msg.UUID))
+	recorded := eventsourced.Recorded{
+		EventData: r.event(id, defaults{}),
+		Stream: eventsourced.Stream{
+			AggregateName: r.text(MetaAggregateName, ""),
+			AggregateID:   r.text(MetaAggregateID, ""),
+		},
+		Version:  eventsourced.Version(r.number(MetaVersion, "")),
+		Position: eventsourced.Position(r.number(MetaPosition, "")),
+	}
+	if err := r.err(); err != nil {
+		return eventsourced.Recorded{}, err
+	}
+	return recorded, nil
+}
+
+// reader reads a message's metadata and notes what is wrong with it. An empty
+// value counts as a missing one; without a default that is a problem.
+type reader struct {
+	msg      *message.Message
+	problems []error
+}
+
+// defaults are values of metadata keys that may be missing.
+type defaults struct{ name, schemaVersion, occurredAt string }
+
+// event returns the message as the event id.
+func (r *reader) event(id eventsourced.EventID, d defaults) eventsourced.EventData {
+	event := eventsourced.EventData{
+		ID:            id,
+		Name:          r.text(MetaName, d.name),
+		SchemaVersion: int(r.number(MetaSchemaVersion, d.schemaVersion)),
+		Time:          r.time(MetaOccurredAt, d.occurredAt),
+		Payload:       slices.Clone(r.msg.Payload),
+	}
+	metadata := eventsourced.Metadata{}
+	for key, value := range r.msg.Metadata {
+		if !slices.Contains(reserved, key) {
+			metadata[key] = value
+		}
+	}
+	if r.msg.UUID != "" && r.msg.UUID != id.String() {
+		metadata[markUUID] = r.msg.UUID
+	}
+	if !json.Valid(event.Payload) || !utf8.Valid(event.Payload) {
+		metadata[markPayload] = "base64"
+		event.Payload = encodeBase64(event.Payload)
+	}
+	if len(metadata) > 0 {
+		event.Metadata = metadata
+	}
+	return event
+}
+
+func (r *reader) id(value string) eventsourced.EventID {
+	id, err := eventsourced.ParseEventID(value)
+	if err != nil {
+		r.problems = append(r.problems, err)
+	}
+	return id
+}
+
+func (r *reader) text(key, fallback string) string {
+	value := cmp.Or(r.msg.Metadata[key], fallback)
+	if value == "" {
+		r.problems = append(r.problems, fmt.Errorf("metadata %q is missing", key))
+	}
+	return value
+}
+
+// number returns a number from 1.
+func (r *reader) number(key, fallback string) int64 {
+	value := r.text(key, fallback)
+	n, err := strconv.ParseInt(value, 10, 64)
+	if value != "" && (err != nil || n < 1) {
+		r.problems = append(r.problems, fmt.Errorf("metadata %q: %.40q, want a number from 1", key, value))
+	}
+	return n
+}
+
+func (r *reader) time(key, fallback string) time.Time {
+	value := r.text(key, fallback)
+	at, err := time.Parse(time.RFC3339Nano, value)
+	at = at.UTC()
+	if value != "" && (err != nil || at.Year() < 0 || at.Year() > 9999) {
+		r.problems = append(r.problems, fmt.Errorf("metadata %q: %.40q, want a time such as 2026-01-02T15:04:05.999999Z", key, value))
+	}
+	return at
+}
+
+func (r *reader) err() error {
+	if err := errors.Join(r.problems...); err != nil {
+		return fmt.Errorf("message %.40q: %w: %w", r.msg.UUID, ErrMalformed, err)
+	}
+	return nil
+}
+
+// The log's payloads are JSON. One that is not is kept as a JSON string in base64.
+func encodeBase64(payload []byte) []byte {
+	return fmt.Appendf(nil, "%q", base64.StdEncoding.EncodeToString(payload))
+}
+
+func decodeBase64(payload []byte) (decoded []byte, err error) {
+	if err := json.Unmarshal(payload, &decoded); err != nil { // into bytes: a string in base64
+		return nil, fmt.Errorf("metadata %q: the payload is not base64: %w", markPayload, err)
+	}
+	return decoded, nil
+}

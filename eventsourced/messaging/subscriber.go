@@ -1,0 +1,98 @@
+package messaging
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
+
+// AllEvents is the topic of all events of the log. Any other topic is an event's
+// name.
+const AllEvents = "$all"
+
+// Subscriber delivers the events of a log as messages, at least once and in order;
+// see the package documentation. It is safe for concurrent use.
+type Subscriber struct {
+	log       eventsourced.Log
+	positions PositionStore
+	config    SubscriberConfig
+
+	mu      sync.Mutex
+	closed  bool
+	cancels map[*subscription]context.CancelFunc
+	running sync.WaitGroup
+}
+
+var _ message.Subscriber = (*Subscriber)(nil)
+
+// NewSubscriber returns a subscriber to log. It sends nothing yet. positions is
+// needed for a consumer group only and may be nil without one. With [Positions], an
+// active subscription uses up to two connections of their pool for moments.
+func NewSubscriber(log eventsourced.Log, positions PositionStore, config SubscriberConfig) (*Subscriber, error) {
+	if err := config.validate(positions); err != nil {
+		return nil, err
+	}
+	return &Subscriber{
+		log:       log,
+		positions: positions,
+		config:    config.withDefaults(),
+		cancels:   map[*subscription]context.CancelFunc{},
+	}, nil
+}
+
+// Subscribe returns the messages of the events named topic, or of all with
+// [AllEvents]. Each comes when the one before was acked, and again, as a new
+// message, after a Nack. The channel is closed when ctx ends or Close is called.
+//
+// The context of a message has the values of ctx and the event, see
+// [eventsourced.FromContext]. It is cancelled when the message is acked or nacked,
+// when its handler has not finished within [SubscriberConfig.DrainTimeout] of the
+// subscription's end, and when another subscriber of the group took over.
+//
+// It returns [ErrClosed] after Close, and fails for no other reason but an empty
+// topic: a database that is down is waited for.
+func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	if topic == "" {
+		return nil, errors.New("subscribe: the topic is empty")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, fmt.Errorf("subscribe to %s: %w", topic, ErrClosed)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	sub := newSubscription(s, topic)
+	s.cancels[sub] = cancel
+	s.running.Go(func() {
+		defer close(sub.out)
+		defer s.forget(sub)
+		defer cancel()
+		sub.run(ctx)
+	})
+	return sub.out, nil
+}
+
+// Close ends all subscriptions and returns when their channels are closed. It
+// waits for messages that are being handled, see [SubscriberConfig.DrainTimeout].
+// It may be called again, and concurrently.
+func (s *Subscriber) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	for _, cancel := range s.cancels {
+		cancel()
+	}
+	s.mu.Unlock()
+	s.running.Wait()
+	return nil
+}
+
+func (s *Subscriber) forget(sub *subscription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.cancels, sub)
+}
