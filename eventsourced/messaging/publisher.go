@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -102,7 +103,7 @@ func (p *Publisher) event(topic string, msg *message.Message) (eventsourced.Reco
 	event := eventsourced.Recorded{
 		EventData: r.event(eventID(topic, msg), defaults{
 			name:          topic,
-			schemaVersion: "1",
+			schemaVersion: strconv.Itoa(max(p.store.Registry().SchemaVersion(topic), 1)),
 			occurredAt:    time.Now().Format(time.RFC3339Nano),
 		}),
 		Stream: eventsourced.Stream{

@@ -70,6 +70,9 @@ func (s *Store) newRequest(stream eventsourced.Stream, expected eventsourced.Exp
 	if err := eventsourced.ValidateAppend(stream, events, s.config.MaxPayload); err != nil {
 		return nil, err
 	}
+	if s.unusable != nil {
+		return nil, s.unusable
+	}
 	r := &request{stream: stream, expected: expected, events: events}
 	for _, event := range events {
 		r.bytes += len(event.Payload)
@@ -100,7 +103,7 @@ func (s *Store) sendOne(ctx context.Context, r *request) (decided bool, err erro
 		return false, fmt.Errorf("metadata of %s: %w", event.Name, err)
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(s.sql.lock)
+	batch.Queue(s.sql.lockAndPlan)
 	batch.Queue(s.sql.appendOne, [16]byte(event.ID), event.Name, r.stream.AggregateName, r.stream.AggregateID,
 		int64(r.expected), event.SchemaVersion, event.Time, event.Payload, metadata).
 		QueryRow(func(row pgx.Row) error { return row.Scan((*int64)(&r.position)) })

@@ -15,6 +15,12 @@ import (
 // so it can't tell which position is next. Nothing was appended.
 var ErrIsolation = errors.New("an append must run at READ COMMITTED")
 
+// ErrProtocol is returned by appends and reads over a pool in a mode of pgx that
+// does not ask the server for the types of a statement:
+// QueryExecModeSimpleProtocol and QueryExecModeExec. Behind a pooler that can't keep prepared statements use
+// QueryExecModeCacheDescribe.
+var ErrProtocol = errors.New("the connection's query mode does not do: use pgx.QueryExecModeCacheStatement or QueryExecModeCacheDescribe")
+
 // translate gives the server's errors our names.
 func translate(err error) error {
 	switch pgerr.Constraint(err) {

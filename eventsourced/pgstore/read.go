@@ -3,7 +3,6 @@ package pgstore
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -88,13 +87,17 @@ func (s *Store) read(ctx context.Context, what, sql string, arguments ...any) it
 		more, begun := true, false
 		var broken error // after the first event: what was yielded is not yielded again
 		err := again(ctx, func() error {
+			if s.unusable != nil {
+				return s.unusable
+			}
 			rows, err := s.pool.Query(ctx, sql, arguments...)
 			if err != nil {
 				return err
 			}
 			defer rows.Close()
+			d := decoder{}
 			for more && rows.Next() {
-				event, err := scanEvent(rows)
+				event, err := d.event(rows)
 				if err != nil {
 					return err
 				}
@@ -111,19 +114,4 @@ func (s *Store) read(ctx context.Context, what, sql string, arguments ...any) it
 			yield(eventsourced.Recorded{}, fmt.Errorf("%s: %w", what, translate(err)))
 		}
 	}
-}
-
-// scanEvent reads one row of the columns above.
-func scanEvent(rows pgx.Rows) (eventsourced.Recorded, error) {
-	var (
-		e        eventsourced.Recorded
-		metadata []byte
-	)
-	err := rows.Scan((*int64)(&e.Position), (*[16]byte)(&e.ID), &e.Name, &e.Stream.AggregateName, &e.Stream.AggregateID,
-		(*int64)(&e.Version), &e.SchemaVersion, &e.Time, &e.Payload, &metadata)
-	if err == nil && metadata != nil {
-		err = json.Unmarshal(metadata, &e.Metadata)
-	}
-	e.Time = e.Time.UTC()
-	return e, err
 }

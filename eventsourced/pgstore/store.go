@@ -38,6 +38,7 @@ type Store struct {
 	sql      statements
 	hub      *hub
 	appends  *coalescer
+	unusable error // why the pool does not do
 }
 
 var (
@@ -54,6 +55,10 @@ func New(pool *pgxpool.Pool, registry *eventsourced.Registry, config Config) *St
 	s := &Store{pool: pool, registry: registry, config: config, sql: newStatements(config.Schema)}
 	s.hub = newHub(pool, s.sql.channel)
 	s.appends = newCoalescer(s.sendOwn)
+	switch pool.Config().ConnConfig.DefaultQueryExecMode {
+	case pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec:
+		s.unusable = ErrProtocol
+	}
 	return s
 }
 
@@ -109,8 +114,6 @@ type statements struct {
 	channel                              string
 }
 
-const columns = `tstamp, id, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload, metadata`
-
 func newStatements(schema string) statements {
 	table := func(name string) string {
 		if schema == "" {
@@ -124,12 +127,15 @@ func newStatements(schema string) statements {
 	replacer := strings.NewReplacer("{events}", table("events"), "{snapshots}", table("snapshots"), "{oid}", oid, "{columns}", columns)
 	return statements{
 		lock: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int)`),
-		// In a transaction of our own: planning append.sql takes longer than running it.
-		lockAndPlan: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int), set_config('plan_cache_mode', 'force_generic_plan', true)`),
-		append:      replacer.Replace(appendSQL),
-		appendOne:   replacer.Replace(appendOneSQL),
-		readStream:  replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
-		readLog:     replacer.Replace(`SELECT {columns} FROM {events} WHERE tstamp > $1 AND tstamp <= $2 ORDER BY tstamp LIMIT $3`),
+		// In a transaction of our own the plan is kept, as planning append.sql takes
+		// longer than running it. So it must be one for a large log, also when the
+		// log is empty still.
+		lockAndPlan: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int), set_config('plan_cache_mode', 'force_generic_plan', true),
+			set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)`),
+		append:     replacer.Replace(appendSQL),
+		appendOne:  replacer.Replace(appendOneSQL),
+		readStream: replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
+		readLog:    replacer.Replace(`SELECT {columns} FROM {events} WHERE tstamp > $1 AND tstamp <= $2 ORDER BY tstamp LIMIT $3`),
 		// A lateral for each name, because the index holds each name in order; a bare
 		// name = ANY($4) would scan the whole log or sort all that matches. Rows are
 		// compared as the index does: with name = wanted.name the planner may walk

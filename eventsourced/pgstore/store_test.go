@@ -32,6 +32,26 @@ func TestStore(t *testing.T) {
 	eventsourcedtest.TestStore(t, func(t *testing.T) eventsourced.LogStore { return open(t, testdb.New(t)) })
 }
 
+func TestStoreBehindAPooler(t *testing.T) {
+	t.Parallel()
+	eventsourcedtest.TestStore(t, func(t *testing.T) eventsourced.LogStore {
+		return open(t, testdb.New(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe }))
+	})
+}
+
+func TestOtherProtocolsAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec} {
+		db := testdb.New(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = mode })
+		store := open(t, db)
+		_, err := store.Append(t.Context(), stream("a"), eventsourced.Any, encode(t, "x"))
+		require.ErrorIs(t, err, pgstore.ErrProtocol)
+		for _, err := range store.ReadLog(t.Context(), eventsourced.LogQuery{}) {
+			require.ErrorIs(t, err, pgstore.ErrProtocol)
+		}
+	}
+}
+
 func encode(t *testing.T, texts ...string) []eventsourced.EventData {
 	t.Helper()
 	events := make([]eventsourced.Event, len(texts))
