@@ -25,6 +25,8 @@ type EventType struct {
 	goType    reflect.Type
 	newFunc   func() Event
 	upcasters map[int]UpcastFunc
+
+	upcastTwice bool // from one version
 }
 
 // UpcastFunc turns a payload of one schema version into the next one's. It must
@@ -39,7 +41,10 @@ type TypeOption func(*EventType)
 // from+1. With upcasters from 1 to n-1 the current schema version is n; without
 // any it is 1.
 func Upcast(from int, f UpcastFunc) TypeOption {
-	return func(t *EventType) { t.upcasters[from] = f }
+	return func(t *EventType) {
+		t.upcastTwice = t.upcastTwice || t.upcasters[from] != nil
+		t.upcasters[from] = f
+	}
 }
 
 // Type describes the event type E under the name that it is stored with:
@@ -81,6 +86,9 @@ func NewRegistry(types ...EventType) (*Registry, error) {
 		}
 		if other := r.byType[t.goType]; other != nil {
 			problems = append(problems, fmt.Errorf("%s is registered twice, as %q and %q", t.goType, other.name, t.name))
+		}
+		if t.upcastTwice {
+			problems = append(problems, fmt.Errorf("event %q has two upcasters from one schema version", t.name))
 		}
 		for version := 1; version < t.schemaVersion(); version++ {
 			if t.upcasters[version] == nil {

@@ -86,8 +86,9 @@ func (r *Repository[A]) Load(ctx context.Context, id string) (A, error) {
 // returned as it is, and nothing is stored. It returns [ErrConflict] after the
 // last attempt.
 func (r *Repository[A]) Update(ctx context.Context, id string, act func(A) error) (Position, error) {
+	load := r.load
 	for attempt := 1; ; attempt++ {
-		a, err := r.load(ctx, id)
+		a, err := load(ctx, id)
 		if err != nil {
 			return 0, fmt.Errorf("load %s: %w", r.stream(id), err)
 		}
@@ -97,6 +98,10 @@ func (r *Repository[A]) Update(ctx context.Context, id string, act func(A) error
 		position, err := r.Save(ctx, a)
 		if !errors.Is(err, ErrConflict) || attempt >= r.options.attempts {
 			return position, err
+		}
+		var conflict *ConflictError
+		if errors.As(err, &conflict) && conflict.Actual < a.root().version {
+			load = r.replay // the snapshot is ahead of its stream: it is of another log
 		}
 		if ctxErr := backOff(ctx, attempt); ctxErr != nil {
 			return 0, errors.Join(ctxErr, err)
@@ -134,9 +139,24 @@ func (r *Repository[A]) stream(id string) Stream { return Stream{r.aggregateName
 
 // load returns the aggregate as stored, with version 0 when it is not.
 func (r *Repository[A]) load(ctx context.Context, id string) (A, error) {
-	a := r.loadSnapshot(ctx, id)
+	return r.replayOn(ctx, r.loadSnapshot(ctx, id))
+}
+
+// replay is load without a snapshot.
+func (r *Repository[A]) replay(ctx context.Context, id string) (A, error) {
+	return r.replayOn(ctx, r.newAggregate(id))
+}
+
+func (r *Repository[A]) newAggregate(id string) A {
+	a := r.newFunc()
+	a.root().id = id
+	return a
+}
+
+// replayOn applies to a the events after those that it has.
+func (r *Repository[A]) replayOn(ctx context.Context, a A) (A, error) {
 	root := a.root()
-	for recorded, err := range r.store.ReadStream(ctx, r.stream(id), root.version) {
+	for recorded, err := range r.store.ReadStream(ctx, r.stream(root.id), root.version) {
 		if err != nil {
 			return a, err
 		}

@@ -43,8 +43,7 @@ func snapshotStoreOf(store Store, a Aggregate) SnapshotStore {
 // loadSnapshot returns the aggregate as its snapshot says, or a new one. A
 // snapshot is a cache: whatever is wrong with it, the events have it right.
 func (r *Repository[A]) loadSnapshot(ctx context.Context, id string) A {
-	a := r.newFunc()
-	a.root().id = id
+	a := r.newAggregate(id)
 	if r.options.snapshots == nil {
 		return a
 	}
@@ -57,9 +56,7 @@ func (r *Repository[A]) loadSnapshot(ctx context.Context, id string) A {
 	}
 	if err != nil {
 		r.options.logger.WarnContext(ctx, "snapshot ignored, reading all events", "stream", r.stream(id).String(), "error", err)
-		a = r.newFunc()
-		a.root().id = id
-		return a
+		return r.newAggregate(id)
 	}
 	a.root().version, a.root().position = snapshot.Version, snapshot.Position
 	return a

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/memstore"
 )
 
 const (
@@ -217,4 +218,16 @@ func TestSnapshotEveryPanics(t *testing.T) {
 			})
 		require.NotPanics(t, func() { eventsourced.NewRepository(newSpy(t), "test.Plain", newPlain) })
 	})
+}
+
+func TestSnapshotAheadOfItsStream(t *testing.T) {
+	t.Parallel()
+	store := memstore.New(accountRegistry(t))
+	stream := eventsourced.Stream{AggregateName: aggregateName, AggregateID: "acc-1"}
+	state, err := newAccount().MarshalSnapshot()
+	require.NoError(t, err)
+	require.NoError(t, store.SaveSnapshot(t.Context(), stream, eventsourced.Snapshot{Version: 9, SchemaVersion: 1, State: state}))
+	accounts := eventsourced.NewRepository(store, aggregateName, newAccount, eventsourced.SnapshotEvery(100, 1))
+	_, err = accounts.Update(t.Context(), "acc-1", func(a *Account) error { return a.Deposit(5) })
+	require.NoError(t, err, "it is of another log, and not believed")
 }

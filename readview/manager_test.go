@@ -104,6 +104,28 @@ func TestPauseAndResume(t *testing.T) {
 	b.requireExact(last)
 }
 
+func TestIdleNodeNoticesWhatAnotherProcessDoes(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	runner, router := b.manager(fast(), balances())
+	b.start(router)
+	last := b.deposit(3)
+	b.waitFor(runner, last)
+	tool, _ := b.manager(fast(), balances()) // in another process
+
+	b.exec(`UPDATE balance SET amount = 0`)
+	require.NoError(t, tool.ResetProjection(t.Context(), "balances"))
+	b.waitFor(tool, last) // with no event since
+	b.requireExact(last)
+
+	require.NoError(t, tool.Pause(t.Context(), "balances"))
+	require.Equal(t, readview.Paused, b.status(runner, "balances").State)
+	last = b.deposit(1)
+	require.NoError(t, tool.Resume(t.Context(), "balances"))
+	b.waitFor(tool, last)
+	b.requireExact(last)
+}
+
 func TestPausedBeforeItsFirstRun(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)

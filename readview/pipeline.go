@@ -14,7 +14,7 @@ import (
 )
 
 // maxQueue is how many statements are sent in one round trip at most.
-const maxQueue = 1000
+const maxQueue = 2048
 
 // noEvent is the index of statements that are the framework's own.
 const noEvent = -1

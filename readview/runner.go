@@ -170,7 +170,7 @@ func (r *runner) enter(ctx context.Context) (Checkpoint, time.Duration, error) {
 	if !stored.Running {
 		return Checkpoint{}, poll, nil
 	}
-	held, err := r.renew(ctx)
+	held, err := r.renew(ctx, stored.Generation)
 	if err != nil || !held {
 		return Checkpoint{}, min(max(stored.leaseLeft, time.Millisecond), poll), err
 	}
@@ -210,7 +210,7 @@ func (r *runner) follow(ctx context.Context, at Checkpoint, out chan<- *message.
 			next, looked = r.readAhead(ctx, at), time.Now()
 		}
 		if time.Now().After(r.renewAt) {
-			if held, err := r.renew(ctx); err != nil || !held {
+			if held, err := r.renew(ctx, at.Generation); err != nil || !held {
 				return errors.Join(err, errStale)
 			}
 		}
@@ -247,7 +247,7 @@ func (r *runner) emit(ctx context.Context, out chan<- *message.Message, pg *page
 			return pg.err
 		case <-renew.C:
 			// Losing the lease is no reason to stop: the page is safe without it.
-			_, _ = r.renew(ctx)
+			_, _ = r.renew(ctx, pg.generation)
 		case <-closing:
 			closing, drained = nil, time.After(r.m.config.DrainTimeout)
 		case <-drained:
@@ -323,9 +323,11 @@ func (r *runner) refuse(ctx context.Context, err error) {
 	}
 }
 
-func (r *runner) renew(ctx context.Context) (bool, error) {
+// renew gets or keeps the lease. That it can't is also how a node with nothing to
+// apply notices a reset or a pause by another one.
+func (r *runner) renew(ctx context.Context, generation int64) (bool, error) {
 	r.renewAt = time.Now().Add(r.m.leaseTime() / 4)
-	return r.m.states.lease(ctx, r.Name, r.m.node, r.m.leaseTime())
+	return r.m.states.lease(ctx, r.Name, r.m.node, generation, r.m.leaseTime())
 }
 
 // wait waits for news, for at most limit and not past the time to renew the

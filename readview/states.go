@@ -152,12 +152,15 @@ func storable(text string) string {
 }
 
 // lease makes node the one that applies the projection for the next ttl, unless
-// another one is. It needs no flush to disk: a lease lost in a crash has ended.
-func (s states) lease(ctx context.Context, name, node string, ttl time.Duration) (held bool, err error) {
+// another one is, or the projection is not as it was when node read it: reset,
+// paused, given other handlers. It needs no flush to disk: a lease lost in a crash
+// has ended.
+func (s states) lease(ctx context.Context, name, node string, generation int64, ttl time.Duration) (held bool, err error) {
 	batch := &pgx.Batch{} // one transaction, one round trip
 	batch.Queue(`SELECT set_config('synchronous_commit', 'off', true)`)
 	batch.Queue(`UPDATE readview_states SET node = $2, lease_until = clock_timestamp() + $3 * interval '1 microsecond'
-		WHERE name = $1 AND (node = $2 OR lease_until < clock_timestamp())`, name, node, ttl.Microseconds()).
+		WHERE name = $1 AND (node = $2 OR lease_until < clock_timestamp()) AND generation = $4 AND status = 'running'`,
+		name, node, ttl.Microseconds(), generation).
 		Exec(func(tag pgconn.CommandTag) error {
 			held = tag.RowsAffected() == 1
 			return nil

@@ -33,10 +33,12 @@ func Given[A eventsourced.Aggregate](t testing.TB, newFunc func() A, events ...e
 	return &Scenario[A]{t: t, aggregate: a}
 }
 
-// When calls act on the aggregate.
+// When calls act on the aggregate, unless an act before it has failed.
 func (s *Scenario[A]) When(act func(A) error) *Scenario[A] {
 	s.t.Helper()
-	s.err = act(s.aggregate)
+	if s.err == nil {
+		s.err = act(s.aggregate)
+	}
 	return s
 }
 

@@ -9,8 +9,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"github.com/dancefinder/eventsourcing/readview"
@@ -25,6 +27,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -46,6 +49,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if errors.As(err, &usage) || errors.Is(err, readview.ErrUnknownProjection) {
 		_, _ = fmt.Fprintf(stderr, "Try '%s --help'.\n", command.CommandPath())
 		return exitUsage
+	}
+	if server := (*pgconn.PgError)(nil); errors.As(err, &server) && server.Code == "42P01" { // undefined table
+		_, _ = fmt.Fprintln(stderr, "Run 'dancefinder migrate up' to make the tables.")
 	}
 	return exitFailed
 }
@@ -76,13 +82,38 @@ func rootCommand() *cobra.Command {
 		migrateCommand(),
 		readviewsCommand(),
 	)
+	root.SetHelpCommand(helpCommand())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	markUsage(root)
 	return root
 }
 
-// markUsage makes the errors of flags and arguments usage errors, in all commands.
+// helpCommand does what cobra's does, but takes an unknown topic for wrong usage.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			topic, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageError{fmt.Errorf("no help on %q", strings.Join(args, " "))}
+			}
+			return topic.Help()
+		},
+	}
+}
+
+// markUsage makes the errors of flags and arguments usage errors, in all commands,
+// and the use of a command that only holds others.
 func markUsage(command *cobra.Command) {
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	if !command.Runnable() {
+		command.Args = cobra.NoArgs
+		command.RunE = func(cmd *cobra.Command, _ []string) error {
+			return usageError{fmt.Errorf("%q needs to know what to do", cmd.CommandPath())}
+		}
+	}
 	if args := command.Args; args != nil {
 		command.Args = usage(args)
 	}
@@ -103,14 +134,7 @@ func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
 
 // group returns a command that only holds others.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
-	command := &cobra.Command{
-		Use:   use,
-		Short: short,
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError{fmt.Errorf("%q needs to know what to do", cmd.CommandPath())}
-		},
-	}
+	command := &cobra.Command{Use: use, Short: short}
 	command.AddCommand(commands...)
 	return command
 }

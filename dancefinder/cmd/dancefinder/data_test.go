@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/listing"
+)
+
+const header = "Datum,Tid,Dansband,Dansställe,Ort,Kommun,Län,Övrigt\n"
+
+// july is a listing of three dances.
+const july = header +
+	"2026-07-04,21.00-01.00,Ängs,Parken,Malung,Malung-Sälen,Dalarna,\n" +
+	"2026-07-04,19.00-23.00,Zetas,Parken,Malung,Malung-Sälen,Dalarna,\n" +
+	"2026-07-11,21.00-01.00,Zetas,Logen,Mora,Mora,Dalarna,Logdans\n"
+
+// julyPage is the same as HTML.
+const julyPage = `<!DOCTYPE html>
+<html><body><h2>Juli 2026</h2>
+<table><tr><th>Datum<th>Tid<th>Dansband<th>Dansst&auml;lle<th>Ort<th>Kommun<th>L&auml;n<th>&Ouml;vrigt
+<tr><td>L&ouml;r 4<td>21.00-01.00<td>&Auml;ngs<td>Parken<td>Malung<td>Malung-S&auml;len<td>Dalarna<td>
+<tr><td>L&ouml;r 4<td>19.00-23.00<td>Zetas<td>Parken<td>Malung<td>Malung-S&auml;len<td>Dalarna<td>
+<tr><td>L&ouml;r 11<td>21.00-01.00<td>Zetas<td>Logen<td>Mora<td>Mora<td>Dalarna<td>Logdans
+</table></body></html>
+`
+
+const (
+	allCreated   = "3 rows: 2 bands, 2 halls and 3 dances created, 0 updated, 0 deleted, 0 unchanged, 0 skipped, 0 with problems\n"
+	allUnchanged = "3 rows: 0 bands, 0 halls and 0 dances created, 0 updated, 0 deleted, 3 unchanged, 0 skipped, 0 with problems\n"
+)
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+}
+
+// folder has the listing in both forms.
+func folder(t *testing.T) (csvFile, htmlFile string) {
+	t.Helper()
+	dir := t.TempDir()
+	csvFile, htmlFile = filepath.Join(dir, "july.csv"), filepath.Join(dir, "july.html")
+	write(t, csvFile, july)
+	write(t, htmlFile, julyPage)
+	return csvFile, htmlFile
+}
+
+func TestImport(t *testing.T) {
+	t.Parallel()
+	csvFile, htmlFile := folder(t)
+	for name, files := range map[string][2]string{
+		"of a CSV file creates what the HTML file has too": {csvFile, htmlFile},
+		"of an HTML file creates what the CSV file has":    {htmlFile, csvFile},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newTables(t)
+			require.Equal(t, allCreated, d.done("import", files[0]))
+			require.EqualValues(t, 7, d.number("SELECT count(*) FROM events"))
+			require.Equal(t, allUnchanged, d.done("import", files[0]), "again changes nothing")
+			require.Equal(t, allUnchanged, d.done("import", files[1]), "the other form is the same listing")
+			require.EqualValues(t, 7, d.number("SELECT count(*) FROM events"))
+		})
+	}
+	t.Run("reads standard input", func(t *testing.T) {
+		t.Parallel()
+		d := newTables(t)
+		got := dancefinderReads(t, july, d.args([]string{"import", "-"})...)
+		require.Equal(t, exitDone, got.code, got.err)
+		require.Equal(t, allCreated, got.out)
+		require.Regexp(t, `^import: \d+ bytes in .*, \d+ a second\n$`, got.err)
+		got = dancefinderReads(t, julyPage, d.args([]string{"import", "-"})...)
+		require.Equal(t, allUnchanged, got.out)
+	})
+	t.Run("says how far it is, with the size of a file", func(t *testing.T) {
+		t.Parallel()
+		got := newTables(t).run("import", csvFile)
+		require.Regexp(t, `^import: (\d+) of \d+ bytes in .*, \d+ a second\n$`, got.err)
+	})
+	t.Run("of bad rows names file and line and does the others", func(t *testing.T) {
+		t.Parallel()
+		d := newTables(t)
+		bad := filepath.Join(t.TempDir(), "bad.csv")
+		write(t, bad, strings.Replace(july, "2026-07-04,19.00", "2026-07-99,19.00", 1)+
+			"2026-07-12,21.00,"+strings.Repeat("Ä", 201)+",Parken,Malung,Malung-Sälen,Dalarna,\n")
+		for _, out := range []string{
+			"4 rows: 2 bands, 2 halls and 2 dances created, 0 updated, 0 deleted, 0 unchanged, 0 skipped, 2 with problems\n",
+			"4 rows: 0 bands, 0 halls and 0 dances created, 0 updated, 0 deleted, 2 unchanged, 0 skipped, 2 with problems\n",
+		} {
+			got := d.run("import", bad)
+			require.Equal(t, exitFailed, got.code)
+			require.Equal(t, out, got.out)
+			require.Contains(t, got.err, bad+`: line 3: Datum "2026-07-99": `)
+			require.Contains(t, got.err, bad+`: line 5: `)
+			require.Contains(t, got.err, "dancefinder: 2 of 4 rows were not imported; correct them and import again\n")
+		}
+	})
+	t.Run("deletes what the listing lacks, unless it is partial", func(t *testing.T) {
+		t.Parallel()
+		d := newTables(t)
+		d.done("import", csvFile)
+		shorter := filepath.Join(t.TempDir(), "shorter.csv")
+		write(t, shorter, july[:strings.Index(july, "2026-07-11")])
+		require.Contains(t, d.done("import", "--partial", shorter), " 0 deleted, 2 unchanged,")
+		require.Contains(t, d.done("import", shorter), " 1 deleted, 2 unchanged,")
+	})
+	t.Run("takes the year of dates without one from the command line", func(t *testing.T) {
+		t.Parallel()
+		d := newTables(t)
+		undated := filepath.Join(t.TempDir(), "undated.csv")
+		write(t, undated, strings.ReplaceAll(july, "2026-07-", "07-"))
+		require.Equal(t, exitFailed, d.run("import", undated).code)
+		write(t, undated, strings.NewReplacer("2026-07-04", "Lör 4/7", "2026-07-11", "Lör 11/7").Replace(july))
+		got := d.run("import", undated)
+		require.Equal(t, exitFailed, got.code)
+		require.Contains(t, got.err, "line 2: Datum")
+		require.Equal(t, allCreated, d.done("import", "--year", "2026", undated))
+		require.Equal(t, allUnchanged, d.done("import", csvFile))
+	})
+	t.Run("of what is no listing fails", func(t *testing.T) {
+		t.Parallel()
+		d := newTables(t)
+		other := filepath.Join(t.TempDir(), "other.csv")
+		write(t, other, "a,b\n1,2\n")
+		for name, says := range map[string]string{
+			other:                                 "not a listing: line 1: expected a row with the columns Datum, ",
+			filepath.Dir(other):                   "is a directory",
+			filepath.Join(other, "..", "missing"): "no such file or directory",
+		} {
+			got := d.run("import", name)
+			require.Equal(t, exitFailed, got.code)
+			require.Contains(t, got.err, says)
+		}
+		require.Zero(t, d.number("SELECT count(*) FROM events"))
+	})
+	t.Run("ends with its context", func(t *testing.T) {
+		t.Parallel()
+		d := newTables(t)
+		got := start(t, d.args([]string{"import", csvFile})...)
+		got.cancel()
+		if got.wait(patience) == exitFailed {
+			require.Contains(t, got.err.String(), "context canceled")
+		}
+		require.Regexp(t, `^3 rows: `, d.done("import", csvFile), "the rest can be done later")
+		require.EqualValues(t, 7, d.number("SELECT count(*) FROM events"))
+	})
+}
+
+func TestGenerate(t *testing.T) {
+	t.Parallel()
+	generate := func(t *testing.T, args ...string) string {
+		t.Helper()
+		got := dancefinder(t, append([]string{"generate"}, args...)...)
+		require.Equal(t, exitDone, got.code, got.err)
+		require.Empty(t, got.err)
+		return got.out
+	}
+	t.Run("writes the same listing for the same seed", func(t *testing.T) {
+		t.Parallel()
+		first, again := generate(t, "--seed", "2"), generate(t, "--seed", "2")
+		require.True(t, first == again)
+		first, again = generate(t), generate(t, "--seed", "1", "--years", "1", "--edition", "1", "--start", "2026-01-01")
+		require.True(t, first == again, "the defaults")
+	})
+	t.Run("writes another one for another seed, edition, start or length", func(t *testing.T) {
+		t.Parallel()
+		seen := map[string]bool{}
+		for _, args := range [][]string{nil, {"--seed", "2"}, {"--edition", "2"}, {"--start", "2026-01-02"}, {"--years", "2"}} {
+			text := generate(t, args...)
+			require.False(t, seen[text], args)
+			seen[text] = true
+		}
+	})
+	t.Run("starts at the given day", func(t *testing.T) {
+		t.Parallel()
+		rows, err := csv.NewReader(strings.NewReader(generate(t, "--start", "2030-06-01"))).ReadAll()
+		require.NoError(t, err)
+		require.Equal(t, listing.Columns(), rows[0])
+		require.Equal(t, "Lör 2030-06-01", rows[1][0])
+		require.Greater(t, len(rows), 19_000)
+	})
+	t.Run("writes what import reads without a word", func(t *testing.T) {
+		t.Parallel()
+		for _, edition := range []string{"1", "2"} {
+			for row, err := range listing.Read(strings.NewReader(generate(t, "--seed", "3", "--edition", edition)), listing.Options{}) {
+				require.NoError(t, err)
+				require.Empty(t, row.Warnings)
+				require.Empty(t, row.Skip)
+			}
+		}
+	})
+	t.Run("writes what import imports", func(t *testing.T) {
+		t.Parallel()
+		d := newTables(t)
+		lines := bytes.SplitAfterN([]byte(generate(t, "--seed", "3")), []byte("\n"), 302)
+		beginning := string(bytes.Join(lines[:301], nil))
+		got := dancefinderReads(t, beginning, d.args([]string{"import", "-"})...)
+		require.Equal(t, exitDone, got.code, got.err)
+		require.Regexp(t, `^300 rows: \d+ bands, \d+ halls and 300 dances created, 0 updated, 0 deleted, 0 unchanged, 0 skipped, 0 with problems\n$`, got.out)
+		got = dancefinderReads(t, beginning, d.args([]string{"import", "-"})...)
+		require.Contains(t, got.out, " 300 unchanged,")
+	})
+}

@@ -1,0 +1,146 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/generator"
+)
+
+// demoPatience is for the import of a year on a slow machine.
+const demoPatience = 10 * time.Minute
+
+// demoServer is the private PostgreSQL of a demo.
+type demoServer struct {
+	dir string
+	pid int
+}
+
+// startDemo starts a demo and returns when its server is up.
+func startDemo(t *testing.T, args ...string) (*process, demoServer) {
+	t.Helper()
+	p := start(t, append([]string{"demo"}, args...)...)
+	line := p.await(p.err, "\n", demoPatience)
+	require.Regexp(t, `^started PostgreSQL \(.*\) on 127\.0\.0\.1:\d+, data in .*\n`, line)
+	_, dir, _ := strings.Cut(line, "data in ")
+	dir, _, _ = strings.Cut(dir, "\n")
+	content, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
+	require.NoError(t, err)
+	first, _, _ := strings.Cut(string(content), "\n")
+	pid, err := strconv.Atoi(first)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(pid, 0), "the server runs")
+	return p, demoServer{dir, pid}
+}
+
+func (s demoServer) requireGone(t *testing.T) {
+	t.Helper()
+	require.NoDirExists(t, s.dir)
+	require.ErrorIs(t, syscall.Kill(s.pid, 0), syscall.ESRCH)
+}
+
+// numbers returns the numbers that a pattern finds.
+func numbers(t *testing.T, text, pattern string) []int {
+	t.Helper()
+	found := regexp.MustCompile(pattern).FindStringSubmatch(text)
+	require.NotNil(t, found, "%s is not in:\n%s", pattern, text)
+	var all []int
+	for _, digits := range found[1:] {
+		n, err := strconv.Atoi(digits)
+		require.NoError(t, err)
+		all = append(all, n)
+	}
+	return all
+}
+
+// requireOverview requires that the demo's output adds up.
+func requireOverview(t *testing.T, out string) {
+	t.Helper()
+	first := numbers(t, out, `(?m)^edition 1, (\d+) rows: (\d+) bands, (\d+) halls and (\d+) dances created, 0 updated, 0 deleted, 0 unchanged, 0 skipped, 0 with problems$`)
+	second := numbers(t, out, `(?m)^edition 2, (\d+) rows: 0 bands, 0 halls and (\d+) dances created, (\d+) updated, (\d+) deleted, (\d+) unchanged, (\d+) skipped, 0 with problems$`)
+	bands, halls, created := first[1], first[2], first[3]
+	late, updated, deleted, unchanged := second[1], second[2], second[3], second[4]
+	require.Equal(t, first[0], created)
+	require.Equal(t, []int{generator.Bands, generator.Halls, generator.DancesPerYear}, []int{bands, halls, created + late})
+	require.NotZero(t, late*updated*deleted*unchanged, "the second edition has changes of each kind")
+
+	tables := map[string]int{}
+	preferences := 0
+	for _, table := range []string{
+		"band", "dance_hall", "event", "origin", "ignored_band", "ignored_dance_hall", "ignored_city",
+		"ignored_municipality", "ignored_state", "userpreferences_lookup",
+	} {
+		tables[table] = numbers(t, out, `(?m)^`+table+` +(\d+)$`)[0]
+		if table == "origin" || strings.HasPrefix(table, "ignored_") {
+			require.LessOrEqual(t, tables[table], demoUsers)
+			require.Greater(t, tables[table], demoUsers/2, table)
+			preferences += tables[table]
+		}
+	}
+	require.Equal(t, bands, tables["band"])
+	require.Equal(t, halls, tables["dance_hall"])
+	require.Equal(t, created+late-deleted, tables["event"])
+	require.Equal(t, bands, tables["userpreferences_lookup"])
+	require.Equal(t, bands+halls+created+late+updated+deleted+preferences, numbers(t, out, `(?m)^(\d+) events in the log$`)[0])
+	for _, name := range projectionNames {
+		position := numbers(t, out, fmt.Sprintf(`(?m)^%s +live +(\d+)  (\d+)  0 +0s +\S+$`, name))
+		require.Equal(t, position[0], position[1], "%s has applied everything", name)
+	}
+}
+
+func TestDemoOnce(t *testing.T) {
+	t.Parallel()
+	p, server := startDemo(t, "--once", "--seed", "2")
+	require.Equal(t, exitDone, p.wait(demoPatience), p.err)
+	server.requireGone(t)
+	requireOverview(t, p.out.String())
+	require.NotContains(t, p.out.String(), "It stays up")
+	require.NotContains(t, p.err.String(), "level=")
+	for _, what := range []string{"edition 1", "edition 2", "projecting"} {
+		require.Regexp(t, `(?m)^`+what+`: (\d+) of \d+ [a-z]+ in .*s, \d+ a second$`, p.err.String())
+	}
+}
+
+func TestDemoThatStaysUp(t *testing.T) {
+	t.Parallel()
+	p, server := startDemo(t)
+	out := p.await(p.out, "readviews reset event --database-url", demoPatience)
+	requireOverview(t, out)
+	url := regexp.MustCompile(`(?m)^  psql '(postgres://.*)'$`).FindStringSubmatch(out)
+	require.NotNil(t, url, out)
+	require.Equal(t, 3, strings.Count(out, "'"+url[1]+"'"))
+	got := dancefinder(t, "readviews", "status", "--database-url", url[1])
+	require.Equal(t, exitDone, got.code, got.err)
+	require.Equal(t, len(projectionNames), strings.Count(got.out, " live "))
+
+	// It keeps projecting what others write.
+	require.Equal(t, exitDone, dancefinderReads(t, header+
+		"2036-07-04,21.00-01.00,Ängs,Parken,Malung,Malung-Sälen,Dalarna,\n", "import", "-", "--database-url", url[1]).code)
+	a := appOn(t, url[1])
+	require.NoError(t, a.project(t))
+	var dances int
+	require.NoError(t, a.pool.QueryRow(t.Context(), "SELECT count(*) FROM event WHERE event_date = '2036-07-04'").Scan(&dances))
+	require.Equal(t, 1, dances)
+	require.Equal(t, exitDone, p.stop(), p.err)
+	server.requireGone(t)
+	require.NotContains(t, p.err.String(), "level=")
+}
+
+func TestDemoThatIsInterrupted(t *testing.T) {
+	t.Parallel()
+	p, server := startDemo(t, "--once")
+	require.Equal(t, exitFailed, p.stop())
+	server.requireGone(t)
+	require.Contains(t, p.err.String(), "context canceled")
+}

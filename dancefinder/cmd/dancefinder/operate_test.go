@@ -1,0 +1,337 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+var projectionNames = []string{"band", "dancehall", "event", "userpreferences"}
+
+// app opens DanceFinder on the database, beside the commands.
+func (d *database) app() *app {
+	d.t.Helper()
+	return appOn(d.t, d.URL)
+}
+
+func appOn(t *testing.T, url string) *app {
+	t.Helper()
+	a, err := openApp(t.Context(), url, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(a.Close)
+	return a
+}
+
+// project waits until projections, all when none is named, have applied all
+// events.
+func (a *app) project(t *testing.T, names ...string) error {
+	t.Helper()
+	head, err := a.store.Head(t.Context())
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	return a.manager.WaitFor(ctx, head, names...)
+}
+
+// imports imports a listing from standard input.
+func (d *database) imports(listing string) {
+	d.t.Helper()
+	got := dancefinderReads(d.t, listing, d.args([]string{"import", "--partial", "-"})...)
+	require.Equal(d.t, exitDone, got.code, got.err)
+}
+
+// status is what "readviews status --json" prints of a projection.
+type status struct {
+	Name       string
+	State      string
+	Position   int64
+	Head       int64
+	Behind     int64
+	LagSeconds float64 `json:"lag_seconds"`
+	Error      *string
+}
+
+func (d *database) status() map[string]status {
+	d.t.Helper()
+	var all []status
+	require.NoError(d.t, json.Unmarshal([]byte(d.done("readviews", "status", "--json")), &all))
+	byName := map[string]status{}
+	for _, s := range all {
+		byName[s.Name] = s
+	}
+	require.Len(d.t, byName, len(projectionNames))
+	return byName
+}
+
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	t.Run("makes the tables once", func(t *testing.T) {
+		t.Parallel()
+		d := newDatabase(t)
+		require.Equal(t, "MIGRATION             STATE\n00001_read_views.sql  pending\n", d.done("migrate", "status"))
+		require.Equal(t, "applied 00001_read_views.sql\n", d.done("migrate", "up"))
+		require.Equal(t, "up to date\n", d.done("migrate", "up"))
+		require.Equal(t, "MIGRATION             STATE\n00001_read_views.sql  applied\n", d.done("migrate", "status"))
+	})
+	t.Run("may run several times at once", func(t *testing.T) {
+		t.Parallel()
+		d := newDatabase(t)
+		var all sync.WaitGroup
+		var results [4]result
+		for i := range results {
+			all.Go(func() { results[i] = d.run("migrate", "up") })
+		}
+		all.Wait()
+		var printed []string
+		for _, got := range results {
+			require.Equal(t, exitDone, got.code, got.err)
+			printed = append(printed, got.out)
+		}
+		require.ElementsMatch(t, []string{"applied 00001_read_views.sql\n", "up to date\n", "up to date\n", "up to date\n"}, printed)
+	})
+}
+
+func TestProjector(t *testing.T) {
+	t.Parallel()
+	d := newTables(t)
+	d.imports(july)
+	projector := start(t, d.args([]string{"projector"})...)
+	a := d.app()
+	require.NoError(t, a.project(t))
+	require.Contains(t, projector.err.String(), "projector runs")
+	for table, rows := range map[string]int64{"band": 2, "dance_hall": 2, "event": 3} {
+		require.Equal(t, rows, d.number("SELECT count(*) FROM "+table), table)
+	}
+
+	d.imports(header + "2026-08-01,21.00-01.00,Ängs,Logen,Mora,Mora,Dalarna,\n")
+	require.NoError(t, a.project(t))
+	require.EqualValues(t, 4, d.number("SELECT count(*) FROM event"), "it goes on with new events")
+	for name, s := range d.status() {
+		require.Equal(t, status{Name: name, State: "live", Position: s.Head, Head: s.Head}, s)
+	}
+
+	t.Run("lets another one stand by, which takes over", func(t *testing.T) {
+		second := start(t, d.args([]string{"projector"})...)
+		second.await(second.err, "projector runs", patience)
+		require.Equal(t, exitDone, projector.stop())
+		d.imports(header + "2026-08-02,15.00-19.00,Ängs,Logen,Mora,Mora,Dalarna,\n")
+		require.NoError(t, a.project(t))
+		require.EqualValues(t, 5, d.number("SELECT count(*) FROM event"))
+		require.Equal(t, exitDone, second.stop())
+		require.NotContains(t, projector.err.String()+second.err.String(), "level=ERROR")
+	})
+	t.Run("leaves a status without it", func(t *testing.T) {
+		for name, s := range d.status() {
+			require.Equal(t, status{Name: name, State: "standby", Position: s.Head, Head: s.Head}, s)
+		}
+	})
+}
+
+func TestReadviewsStatus(t *testing.T) {
+	t.Parallel()
+	d := newTables(t)
+	t.Run("of an empty database is a table of zeros", func(t *testing.T) {
+		require.Equal(t, ""+
+			"PROJECTION       STATE    POSITION  HEAD  BEHIND  LAG  NODE\n"+
+			"band             standby  0         0     0       0s   -\n"+
+			"dancehall        standby  0         0     0       0s   -\n"+
+			"event            standby  0         0     0       0s   -\n"+
+			"userpreferences  standby  0         0     0       0s   -\n", d.done("readviews", "status"))
+	})
+	d.imports(july)
+	t.Run("tells how far behind each projection is", func(t *testing.T) {
+		require.Regexp(t, `^PROJECTION .*\n`+
+			`band             standby  0         \d{16}  7       [0-9.]+m?s +-\n`+
+			`dancehall        standby  0         \d{16}  7       [0-9.]+m?s +-\n`+
+			`event            standby  0         \d{16}  7       [0-9.]+m?s +-\n`+
+			`userpreferences  standby  0         \d{16}  7       [0-9.]+m?s +-\n$`, d.done("readviews", "status"))
+	})
+	t.Run("is JSON with exactly the keys that programs know", func(t *testing.T) {
+		text := d.done("readviews", "status", "--json")
+		var rows []map[string]any
+		require.NoError(t, json.Unmarshal([]byte(text), &rows))
+		require.Len(t, rows, len(projectionNames))
+		head := d.number("SELECT max(tstamp) FROM events")
+		for i, row := range rows {
+			require.Greater(t, row["lag_seconds"], 0.0)
+			delete(row, "lag_seconds")
+			require.Equal(t, map[string]any{
+				"name": projectionNames[i], "state": "standby", "position": 0.0, "head": float64(head), "behind": 7.0, "error": nil,
+			}, row)
+		}
+		require.Regexp(t, `^\[\s+\{\s+"name": .*,\s+"state": .*,\s+"position": .*,\s+"head": .*,\s+"behind": .*,\s+"lag_seconds": .*,\s+"error": null\s+\}`, text)
+	})
+	t.Run("shows who applies a projection", func(t *testing.T) {
+		start(t, d.args([]string{"projector"})...)
+		require.NoError(t, d.app().project(t))
+		require.Regexp(t, `\nband +live +\d{16}  \d{16}  0       0s   \S+:\d+/[0-9a-f]{4}\n`, d.done("readviews", "status"))
+	})
+}
+
+func TestReadviewsReset(t *testing.T) {
+	t.Parallel()
+	d := newTables(t)
+	d.imports(july)
+	projector := start(t, d.args([]string{"projector"})...)
+	a := d.app()
+	require.NoError(t, a.project(t))
+	const spoil = "UPDATE band SET name = name || '?'"
+	t.Run("makes a running projector apply all events again", func(t *testing.T) {
+		_, err := d.Pool.Exec(t.Context(), spoil)
+		require.NoError(t, err)
+		require.Equal(t, "reset band\nreset event\n", d.done("readviews", "reset", "band", "event"))
+		require.NoError(t, a.project(t))
+		require.EqualValues(t, 2, d.number("SELECT count(*) FROM band WHERE name IN ('Ängs', 'Zetas')"))
+		require.EqualValues(t, 3, d.number("SELECT count(*) FROM event"))
+	})
+	require.Equal(t, exitDone, projector.stop())
+	t.Run("empties the tables of its own projection when none runs", func(t *testing.T) {
+		d.done("readviews", "reset", "band")
+		require.Zero(t, d.number("SELECT count(*) FROM band"))
+		require.EqualValues(t, 3, d.number("SELECT count(*) FROM event"))
+		got := d.status()
+		require.Zero(t, got["band"].Position)
+		require.EqualValues(t, 7, got["band"].Behind)
+		require.Equal(t, got["event"].Head, got["event"].Position)
+	})
+}
+
+func TestReadviewsPauseAndResume(t *testing.T) {
+	t.Parallel()
+	d := newTables(t)
+	start(t, d.args([]string{"projector"})...)
+	d.imports(july)
+	a := d.app()
+	require.NoError(t, a.project(t))
+	require.Equal(t, "paused band\n", d.done("readviews", "pause", "band"))
+	d.imports(header + "2026-08-01,21.00-01.00,Nya bandet,Logen,Mora,Mora,Dalarna,\n")
+	require.NoError(t, a.project(t, "dancehall", "event", "userpreferences"), "the others go on")
+	require.ErrorIs(t, a.project(t, "band"), readview.ErrNotRunning)
+	got := d.status()["band"]
+	require.Equal(t, "paused", got.State)
+	require.EqualValues(t, 2, got.Behind)
+	require.Nil(t, got.Error)
+	require.EqualValues(t, 2, d.number("SELECT count(*) FROM band"))
+
+	require.Equal(t, "resumed band\n", d.done("readviews", "resume", "band"))
+	require.NoError(t, a.project(t))
+	require.EqualValues(t, 3, d.number("SELECT count(*) FROM band"))
+	require.Equal(t, "live", d.status()["band"].State)
+}
+
+func TestReadviewsAfterAFailure(t *testing.T) {
+	t.Parallel()
+	d := newTables(t)
+	d.imports(july)
+	a := d.app()
+	// An update of a dance that never was.
+	poison, err := a.store.Registry().Encode(t.Context(), &domain.EventUpdated{Date: "2026-07-04", BandID: "3f0c64ae-1d2b-4c3d-9e5f-0123456789ab", DanceHallID: "3f0c64ae-1d2b-4c3d-9e5f-0123456789ab"})
+	require.NoError(t, err)
+	stream := eventsourced.Stream{AggregateName: domain.AggregateEvent, AggregateID: "00000000-aaaa-4bbb-8ccc-0123456789ab"}
+	position, err := a.store.Append(t.Context(), stream, eventsourced.NoStream, poison)
+	require.NoError(t, err)
+
+	projector := start(t, d.args([]string{"projector"})...)
+	require.ErrorIs(t, a.project(t, "event"), readview.ErrNotRunning)
+	require.NoError(t, a.project(t, "band", "dancehall", "userpreferences"), "the others go on")
+	got := d.status()["event"]
+	require.Equal(t, "failed", got.State)
+	require.Less(t, got.Position, int64(position))
+	require.EqualValues(t, 1, got.Behind)
+	require.NotNil(t, got.Error)
+	require.Contains(t, *got.Error, "apply EventUpdated of domain.Event/00000000-aaaa-4bbb-8ccc-0123456789ab")
+	text := d.done("readviews", "status")
+	require.Regexp(t, `\nevent +failed +\d{16}  \d{16}  1 `, text)
+	require.Regexp(t, `\n\nevent failed at 2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ:\n  .*apply EventUpdated of .*\n  Fix the cause, then run 'dancefinder readviews resume event'\.\n$`, text)
+	require.Equal(t, 1, strings.Count(projector.err.String(), "level=ERROR"), "the log says it once:\n%s", projector.err)
+
+	_, err = d.Pool.Exec(t.Context(), `INSERT INTO event SELECT $1, event_date, start_time, end_time, extra_info, band_id, dance_hall_id, created, updated FROM event LIMIT 1`, stream.AggregateID)
+	require.NoError(t, err)
+	require.Equal(t, "resumed event\n", d.done("readviews", "resume", "event"))
+	require.NoError(t, a.project(t))
+	require.Eventually(t, func() bool { return d.status()["event"].Error == nil }, patience, patience/1000, "the failure is off the record")
+	require.NotContains(t, d.done("readviews", "status"), "failed")
+}
+
+// The queries of the specification, as they stand there.
+const (
+	checkProjectionStatus = `SELECT name, position,
+(SELECT MAX(tstamp) FROM events) as latest_event
+FROM readviews;`
+
+	checkLag = `SELECT
+rv.name,
+rv.position as projection_position,
+MAX(e.tstamp) as latest_event_time,
+MAX(e.tstamp) - rv.position as lag_seconds
+FROM readviews rv
+CROSS JOIN events e
+GROUP BY rv.name, rv.position;`
+
+	countEvents = `-- Count events in event store by type
+SELECT name, COUNT(*)
+FROM events
+WHERE aggregate_name = 'domain.Band'
+GROUP BY name;`
+
+	countBands = `-- Count bands in read model
+SELECT COUNT(*) FROM band;`
+)
+
+func TestMonitoringQueries(t *testing.T) {
+	t.Parallel()
+	d := newTables(t)
+	d.imports(july)
+	projector := start(t, d.args([]string{"projector"})...)
+	require.NoError(t, d.app().project(t))
+	require.Equal(t, exitDone, projector.stop())
+	projected := d.number("SELECT max(tstamp) FROM events")
+	d.imports(header + "2026-08-01,21.00-01.00,Nya bandet,Logen,Mora,Mora,Dalarna,\n")
+	latest := d.number("SELECT max(tstamp) FROM events")
+	require.Greater(t, latest, projected)
+
+	t.Run("check the status of projections", func(t *testing.T) {
+		t.Parallel()
+		var want [][]any
+		for _, name := range projectionNames {
+			want = append(want, []any{name, projected, latest})
+		}
+		require.ElementsMatch(t, want, d.rows(checkProjectionStatus))
+	})
+	t.Run("check their lag", func(t *testing.T) {
+		t.Parallel()
+		var want [][]any
+		for _, name := range projectionNames {
+			want = append(want, []any{name, projected, latest, latest - projected})
+		}
+		require.ElementsMatch(t, want, d.rows(checkLag))
+	})
+	t.Run("verify that the data is consistent", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, [][]any{{"BandCreated", int64(3)}}, d.rows(countEvents))
+		require.Equal(t, [][]any{{int64(2)}}, d.rows(countBands), "the last one is not projected yet")
+	})
+}
+
+func (d *database) rows(query string) (all [][]any) {
+	d.t.Helper()
+	rows, err := d.Pool.Query(d.t.Context(), query)
+	require.NoError(d.t, err)
+	defer rows.Close()
+	for rows.Next() {
+		row, err := rows.Values()
+		require.NoError(d.t, err)
+		all = append(all, row)
+	}
+	require.NoError(d.t, rows.Err())
+	return all
+}

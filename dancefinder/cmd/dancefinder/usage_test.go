@@ -1,0 +1,188 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// nowhere is a database that refuses connections.
+const nowhere = "postgres://127.0.0.1:1/nobody"
+
+// commands are all that work on a database.
+var commands = [][]string{
+	{"projector"},
+	{"import", "-"},
+	{"migrate", "up"},
+	{"migrate", "status"},
+	{"readviews", "status"},
+	{"readviews", "reset", "band"},
+	{"readviews", "pause", "band"},
+	{"readviews", "resume", "band"},
+}
+
+func TestWrongUsage(t *testing.T) {
+	t.Parallel()
+	for line, says := range map[string]string{
+		"":                                             "no command given",
+		"nonsense":                                     `unknown command "nonsense" for "dancefinder"`,
+		"--nonsense":                                   "unknown flag: --nonsense",
+		"help nonsense":                                `no help on "nonsense"`,
+		"help readviews nonsense":                      `no help on "readviews nonsense"`,
+		"completion":                                   `"dancefinder completion" needs to know what to do`,
+		"completion bash nonsense":                     `unknown command "nonsense" for "dancefinder completion bash"`,
+		"demo nonsense":                                `unknown command "nonsense" for "dancefinder demo"`,
+		"demo --nonsense":                              "unknown flag: --nonsense",
+		"demo --years 0":                               "--years 0: want 1 to 100",
+		"demo --years 101":                             "--years 101: want 1 to 100",
+		"demo --years many":                            `invalid argument "many" for "--years" flag`,
+		"demo --seed -1":                               `invalid argument "-1" for "--seed" flag`,
+		"projector nonsense":                           `unknown command "nonsense" for "dancefinder projector"`,
+		"projector --nonsense":                         "unknown flag: --nonsense",
+		"import":                                       "accepts 1 arg(s), received 0",
+		"import a b":                                   "accepts 1 arg(s), received 2",
+		"import --nonsense -":                          "unknown flag: --nonsense",
+		"import --year soon -":                         `invalid argument "soon" for "--year" flag`,
+		"generate nonsense":                            `unknown command "nonsense" for "dancefinder generate"`,
+		"generate --nonsense":                          "unknown flag: --nonsense",
+		"generate --edition 0":                         "--edition 0: want 1 to 2",
+		"generate --edition 3":                         "--edition 3: want 1 to 2",
+		"generate --years -1":                          "--years -1: want 1 to 100",
+		"generate --start soon":                        `--start "soon": want a date such as 2026-01-01`,
+		"generate --seed 1.5":                          `invalid argument "1.5" for "--seed" flag`,
+		"migrate":                                      `"dancefinder migrate" needs to know what to do`,
+		"migrate sideways":                             `unknown command "sideways" for "dancefinder migrate"`,
+		"migrate --nonsense":                           "unknown flag: --nonsense",
+		"migrate up nonsense":                          `unknown command "nonsense" for "dancefinder migrate up"`,
+		"migrate up --nonsense":                        "unknown flag: --nonsense",
+		"migrate status nonsense":                      `unknown command "nonsense" for "dancefinder migrate status"`,
+		"migrate status --nonsense":                    "unknown flag: --nonsense",
+		"readviews":                                    `"dancefinder readviews" needs to know what to do`,
+		"readviews nonsense":                           `unknown command "nonsense" for "dancefinder readviews"`,
+		"readviews status nonsense":                    `unknown command "nonsense" for "dancefinder readviews status"`,
+		"readviews status --nonsense":                  "unknown flag: --nonsense",
+		"readviews reset":                              "requires at least 1 arg(s), only received 0",
+		"readviews reset --json band":                  "unknown flag: --json",
+		"readviews pause":                              "requires at least 1 arg(s), only received 0",
+		"readviews pause --nonsense":                   "unknown flag: --nonsense",
+		"readviews resume":                             "requires at least 1 arg(s), only received 0",
+		"readviews resume --nonsense":                  "unknown flag: --nonsense",
+		"readviews status --json=soon":                 `invalid argument "soon" for "--json" flag`,
+		"migrate up --database-url":                    "flag needs an argument: --database-url",
+		"--database-url nonsense migrate up":           "the database URL: ",
+		"--database-url postgres://h:port/d projector": "the database URL: ",
+		"--database-url postgres://h/d?pool_max_conns=x import -":  "the database URL: ",
+		"--database-url mysql://root@localhost/d readviews status": "the database URL: ",
+	} {
+		t.Run("dancefinder "+line+" is refused", func(t *testing.T) {
+			t.Parallel()
+			got := dancefinder(t, strings.Fields(line)...)
+			require.Equal(t, exitUsage, got.code)
+			require.Contains(t, got.err, "dancefinder: "+says)
+			require.Regexp(t, `Try 'dancefinder[a-z ]* --help'\.\n$`, got.err)
+			require.Equal(t, line == "", strings.Contains(got.out, "Available Commands:"))
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{
+		"--help", "help", "help demo", "help readviews reset", "demo --help", "projector --help", "import --help", "generate --help",
+		"migrate --help", "migrate up -h", "readviews --help", "readviews status -h", "readviews reset -h", "completion bash --help",
+	} {
+		t.Run("dancefinder "+line+" is answered", func(t *testing.T) {
+			t.Parallel()
+			got := dancefinder(t, strings.Fields(line)...)
+			require.Equal(t, exitDone, got.code)
+			require.Contains(t, got.out, "Usage:\n  dancefinder")
+			require.Empty(t, got.err)
+		})
+	}
+}
+
+// Not parallel: it changes the environment.
+func TestDatabaseOfTheEnvironment(t *testing.T) {
+	d := newDatabase(t)
+	t.Run("that is missing is wrong usage", func(t *testing.T) {
+		t.Setenv("DATABASE_URL", "")
+		for _, command := range commands {
+			got := dancefinder(t, command...)
+			require.Equal(t, exitUsage, got.code, command)
+			require.Contains(t, got.err, "dancefinder: no database: set DATABASE_URL or give --database-url postgres://", command)
+		}
+	})
+	t.Run("that is no URL is wrong usage", func(t *testing.T) {
+		t.Setenv("DATABASE_URL", "nonsense")
+		require.Equal(t, exitUsage, dancefinder(t, "migrate", "status").code)
+	})
+	t.Run("is used", func(t *testing.T) {
+		t.Setenv("DATABASE_URL", d.URL)
+		got := dancefinder(t, "migrate", "status")
+		require.Equal(t, exitDone, got.code, got.err)
+	})
+	t.Run("gives way to the command line's", func(t *testing.T) {
+		t.Setenv("DATABASE_URL", nowhere)
+		d.done("migrate", "status")
+	})
+	t.Run("is not needed for listings", func(t *testing.T) {
+		t.Setenv("DATABASE_URL", "nonsense")
+		require.Equal(t, exitDone, dancefinder(t, "generate").code)
+	})
+}
+
+func TestDatabaseThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	for _, command := range commands {
+		t.Run("fails "+strings.Join(command, " "), func(t *testing.T) {
+			t.Parallel()
+			got := dancefinder(t, append(command[:len(command):len(command)], "--database-url", nowhere)...)
+			require.Equal(t, exitFailed, got.code)
+			require.Contains(t, got.err, "dancefinder: the database does not answer: ")
+			require.NotContains(t, got.err, "--help")
+			require.Empty(t, got.out)
+		})
+	}
+	t.Run("keeps its password to itself", func(t *testing.T) {
+		t.Parallel()
+		for _, url := range []string{"postgres://me:hushhush@127.0.0.1:1/nobody", "postgres://me:hushhush@127.0.0.1:port/nobody"} {
+			got := dancefinder(t, "migrate", "status", "--database-url", url)
+			require.NotEqual(t, exitDone, got.code)
+			require.NotContains(t, got.err, "hushhush")
+		}
+	})
+}
+
+func TestDatabaseWithoutTables(t *testing.T) {
+	t.Parallel()
+	listing := filepath.Join(t.TempDir(), "july.csv")
+	write(t, listing, july)
+	for _, command := range [][]string{
+		{"projector"}, {"import", listing}, {"readviews", "status"}, {"readviews", "status", "--json"},
+		{"readviews", "reset", "band"}, {"readviews", "pause", "band"}, {"readviews", "resume", "band"},
+	} {
+		t.Run("makes "+strings.Join(command[:min(2, len(command))], " ")+" say what to run", func(t *testing.T) {
+			t.Parallel()
+			got := newDatabase(t).run(command...)
+			require.Equal(t, exitFailed, got.code)
+			require.Regexp(t, `(?i)run 'dancefinder migrate up'`, got.err)
+		})
+	}
+}
+
+func TestUnknownProjection(t *testing.T) {
+	t.Parallel()
+	d := newTables(t)
+	for _, verb := range []string{"reset", "pause", "resume"} {
+		t.Run("is refused by "+verb+", which does nothing then", func(t *testing.T) {
+			got := d.run("readviews", verb, "band", "nonsense")
+			require.Equal(t, exitUsage, got.code)
+			require.Contains(t, got.err, `dancefinder: unknown projection "nonsense", want one of: band, dancehall, event, userpreferences`)
+			require.Contains(t, got.err, "Try 'dancefinder readviews "+verb+" --help'.")
+			require.Empty(t, got.out)
+			require.Zero(t, d.number("SELECT count(*) FROM readviews"), "band was not touched")
+		})
+	}
+}
