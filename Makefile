@@ -6,7 +6,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 each = for module in . dancefinder; do (cd $$module && GOWORK=off $(1)) || exit 1; done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint generate bench cgo
+.PHONY: help demo test check lint generate bench profile cgo
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +30,12 @@ lint: ## Run golangci-lint; the first time it takes minutes to build
 generate: ## Run go generate
 	$(call each,go generate ./...)
 
-bench: ## Run the benchmarks on a PostgreSQL with the durability of production
-	go run ./internal/services -durable -install -- sh -c '$(call each,go test -run ^$$ -bench . ./...)'
+bench: ## Compare with named baselines on a PostgreSQL with the durability of production; bench.json
+	cd internal/bench && GOWORK=off go run . -json ../../bench.json $(BENCH)
+
+profile: ## Run the catch-up of the benchmarks with a CPU profile, cpu.prof
+	cd internal/bench && GOWORK=off go run . -only '^(catch-up|allocations)$$' -cpuprofile ../../cpu.prof
+	go tool pprof -top -cum cpu.prof | head -40
 
 # The race detector needs cgo, and cgo a C compiler.
 cgo:

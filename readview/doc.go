@@ -39,6 +39,18 @@
 // do not read in vain; nothing else depends on them. When the active node dies,
 // another one takes over within [Config.PollInterval].
 //
+// # The pipeline
+//
+// Handlers are written one statement at a time and executed many at a time: in a
+// page, ExecContext only queues its statement. The queue goes to the server in one
+// round trip when a query needs what it writes, when RowsAffected is asked for, and
+// at the end of the page. Of this a handler notices nothing but that an error may
+// come to light after it has returned. When one does, the page is taken back, the
+// events before are committed, and the event is applied alone with nothing queued,
+// so that its handler sees its own error. The outcome is the same for pages of any
+// size. What arguments point to must not change after the call; slices of bytes
+// may.
+//
 // # States
 //
 //	           ┌───────────── Resume, restart ─────────────┐

@@ -92,7 +92,7 @@ func (s *Store) sendOwn(ctx context.Context, requests ...*request) error {
 			return err
 		}
 	}
-	return s.send(ctx, s.pool, s.sql.lockAndPlan, requests...)
+	return s.send(ctx, s.pool, s.sql.lockForGroup, requests...)
 }
 
 // sendOne appends one event if all is as expected, and tells whether it did.
@@ -103,7 +103,7 @@ func (s *Store) sendOne(ctx context.Context, r *request) (decided bool, err erro
 		return false, fmt.Errorf("metadata of %s: %w", event.Name, err)
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(s.sql.lockAndPlan)
+	batch.Queue(s.sql.lockForOne)
 	batch.Queue(s.sql.appendOne, [16]byte(event.ID), event.Name, r.stream.AggregateName, r.stream.AggregateID,
 		int64(r.expected), event.SchemaVersion, event.Time, event.Payload, metadata).
 		QueryRow(func(row pgx.Row) error { return row.Scan((*int64)(&r.position)) })

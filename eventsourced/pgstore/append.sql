@@ -1,9 +1,9 @@
 -- Appends a group of appends, each of them whole or not at all. It runs under the log's lock, in a statement after
 -- the one that took the lock, so its snapshot has everything that was committed before.
 -- $1 to $3: an array element an append. $4 to $11: an array element an event.
+-- Nothing here is joined that grows with both: a group may have hundreds of appends.
 WITH clock AS (
-	SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint, coalesce(max(tstamp), 0) + 1) AS first
-	FROM {events}
+	SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint, (SELECT tstamp + 1 FROM {events} ORDER BY tstamp DESC LIMIT 1)) AS first
 ), new AS (
 	SELECT *
 	FROM unnest($4::int[], $5::int[], $6::uuid[], $7::text[], $8::int[], $9::timestamptz[], $10::json[], $11::json[])
@@ -13,7 +13,7 @@ WITH clock AS (
 	FROM new n JOIN {events} e ON e.id = n.id
 	GROUP BY n.append
 ), verdict AS (
-	SELECT a.ord, a.aggregate_name, a.aggregate_id, last.version AS current,
+	SELECT a.ord, last.version AS current,
 		coalesce(s.events, 0) AS stored,
 		coalesce(s.aggregate_name = a.aggregate_name AND s.aggregate_id = a.aggregate_id, false) AS same_stream,
 		coalesce(s.tstamp, 0) AS stored_at,
@@ -21,18 +21,22 @@ WITH clock AS (
 			AND CASE a.expected WHEN -1 THEN true WHEN -2 THEN last.version > 0 ELSE a.expected = last.version END
 			AND current_setting('transaction_isolation') = 'read committed' AS accepted
 	FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS a (aggregate_name, aggregate_id, expected, ord)
-	CROSS JOIN LATERAL (
+	CROSS JOIN LATERAL ( -- OFFSET 0: once, and not wherever it is used
 		SELECT coalesce((
 			SELECT e.version FROM {events} e
 			WHERE e.aggregate_name = a.aggregate_name AND e.aggregate_id = a.aggregate_id
 			ORDER BY e.version DESC LIMIT 1
-		), 0) AS version
+		), 0) AS version OFFSET 0
 	) last
 	LEFT JOIN stored s ON s.append = a.ord
+), verdicts AS (
+	SELECT array_agg(accepted ORDER BY ord) AS accepted, array_agg(current ORDER BY ord) AS current FROM verdict
 ), inserted AS (
 	INSERT INTO {events} (tstamp, id, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload, metadata)
-	SELECT c.first + n.ord - 1, n.id, n.name, v.aggregate_name, v.aggregate_id, v.current + n.nth, n.schema_version, n.occurred_at, n.payload, n.metadata
-	FROM new n JOIN verdict v ON v.ord = n.append AND v.accepted CROSS JOIN clock c
+	SELECT c.first + n.ord - 1, n.id, n.name, ($1::text[])[n.append], ($2::text[])[n.append], v.current[n.append] + n.nth,
+		n.schema_version, n.occurred_at, n.payload, n.metadata
+	FROM verdicts v CROSS JOIN clock c CROSS JOIN new n
+	WHERE v.accepted[n.append]
 )
 SELECT v.accepted, v.current, v.stored, v.same_stream, v.stored_at, c.first, current_setting('transaction_isolation')
 FROM verdict v CROSS JOIN clock c

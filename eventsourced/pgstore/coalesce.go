@@ -17,26 +17,28 @@ const (
 	maxWaiting       = 4096 // appends; more wait for a place
 )
 
-// maxUnderWay is how many transactions are under way at most. While the server
-// commits one, the next one is on its way to it and waits there for the lock.
-const maxUnderWay = 2
+// maxAlone is how many appends are under way by themselves at most. While the
+// server commits the first, the second is on its way and waits there for the lock.
+const maxAlone = 2
 
 // coalescer brings appends that are made at the same time into one transaction.
 // Only one transaction at a time can hold the log's lock, so appends that went
 // each by itself would wait in line for each other's commits.
 //
-// The first append goes at once, in its caller's goroutine and context, as if
-// there were no coalescer. Those that arrive while it is under way wait, and go
-// together in the next transaction. Each has its own outcome: under the lock it
-// is decided for each whether its stream is as expected.
+// The first appends go at once, in their callers' goroutines and contexts, as if
+// there were no coalescer. Those that arrive while they are under way wait, and go
+// together in the next transaction, and so on until nobody waits. Each has its own
+// outcome: under the lock it is decided for each whether its stream is as
+// expected.
 type coalescer struct {
 	send   func(ctx context.Context, requests ...*request) error
 	places chan struct{} // a place for each append that waits
 
-	mu       sync.Mutex
-	underWay int // transactions
-	waiting  []*request
-	running  sync.WaitGroup
+	mu      sync.Mutex
+	alone   int  // appends that are under way by themselves
+	grouped bool // groups are under way, one after the other
+	waiting []*request
+	running sync.WaitGroup
 }
 
 func newCoalescer(send func(context.Context, ...*request) error) *coalescer {
@@ -47,8 +49,8 @@ func newCoalescer(send func(context.Context, ...*request) error) *coalescer {
 // the outcome of a request that was decided is in it.
 func (c *coalescer) append(ctx context.Context, r *request) error {
 	c.mu.Lock()
-	if c.underWay < maxUnderWay {
-		c.underWay++
+	if !c.grouped && c.alone < maxAlone {
+		c.alone++
 		c.mu.Unlock()
 		defer c.next()
 		return again(ctx, func() error { return c.send(ctx, r) })
@@ -68,9 +70,8 @@ func (c *coalescer) wait(ctx context.Context, r *request) error {
 	r.done = make(chan struct{})
 	c.mu.Lock()
 	c.waiting = append(c.waiting, r)
-	if c.underWay < maxUnderWay { // what was under way has ended meanwhile
-		c.underWay++
-		c.running.Go(c.run)
+	if c.alone == 0 { // what was under way has ended meanwhile
+		c.startGroups()
 	}
 	c.mu.Unlock()
 	select {
@@ -98,15 +99,21 @@ func (c *coalescer) leave(ctx context.Context, r *request) error {
 	return ctx.Err()
 }
 
-// next ends what was under way, and starts what has come meanwhile.
+// next ends an append that went by itself, and starts what has come meanwhile.
 func (c *coalescer) next() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.waiting) == 0 {
-		c.underWay--
-		return
+	c.alone--
+	c.startGroups()
+}
+
+// startGroups lets those who wait go, if nobody does already. The caller holds
+// the lock.
+func (c *coalescer) startGroups() {
+	if !c.grouped && len(c.waiting) > 0 {
+		c.grouped = true
+		c.running.Go(c.run)
 	}
-	c.running.Go(c.run)
 }
 
 // run appends group after group until nobody waits.
@@ -141,7 +148,7 @@ func (c *coalescer) take() *group {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.waiting) == 0 {
-		c.underWay--
+		c.grouped = false
 		return nil
 	}
 	g := &group{}

@@ -29,6 +29,14 @@
 // What is decided under the lock is exact: whether the stream is as expected, and
 // whether the events are in the log already.
 //
+// # Many writers
+//
+// As only one transaction can hold the lock, appends of a process that are made at
+// the same time share one: the first go at once and by themselves, those that
+// arrive meanwhile go together. Each has its own outcome; a conflict, a payload
+// that is no JSON or a caller that gives up is nothing to its neighbours. Use one
+// [Store] for a pool, or there is nothing to share.
+//
 //	failure                                  what happens
 //	the process dies before the commit       nothing was appended; the server frees the lock
 //	the connection is lost at the commit     the append is sent again and recognizes its events by their ids
@@ -48,6 +56,9 @@
 // # Limits
 //
 // Names and ids have at most [eventsourced.MaxName] bytes, an append has at most
-// [eventsourced.MaxEvents] events, a payload at most [Config.MaxPayload] bytes.
-// Payloads are JSON, kept to the byte.
+// [eventsourced.MaxEvents] events, a payload at most [Config.MaxPayload] bytes,
+// metadata at most [eventsourced.MaxMetadata]. Payloads are JSON, kept to the byte.
+// 4096 appends of a process wait for their turn; more wait for a place, as long as
+// their contexts let them. The pool's query mode must be one that knows types, see
+// [ErrProtocol].
 package pgstore

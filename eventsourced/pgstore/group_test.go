@@ -42,7 +42,7 @@ func newRequest(stream string, events int) *request {
 // occupy sends as many appends as can be under way, so that the next one waits.
 func (g *gate) occupy(t *testing.T, c *coalescer, group *sync.WaitGroup) {
 	t.Helper()
-	for i := range maxUnderWay {
+	for i := range maxAlone {
 		group.Go(func() { _ = c.append(t.Context(), newRequest(fmt.Sprint("first-", i), 1)) })
 		require.Len(t, <-g.arrived, 1, "the first go alone and at once")
 	}
@@ -78,13 +78,13 @@ func TestGroups(t *testing.T) {
 		}
 		g.answer <- nil
 		<-g.arrived
-		require.Equal(t, []string{"a", "b", "c"}, streamsOf(g.groups[maxUnderWay]))
+		require.Equal(t, []string{"a", "b", "c"}, streamsOf(g.groups[maxAlone]))
 		finish(g, &group, c)
 		total := 0
 		for _, requests := range g.groups {
 			total += len(requests)
 		}
-		require.Equal(t, maxUnderWay+5, total)
+		require.Equal(t, maxAlone+5, total)
 	})
 	t.Run("are bounded", func(t *testing.T) {
 		t.Parallel()
@@ -143,7 +143,7 @@ func TestGroups(t *testing.T) {
 			r.done = make(chan struct{})
 		}
 		c.waiting = members
-		c.underWay = 1
+		c.grouped = true
 		c.run()
 		require.NoError(t, members[0].failure)
 		require.ErrorIs(t, members[1].failure, bad)

@@ -26,7 +26,7 @@ func TestPlanOfReadingByName(t *testing.T) {
 	_, err = db.Pool.Exec(t.Context(), `ANALYZE events`)
 	require.NoError(t, err)
 	for _, kind := range []string{"Rare", "Frequent"} {
-		for _, names := range []int{1, 12} {
+		for _, names := range []int{2, 12} {
 			for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 				t.Run(fmt.Sprintf("%d %s names with %s", names, kind, mode), func(t *testing.T) {
 					plan := explain(t, db, store, mode, kind, names)

@@ -27,10 +27,14 @@ func (s *Store) ReadLog(ctx context.Context, query eventsourced.LogQuery) iter.S
 	if limit == 0 {
 		limit = math.MaxInt64
 	}
-	if len(query.Names) == 0 {
+	switch len(query.Names) {
+	case 0:
 		return s.read(ctx, "read the log", s.sql.readLog, int64(query.After), upTo, limit)
+	case 1:
+		return s.read(ctx, "read the log", s.sql.readName, int64(query.After), upTo, limit, query.Names[0])
+	default:
+		return s.read(ctx, "read the log", s.sql.readNames, int64(query.After), upTo, limit, query.Names)
 	}
-	return s.read(ctx, "read the log", s.sql.readNames, int64(query.After), upTo, limit, query.Names)
 }
 
 // Head implements [eventsourced.LogReader].

@@ -107,11 +107,11 @@ var (
 
 // statements are the store's SQL with the names of its tables filled in.
 type statements struct {
-	lock, lockAndPlan, append, appendOne string
-	readStream, readLog, readNames       string
-	head, count                          string
-	loadSnapshot, saveSnapshot           string
-	channel                              string
+	lock, lockForOne, lockForGroup, append, appendOne string
+	readStream, readLog, readName, readNames          string
+	head, count                                       string
+	loadSnapshot, saveSnapshot                        string
+	channel                                           string
 }
 
 func newStatements(schema string) statements {
@@ -121,21 +121,26 @@ func newStatements(schema string) statements {
 		}
 		return pgx.Identifier{schema, name}.Sanitize()
 	}
-	// A table's oid names it whatever the search path is. It is looked up when a
-	// statement runs, so that a prepared one never locks a table of the past.
-	oid := "to_regclass('" + strings.ReplaceAll(table("events"), "'", "''") + "')::oid"
+	// A table's oid names it whatever the search path is; a plan that has it goes
+	// with the table.
+	oid := "'" + strings.ReplaceAll(table("events"), "'", "''") + "'::regclass::oid"
 	replacer := strings.NewReplacer("{events}", table("events"), "{snapshots}", table("snapshots"), "{oid}", oid, "{columns}", columns)
 	return statements{
 		lock: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int)`),
-		// In a transaction of our own the plan is kept, as planning append.sql takes
+		// In a transaction of our own the plan is kept, as planning an append takes
 		// longer than running it. So it must be one for a large log, also when the
 		// log is empty still.
-		lockAndPlan: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int), set_config('plan_cache_mode', 'force_generic_plan', true),
-			set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)`),
+		lockForOne: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int),
+			set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)`),
+		lockForGroup: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int),
+			set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+			set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`),
 		append:     replacer.Replace(appendSQL),
 		appendOne:  replacer.Replace(appendOneSQL),
 		readStream: replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
 		readLog:    replacer.Replace(`SELECT {columns} FROM {events} WHERE tstamp > $1 AND tstamp <= $2 ORDER BY tstamp LIMIT $3`),
+		readName: replacer.Replace(`SELECT {columns} FROM {events}
+			WHERE (name, tstamp) > ($4, $1) AND (name, tstamp) <= ($4, $2) ORDER BY name, tstamp LIMIT $3`),
 		// A lateral for each name, because the index holds each name in order; a bare
 		// name = ANY($4) would scan the whole log or sort all that matches. Rows are
 		// compared as the index does: with name = wanted.name the planner may walk
@@ -156,6 +161,6 @@ func newStatements(schema string) statements {
 			ON CONFLICT (aggregate_name, aggregate_id) DO UPDATE
 			SET version = EXCLUDED.version, tstamp = EXCLUDED.tstamp, schema_version = EXCLUDED.schema_version, state = EXCLUDED.state
 			WHERE s.version < EXCLUDED.version OR s.schema_version <> EXCLUDED.schema_version`),
-		channel: replacer.Replace(`SELECT 'eventsourced_' || coalesce({oid}::text, 'no_log')`),
+		channel: replacer.Replace(`SELECT 'eventsourced_' || {oid}`),
 	}
 }

@@ -1,0 +1,43 @@
+package main
+
+// figures returns all figures in the order in which they are measured.
+func figures() []figure {
+	all := []figure{
+		{
+			name: "catch-up", unit: "events/s", baseline: txPerEvent, goal: "35 times it, 15 times watermill-sql, 0.85 of the pgx loop",
+			prepare: prepareCatchUp,
+		},
+		{
+			name: "dancefinder catch-up", unit: "events/s", baseline: pgxLoop, goal: "0.8", prepare: prepareDanceFinder,
+		},
+	}
+	for _, a := range []struct {
+		writers int
+		goal    string
+	}{{1, "0.9"}, {16, "1.3"}, {64, "2.2"}, {256, "3"}} {
+		all = append(all, appendFigure(a.writers, a.goal))
+	}
+	return append(all,
+		figure{name: "append to visible, p50", unit: "ms", baseline: plainCommit, goal: "at most 5", prepare: prepareLatency(0.50)},
+		figure{name: "append to visible, p99", unit: "ms", baseline: plainCommit, goal: "at most 25", prepare: prepareLatency(0.99)},
+		figure{name: "log of 3 million", unit: "events/s", baseline: "log of 100,000", goal: "0.85", prepare: prepareSize},
+		figure{name: "sparse, 1% of a million", unit: "events/s", baseline: "alone in a log", goal: "0.5", prepare: prepareSparse},
+		figure{name: "peak heap", unit: "MiB", baseline: "log of 100,000", goal: "at most 64 MiB", prepare: prepareHeap},
+		figure{name: "allocations", unit: "an event", goal: "at most 25", prepare: prepareAllocations},
+		figure{name: "missed or repeated", unit: "events", goal: "0", prepare: prepareCorrectness},
+		figure{name: "peers: append to new accounts", unit: "appends/s", baseline: ours, prepare: preparePeers(peerAppend)},
+		figure{name: "peers: load 100 events", unit: "loads/s", baseline: ours, prepare: preparePeers(peerLoad)},
+		figure{name: "peers: project", unit: "events/s", baseline: ours, prepare: preparePeers(peerProject)},
+	)
+}
+
+// Names of contenders.
+const (
+	ours         = "ours"
+	txPerEvent   = "a transaction per event"
+	stock        = "watermill-sql"
+	pgxLoop      = "pgx loop"
+	insertSelect = "INSERT..SELECT"
+	plain        = "plain INSERT"
+	plainCommit  = "plain commit"
+)

@@ -1,0 +1,282 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+// prepareLatency measures from the call of an append to the return of WaitFor, at
+// a steady 200 events a second, in units of a plain commit.
+func prepareLatency(quantile float64) func(context.Context, *environment) ([]contender, error) {
+	return func(ctx context.Context, e *environment) ([]contender, error) {
+		if _, err := e.pool.Exec(ctx, `CREATE TABLE plain (n BIGINT)`); err != nil {
+			return nil, err
+		}
+		return []contender{
+			{ours, func(ctx context.Context) (float64, error) { return e.visible(ctx, quantile) }},
+			{plainCommit, func(ctx context.Context) (float64, error) {
+				return atSteadyPace(ctx, 0.50, func(n int) error {
+					_, err := e.pool.Exec(ctx, `INSERT INTO plain VALUES ($1)`, n)
+					return err
+				})
+			}},
+		}, nil
+	}
+}
+
+func (e *environment) visible(ctx context.Context, quantile float64) (value float64, err error) {
+	if _, err := e.pool.Exec(ctx, `TRUNCATE events`); err != nil {
+		return 0, err
+	}
+	if err := e.clear(ctx, 0); err != nil {
+		return 0, err
+	}
+	err = withManager(ctx, e.pool, e.store, []readview.Projection{balances}, func(manager *readview.Manager) (err error) {
+		value, err = atSteadyPace(ctx, quantile, func(n int) error {
+			position, err := e.deposit(ctx, fmt.Sprint("account-", n))
+			if err == nil {
+				err = manager.WaitFor(ctx, position)
+			}
+			return err
+		})
+		return err
+	})
+	return value, err
+}
+
+func (e *environment) deposit(ctx context.Context, account string) (eventsourced.Position, error) {
+	events, err := e.store.Registry().Encode(ctx, &Deposited{Amount: 1})
+	if err != nil {
+		return 0, err
+	}
+	return e.store.Append(ctx, eventsourced.Stream{AggregateName: "bank.Account", AggregateID: account}, eventsourced.NoStream, events)
+}
+
+// atSteadyPace does work 200 times a second, 600 times, and returns a quantile of
+// the time that it takes, in milliseconds. The first hundred don't count.
+func atSteadyPace(ctx context.Context, quantile float64, work func(n int) error) (float64, error) {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	var (
+		group  sync.WaitGroup
+		mu     sync.Mutex
+		times  []float64
+		failed error
+	)
+	for n := range 600 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+		group.Go(func() {
+			started := time.Now()
+			err := work(n)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed = err
+			}
+			if n >= 100 {
+				times = append(times, float64(time.Since(started).Microseconds())/1000)
+			}
+		})
+	}
+	group.Wait()
+	if failed != nil {
+		return 0, failed
+	}
+	slices.Sort(times)
+	return times[int(quantile*float64(len(times)-1))], nil
+}
+
+// prepareSize compares the last 100,000 events of a large log with a log that has
+// no others.
+func prepareSize(ctx context.Context, e *environment) ([]contender, error) {
+	small, err := newEnvironment(ctx, e.admin)
+	if err != nil {
+		return nil, err
+	}
+	const large = 3_000_000
+	if err := e.fill(ctx, large, 1); err != nil {
+		return nil, err
+	}
+	if err := small.fill(ctx, catchUpEvents, 1); err != nil {
+		return nil, err
+	}
+	head, err := e.last(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []contender{
+		{"the last 100,000 of them", func(ctx context.Context) (float64, error) {
+			return e.project(ctx, head-catchUpEvents, catchUpEvents)
+		}},
+		{"log of 100,000", func(ctx context.Context) (float64, error) { return small.project(ctx, 0, catchUpEvents) }},
+	}, nil
+}
+
+func prepareSparse(ctx context.Context, e *environment) ([]contender, error) {
+	alone, err := newEnvironment(ctx, e.admin)
+	if err != nil {
+		return nil, err
+	}
+	const all, every = 1_000_000, 100
+	if err := e.fill(ctx, all, every); err != nil {
+		return nil, err
+	}
+	if err := alone.fill(ctx, all/every, 1); err != nil {
+		return nil, err
+	}
+	return []contender{
+		{ours, func(ctx context.Context) (float64, error) { return e.project(ctx, 0, all/every) }},
+		{"alone in a log", func(ctx context.Context) (float64, error) { return alone.project(ctx, 0, all/every) }},
+	}, nil
+}
+
+func prepareHeap(ctx context.Context, e *environment) ([]contender, error) {
+	small, err := newEnvironment(ctx, e.admin)
+	if err != nil {
+		return nil, err
+	}
+	const all = 1_000_000
+	if err := e.fill(ctx, all, 1); err != nil {
+		return nil, err
+	}
+	if err := small.fill(ctx, catchUpEvents, 1); err != nil {
+		return nil, err
+	}
+	return []contender{
+		{"log of a million", func(ctx context.Context) (float64, error) {
+			return peakHeap(func() error { _, err := e.project(ctx, 0, all); return err })
+		}},
+		{"log of 100,000", func(ctx context.Context) (float64, error) {
+			return peakHeap(func() error { _, err := small.project(ctx, 0, catchUpEvents); return err })
+		}},
+	}, nil
+}
+
+// peakHeap returns the most that is on the heap of this process during work, in
+// MiB, what is no longer used but not yet collected included.
+func peakHeap(work func() error) (float64, error) {
+	runtime.GC()
+	done := make(chan struct{})
+	var peak atomic.Uint64
+	var group sync.WaitGroup
+	group.Go(func() {
+		for {
+			var stats runtime.MemStats
+			runtime.ReadMemStats(&stats)
+			peak.Store(max(peak.Load(), stats.HeapAlloc))
+			select {
+			case <-done:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	})
+	err := work()
+	close(done)
+	group.Wait()
+	return float64(peak.Load()) / (1 << 20), err
+}
+
+// prepareAllocations counts allocations in a catch-up, without those that the
+// handler makes when it is called with its event and a transaction that does
+// nothing.
+func prepareAllocations(ctx context.Context, e *environment) ([]contender, error) {
+	if err := e.fill(ctx, catchUpEvents, 1); err != nil {
+		return nil, err
+	}
+	return []contender{{ours, func(ctx context.Context) (float64, error) {
+		handler := mallocs(func() {
+			event := &Deposited{Amount: 1}
+			for range catchUpEvents {
+				_ = onDeposited(ctx, idleTx{}, event)
+			}
+		})
+		var err error
+		all := mallocs(func() { _, err = e.project(ctx, 0, catchUpEvents) })
+		return float64(all-handler) / catchUpEvents, err
+	}}}, nil
+}
+
+func mallocs(work func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	work()
+	runtime.ReadMemStats(&after)
+	return after.Mallocs - before.Mallocs
+}
+
+// prepareCorrectness has 32 writers append 1 to 4 events at a time while a
+// projection tails, and counts events that it missed or applied twice.
+func prepareCorrectness(ctx context.Context, e *environment) ([]contender, error) {
+	_, err := e.pool.Exec(ctx, `CREATE TABLE journal (position BIGINT NOT NULL)`)
+	if err != nil {
+		return nil, err
+	}
+	journal := readview.Projection{Name: "journal", Handlers: readview.Handlers{readview.On(onJournal)}}
+	return []contender{{ours, func(ctx context.Context) (float64, error) {
+		if _, err := e.pool.Exec(ctx, `TRUNCATE journal, events, readviews, readview_states`); err != nil {
+			return 0, err
+		}
+		err := withManager(ctx, e.pool, e.store, []readview.Projection{journal}, func(manager *readview.Manager) error {
+			if err := e.writeAtOnce(ctx); err != nil {
+				return err
+			}
+			head, err := e.last(ctx)
+			if err != nil {
+				return err
+			}
+			return manager.WaitFor(ctx, head)
+		})
+		if err != nil {
+			return 0, err
+		}
+		var wrong float64
+		err = e.pool.QueryRow(ctx, `SELECT count(*) FROM (
+			SELECT e.tstamp FROM events e FULL JOIN journal j ON j.position = e.tstamp
+			GROUP BY e.tstamp HAVING count(j.position) <> 1) wrong`).Scan(&wrong)
+		return wrong, err
+	}}}, nil
+}
+
+func onJournal(ctx context.Context, tx readview.Tx, _ *Deposited) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO journal VALUES ($1)`, int64(eventsourced.FromContext(ctx).Position))
+	return err
+}
+
+func (e *environment) writeAtOnce(ctx context.Context) error {
+	var group sync.WaitGroup
+	errs := make(chan error, 32)
+	for w := range 32 {
+		group.Go(func() {
+			for i := range 200 {
+				events := make([]eventsourced.Event, 1+(w+i)%4)
+				for k := range events {
+					events[k] = &Deposited{Amount: 1}
+				}
+				encoded, err := e.store.Registry().Encode(ctx, events...)
+				if err == nil {
+					_, err = e.store.Append(ctx, eventsourced.Stream{AggregateName: "bank.Account", AggregateID: fmt.Sprint(w % 8)}, eventsourced.Any, encoded)
+				}
+				if err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	close(errs)
+	return <-errs
+}
