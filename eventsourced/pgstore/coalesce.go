@@ -130,7 +130,9 @@ func (c *coalescer) run() {
 		}
 		// Let those that have just been answered come again before the next group is
 		// formed: half the transactions for the same appends.
-		runtime.Gosched()
+		for range 4 {
+			runtime.Gosched()
+		}
 	}
 }
 
