@@ -26,13 +26,12 @@ import (
 
 // figure is something that is measured.
 type figure struct {
-	name       string
-	unit       string
-	baseline   string // one of the contenders
-	goal       string // what the first contender has to reach, for the table
-	prepare    func(ctx context.Context, e *environment) ([]contender, error)
-	onceOnly   bool // rounds would say the same
-	lessIsMore bool // a ratio below 1 is better
+	name     string
+	unit     string
+	baseline string // one of the contenders
+	goal     string // what the first contender has to reach, for the table
+	prepare  func(ctx context.Context, e *environment) ([]contender, error)
+	onceOnly bool // rounds would say the same
 }
 
 // contender does the figure's work once and returns what it measured.
