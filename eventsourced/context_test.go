@@ -11,7 +11,7 @@ import (
 )
 
 // metadata returns what an event gets that is made under ctx.
-func metadata(t *testing.T, ctx context.Context) eventsourced.Metadata {
+func metadata(ctx context.Context, t *testing.T) eventsourced.Metadata {
 	t.Helper()
 	encoded, err := accountRegistry(t).Encode(ctx, &Deposited{})
 	require.NoError(t, err)
@@ -22,7 +22,7 @@ func TestMetadata(t *testing.T) {
 	t.Parallel()
 	t.Run("is nil without any", func(t *testing.T) {
 		t.Parallel()
-		require.Nil(t, metadata(t, t.Context()))
+		require.Nil(t, metadata(t.Context(), t))
 	})
 	t.Run("has what the context was given", func(t *testing.T) {
 		t.Parallel()
@@ -32,21 +32,21 @@ func TestMetadata(t *testing.T) {
 		ctx = eventsourced.WithMetadata(ctx, "source", "import")
 		require.Equal(t, eventsourced.Metadata{
 			"correlation_id": "request-1", "causation_id": "command-1", "actor": "åsa", "source": "import",
-		}, metadata(t, ctx))
+		}, metadata(ctx, t))
 	})
 	t.Run("takes the last value of a key", func(t *testing.T) {
 		t.Parallel()
 		ctx := eventsourced.WithActor(eventsourced.WithActor(t.Context(), "åsa"), "bo")
-		require.Equal(t, eventsourced.Metadata{"actor": "bo"}, metadata(t, ctx))
+		require.Equal(t, eventsourced.Metadata{"actor": "bo"}, metadata(ctx, t))
 	})
 	t.Run("is not shared between contexts of one parent", func(t *testing.T) {
 		t.Parallel()
 		parent := eventsourced.WithCorrelation(t.Context(), "request-1")
 		first := eventsourced.WithActor(parent, "åsa")
 		second := eventsourced.WithMetadata(parent, "source", "import")
-		require.Equal(t, eventsourced.Metadata{"correlation_id": "request-1"}, metadata(t, parent))
-		require.Equal(t, eventsourced.Metadata{"correlation_id": "request-1", "actor": "åsa"}, metadata(t, first))
-		require.Equal(t, eventsourced.Metadata{"correlation_id": "request-1", "source": "import"}, metadata(t, second))
+		require.Equal(t, eventsourced.Metadata{"correlation_id": "request-1"}, metadata(parent, t))
+		require.Equal(t, eventsourced.Metadata{"correlation_id": "request-1", "actor": "åsa"}, metadata(first, t))
+		require.Equal(t, eventsourced.Metadata{"correlation_id": "request-1", "source": "import"}, metadata(second, t))
 	})
 	t.Run("reaches the log by way of a repository", func(t *testing.T) {
 		t.Parallel()
@@ -79,22 +79,22 @@ func TestWithRecorded(t *testing.T) {
 		t.Parallel()
 		event := recorded(eventsourced.Metadata{"correlation_id": "request-1", "causation_id": "command-1", "actor": "åsa"})
 		require.Equal(t, eventsourced.Metadata{"correlation_id": "request-1", "causation_id": event.ID.String()},
-			metadata(t, eventsourced.WithRecorded(t.Context(), event)), "the actor is not handed down")
+			metadata(eventsourced.WithRecorded(t.Context(), event), t), "the actor is not handed down")
 		require.Equal(t, "command-1", event.Metadata["causation_id"], "the event itself does not change")
 	})
 	t.Run("starts a chain at an event without a correlation", func(t *testing.T) {
 		t.Parallel()
 		event := recorded(nil)
 		require.Equal(t, eventsourced.Metadata{"correlation_id": event.ID.String(), "causation_id": event.ID.String()},
-			metadata(t, eventsourced.WithRecorded(t.Context(), event)))
+			metadata(eventsourced.WithRecorded(t.Context(), event), t))
 	})
 	t.Run("gives way to what the context says itself, before or after", func(t *testing.T) {
 		t.Parallel()
 		event := recorded(eventsourced.Metadata{"correlation_id": "request-1"})
 		before := eventsourced.WithRecorded(eventsourced.WithCorrelation(t.Context(), "mine"), event)
-		require.Equal(t, eventsourced.Metadata{"correlation_id": "mine", "causation_id": event.ID.String()}, metadata(t, before))
+		require.Equal(t, eventsourced.Metadata{"correlation_id": "mine", "causation_id": event.ID.String()}, metadata(before, t))
 		after := eventsourced.WithActor(eventsourced.WithCausation(eventsourced.WithRecorded(t.Context(), event), "mine"), "robot")
-		require.Equal(t, eventsourced.Metadata{"correlation_id": "request-1", "causation_id": "mine", "actor": "robot"}, metadata(t, after))
+		require.Equal(t, eventsourced.Metadata{"correlation_id": "request-1", "causation_id": "mine", "actor": "robot"}, metadata(after, t))
 	})
 	t.Run("keeps a chain together over three events", func(t *testing.T) {
 		t.Parallel()

@@ -34,12 +34,12 @@ func (e Expected) Allows(current Version) bool {
 
 // String returns the expectation as a person would say it.
 func (e Expected) String() string {
-	switch {
-	case e == Any:
+	switch e {
+	case Any:
 		return "any version"
-	case e == StreamExists:
+	case StreamExists:
 		return "an existing stream"
-	case e == NoStream:
+	case NoStream:
 		return "no stream"
 	default:
 		return "version " + strconv.FormatInt(int64(e), 10)

@@ -177,7 +177,7 @@ func TestStoppedNodeIsTakenOverAndDoesNoHarm(t *testing.T) {
 // processState returns the letter of a process's state in the kernel's words.
 func processState(t *testing.T, pid int) string {
 	t.Helper()
-	out, err := exec.Command("ps", "-o", "state=", "-p", fmt.Sprint(pid)).Output()
+	out, err := exec.CommandContext(t.Context(), "ps", "-o", "state=", "-p", fmt.Sprint(pid)).Output()
 	require.NoError(t, err)
 	return string(out[:1])
 }

@@ -204,9 +204,9 @@ func (b *bank) eventually(what string, condition func() bool) {
 	require.Eventually(b.t, condition, time.Minute, 5*time.Millisecond, what)
 }
 
-func (b *bank) int(query string, args ...any) (n int64) {
+func (b *bank) int(query string) (n int64) {
 	b.t.Helper()
-	require.NoError(b.t, b.pool.QueryRow(b.t.Context(), query, args...).Scan(&n))
+	require.NoError(b.t, b.pool.QueryRow(b.t.Context(), query).Scan(&n))
 	return n
 }
 

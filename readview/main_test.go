@@ -90,7 +90,7 @@ func die(name, at, times string) func(string) {
 // spawn starts a child on the bank's database. It is killed when the test ends.
 func (b *bank) spawn(environment ...string) *exec.Cmd {
 	b.t.Helper()
-	node := exec.Command(os.Args[0])
+	node := exec.Command(os.Args[0]) //nolint:noctx // the test ends it
 	node.Env = append(os.Environ(), append(environment, childURL+"="+b.db.URL)...)
 	node.Stderr = os.Stderr
 	require.NoError(b.t, node.Start())

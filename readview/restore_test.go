@@ -25,13 +25,13 @@ func TestDumpAndRestore(t *testing.T) {
 	b.waitFor(manager, middle)
 	stop()
 	b.deposit(5) // in the log, not yet in the read view
-	dump, err := exec.Command("pg_dump", "--no-owner", "--schema="+b.db.Schema, b.db.URL).Output()
+	dump, err := exec.CommandContext(t.Context(), "pg_dump", "--no-owner", "--schema="+b.db.Schema, b.db.URL).Output()
 	require.NoError(t, err)
 
 	server, err := devservices.StartPostgres(t.Context(), devservices.PostgresConfig{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
-	restore := exec.Command("psql", "--quiet", "--set=ON_ERROR_STOP=1", server.URL())
+	restore := exec.CommandContext(t.Context(), "psql", "--quiet", "--set=ON_ERROR_STOP=1", server.URL())
 	restore.Stdin = strings.NewReader(string(dump))
 	out, err := restore.CombinedOutput()
 	require.NoError(t, err, string(out))

@@ -15,15 +15,16 @@ import (
 type State string
 
 const (
-	// Live: it applies events as they come.
+	// Live projections apply events as they come.
 	Live State = "live"
-	// CatchingUp: events wait for longer than the poll interval.
+	// CatchingUp is a projection for which events wait longer than the poll interval.
 	CatchingUp State = "catching up"
-	// Failed: it stopped at an event that it can't apply, or was refused.
+	// Failed is a projection that stopped at an event that it can't apply, or was
+	// refused.
 	Failed State = "failed"
-	// Paused: somebody stopped it.
+	// Paused is a projection that somebody stopped.
 	Paused State = "paused"
-	// Standby: it is ready, but not applied here. As seen by a running manager,
+	// Standby is a projection that is ready, but not applied here. As seen by a running manager,
 	// another node applies it; as seen by any other, no node does.
 	Standby State = "standby"
 )

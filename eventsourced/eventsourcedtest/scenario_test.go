@@ -32,18 +32,18 @@ type machine struct {
 
 func newMachine() *machine { return new(machine) }
 
-func (m *machine) start(at int) error {
+func (m *machine) start() error {
 	if m.running {
-		return fmt.Errorf("start at %d: %w", at, errRuns)
+		return fmt.Errorf("start: %w", errRuns)
 	}
-	return eventsourced.Record(m, &started{At: at})
+	return eventsourced.Record(m, &started{At: 5})
 }
 
 func (m *machine) Apply(event eventsourced.Event) {
 	_, m.running = event.(*started)
 }
 
-func starting(m *machine) error { return m.start(5) }
+func starting(m *machine) error { return m.start() }
 
 func TestScenario(t *testing.T) {
 	t.Parallel()
@@ -75,7 +75,7 @@ func TestScenario(t *testing.T) {
 		"fails when there are more events": {
 			test: func(t testing.TB) {
 				eventsourcedtest.Given(t, newMachine).When(func(m *machine) error {
-					return errors.Join(m.start(5), eventsourced.Record(m, &stopped{}))
+					return errors.Join(m.start(), eventsourced.Record(m, &stopped{}))
 				}).Then(&started{At: 5})
 			},
 			says: "recorded events",
@@ -105,7 +105,7 @@ func TestScenario(t *testing.T) {
 		"fails when there is a refusal and an event": {
 			test: func(t testing.TB) {
 				eventsourcedtest.Given(t, newMachine).When(func(m *machine) error {
-					return errors.Join(m.start(5), m.start(5))
+					return errors.Join(m.start(), m.start())
 				}).ThenError(errRuns)
 			},
 			says: "recorded events",

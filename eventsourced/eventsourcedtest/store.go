@@ -3,7 +3,6 @@ package eventsourcedtest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -15,13 +14,13 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 )
 
-// Noted is the event type that [TestStore] appends, and Unnoted another one that
-// it filters out.
 type (
+	// Noted is the event type that [TestStore] appends.
 	Noted struct {
 		eventsourced.BaseEvent
 		Text string
 	}
+	// Unnoted is another one, that it filters out.
 	Unnoted struct {
 		eventsourced.BaseEvent
 		Text string
@@ -66,7 +65,7 @@ func stream(id string) eventsourced.Stream {
 	return eventsourced.Stream{AggregateName: "test.Note", AggregateID: id}
 }
 
-func encode(t *testing.T, ctx context.Context, texts ...string) []eventsourced.EventData {
+func encode(ctx context.Context, t *testing.T, texts ...string) []eventsourced.EventData {
 	t.Helper()
 	events := make([]eventsourced.Event, len(texts))
 	for i, text := range texts {
@@ -79,7 +78,7 @@ func encode(t *testing.T, ctx context.Context, texts ...string) []eventsourced.E
 
 func appendTo(t *testing.T, store eventsourced.LogStore, s eventsourced.Stream, texts ...string) eventsourced.Position {
 	t.Helper()
-	position, err := store.Append(t.Context(), s, eventsourced.Any, encode(t, t.Context(), texts...))
+	position, err := store.Append(t.Context(), s, eventsourced.Any, encode(t.Context(), t, texts...))
 	require.NoError(t, err)
 	return position
 }
@@ -101,7 +100,7 @@ func wholeLog(t *testing.T, store eventsourced.LogStore) []eventsourced.Recorded
 
 func readBack(t *testing.T, store eventsourced.LogStore) {
 	ctx := eventsourced.WithActor(eventsourced.WithCorrelation(t.Context(), "c-1"), "åsa")
-	events := encode(t, ctx, "one", `"<quotes> & \ \u0000`, strings.Repeat("ö", 1000))
+	events := encode(ctx, t, "one", `"<quotes> & \ \u0000`, strings.Repeat("ö", 1000))
 	position, err := store.Append(ctx, stream("ä/1"), eventsourced.NoStream, events)
 	require.NoError(t, err)
 
@@ -148,7 +147,7 @@ func expectations(t *testing.T, store eventsourced.LogStore) {
 		{"newest", eventsourced.Revision(0), 0, true},
 	} {
 		before := len(wholeLog(t, store))
-		_, err := store.Append(t.Context(), stream(c.stream), c.expected, encode(t, t.Context(), "x"))
+		_, err := store.Append(t.Context(), stream(c.stream), c.expected, encode(t.Context(), t, "x"))
 		if c.ok {
 			require.NoError(t, err, "%s expecting %s", c.stream, c.expected)
 			continue
@@ -162,7 +161,7 @@ func expectations(t *testing.T, store eventsourced.LogStore) {
 }
 
 func idempotence(t *testing.T, store eventsourced.LogStore) {
-	events := encode(t, t.Context(), "1", "2")
+	events := encode(t.Context(), t, "1", "2")
 	first, err := store.Append(t.Context(), stream("a"), eventsourced.NoStream, events)
 	require.NoError(t, err)
 	appendTo(t, store, stream("a"), "3")
@@ -174,10 +173,10 @@ func idempotence(t *testing.T, store eventsourced.LogStore) {
 }
 
 func duplicates(t *testing.T, store eventsourced.LogStore) {
-	stored := encode(t, t.Context(), "1", "2")
+	stored := encode(t.Context(), t, "1", "2")
 	_, err := store.Append(t.Context(), stream("a"), eventsourced.NoStream, stored)
 	require.NoError(t, err)
-	fresh := encode(t, t.Context(), "3", "4")
+	fresh := encode(t.Context(), t, "3", "4")
 	for name, attempt := range map[string]struct {
 		stream string
 		events []eventsourced.EventData
@@ -195,7 +194,7 @@ func duplicates(t *testing.T, store eventsourced.LogStore) {
 }
 
 func refusals(t *testing.T, store eventsourced.LogStore) {
-	valid := func() []eventsourced.EventData { return encode(t, t.Context(), "x") }
+	valid := func() []eventsourced.EventData { return encode(t.Context(), t, "x") }
 	with := func(change func(*eventsourced.EventData)) []eventsourced.EventData {
 		events := valid()
 		change(&events[0])
@@ -270,7 +269,7 @@ func requireOrdered(t *testing.T, log []eventsourced.Recorded, want int) {
 
 func queries(t *testing.T, store eventsourced.LogStore) {
 	for i := range 10 {
-		events := encode(t, t.Context(), fmt.Sprint(i))
+		events := encode(t.Context(), t, fmt.Sprint(i))
 		if i%2 == 1 {
 			events[0].Name = "Unnoted"
 		}
@@ -341,7 +340,7 @@ func races(t *testing.T, store eventsourced.LogStore) {
 		var group sync.WaitGroup
 		results := make(chan error, workers)
 		for range workers {
-			events := encode(t, t.Context(), "x")
+			events := encode(t.Context(), t, "x")
 			group.Go(func() {
 				_, err := store.Append(t.Context(), stream("a"), eventsourced.Revision(eventsourced.Version(version)), events)
 				results <- err
@@ -400,7 +399,7 @@ func endedContext(t *testing.T, store eventsourced.LogStore) {
 	appendTo(t, store, stream("a"), "1")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := store.Append(ctx, stream("a"), eventsourced.Any, encode(t, t.Context(), "2"))
+	_, err := store.Append(ctx, stream("a"), eventsourced.Any, encode(t.Context(), t, "2"))
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = store.Head(ctx)
 	require.ErrorIs(t, err, context.Canceled)
@@ -409,7 +408,7 @@ func endedContext(t *testing.T, store eventsourced.LogStore) {
 		failed = append(failed, err)
 	}
 	require.Len(t, failed, 1, "one error and the end")
-	require.True(t, errors.Is(failed[0], context.Canceled))
+	require.ErrorIs(t, failed[0], context.Canceled)
 	require.Len(t, wholeLog(t, store), 1)
 }
 

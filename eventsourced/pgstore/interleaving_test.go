@@ -187,7 +187,7 @@ func (w *workshop) run(scripts [][]string, order []int, outcomes int) {
 		return
 	}
 	log := read(w.t, w.store, eventsourced.LogQuery{})
-	require.Equal(w.t, len(log), len(w.seen), story)
+	require.Len(w.t, w.seen, len(log), story)
 	versions := map[eventsourced.Stream]eventsourced.Version{}
 	for i, event := range log {
 		require.Equal(w.t, event.ID, w.seen[i].ID, story)

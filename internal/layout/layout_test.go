@@ -20,7 +20,7 @@ type pkg struct {
 
 func list(t *testing.T, dir string) (all []pkg) {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}}|{{join .Imports " "}}|{{join .Deps " "}}`, "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}}|{{join .Imports " "}}|{{join .Deps " "}}`, "./...")
 	cmd.Dir = dir
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -83,7 +83,7 @@ func TestDirectionOfImports(t *testing.T) {
 // An importer of the framework pays for each of these.
 func TestDirectRequirements(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command("go", "list", "-m", "-f", `{{if not .Indirect}}{{.Path}}{{end}}`, "all")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", `{{if not .Indirect}}{{.Path}}{{end}}`, "all")
 	cmd.Dir = "../.."
 	cmd.Env = append(cmd.Environ(), "GOWORK=off")
 	out, err := cmd.Output()

@@ -15,7 +15,8 @@ func TestReadmeShowsTheTestedExample(t *testing.T) {
 	require.NoError(t, err)
 	example, err := os.ReadFile("../../eventsourced/memstore/example_test.go")
 	require.NoError(t, err)
-	code := string(example)[strings.Index(string(example), "type Deposited"):]
+	_, code, found := strings.Cut(string(example), "\n)\n\n") // after the imports
+	require.True(t, found)
 	require.Contains(t, string(readme), "```go\n"+code+"```\n")
 }
 
@@ -42,7 +43,8 @@ func testNames(t *testing.T, dir string) map[string]bool {
 		source, err := fs.ReadFile(os.DirFS(dir), path)
 		for line := range strings.Lines(string(source)) {
 			if name, found := strings.CutPrefix(line, "func Test"); found {
-				names["Test"+name[:strings.Index(name, "(")]] = true
+				name, _, _ = strings.Cut(name, "(")
+				names["Test"+name] = true
 			}
 		}
 		return err

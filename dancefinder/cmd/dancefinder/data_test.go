@@ -106,7 +106,8 @@ func TestImport(t *testing.T) {
 		d := newTables(t)
 		d.done("import", csvFile)
 		shorter := filepath.Join(t.TempDir(), "shorter.csv")
-		write(t, shorter, july[:strings.Index(july, "2026-07-11")])
+		earlier, _, _ := strings.Cut(july, "2026-07-11")
+		write(t, shorter, earlier)
 		require.Contains(t, d.done("import", "--partial", shorter), " 0 deleted, 2 unchanged,")
 		require.Contains(t, d.done("import", shorter), " 1 deleted, 2 unchanged,")
 	})
@@ -164,9 +165,9 @@ func TestGenerate(t *testing.T) {
 	t.Run("writes the same listing for the same seed", func(t *testing.T) {
 		t.Parallel()
 		first, again := generate(t, "--seed", "2"), generate(t, "--seed", "2")
-		require.True(t, first == again)
+		require.Equal(t, first, again)
 		first, again = generate(t), generate(t, "--seed", "1", "--years", "1", "--edition", "1", "--start", "2026-01-01")
-		require.True(t, first == again, "the defaults")
+		require.Equal(t, first, again, "the defaults")
 	})
 	t.Run("writes another one for another seed, edition, start or length", func(t *testing.T) {
 		t.Parallel()
