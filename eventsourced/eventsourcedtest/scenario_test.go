@@ -90,7 +90,7 @@ func TestScenario(t *testing.T) {
 		},
 		"fails when there is a refusal that was not wanted": {
 			test: func(t testing.TB) { eventsourcedtest.Given(t, newMachine, &started{}).When(starting).Then() },
-			says: "start at 5: it runs already",
+			says: "start: it runs already",
 		},
 		"fails when the refusal is another one": {
 			test: func(t testing.TB) {
