@@ -18,7 +18,7 @@ demo: ## Run DanceFinder end to end on a private PostgreSQL, once
 	go run ./dancefinder/cmd/dancefinder demo --once
 
 test: cgo ## Run all tests with the race detector, then the checks
-	go run ./internal/services -install -- sh -c '$(call each,go test -race -timeout 15m ./...) && $(norace)'
+	go run ./internal/services -rabbitmq -install -- sh -c '$(call each,go test -race -timeout 15m ./...) && $(norace)'
 	@$(MAKE) --no-print-directory check
 
 check: ## Check format, vet, staticcheck and go.mod; part of test

@@ -44,6 +44,28 @@ func findPostgres(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("PostgreSQL is %w: `apt-get install postgresql` on Debian, `brew install postgresql@17` on macOS", ErrNotInstalled)
 }
 
+// Where packages put RabbitMQ: Debian, whose programs in PATH insist on the
+// service's own user and folders, Homebrew on ARM and on Intel.
+var rabbitMQPlaces = []string{
+	"/usr/lib/rabbitmq/bin",
+	"/opt/homebrew/opt/rabbitmq/sbin",
+	"/usr/local/opt/rabbitmq/sbin",
+}
+
+// findRabbitMQ returns the folder that has rabbitmq-server and rabbitmqctl.
+func findRabbitMQ() (string, error) {
+	candidates := rabbitMQPlaces
+	if path, err := exec.LookPath("rabbitmq-server"); err == nil {
+		candidates = append(slices.Clip(candidates), filepath.Dir(path))
+	}
+	for _, dir := range candidates {
+		if isProgram(filepath.Join(dir, "rabbitmq-server")) && isProgram(filepath.Join(dir, "rabbitmqctl")) {
+			return dir, nil
+		}
+	}
+	return "", fmt.Errorf("RabbitMQ is %w: `apt-get install rabbitmq-server` on Debian, `brew install rabbitmq` on macOS", ErrNotInstalled)
+}
+
 func isProgram(path string) bool {
 	_, err := exec.LookPath(path)
 	return err == nil

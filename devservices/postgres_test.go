@@ -167,7 +167,7 @@ func TestPostgresNotInstalled(t *testing.T) {
 	_, err := devservices.StartPostgres(t.Context(), devservices.PostgresConfig{})
 	require.ErrorIs(t, err, devservices.ErrNotInstalled)
 	require.NotContains(t, err.Error(), "\n")
-	require.ErrorIs(t, devservices.Install(t.Context(), &bytes.Buffer{}), devservices.ErrNotInstalled, "there is no apt-get")
+	require.ErrorIs(t, devservices.InstallPostgres(t.Context(), &bytes.Buffer{}), devservices.ErrNotInstalled, "there is no apt-get")
 }
 
 // Not parallel: it changes TMPDIR.

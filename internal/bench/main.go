@@ -116,7 +116,7 @@ func startPostgres(ctx context.Context) (*devservices.Postgres, error) {
 	}}
 	server, err := devservices.StartPostgres(ctx, config)
 	if errors.Is(err, devservices.ErrNotInstalled) {
-		if err := devservices.Install(ctx, os.Stderr); err != nil {
+		if err := devservices.InstallPostgres(ctx, os.Stderr); err != nil {
 			return nil, err
 		}
 		return devservices.StartPostgres(ctx, config)

@@ -2,10 +2,11 @@
 
 // Command services runs another command with the servers that tests need:
 //
-//	services [-durable] [-install] -- COMMAND ARG...
+//	services [-durable] [-rabbitmq] [-install] -- COMMAND ARG...
 //
 // If TEST_DATABASE_URL or DATABASE_URL is set, COMMAND gets it as
 // TEST_DATABASE_URL. Otherwise it gets a private PostgreSQL, which stops with it.
+// With -rabbitmq it gets a private RabbitMQ as TEST_AMQP_URL, if that is not set.
 // COMMAND runs in a process group of its own, so that a signal reaches all that it
 // started; it cannot read from the terminal. The exit code is COMMAND's, 128 and
 // the signal's number if a signal ended it, 1 if it could not be run, 2 for wrong
@@ -29,9 +30,10 @@ import (
 
 func main() {
 	durable := flag.Bool("durable", false, "let PostgreSQL force its writes to disk, as in production")
-	install := flag.Bool("install", false, "install PostgreSQL with apt-get when it is missing")
+	rabbitMQ := flag.Bool("rabbitmq", false, "also start a RabbitMQ")
+	install := flag.Bool("install", false, "install what is missing with apt-get")
 	flag.Usage = func() {
-		_, _ = fmt.Fprintln(flag.CommandLine.Output(), "usage: services [-durable] [-install] -- COMMAND ARG...")
+		_, _ = fmt.Fprintln(flag.CommandLine.Output(), "usage: services [-durable] [-rabbitmq] [-install] -- COMMAND ARG...")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -39,38 +41,57 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	code, err := run(*durable, *install, flag.Args())
+	code, err := run(*durable, *rabbitMQ, *install, flag.Args())
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "services:", err)
 	}
 	os.Exit(code)
 }
 
-func run(durable, install bool, args []string) (code int, err error) {
+func run(durable, rabbitMQ, install bool, args []string) (code int, err error) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, stopSignals...)
 	ctx, cancel := signal.NotifyContext(context.Background(), stopSignals...)
 	defer cancel()
 
+	var environment []string
 	url := cmp.Or(os.Getenv("TEST_DATABASE_URL"), os.Getenv("DATABASE_URL"))
 	if url == "" {
-		server, err := start(ctx, durable, install)
+		server, err := startPostgres(ctx, durable, install)
 		if err != nil {
 			return 1, err
 		}
 		defer func() { err = errors.Join(err, server.Close()) }()
 		url = server.URL()
 	}
-	return runCommand(args, url, signals)
+	environment = append(environment, "TEST_DATABASE_URL="+url)
+	if rabbitMQ && os.Getenv("TEST_AMQP_URL") == "" {
+		broker, err := startRabbitMQ(ctx, install)
+		if err != nil {
+			return 1, err
+		}
+		defer func() { err = errors.Join(err, broker.Close()) }()
+		environment = append(environment, "TEST_AMQP_URL="+broker.URL())
+	}
+	return runCommand(args, environment, signals)
 }
 
-func start(ctx context.Context, durable, install bool) (*devservices.Postgres, error) {
+func startPostgres(ctx context.Context, durable, install bool) (*devservices.Postgres, error) {
 	if install {
-		if err := devservices.Install(ctx, os.Stderr); err != nil {
+		if err := devservices.InstallPostgres(ctx, os.Stderr); err != nil {
 			return nil, err
 		}
 	}
 	return devservices.StartPostgres(ctx, devservices.PostgresConfig{Durable: durable, Log: os.Stderr})
+}
+
+func startRabbitMQ(ctx context.Context, install bool) (*devservices.RabbitMQ, error) {
+	if install {
+		if err := devservices.InstallRabbitMQ(ctx, os.Stderr); err != nil {
+			return nil, err
+		}
+	}
+	return devservices.StartRabbitMQ(ctx, devservices.RabbitMQConfig{Log: os.Stderr})
 }
 
 // parent is who started us. "go run" dies of a SIGTERM without passing it on, so
@@ -79,9 +100,9 @@ var parent = os.Getppid()
 
 var stopSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 
-func runCommand(args []string, url string, signals <-chan os.Signal) (code int, err error) {
+func runCommand(args, environment []string, signals <-chan os.Signal) (code int, err error) {
 	command := exec.Command(args[0], args[1:]...) //nolint:noctx // signals stop it
-	command.Env = append(os.Environ(), "TEST_DATABASE_URL="+url)
+	command.Env = append(os.Environ(), environment...)
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := command.Start(); err != nil {

@@ -3,6 +3,7 @@ package testdb
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -30,6 +31,10 @@ type suite struct{ m *testing.M }
 
 func (s suite) Run() int {
 	code := s.m.Run()
+	if err := atEnd(); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "testdb:", err)
+		code = max(code, 1)
+	}
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.server == nil {
@@ -41,6 +46,15 @@ func (s suite) Run() int {
 	}
 	return code
 }
+
+// AtEnd has Main call stop after the tests, for another server that they share. It
+// is called from an init.
+func AtEnd(stop func() error) {
+	previous := atEnd
+	atEnd = func() error { return errors.Join(stop(), previous()) }
+}
+
+var atEnd = func() error { return nil }
 
 // shared is the server of this process: opened by the first test, stopped by Main.
 var shared struct {

@@ -95,7 +95,7 @@ func startPostgres(ctx context.Context, log io.Writer) (*devservices.Postgres, e
 	config := devservices.PostgresConfig{Log: log}
 	server, err := devservices.StartPostgres(ctx, config)
 	if errors.Is(err, devservices.ErrNotInstalled) {
-		if err := devservices.Install(ctx, log); err != nil {
+		if err := devservices.InstallPostgres(ctx, log); err != nil {
 			return nil, err
 		}
 		server, err = devservices.StartPostgres(ctx, config)
