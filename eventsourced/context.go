@@ -3,6 +3,7 @@ package eventsourced
 import (
 	"context"
 	"maps"
+	"strconv"
 )
 
 // Metadata says around an event what is not part of it. Keys are in snake case.
@@ -42,6 +43,34 @@ func WithCausation(ctx context.Context, id string) context.Context {
 // WithActor is [WithMetadata] for [MetaActor].
 func WithActor(ctx context.Context, actor string) context.Context {
 	return WithMetadata(ctx, MetaActor, actor)
+}
+
+type commandKey struct{}
+
+// WithCommand returns a context under which a repository carries out a command
+// once: the ids of the events that it appends follow from the command's id, so
+// that doing the same again, whatever it would decide now, appends nothing and
+// returns the position of the first time. A stream is changed once under one
+// command: for a second change use another id.
+func WithCommand(ctx context.Context, id EventID) context.Context {
+	return context.WithValue(ctx, commandKey{}, id)
+}
+
+// CommandID returns the id of the command that somebody issues because of an
+// event, always the same. issuer tells apart those who issue commands because of
+// the same event, such as "geocoding".
+func CommandID(event *Recorded, issuer string) EventID {
+	return derivedID("command", event.ID[:], []byte(issuer))
+}
+
+// commandEventID returns the id of the i-th event that the command in ctx appends
+// to a stream, zero when there is no command.
+func commandEventID(ctx context.Context, stream Stream, i int) EventID {
+	id, ok := ctx.Value(commandKey{}).(EventID)
+	if !ok {
+		return EventID{}
+	}
+	return derivedID("event", id[:], []byte(stream.AggregateName), []byte(stream.AggregateID), []byte(strconv.Itoa(i)))
 }
 
 type recordedKey struct{}

@@ -2,6 +2,7 @@ package eventsourced
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -21,6 +22,20 @@ func NewEventID() EventID {
 	binary.BigEndian.PutUint64(ms[:], uint64(time.Now().UnixMilli())<<16)
 	copy(id[:6], ms[:6])
 	id[6] = id[6]&0x0f | 0x70
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// derivedID returns a UUID of version 8 (of our own making) that follows from what
+// is given.
+func derivedID(kind string, parts ...[]byte) EventID {
+	hash := sha256.New()
+	for _, part := range append([][]byte{[]byte(kind)}, parts...) {
+		_ = binary.Write(hash, binary.BigEndian, uint32(len(part))) // a hash takes everything
+		_, _ = hash.Write(part)
+	}
+	id := EventID(hash.Sum(nil)[:16])
+	id[6] = id[6]&0x0f | 0x80
 	id[8] = id[8]&0x3f | 0x80
 	return id
 }

@@ -93,9 +93,12 @@ func (r *Repository[A]) Update(ctx context.Context, id string, act func(A) error
 			return 0, fmt.Errorf("load %s: %w", r.stream(id), err)
 		}
 		if err := act(a); err != nil {
-			return 0, err
+			return r.carriedOut(ctx, id, err)
 		}
 		position, err := r.Save(ctx, a)
+		if errors.Is(err, ErrDuplicateID) {
+			return r.carriedOut(ctx, id, err)
+		}
 		if !errors.Is(err, ErrConflict) || attempt >= r.options.attempts {
 			return position, err
 		}
@@ -109,11 +112,39 @@ func (r *Repository[A]) Update(ctx context.Context, id string, act func(A) error
 	}
 }
 
+// carriedOut returns the position that the command in ctx got when it was carried
+// out before; if it was not, the error. A repeated command is often refused by the
+// aggregate that it has changed.
+func (r *Repository[A]) carriedOut(ctx context.Context, id string, cause error) (Position, error) {
+	stream := r.stream(id)
+	next := commandEventID(ctx, stream, 0)
+	if next.IsZero() {
+		return 0, cause
+	}
+	var position Position
+	count := 0
+	for recorded, err := range r.store.ReadStream(ctx, stream, 0) {
+		if err != nil {
+			return 0, errors.Join(cause, err)
+		}
+		if recorded.ID == next {
+			position = recorded.Position
+			count++
+			next = commandEventID(ctx, stream, count)
+		}
+	}
+	if count == 0 {
+		return 0, cause
+	}
+	return position, nil
+}
+
 // Save appends the pending events of an aggregate that this repository loaded,
 // expecting that its stream has not changed since, and returns the position of
 // its last event. The events stop being pending once they are committed; after
 // an error they still are, and a later Save stores them with new ids, so after
-// an error whose outcome is open (see [Appender]) load the aggregate again.
+// an error whose outcome is open (see [Appender]) load the aggregate again, and
+// also when [WithCommand] made it a repetition: the position is not a new one then.
 func (r *Repository[A]) Save(ctx context.Context, a A) (Position, error) {
 	root := a.root()
 	if len(root.pending) == 0 {
@@ -123,9 +154,18 @@ func (r *Repository[A]) Save(ctx context.Context, a A) (Position, error) {
 	if err != nil {
 		return 0, err
 	}
+	for i := range events {
+		if id := commandEventID(ctx, r.stream(root.id), i); !id.IsZero() {
+			events[i].ID = id
+		}
+	}
 	position, err := r.store.Append(ctx, r.stream(root.id), Revision(root.version), events)
 	if err != nil {
 		return 0, err
+	}
+	if position <= root.position {
+		root.pending = nil
+		return position, nil // the command in ctx was carried out before
 	}
 	before := root.version
 	root.version += Version(len(events))

@@ -21,6 +21,10 @@ var (
 	// paused or failed: it would wait for ever.
 	ErrNotRunning = errors.New("the projection does not run")
 
+	// ErrGap is the failure of a projection whose messages say that some are
+	// missing, and that can't ask for them: see [Feed.Requests].
+	ErrGap = errors.New("events are missing")
+
 	// ErrNewEvents is the failure of a projection that handles events which it did
 	// not handle when it moved past them. Reset it, or set
 	// [Projection.AcceptNewEvents].

@@ -44,7 +44,8 @@ type Manager struct {
 
 // NewManager returns a manager of projections of log, whose read views are in
 // the database that pool reaches, in the first schema of its search path, beside
-// the tables that [Migrate] makes. It sends nothing yet. While the router runs,
+// the tables that [Migrate] makes. log may be nil, for projections whose events come
+// by messages only, see [Manager.AddRemote]. It sends nothing yet. While the router runs,
 // each projection uses two connections of the pool, the log's aside.
 func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool, config Config) (*Manager, error) {
 	if err := config.validate(); err != nil {
@@ -69,19 +70,29 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 // error names every problem. That a projection handles events which it has
 // passed over shows later, as its failure: see [ErrNewEvents].
 func (m *Manager) Add(projections ...Projection) error {
+	if m.log == nil {
+		return errors.New("readview: the manager has no log, only AddRemote is possible")
+	}
+	return m.add(m.log.Registry(), projections, func(r *runner) {
+		m.router.AddConsumerHandler("readview."+r.Name, r.Name, r, r.handle)
+	})
+}
+
+// add checks projections and has each of them registered with the router.
+func (m *Manager) add(registry *eventsourced.Registry, projections []Projection, register func(*runner)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var added []*runner
 	var problems []error
 	for _, p := range projections {
-		d, err := define(p, m.log.Registry())
+		d, err := define(p, registry)
 		switch {
 		case err != nil:
 			problems = append(problems, err)
 		case m.runners[p.Name] != nil || slices.ContainsFunc(added, func(r *runner) bool { return r.Name == p.Name }):
 			problems = append(problems, fmt.Errorf("projection %q: added twice", p.Name))
 		default:
-			added = append(added, newRunner(m, d))
+			added = append(added, newRunner(m, d, registry))
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -89,7 +100,7 @@ func (m *Manager) Add(projections ...Projection) error {
 	}
 	for _, r := range added {
 		m.names, m.runners[r.Name] = append(m.names, r.Name), r
-		m.router.AddConsumerHandler("readview."+r.Name, r.Name, r, r.handle)
+		register(r)
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ func (r *runner) collect(ctx context.Context, pg *page, upTo eventsourced.Positi
 // decode survives upcasters and UnmarshalJSON methods that panic.
 func (r *runner) decode(recorded eventsourced.Recorded) (event eventsourced.Event, err error) {
 	defer recoverAs(&err)
-	return r.m.log.Registry().Decode(recorded)
+	return r.registry.Decode(recorded)
 }
 
 func recoverAs(err *error) {

@@ -38,9 +38,11 @@ var errMiddleware = errors.New("a middleware of the router refused the page")
 // subscriber that emits the pages and the handler that applies them.
 type runner struct {
 	*definition
-	m      *Manager
-	logger *slog.Logger
-	nudges chan struct{} // a reset, a pause or a resume: look at the state
+	m        *Manager
+	registry *eventsourced.Registry
+	remote   *remote // where the events come from, nil for the log
+	logger   *slog.Logger
+	nudges   chan struct{} // a reset, a pause or a resume: look at the state
 
 	loops sync.WaitGroup
 	db    *sql.DB // on the pool, open while the loop runs
@@ -50,7 +52,7 @@ type runner struct {
 	running int   // loops
 	refused error // why this node can't run the projection, nil when it can
 
-	// Of the loop's goroutine.
+	// Of the loop's goroutine, or of the remote's handler.
 	pageLimit int // events, at most PageEvents
 	failures  int // in a row
 	attempted eventsourced.EventID
@@ -62,10 +64,11 @@ type runner struct {
 	failpoint func(point string) // tests kill the process here
 }
 
-func newRunner(m *Manager, d *definition) *runner {
+func newRunner(m *Manager, d *definition, registry *eventsourced.Registry) *runner {
 	return &runner{
 		definition: d,
 		m:          m,
+		registry:   registry,
 		logger:     m.config.Logger.With("projection", d.Name),
 		nudges:     make(chan struct{}, 1),
 		pageLimit:  m.config.PageEvents,
@@ -108,11 +111,18 @@ func (r *runner) Close() error {
 }
 
 func (r *runner) wake() {
-	select {
-	case r.nudges <- struct{}{}:
-	default:
+	nudge(r.nudges)
+	if r.remote != nil {
+		nudge(r.remote.looks)
 	}
 	r.m.announce()
+}
+
+func nudge(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // run emits pages until ctx ends. Outside of [runner.follow] it waits for its
@@ -134,39 +144,55 @@ func (r *runner) run(ctx context.Context, out chan<- *message.Message) {
 			r.wait(ctx, nil, pause)
 		}
 	}
-	releaseCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.m.config.PollInterval)
+	r.release(ctx)
+}
+
+// release ends this node's lease, so that another one takes over at once.
+func (r *runner) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.m.config.PollInterval)
 	defer cancel()
-	if err := r.m.states.release(releaseCtx, r.Name, r.m.node); err != nil {
+	if err := r.m.states.release(ctx, r.Name, r.m.node); err != nil {
 		r.logger.InfoContext(ctx, "lease not released, it ends by itself", "error", err)
 	}
+}
+
+// load returns how the projection stands, after making its rows if it is new. A
+// failure of an earlier process is retried. It returns [ErrNewEvents] when this
+// node can't run it.
+func (r *runner) load(ctx context.Context) (record, error) {
+	stored, err := r.m.states.read(ctx, r.Name)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && !slices.Equal(stored.handled, r.handled) {
+		err = r.m.states.register(ctx, r.definition)
+		r.refuse(ctx, err)
+		if err == nil {
+			stored, err = r.m.states.read(ctx, r.Name)
+		}
+	}
+	if err != nil {
+		return record{}, explain(err)
+	}
+	if !r.started && stored.status == "failed" {
+		if err := r.m.states.retry(ctx, r.Name); err != nil {
+			return record{}, err
+		}
+		stored.Running = true
+	}
+	r.started = true
+	r.failed = stored.failure != nil
+	return stored, nil
 }
 
 // enter returns where the projection stands if this node may apply it now;
 // otherwise how long to wait before asking again.
 func (r *runner) enter(ctx context.Context) (Checkpoint, time.Duration, error) {
 	poll := r.m.config.PollInterval
-	stored, err := r.m.states.read(ctx, r.Name)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && !slices.Equal(stored.handled, r.handled) {
-		err = r.m.states.register(ctx, r.definition)
-		r.refuse(ctx, err)
-		if errors.Is(err, ErrNewEvents) {
-			return Checkpoint{}, poll, nil
-		}
-		if err == nil {
-			stored, err = r.m.states.read(ctx, r.Name)
-		}
+	stored, err := r.load(ctx)
+	if errors.Is(err, ErrNewEvents) {
+		return Checkpoint{}, poll, nil
 	}
 	if err != nil {
-		return Checkpoint{}, 0, explain(err)
+		return Checkpoint{}, 0, err
 	}
-	if !r.started && stored.status == "failed" {
-		if err := r.m.states.retry(ctx, r.Name); err != nil {
-			return Checkpoint{}, 0, err
-		}
-		stored.Running = true
-	}
-	r.started = true
-	r.failed = stored.failure != nil
 	if !stored.Running {
 		return Checkpoint{}, poll, nil
 	}

@@ -2,7 +2,6 @@ package readview
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
 // record is a projection's row in both tables.
@@ -128,7 +128,7 @@ func (s states) fail(ctx context.Context, name string, generation int64, failure
 		_, err := tx.Exec(ctx, `UPDATE readview_states
 			SET status = 'failed', error = $3, failed_at = $4, failed_event = $5, failed_name = $6, failed_position = $7
 			WHERE name = $1 AND generation = $2 AND status = 'running'`,
-			name, generation, storable(failure.Error), failure.Time, [16]byte(failure.EventID), failure.EventName, int64(failure.Position))
+			name, generation, pgerr.Text(failure.Error), failure.Time, [16]byte(failure.EventID), failure.EventName, int64(failure.Position))
 		return err
 	})
 }
@@ -139,16 +139,6 @@ func (s states) forget(ctx context.Context, name string, generation int64) error
 		SET error = NULL, failed_at = NULL, failed_event = NULL, failed_name = NULL, failed_position = NULL
 		WHERE name = $1 AND generation = $2 AND status = 'running'`, name, generation)
 	return err
-}
-
-// storable makes a text column take any error's text: valid, without NUL, and not
-// endless.
-func storable(text string) string {
-	const limit = 8 << 10
-	if len(text) > limit {
-		text = text[:limit] + " ..."
-	}
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // lease makes node the one that applies the projection for the next ttl, unless

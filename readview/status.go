@@ -34,8 +34,8 @@ type Status struct {
 	Name     string
 	State    State
 	Position eventsourced.Position // everything up to it is applied
-	Head     eventsourced.Position // of the log
-	Behind   int64                 // events of the log above Position, those it passes over included
+	Head     eventsourced.Position // of the log; the highest that was heard of, where events come by messages
+	Behind   int64                 // events of the log above Position, those it passes over included; -1 when that is not known
 	Lag      time.Duration         // how long the first of them has been waiting; 0 when there is none
 	Node     string                // who applies it, "" for nobody
 	Failure  *Failure              // the last one, until the projection is past it
@@ -77,19 +77,10 @@ func (r *runner) status(ctx context.Context) (Status, error) {
 	if stored.leaseValid {
 		status.Node = stored.node
 	}
-	if status.Head, err = r.m.log.Head(ctx); err != nil {
+	if r.remote != nil {
+		r.remote.measure(&status)
+	} else if err := status.measure(ctx, r.m.log); err != nil {
 		return Status{}, err
-	}
-	if status.Behind, err = r.m.log.CountLog(ctx, stored.Position); err != nil {
-		return Status{}, err
-	}
-	if status.Behind > 0 {
-		for first, err := range r.m.log.ReadLog(ctx, eventsourced.LogQuery{After: stored.Position, Limit: 1}) {
-			if err != nil {
-				return Status{}, err
-			}
-			status.Lag = max(time.Since(first.Position.Time()), 0)
-		}
 	}
 	status.State = r.state(stored, status)
 	if refused := r.refusal(stored); known && refused != nil {
@@ -97,6 +88,23 @@ func (r *runner) status(ctx context.Context) (Status, error) {
 		status.Failure = &Failure{Error: refused.Error(), Time: time.Now().UTC()}
 	}
 	return status, nil
+}
+
+// measure compares the position with the log.
+func (s *Status) measure(ctx context.Context, log eventsourced.Log) (err error) {
+	if s.Head, err = log.Head(ctx); err != nil {
+		return err
+	}
+	if s.Behind, err = log.CountLog(ctx, s.Position); err != nil || s.Behind == 0 {
+		return err
+	}
+	for first, err := range log.ReadLog(ctx, eventsourced.LogQuery{After: s.Position, Limit: 1}) {
+		if err != nil {
+			return err
+		}
+		s.Lag = max(time.Since(first.Position.Time()), 0)
+	}
+	return nil
 }
 
 func (r *runner) state(stored record, status Status) State {

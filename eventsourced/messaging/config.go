@@ -7,6 +7,10 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
 )
 
 // Defaults of [SubscriberConfig].
@@ -67,7 +71,15 @@ func (c SubscriberConfig) withDefaults() SubscriberConfig {
 }
 
 func (c SubscriberConfig) validate(positions PositionStore) error {
-	var problems []error
+	problems := c.durations("messaging.SubscriberConfig")
+	if c.ConsumerGroup != "" && positions == nil {
+		problems = append(problems, errors.New("messaging.SubscriberConfig: ConsumerGroup needs a PositionStore"))
+	}
+	return errors.Join(problems...)
+}
+
+// durations reports those that are negative, in a config of that name.
+func (c SubscriberConfig) durations(name string) (problems []error) {
 	for _, field := range []struct {
 		name  string
 		value time.Duration
@@ -78,13 +90,10 @@ func (c SubscriberConfig) validate(positions PositionStore) error {
 		{"DrainTimeout", c.DrainTimeout},
 	} {
 		if field.value < 0 {
-			problems = append(problems, fmt.Errorf("messaging.SubscriberConfig: %s is negative", field.name))
+			problems = append(problems, fmt.Errorf("%s: %s is negative", name, field.name))
 		}
 	}
-	if c.ConsumerGroup != "" && positions == nil {
-		problems = append(problems, errors.New("messaging.SubscriberConfig: ConsumerGroup needs a PositionStore"))
-	}
-	return errors.Join(problems...)
+	return problems
 }
 
 // leaseTime is for how long a lease holds. The one who waits for its end and then
@@ -100,4 +109,155 @@ func (c SubscriberConfig) backOff(failures int) time.Duration {
 		}
 	}
 	return min(wait, c.MaxBackOff)
+}
+
+// Defaults of [RelayConfig].
+const (
+	DefaultRelayName   = "relay"
+	DefaultTopic       = "events"
+	DefaultGroupEvents = 500
+)
+
+// RelayConfig is the optional part of a [Relay]. The zero value works; a negative
+// value is an error.
+type RelayConfig struct {
+	// Name identifies the relay and its position for ever. Defaults to
+	// [DefaultRelayName].
+	Name string
+
+	// Topic returns the topic of an event. It has to return the same one for ever.
+	// A consumer receives the events of one topic in order, so events that belong
+	// together belong into one topic. By default all go to [DefaultTopic].
+	Topic func(eventsourced.Recorded) string
+
+	// Names are the names of the events that leave the context. The others are no
+	// concern of anybody else, and may change without asking. By default all leave.
+	Names []string
+
+	// Translate returns the form in which an event, in today's schema version,
+	// leaves the context: its Name, SchemaVersion, Payload and Metadata; the rest
+	// stays. Without a name the event stays inside. It has to be a pure function,
+	// and may be called concurrently. By default events leave as they are.
+	Translate func(eventsourced.Recorded) (eventsourced.Recorded, error)
+
+	// StartAtHead lets a new relay begin with the events that come after its first
+	// start, when consumers are to ask for the history. By default it begins with
+	// the first event of the log.
+	StartAtHead bool
+
+	// GroupEvents is how many events are published at once, and how many come
+	// twice at most after a crash. Defaults to [DefaultGroupEvents].
+	GroupEvents int
+
+	// Requests is where consumers ask for history, see [ReplayRequest]. Only the
+	// active node subscribes. By default there is no history to be had.
+	Requests message.Subscriber
+
+	// RequestTopic is the topic of those requests. Defaults to the name of the
+	// relay and ".requests".
+	RequestTopic string
+
+	// PollInterval, BackOff, MaxBackOff, DrainTimeout, Node and Logger are those of
+	// [SubscriberConfig], with the same defaults.
+	PollInterval time.Duration
+	BackOff      time.Duration
+	MaxBackOff   time.Duration
+	DrainTimeout time.Duration
+	Node         string
+	Logger       *slog.Logger
+}
+
+func (c RelayConfig) withDefaults() RelayConfig {
+	c.Name = cmp.Or(c.Name, DefaultRelayName)
+	c.GroupEvents = cmp.Or(c.GroupEvents, DefaultGroupEvents)
+	c.RequestTopic = cmp.Or(c.RequestTopic, c.Name+".requests")
+	if c.Topic == nil {
+		c.Topic = func(eventsourced.Recorded) string { return DefaultTopic }
+	}
+	return c
+}
+
+func (c RelayConfig) following() SubscriberConfig {
+	return SubscriberConfig{
+		PollInterval: c.PollInterval, BackOff: c.BackOff, MaxBackOff: c.MaxBackOff,
+		DrainTimeout: c.DrainTimeout, Node: c.Node, Logger: c.Logger,
+	}.withDefaults()
+}
+
+func (c RelayConfig) validate() error {
+	problems := c.following().durations("messaging.RelayConfig")
+	if c.GroupEvents < 0 {
+		problems = append(problems, errors.New("messaging.RelayConfig: GroupEvents is negative"))
+	}
+	return errors.Join(problems...)
+}
+
+// DefaultAttempts is how often a [Reactor] tries an event by default.
+const DefaultAttempts = 5
+
+// OnFailure says what a [Reactor] does about an event that it can't handle.
+type OnFailure int
+
+const (
+	// StopAtFailure stops the reactor at the event, until [Reactor.Resume] or a
+	// restart of the process. No event is handled before those before it are.
+	StopAtFailure OnFailure = iota
+
+	// ParkFailures puts the event aside, with its error, and goes on, until
+	// [Reactor.Resume]. Events that don't depend on each other want this.
+	ParkFailures
+)
+
+// ReactorConfig is the configuration of a [Reactor]. Only Name is required; a
+// negative value is an error.
+type ReactorConfig struct {
+	// Name identifies the reactor and its position for ever.
+	Name string
+
+	// OnFailure defaults to [StopAtFailure].
+	OnFailure OnFailure
+
+	// Attempts is how often an event is tried before that. Defaults to
+	// [DefaultAttempts].
+	Attempts int
+
+	// StartAtHead lets a new reactor begin with the events that come after its
+	// first start. By default it begins with the first event of the log, and
+	// reacts to all of the past.
+	StartAtHead bool
+
+	// PollInterval, BackOff, MaxBackOff, DrainTimeout, Node and Logger are those of
+	// [SubscriberConfig], with the same defaults.
+	PollInterval time.Duration
+	BackOff      time.Duration
+	MaxBackOff   time.Duration
+	DrainTimeout time.Duration
+	Node         string
+	Logger       *slog.Logger
+}
+
+func (c ReactorConfig) withDefaults() ReactorConfig {
+	c.Attempts = cmp.Or(c.Attempts, DefaultAttempts)
+	return c
+}
+
+func (c ReactorConfig) following() SubscriberConfig {
+	return SubscriberConfig{
+		PollInterval: c.PollInterval, BackOff: c.BackOff, MaxBackOff: c.MaxBackOff,
+		DrainTimeout: c.DrainTimeout, Node: c.Node, Logger: c.Logger,
+	}.withDefaults()
+}
+
+func (c ReactorConfig) problems() []error {
+	problems := c.following().durations("messaging.ReactorConfig")
+	if c.Name == "" || len(c.Name) > eventsourced.MaxName {
+		problems = append(problems, fmt.Errorf("messaging.ReactorConfig: Name needs 1 to %d bytes", eventsourced.MaxName))
+	}
+	if c.Attempts < 0 {
+		problems = append(problems, errors.New("messaging.ReactorConfig: Attempts is negative"))
+	}
+	if c.OnFailure != StopAtFailure && c.OnFailure != ParkFailures {
+		problems = append(problems, fmt.Errorf("messaging.ReactorConfig: OnFailure is %d, want StopAtFailure or ParkFailures", c.OnFailure))
+	}
+	return problems
 }

@@ -39,7 +39,7 @@ const (
 
 var reserved = []string{
 	MetaName, MetaAggregateName, MetaAggregateID, MetaVersion, MetaSchemaVersion,
-	MetaPosition, MetaOccurredAt, MetaEventID, markUUID, markPayload,
+	MetaPosition, MetaOccurredAt, MetaEventID, MetaPrevious, MetaEvents, MetaLast, markUUID, markPayload,
 }
 
 // Marshal makes the message of a stored event, in its current schema version. The
@@ -50,10 +50,16 @@ func Marshal(registry *eventsourced.Registry, recorded eventsourced.Recorded) (*
 	if err != nil {
 		return nil, err
 	}
+	return marshal(event)
+}
+
+// marshal makes the message of an event as it is.
+func marshal(event eventsourced.Recorded) (*message.Message, error) {
 	payload := slices.Clone(event.Payload)
 	if event.Metadata[markPayload] == "base64" {
+		var err error
 		if payload, err = decodeBase64(event.Payload); err != nil {
-			return nil, &eventsourced.DecodeError{Event: recorded, Err: err}
+			return nil, &eventsourced.DecodeError{Event: event, Err: err}
 		}
 	}
 	id := event.ID.String()
@@ -159,6 +165,16 @@ func (r *reader) number(key, fallback string) int64 {
 		r.problems = append(r.problems, fmt.Errorf("metadata %q: %.40q, want a number from 1", key, value))
 	}
 	return n
+}
+
+// position returns a position, from 0.
+func (r *reader) position(key string) eventsourced.Position {
+	value := r.text(key, "")
+	n, err := strconv.ParseInt(value, 10, 64)
+	if value != "" && (err != nil || n < 0) {
+		r.problems = append(r.problems, fmt.Errorf("metadata %q: %.40q, want a position", key, value))
+	}
+	return eventsourced.Position(n)
 }
 
 func (r *reader) time(key, fallback string) time.Time {

@@ -302,7 +302,7 @@ func TestUndecodableEvent(t *testing.T) {
 			b := newBank(t)
 			event := b.recordOld(payload)
 			config := grouped("g")
-			logger, refused := logSignal("subscription waits before it goes on")
+			logger, refused := logSignal("consumer waits before it goes on")
 			config.Logger = logger
 			messages := b.subscribe(b.subscriber(config), messaging.AllEvents)
 			b.wait(refused, "the error is logged")

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -13,158 +11,38 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 )
 
-const (
-	pageEvents      = 32              // read at once, and held in memory
-	positionTimeout = 5 * time.Second // of one call to the position store
-)
+// subscriptionPage is how many events a subscription reads at once.
+const subscriptionPage = 32
 
-// subscription delivers the events of one topic. All but the lease's renewal
-// happens in one goroutine.
+// subscription delivers the events of one topic.
 type subscription struct {
-	log       eventsourced.Log
-	positions PositionStore
-	config    SubscriberConfig
-	logger    *slog.Logger
-	consumer  Consumer
-	names     []string // nil is all
-	node      string   // unique to this subscription
-	out       chan *message.Message
-
-	position eventsourced.Position // everything up to it is done
-	headAt   time.Time             // when to compare it with the log's head again
-	failures int                   // in a row
+	*follower
+	out chan *message.Message
 }
 
 func newSubscription(s *Subscriber, topic string) *subscription {
+	consumer := Consumer{Group: s.config.ConsumerGroup, Topic: topic}
+	positions := s.positions
+	if consumer.Group == "" {
+		positions = new(unkept)
+	}
 	sub := &subscription{
-		log:       s.log,
-		positions: s.positions,
-		config:    s.config,
-		logger:    s.config.Logger.With("consumer_group", s.config.ConsumerGroup, "topic", topic),
-		consumer:  Consumer{Group: s.config.ConsumerGroup, Topic: topic},
-		node:      s.config.Node + "/" + eventsourced.NewEventID().String()[24:],
-		out:       make(chan *message.Message),
+		follower: newFollower(s.log, positions, s.config, consumer),
+		out:      make(chan *message.Message),
 	}
-	if sub.consumer.Group == "" {
-		sub.positions = new(unkept)
-	}
+	sub.pageEvents = subscriptionPage
 	if topic != AllEvents {
 		sub.names = []string{topic}
 	}
-	return sub
-}
-
-// run delivers events until ctx ends, whenever it is this subscription's turn.
-func (s *subscription) run(ctx context.Context) {
-	news := s.log.Listen(ctx)
-	for ctx.Err() == nil {
-		pause, err := s.lead(ctx, news)
-		if err != nil && ctx.Err() == nil {
-			s.failures++
-			pause = s.config.backOff(s.failures)
-			s.logger.WarnContext(ctx, "subscription waits before it goes on", "error", err, "wait", pause)
-		}
-		sleep(ctx, pause)
-	}
-	err := detached(ctx, func(ctx context.Context) error {
-		return s.positions.Release(ctx, s.consumer, s.node)
-	})
-	if err != nil {
-		s.logger.InfoContext(ctx, "lease not released, it ends by itself", "error", err)
-	}
-}
-
-// lead delivers events as long as it holds the lease. Without one it returns how
-// long to wait before asking again.
-func (s *subscription) lead(ctx context.Context, news <-chan struct{}) (time.Duration, error) {
-	var lease Lease
-	err := detached(ctx, func(ctx context.Context) (err error) {
-		lease, err = s.positions.Acquire(ctx, s.consumer, s.node, s.config.leaseTime())
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	if !lease.Held {
-		return min(max(lease.Left, time.Millisecond), s.config.PollInterval), nil
-	}
-	s.position = lease.Position
-
-	leading, lose := context.WithCancelCause(ctx)
-	var renewal sync.WaitGroup
-	renewal.Go(func() { s.renew(leading, lose) })
-	defer renewal.Wait()
-	defer lose(nil)
-	err = s.follow(leading, news)
-	if errors.Is(err, ErrLeaseLost) || errors.Is(context.Cause(leading), ErrLeaseLost) {
-		s.logger.WarnContext(ctx, "subscription starts again", "error", err)
-		return 0, nil
-	}
-	return 0, err
-}
-
-// renew keeps the lease until ctx ends, and ends ctx when the lease is lost. When
-// the position store fails it goes on trying: nothing is lost with the lease.
-func (s *subscription) renew(ctx context.Context, lose context.CancelCauseFunc) {
-	for sleep(ctx, s.config.leaseTime()/4) {
-		err := detached(ctx, func(ctx context.Context) error {
-			return s.positions.Renew(ctx, s.consumer, s.node, s.config.leaseTime())
-		})
-		if errors.Is(err, ErrLeaseLost) {
-			lose(ErrLeaseLost)
-		}
-	}
-}
-
-// follow delivers event after event and waits at the end of the log for more.
-func (s *subscription) follow(ctx context.Context, news <-chan struct{}) error {
-	for ctx.Err() == nil {
-		events, err := s.read(ctx)
-		if err != nil {
-			return err
-		}
+	sub.handle = func(ctx context.Context, events []eventsourced.Recorded) error {
 		for _, event := range events {
-			if err := s.deliver(ctx, event); err != nil {
+			if err := sub.deliver(ctx, event); err != nil {
 				return err
 			}
 		}
-		s.failures = 0
-		if len(events) == 0 {
-			s.wait(ctx, news)
-		}
+		return nil
 	}
-	return ctx.Err()
-}
-
-// read returns the next events. When there are none it moves the position, now and
-// then, to the head of the log: a consumer of a rare event is not behind.
-func (s *subscription) read(ctx context.Context) ([]eventsourced.Recorded, error) {
-	events, err := s.page(ctx, 0)
-	if err != nil || len(events) > 0 || time.Now().Before(s.headAt) {
-		return events, err
-	}
-	s.headAt = time.Now().Add(s.config.PollInterval)
-	// The head is read before the events are looked for once more: one that comes
-	// in between is above it.
-	head, err := s.log.Head(ctx)
-	if err != nil || head <= s.position {
-		return nil, err
-	}
-	if events, err = s.page(ctx, head); err != nil || len(events) > 0 {
-		return events, err
-	}
-	return nil, s.save(ctx, head)
-}
-
-func (s *subscription) page(ctx context.Context, upTo eventsourced.Position) (events []eventsourced.Recorded, err error) {
-	query := eventsourced.LogQuery{After: s.position, UpTo: upTo, Names: s.names, Limit: pageEvents}
-	for event, err := range s.log.ReadLog(ctx, query) {
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, event)
-	}
-	return events, nil
+	return sub
 }
 
 // deliver sends an event until it is acked, and then moves the position. It
@@ -230,56 +108,6 @@ func (s *subscription) marshal(event eventsourced.Recorded) (msg *message.Messag
 		}
 	}()
 	return Marshal(s.log.Registry(), event)
-}
-
-// save moves the position. An event whose handler is done should not come again
-// only because the connection was lost, so it gives up only with ctx.
-func (s *subscription) save(ctx context.Context, to eventsourced.Position) error {
-	for attempt := 1; ; attempt++ {
-		err := detached(ctx, func(ctx context.Context) error {
-			return s.positions.Save(ctx, s.consumer, s.node, s.position, to)
-		})
-		if err == nil {
-			s.position = to
-			return nil
-		}
-		s.logger.WarnContext(ctx, "position not saved", "position", int64(to), "error", err)
-		if ctx.Err() != nil || errors.Is(err, ErrLeaseLost) {
-			return err
-		}
-		sleep(ctx, s.config.backOff(attempt))
-	}
-}
-
-// detached calls the position store. The call outlives ctx: an Ack counts, and the
-// lease is given back, also when ctx ends in the midst of it.
-func detached(ctx context.Context, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), positionTimeout)
-	defer cancel()
-	return call(ctx)
-}
-
-// wait waits for news, for the poll interval at most.
-func (s *subscription) wait(ctx context.Context, news <-chan struct{}) {
-	timer := time.NewTimer(s.config.PollInterval)
-	defer timer.Stop()
-	select {
-	case <-news:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
-// sleep waits for d and tells whether ctx is still alive.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // unkept is the position of one subscription without a consumer group.

@@ -72,9 +72,9 @@ func TestDirectionOfImports(t *testing.T) {
 				return within(path, "dancefinder") || within(path, "examples")
 			})
 		}
-		if !strings.HasSuffix(p.path, "test") && !strings.HasSuffix(p.path, "testdb") {
+		if !strings.HasSuffix(p.path, "test") && !strings.HasSuffix(p.path, "testdb") && !strings.HasSuffix(p.path, "testamqp") {
 			forbid("test helpers are imported by tests only", p.imports, func(path string) bool {
-				return path == "testing" || strings.HasSuffix(path, "/eventsourcedtest") || strings.HasSuffix(path, "/readviewtest") || strings.HasSuffix(path, "/testdb")
+				return path == "testing" || strings.HasSuffix(path, "/eventsourcedtest") || strings.HasSuffix(path, "/readviewtest") || strings.HasSuffix(path, "/testdb") || strings.HasSuffix(path, "/testamqp")
 			})
 		}
 	}
@@ -94,7 +94,8 @@ func TestDirectRequirements(t *testing.T) {
 		"github.com/ThreeDotsLabs/watermill-amqp/v3",
 		"github.com/ThreeDotsLabs/watermill-sql/v3",
 		"github.com/jackc/pgx/v5",
-		"github.com/stretchr/testify", // tests only, as the rest
+		"github.com/rabbitmq/amqp091-go", // watermill-amqp brings it along
+		"github.com/stretchr/testify",    // tests only, as the rest
 		"go.uber.org/goleak",
 		"pgregory.net/rapid",
 	}

@@ -1,0 +1,49 @@
+// Package amqpbus carries messages over RabbitMQ without losing any: a Watermill
+// Publisher and Subscriber with the settings, and around them the code, that it
+// takes.
+//
+//	topic ─▶ exchange of its name ─┬─ binding "#" ──────────▶ queue topic.group ─▶ Subscriber
+//	         (durable, type topic) └─ binding "BandCreated" ▶ another queue ─────▶ any AMQP client
+//
+// A topic is an exchange, and the routing key is the message's name, so that a
+// client which is no Watermill program binds a queue of its own to what it wants.
+// A [Subscriber] has one queue for each topic and group, with all of the topic's
+// messages, in order.
+//
+// # The Subscriber
+//
+// It is that of watermill-amqp, set up so:
+//
+//	setting                                why
+//	durable exchange and queue             they outlive a restart of the broker; messages are persistent anyway
+//	quorum queue                           messages are on disk before they are confirmed, and replicated in a cluster; Classic is there for brokers without
+//	x-single-active-consumer               of several nodes one receives and the others stand by: with two, messages would overtake each other
+//	prefetch 1                             what is redelivered comes before what has not been delivered yet
+//	queue declared and bound at Subscribe  before that, what is published is confirmed and dropped: see [Subscriber.SubscribeInitialize]
+//	other headers than strings left out    a redelivered message has numbers among them, which would keep it from being unmarshalled, for ever
+//	deliveries without a broker refused    at a reconnect an empty one can arrive, which would be handled as a message
+//	heartbeat, dial timeout, back-off      a connection that hangs is noticed within 20 seconds; a broker that is down is waited for
+//
+// Two things are added around it. Subscribe does not fail when the broker is down,
+// as a handler of a router whose Subscribe fails is stuck. And a message that was
+// nacked is not given back to the broker, which would deliver it again at once and
+// for ever: it comes again from here, after a back-off, and nothing else before it.
+// [SubscriberConfig.Attempts] limits how often, after which it goes to a dead-letter
+// queue. That is for reactors. A projection must not have it: it would go on without
+// an event.
+//
+// # The Publisher
+//
+// It is our own, over the same client library. The one of watermill-amqp waits for
+// the broker's confirm of each message before it sends the next one, which makes
+// about an eighth of the rate; its pool of channels leaks; its transactions can fail
+// and say nothing. This one sends all messages of a Publish and then waits for all
+// confirms, on one channel. When Publish returns nil, the broker has every message.
+//
+// # What remains
+//
+// RabbitMQ delivers at least once: after a lost connection a message comes again.
+// And it loses what is in a queue that somebody deletes, or that reaches a limit
+// somebody set. Package readview notices both, and asks the owner for what is
+// missing; any other consumer has to be content with it.
+package amqpbus

@@ -1,0 +1,24 @@
+package amqpbus
+
+import "errors"
+
+var (
+	// ErrClosed is returned by Publish and Subscribe after Close.
+	ErrClosed = errors.New("closed")
+
+	// ErrNotConfirmed is returned by [Publisher.Publish] when the broker refused a
+	// message, or did not confirm it in time. It may have it all the same: publish
+	// again.
+	ErrNotConfirmed = errors.New("the broker did not confirm a message")
+
+	// ErrBlocked is returned by [Publisher.Publish] while the broker takes no
+	// messages, because it is short of disk space or of memory.
+	ErrBlocked = errors.New("the broker accepts no messages")
+
+	// ErrURL is returned by the constructors for an URL that is none. It does not
+	// show it, as it has a password.
+	ErrURL = errors.New("the URL of the broker is not of the form amqp://user:password@host:port/vhost")
+)
+
+// errPhantom is a delivery that no broker has made.
+var errPhantom = errors.New("an empty delivery: the connection is lost")

@@ -1,0 +1,260 @@
+package amqpbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// inFlight is how many messages wait for their confirms at the same time.
+const inFlight = 1000
+
+const queuePrefix = "queue:"
+
+// QueueTopic returns the topic that leads into one queue, past all exchanges. It
+// can be published to and not subscribed to. What is sent to a queue that is not
+// there is lost without an error.
+func QueueTopic(queue string) string { return queuePrefix + queue }
+
+// Publisher publishes to RabbitMQ. It is safe for concurrent use, but sends one
+// Publish after the other, so that what one caller publishes stays in order. Nobody
+// but Publish reconnects, and it does at once: back off before calling it again.
+type Publisher struct {
+	url    string
+	host   string
+	config PublisherConfig
+
+	mu      sync.Mutex // of one Publish at a time
+	session *session   // nil when there is no connection
+	closed  atomic.Bool
+}
+
+var _ message.Publisher = (*Publisher)(nil)
+
+// NewPublisher returns a publisher to the broker of url, which is of the form
+// amqp://user:password@host:port/vhost, or amqps. It does not connect yet, so that a
+// broker which is down at the start is no different from one that goes down. It
+// returns [ErrURL].
+func NewPublisher(url string, config PublisherConfig) (*Publisher, error) {
+	host, err := checkURL(url)
+	if err != nil {
+		return nil, err
+	}
+	if config.ConfirmTimeout < 0 {
+		return nil, errors.New("amqpbus.PublisherConfig: ConfirmTimeout is negative")
+	}
+	return &Publisher{url: url, host: host, config: config.withDefaults()}, nil
+}
+
+// Publish sends messages in order and returns nil when the broker has them all,
+// where they outlive its restart. Otherwise it may have some of them, not
+// necessarily the first ones: publish all of them again, with the same ids.
+//
+// A message without a queue is confirmed and dropped: have the queues declared
+// first, see [Subscriber.SubscribeInitialize].
+//
+// Publish returns when the context of the first message ends, and after
+// [PublisherConfig.ConfirmTimeout]. It returns [ErrNotConfirmed], [ErrBlocked],
+// [ErrClosed], or the error of the connection.
+func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.publish(messages[0].Context(), topic, messages)
+	if err == nil {
+		return nil
+	}
+	if p.session != nil {
+		// The confirms of what was sent might be taken for those of what comes next.
+		p.session.end()
+		p.session = nil
+	}
+	return fmt.Errorf("publish to %s at %s: %w", topic, p.host, err)
+}
+
+// Close ends the connection. It waits for what is being published. It may be called
+// again.
+func (p *Publisher) Close() error {
+	p.closed.Store(true)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.session != nil {
+		p.session.end()
+		p.session = nil
+	}
+	return nil
+}
+
+func (p *Publisher) publish(ctx context.Context, topic string, messages []*message.Message) error {
+	if p.closed.Load() {
+		return ErrClosed
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, p.config.ConfirmTimeout, ErrNotConfirmed)
+	defer cancel()
+	s, err := p.connect(ctx)
+	if err != nil {
+		return err
+	}
+	// A write to a broker that does not read waits until somebody closes the
+	// connection.
+	stop := context.AfterFunc(ctx, s.cut)
+	defer stop()
+	if err = s.declare(topic); err == nil {
+		for len(messages) > 0 && err == nil {
+			n := min(len(messages), inFlight)
+			err = s.send(ctx, topic, messages[:n], p.config.RoutingKey)
+			messages = messages[n:]
+		}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case s.blocked.Load():
+		return fmt.Errorf("%w: %s", ErrBlocked, s.reason())
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	default:
+		return err
+	}
+}
+
+// connect returns the connection, a new one if there is none.
+func (p *Publisher) connect(ctx context.Context) (*session, error) {
+	if p.session != nil {
+		select {
+		case <-p.session.ended:
+			p.session.end()
+			p.session = nil
+		default:
+			return p.session, nil
+		}
+	}
+	s, err := open(ctx, p.url, p.config)
+	if err != nil {
+		return nil, err
+	}
+	p.config.Logger.InfoContext(ctx, "connected to publish", "broker", p.host)
+	p.session = s
+	return s, nil
+}
+
+// session is one connection with one channel.
+type session struct {
+	conn     *amqp.Connection
+	channel  *amqp.Channel
+	declared map[string]bool // topics
+
+	below   atomic.Pointer[net.Conn]
+	blocked atomic.Bool
+	why     atomic.Pointer[string]
+	ended   chan struct{} // closed with the connection
+}
+
+func open(ctx context.Context, url string, config PublisherConfig) (*session, error) {
+	s := &session{declared: map[string]bool{}, ended: make(chan struct{})}
+	stop := context.AfterFunc(ctx, s.cut)
+	defer stop()
+	conn, err := amqp.DialConfig(url, connection("publisher", config.TLS, func(conn net.Conn) { s.below.Store(&conn) }))
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	s.conn = conn
+	go s.watch(conn.NotifyBlocked(make(chan amqp.Blocking, 1)))
+	if s.channel, err = conn.Channel(); err == nil {
+		err = s.channel.Confirm(false)
+	}
+	if err != nil {
+		s.end()
+		return nil, fmt.Errorf("open a channel: %w", err)
+	}
+	go s.closeWith(s.channel.NotifyClose(make(chan *amqp.Error, 1)))
+	return s, nil
+}
+
+// closeWith ends a connection without its channel, which is of no use.
+func (s *session) closeWith(closed <-chan *amqp.Error) {
+	<-closed
+	s.cut()
+}
+
+// watch notes when the broker blocks the connection. It ends with it.
+func (s *session) watch(blockings <-chan amqp.Blocking) {
+	defer close(s.ended)
+	for blocking := range blockings {
+		s.why.Store(&blocking.Reason)
+		s.blocked.Store(blocking.Active)
+	}
+}
+
+func (s *session) reason() string {
+	if why := s.why.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
+
+// declare makes sure that the exchange of a topic is there.
+func (s *session) declare(topic string) error {
+	if s.declared[topic] || strings.HasPrefix(topic, queuePrefix) {
+		return nil
+	}
+	if err := s.channel.ExchangeDeclare(topic, amqp.ExchangeTopic, true, false, false, false, nil); err != nil {
+		return fmt.Errorf("declare the exchange: %w", err)
+	}
+	s.declared[topic] = true
+	return nil
+}
+
+// send sends messages and waits for their confirms.
+func (s *session) send(ctx context.Context, topic string, messages []*message.Message, routingKey func(*message.Message) string) error {
+	confirms := make([]*amqp.DeferredConfirmation, len(messages))
+	for i, msg := range messages {
+		publishing, err := marshaler{}.Marshal(msg)
+		if err != nil {
+			return fmt.Errorf("message %s: %w", msg.UUID, err)
+		}
+		exchange, key := topic, ""
+		if queue, direct := strings.CutPrefix(topic, queuePrefix); direct {
+			exchange, key = "", queue
+		} else {
+			key = routingKey(msg)
+		}
+		if confirms[i], err = s.channel.PublishWithDeferredConfirmWithContext(ctx, exchange, key, false, false, publishing); err != nil {
+			return fmt.Errorf("message %s: %w", msg.UUID, err)
+		}
+	}
+	for i, confirm := range confirms {
+		if acked, err := confirm.WaitContext(ctx); err != nil || !acked {
+			return fmt.Errorf("message %s: %w", messages[i].UUID, errors.Join(ErrNotConfirmed, err))
+		}
+	}
+	return nil
+}
+
+// cut ends the connection below, which ends whatever waits for it.
+func (s *session) cut() {
+	if below := s.below.Load(); below != nil {
+		_ = (*below).Close()
+	}
+}
+
+// closeTimeout is how long the broker has to say goodbye.
+const closeTimeout = time.Second
+
+// end closes the connection and waits until nothing of it is left.
+func (s *session) end() {
+	timer := time.AfterFunc(closeTimeout, s.cut)
+	defer timer.Stop()
+	_ = s.conn.Close() // what was confirmed is safe, and nothing else counts
+	<-s.ended
+}

@@ -1,0 +1,275 @@
+package messaging
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime/debug"
+	"slices"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+)
+
+const reactorTopic = "$reactor" // in the table consumers
+
+// Reaction handles the events of one type; [On] makes it.
+type Reaction struct {
+	goType reflect.Type
+	call   func(ctx context.Context, event eventsourced.Event) error
+}
+
+// On makes a reaction of f, for events of the type that f takes.
+//
+// f is called for one event at a time, in the order of the log, at least once: it
+// is called again after an error, and for an event that it had finished when the
+// process died before that was saved. So what it does has to be harmless when it
+// is done twice; [eventsourced.WithCommand] makes a command so.
+//
+// Its context has the event, see [eventsourced.FromContext]: what is appended under
+// it names the event as its cause. The context ends
+// [ReactorConfig.DrainTimeout] after Run's, and when another node took over.
+func On[E any, P interface {
+	*E
+	eventsourced.Event
+}](f func(ctx context.Context, event P) error) Reaction {
+	return Reaction{
+		goType: reflect.TypeFor[P](),
+		call:   func(ctx context.Context, event eventsourced.Event) error { return f(ctx, event.(P)) },
+	}
+}
+
+// Reactor does something about events, once for each, in contrast to a projection,
+// which shows them, and again with each reset. It issues commands, sends mails,
+// calls others; some call it a process manager or a policy. It has a position of
+// its own in the log, which no reset of a read view touches.
+//
+// An event that can't be handled is tried [ReactorConfig.Attempts] times, then
+// parked, or the reactor stops at it: see [ReactorConfig.OnFailure]. Errors of the
+// database that may pass (a lost connection, a deadlock) are retried for ever.
+//
+// Of several nodes that run a reactor of one name, one is active and the others
+// stand by.
+type Reactor struct {
+	log       eventsourced.Log
+	positions *Positions
+	config    ReactorConfig
+	reactions map[string]Reaction // by event name
+	follower  *follower
+	started   bool // a failure of an earlier process is retried
+	failing   bool // a failure is on record
+
+	failpoint func(point string) // tests kill the process here
+}
+
+// NewReactor returns a reactor to events of log. It sends nothing yet. While it
+// runs, it uses up to two connections of the positions' pool for moments.
+func NewReactor(log eventsourced.Log, positions *Positions, config ReactorConfig, reactions ...Reaction) (*Reactor, error) {
+	problems := config.problems()
+	byName := map[string]Reaction{}
+	var names []string
+	for _, reaction := range reactions {
+		name, known := log.Registry().NameOf(reaction.goType)
+		switch _, twice := byName[name]; {
+		case !known:
+			problems = append(problems, fmt.Errorf("the event type %v is not in the registry", reaction.goType))
+		case twice:
+			problems = append(problems, fmt.Errorf("two reactions to %s", name))
+		default:
+			byName[name] = reaction
+			names = append(names, name)
+		}
+	}
+	if len(reactions) == 0 {
+		problems = append(problems, errors.New("it needs at least one reaction"))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("reactor %q: %w", config.Name, err)
+	}
+	config = config.withDefaults()
+	r := &Reactor{
+		log:       log,
+		positions: positions,
+		config:    config,
+		reactions: byName,
+		follower:  newFollower(log, positions, config.following(), Consumer{Group: config.Name, Topic: reactorTopic}),
+		failpoint: func(string) {},
+	}
+	slices.Sort(names)
+	r.follower.names = names
+	r.follower.pageEvents = subscriptionPage
+	if config.StartAtHead {
+		r.follower.startAt = positions.start
+	}
+	r.follower.session = r.begin
+	r.follower.between = r.retryParked
+	r.follower.handle = r.handle
+	return r, nil
+}
+
+// Run handles events until ctx ends, and returns nil. It is called once.
+func (r *Reactor) Run(ctx context.Context) error {
+	r.follower.run(ctx)
+	return nil
+}
+
+// Status returns how the reactor stands, whichever node runs it.
+func (r *Reactor) Status(ctx context.Context) (Status, error) {
+	return r.positions.status(ctx, r.log, r.follower.consumer)
+}
+
+// Parked returns the events that were put aside, in the order of the log.
+func (r *Reactor) Parked(ctx context.Context) ([]ParkedEvent, error) {
+	return r.positions.parked(ctx, r.follower.consumer, false)
+}
+
+// Resume lets the reactor go on: one that stopped tries its event again, and
+// parked events are tried again, once each, by the node that runs it.
+func (r *Reactor) Resume(ctx context.Context) error {
+	if err := r.positions.recover(ctx, r.follower.consumer); err != nil {
+		return err
+	}
+	if err := r.positions.retryParked(ctx, r.follower.consumer); err != nil {
+		return err
+	}
+	r.follower.nudge()
+	return nil
+}
+
+var errStopped = errors.New("the reactor is stopped: fix the cause, then resume it or restart the process")
+
+// begin waits while the reactor is stopped. A restart of the process lets it try
+// again.
+func (r *Reactor) begin(ctx context.Context) (end func(), err error) {
+	if !r.started {
+		if err := r.positions.recover(ctx, r.follower.consumer); err != nil {
+			return nil, err
+		}
+		r.started = true
+	}
+	for {
+		stopped, err := r.positions.stopped(ctx, r.follower.consumer)
+		if err != nil || !stopped {
+			return func() {}, err
+		}
+		r.follower.wait(ctx, nil)
+		if ctx.Err() != nil {
+			return nil, errStopped
+		}
+	}
+}
+
+func (r *Reactor) handle(ctx context.Context, events []eventsourced.Recorded) error {
+	for _, event := range events {
+		if err := r.react(ctx, event); err != nil {
+			return err
+		}
+		r.failpoint("handled")
+		if err := r.follower.save(ctx, event.Position); err != nil {
+			return err
+		}
+		r.failpoint("saved")
+	}
+	return nil
+}
+
+// react handles an event until it is done or parked. It returns an error when it
+// is neither.
+func (r *Reactor) react(ctx context.Context, event eventsourced.Recorded) error {
+	for tries, attempts := 1, 1; ; tries++ {
+		err := r.call(ctx, event)
+		switch {
+		case err == nil:
+			return r.succeed(ctx)
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case pgerr.Retryable(err): // it may pass
+		case attempts >= r.config.Attempts:
+			return r.giveUp(ctx, event, err)
+		default:
+			attempts++
+		}
+		wait := r.follower.config.backOff(tries)
+		r.follower.logger.WarnContext(ctx, "event not handled", "event_id", event.ID.String(), "event_name", event.Name,
+			"position", int64(event.Position), "error", err, "wait", wait)
+		sleep(ctx, wait)
+	}
+}
+
+// call runs the reaction once.
+func (r *Reactor) call(ctx context.Context, recorded eventsourced.Recorded) (err error) {
+	ctx, cancel := r.follower.draining(ctx)
+	defer cancel()
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("panic: %v", value)
+			r.follower.logger.ErrorContext(ctx, "a reaction panicked", "panic", value, "stack", string(debug.Stack()))
+		}
+	}()
+	event, err := r.log.Registry().Decode(recorded)
+	if err != nil {
+		return err
+	}
+	return r.reactions[recorded.Name].call(eventsourced.WithRecorded(ctx, &recorded), event)
+}
+
+// giveUp parks an event, or stops at it.
+func (r *Reactor) giveUp(ctx context.Context, event eventsourced.Recorded, cause error) error {
+	logger := r.follower.logger.With("event_id", event.ID.String(), "event_name", event.Name, "position", int64(event.Position), "error", cause)
+	if r.config.OnFailure == ParkFailures {
+		logger.ErrorContext(ctx, "event parked; fix the cause, then resume")
+		return detached(ctx, func(ctx context.Context) error { return r.positions.park(ctx, r.follower.consumer, event, cause) })
+	}
+	logger.ErrorContext(ctx, "reactor stopped at an event; fix the cause, then resume or restart")
+	err := detached(ctx, func(ctx context.Context) error {
+		return r.positions.fail(ctx, r.follower.consumer, r.follower.node, &event, cause, true)
+	})
+	r.failing = true
+	return errors.Join(errStopped, err)
+}
+
+func (r *Reactor) succeed(ctx context.Context) error {
+	if !r.failing {
+		return nil
+	}
+	err := detached(ctx, func(ctx context.Context) error { return r.positions.recover(ctx, r.follower.consumer) })
+	r.failing = err != nil
+	return err
+}
+
+// retryParked tries the parked events that Resume has marked, once each.
+func (r *Reactor) retryParked(ctx context.Context) error {
+	if r.config.OnFailure != ParkFailures {
+		return nil
+	}
+	due, err := r.positions.parked(ctx, r.follower.consumer, true)
+	if err != nil {
+		return err
+	}
+	for _, parked := range due {
+		query := eventsourced.LogQuery{After: parked.Position - 1, UpTo: parked.Position}
+		for event, err := range r.log.ReadLog(ctx, query) {
+			if err != nil {
+				return err
+			}
+			if err := r.retry(ctx, event); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *Reactor) retry(ctx context.Context, event eventsourced.Recorded) error {
+	cause := r.call(ctx, event)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return detached(ctx, func(ctx context.Context) error {
+		if cause != nil {
+			return r.positions.park(ctx, r.follower.consumer, event, cause)
+		}
+		return r.positions.unpark(ctx, r.follower.consumer, event.Position)
+	})
+}

@@ -1,0 +1,168 @@
+package messaging
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
+
+// Limits of a page of history.
+const (
+	pageEvents = 1000
+	pageBytes  = 1 << 20 // of payloads; a single event may be larger
+)
+
+// tail is the end of a replay, up to where the relay is. The relay publishes it
+// itself, between two groups, so that live messages follow it without a gap.
+type tail struct {
+	request ReplayRequest
+	done    chan error // of capacity 1
+}
+
+// answer serves the requests for history until ctx ends. Only the node that
+// publishes does: others could not know what follows their answer.
+func (r *Relay) answer(ctx context.Context) {
+	for attempt := 1; ctx.Err() == nil; attempt++ {
+		requests, err := r.config.Requests.Subscribe(ctx, r.config.RequestTopic)
+		if err != nil {
+			r.follower.logger.WarnContext(ctx, "relay can't receive requests for history", "error", err)
+			sleep(ctx, r.follower.config.backOff(attempt))
+			continue
+		}
+		attempt = 0
+		for msg := range requests {
+			r.serve(ctx, msg)
+		}
+	}
+}
+
+// serve answers one request. It is acknowledged when the last page is safe, so one
+// that was cut short is served again, by whichever node publishes then.
+func (r *Relay) serve(ctx context.Context, msg *message.Message) {
+	request, err := UnmarshalReplayRequest(msg)
+	if err != nil {
+		r.follower.logger.WarnContext(ctx, "request for history refused", "error", err)
+		msg.Ack() // it would not get better
+		return
+	}
+	logger := r.follower.logger.With("topic", request.Topic, "after", int64(request.After), "reply_to", request.ReplyTo)
+	started := time.Now()
+	err = r.replay(ctx, request)
+	if err != nil {
+		if ctx.Err() == nil {
+			logger.WarnContext(ctx, "replay failed, the request comes again", "error", err)
+			sleep(ctx, r.follower.config.backOff(1))
+		}
+		msg.Nack()
+		return
+	}
+	logger.InfoContext(ctx, "history replayed", "took", time.Since(started))
+	msg.Ack()
+}
+
+// replay publishes the pages of a topic's history. All but the end of it is
+// published besides the live messages, so that a long one holds up nobody.
+func (r *Relay) replay(ctx context.Context, request ReplayRequest) error {
+	for {
+		page, more, err := r.history(ctx, request.Topic, request.After, eventsourced.Position(r.reached.Load()))
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		if err := r.publishPage(ctx, request.ReplyTo, page); err != nil {
+			return err
+		}
+		request.After = page.UpTo
+	}
+	t := &tail{request: request, done: make(chan error, 1)}
+	r.follower.nudge()
+	select {
+	case r.tails <- t:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-t.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// serveTails publishes the ends of replays that wait for it.
+func (r *Relay) serveTails(ctx context.Context) {
+	for {
+		select {
+		case t := <-r.tails:
+			t.done <- r.publishTail(ctx, t.request)
+		default:
+			return
+		}
+	}
+}
+
+// publishTail publishes what is left up to the relay's position, a page at least:
+// that tells the asker that it has missed nothing.
+func (r *Relay) publishTail(ctx context.Context, request ReplayRequest) error {
+	if request.After > r.follower.position {
+		r.follower.logger.WarnContext(ctx, "a consumer knows more than was published: was the log or the relay's position restored from a backup?",
+			"topic", request.Topic, "after", int64(request.After), "position", int64(r.follower.position))
+	}
+	for more := true; more; {
+		var page Page
+		var err error
+		if page, more, err = r.history(ctx, request.Topic, request.After, r.follower.position); err != nil {
+			return err
+		}
+		page.Last = !more
+		if err := r.publishPage(ctx, request.ReplyTo, page); err != nil {
+			return err
+		}
+		request.After = page.UpTo
+	}
+	return nil
+}
+
+func (r *Relay) publishPage(ctx context.Context, topic string, page Page) error {
+	msg, err := MarshalPage(page)
+	if err != nil {
+		return err
+	}
+	return r.publish(ctx, topic, msg)
+}
+
+// history reads a page of a topic, and tells whether there is more of it up to
+// upTo.
+func (r *Relay) history(ctx context.Context, topic string, after, upTo eventsourced.Position) (page Page, more bool, err error) {
+	page = Page{After: after, UpTo: max(after, upTo)}
+	if after >= upTo {
+		return page, false, nil
+	}
+	query := eventsourced.LogQuery{After: after, UpTo: upTo, Names: r.config.Names, Limit: pageEvents + 1}
+	read, bytes := 0, 0
+	for recorded, err := range r.log.ReadLog(ctx, query) {
+		if err != nil {
+			return Page{}, false, fmt.Errorf("read the history of %s: %w", topic, err)
+		}
+		if read++; read > pageEvents || bytes >= pageBytes {
+			return page, true, nil
+		}
+		event, eventTopic, err := r.outgoing(recorded)
+		if err != nil {
+			return Page{}, false, err
+		}
+		if eventTopic == topic {
+			page.Events = append(page.Events, event)
+			bytes += len(event.Payload)
+		}
+		page.UpTo = recorded.Position
+	}
+	page.UpTo = upTo
+	return page, false, nil
+}

@@ -1,0 +1,401 @@
+package readview
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+)
+
+// Defaults of [Feed].
+const (
+	DefaultAskAgain   = 10 * time.Second
+	DefaultAskAtLeast = time.Minute
+)
+
+// Feed is where a projection's events come from when they are another bounded
+// context's: a topic to which a [messaging.Relay] publishes.
+type Feed struct {
+	// Registry knows the events that the projection handles, under the names under
+	// which they are published. Required.
+	Registry *eventsourced.Registry
+
+	// Subscriber delivers the messages of the topic, for this projection alone, one
+	// after the other: the next one after the Ack. It is closed with the router.
+	// Its Subscribe should not fail when the broker is down, as that of
+	// amqpbus.Subscriber. Required.
+	Subscriber message.Subscriber
+
+	// Topic is what the relay publishes to. Required.
+	Topic string
+
+	// Requests is where to ask for history. Without it, a new projection needs all
+	// messages from the first one on, and a projection that misses some fails with
+	// [ErrGap].
+	Requests message.Publisher
+
+	// RequestTopic is where the relay receives those requests. Required with
+	// Requests.
+	RequestTopic string
+
+	// ReplyTo is the topic that leads to Subscriber and to nobody else, such as
+	// amqpbus.QueueTopic(subscriber.Queue(topic)). Defaults to Topic; then everybody
+	// receives what one has asked for, and passes over it.
+	ReplyTo string
+
+	// AskAgain is how long an answer may take before the request is repeated.
+	// Defaults to [DefaultAskAgain].
+	AskAgain time.Duration
+
+	// AskAtLeast is how often to ask when nothing comes, whether there is nothing:
+	// the last messages may be missing as well. Defaults to [DefaultAskAtLeast].
+	AskAtLeast time.Duration
+}
+
+func (f Feed) withDefaults() Feed {
+	setDefault(&f.ReplyTo, f.Topic)
+	setDefault(&f.AskAgain, DefaultAskAgain)
+	setDefault(&f.AskAtLeast, DefaultAskAtLeast)
+	return f
+}
+
+func (f Feed) validate() error {
+	var problems []error
+	if f.Registry == nil {
+		problems = append(problems, errors.New("readview.Feed: Registry is nil"))
+	}
+	if f.Subscriber == nil {
+		problems = append(problems, errors.New("readview.Feed: Subscriber is nil"))
+	}
+	if f.Topic == "" {
+		problems = append(problems, errors.New("readview.Feed: Topic is empty"))
+	}
+	if f.Requests != nil && f.RequestTopic == "" {
+		problems = append(problems, errors.New("readview.Feed: RequestTopic is empty"))
+	}
+	if f.AskAgain < 0 || f.AskAtLeast < 0 {
+		problems = append(problems, errors.New("readview.Feed: AskAgain or AskAtLeast is negative"))
+	}
+	return errors.Join(problems...)
+}
+
+// AddRemote registers a projection whose events come by messages. All else is as
+// with [Manager.Add]: the same handlers, pipeline, failures, reset and status. The
+// manager may have been made without a log.
+//
+// An event counts once, as the position is compared and set in the transaction of
+// the handlers' writes: messages that come again are passed over. Each message says
+// which position it follows, so one that is missing, lost with its queue or
+// overtaken, is noticed: then, at the first start and after a reset, the projection
+// asks for the history and goes on when it has come. Until then it applies nothing
+// that comes after the gap.
+func (m *Manager) AddRemote(projection Projection, feed Feed) error {
+	if err := feed.validate(); err != nil {
+		return fmt.Errorf("projection %q: %w", projection.Name, err)
+	}
+	return m.add(feed.Registry, []Projection{projection}, func(r *runner) {
+		r.remote = newRemote(r, feed)
+		m.router.AddConsumerHandler("readview."+r.Name, feed.Topic, r.remote, r.remote.handle)
+	})
+}
+
+// remote receives the messages of one projection. Towards the router it is the
+// subscriber, around the feed's, and the handler that applies them.
+type remote struct {
+	*runner
+	feed Feed
+
+	looks  chan struct{} // a reset, a pause or a resume: look at the state
+	closed chan struct{} // when the router closes
+	close  func()
+	seen   atomic.Int64 // the highest position heard of
+
+	busy       sync.Mutex // held while a message is handled; guards the handler's part of runner, and what follows
+	at         Checkpoint // as it was when last seen
+	ended      bool
+	begun      bool       // something was asked for
+	asked      Checkpoint // what was asked for last
+	waiting    bool       // for the end of its answer
+	signOfLife time.Time  // the last request or page applied
+}
+
+func newRemote(r *runner, feed Feed) *remote {
+	closed := make(chan struct{})
+	return &remote{runner: r, feed: feed.withDefaults(), looks: make(chan struct{}, 1), closed: closed, close: sync.OnceFunc(func() { close(closed) })}
+}
+
+// Subscribe implements [message.Subscriber].
+func (r *remote) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	messages, err := r.feed.Subscriber.Subscribe(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	r.db = stdlib.OpenDBFromPool(r.m.pool)
+	r.running++
+	context.AfterFunc(ctx, r.close)
+	r.loops.Go(func() {
+		r.watch()
+		r.end()
+	})
+	return messages, nil
+}
+
+// Close implements [message.Subscriber]. It returns when the message that is being
+// handled is.
+func (r *remote) Close() error {
+	r.close()
+	r.loops.Wait()
+	return nil
+}
+
+// end lets go of everything once no message is handled any more. The router calls
+// Close or only ends the context.
+func (r *remote) end() {
+	r.release(context.Background())
+	err := r.feed.Subscriber.Close()
+	r.busy.Lock()
+	defer r.busy.Unlock()
+	if err = errors.Join(err, r.db.Close()); err != nil {
+		r.logger.Warn("projection not closed well", "error", err)
+	}
+	r.ended = true
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.running--
+}
+
+var errClosing = errors.New("the router closes")
+
+// handle is the Watermill handler: it applies what the message has, or passes over
+// it. While the projection is paused or failed it holds the message.
+func (r *remote) handle(msg *message.Message) error {
+	ctx := msg.Context()
+	r.busy.Lock()
+	defer r.busy.Unlock()
+	if r.ended {
+		return errClosing
+	}
+	content, err := messaging.UnmarshalPage(msg)
+	if err != nil {
+		// Not to be handled, now or later. If it was an event once, it is missing in
+		// what comes next.
+		r.logger.WarnContext(ctx, "message is no event, it is passed over", "error", err)
+		return nil
+	}
+	r.hear(content.UpTo)
+	pg := r.page(content)
+	for {
+		done, wait, err := r.advance(ctx, pg)
+		switch {
+		case done:
+			return r.answered(ctx, content)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			wait = r.backOff()
+			r.logger.WarnContext(ctx, "projection waits before it tries again", "error", err, "wait", wait)
+		}
+		if !r.hold(ctx, wait) {
+			return errClosing
+		}
+	}
+}
+
+// page returns a message's content as a page, with the events that the projection
+// handles.
+func (r *remote) page(content messaging.Page) *page {
+	pg := &page{after: content.After, upTo: content.UpTo}
+	for _, recorded := range content.Events {
+		if _, handled := r.handlers[recorded.Name]; handled {
+			event, err := r.decode(recorded)
+			pg.items = append(pg.items, item{recorded: recorded, event: event, err: err})
+		}
+	}
+	return pg
+}
+
+// advance applies a page if it is its turn, and tells whether the message is done
+// with; if not, how long to wait before trying again.
+func (r *remote) advance(ctx context.Context, pg *page) (done bool, wait time.Duration, err error) {
+	pg.generation = r.at.Generation
+	if r.at.Running && r.at.Position >= pg.after && r.at.Position < pg.upTo {
+		err = r.apply(ctx, pg)
+		switch {
+		case err == nil:
+			r.at.Position = pg.upTo
+			r.signOfLife = time.Now()
+			r.succeed(ctx, r.at, pg)
+			return true, 0, nil
+		case !errors.Is(err, errStale):
+			if err = r.settle(ctx, pg, err); !errors.Is(err, errStale) {
+				return false, 0, err
+			}
+		}
+	}
+	// Look again: it is not as it was, or the page does not fit.
+	stored, err := r.load(ctx)
+	if errors.Is(err, ErrNewEvents) {
+		return false, r.m.config.PollInterval, nil // until it is reset
+	}
+	if err != nil {
+		return false, 0, err
+	}
+	fits := r.at == stored.Checkpoint
+	r.at = stored.Checkpoint
+	switch {
+	case !r.at.Running:
+		return false, r.m.config.PollInterval, nil
+	case r.at.Position >= pg.upTo:
+		return true, 0, nil
+	case r.at.Position < pg.after:
+		return r.miss(ctx, pg)
+	case fits:
+		return false, 0, errStale // cannot be: try again after a while
+	}
+	return false, 0, nil
+}
+
+// miss is called when what comes before a page is missing.
+func (r *remote) miss(ctx context.Context, pg *page) (done bool, wait time.Duration, err error) {
+	if r.feed.Requests != nil {
+		// The answer has this message's events as well: they were published before.
+		err := r.ask(ctx)
+		return err == nil, 0, err
+	}
+	missing := fmt.Errorf("%w: position %d is known and the message follows position %d", ErrGap, r.at.Position, pg.after)
+	failure := &Failure{Position: pg.upTo, Error: missing.Error(), Time: time.Now().UTC()}
+	if err := r.m.states.fail(ctx, r.Name, r.at.Generation, failure); err != nil {
+		return false, 0, err
+	}
+	r.logger.ErrorContext(ctx, "projection stopped at a gap", "error", missing)
+	r.m.announce()
+	return false, r.m.config.PollInterval, nil
+}
+
+// answered notes the end of an answer. If there is a gap still, it is another one,
+// or a page of the answer was lost.
+func (r *remote) answered(ctx context.Context, content messaging.Page) error {
+	if !content.Last {
+		return nil
+	}
+	r.waiting = false
+	if r.at.Position < content.UpTo && r.feed.Requests != nil {
+		return r.ask(ctx)
+	}
+	return nil
+}
+
+// ask requests the history after what is known, unless the answer to that is on
+// its way.
+func (r *remote) ask(ctx context.Context) error {
+	if r.waiting && r.asked.Generation == r.at.Generation && time.Since(r.signOfLife) < r.feed.AskAgain {
+		return nil
+	}
+	msg, err := messaging.MarshalReplayRequest(messaging.ReplayRequest{Topic: r.feed.Topic, After: r.at.Position, ReplyTo: r.feed.ReplyTo})
+	if err != nil {
+		return err
+	}
+	msg.SetContext(ctx)
+	if err := r.feed.Requests.Publish(r.feed.RequestTopic, msg); err != nil {
+		return fmt.Errorf("ask for history: %w", err)
+	}
+	r.logger.InfoContext(ctx, "asked for history", "after", int64(r.at.Position))
+	r.asked, r.begun, r.waiting, r.signOfLife = r.at, true, true, time.Now()
+	return nil
+}
+
+// watch asks for history when no message gives the occasion: at the start, after a
+// reset, when an answer does not come, and when it is quiet.
+func (r *remote) watch() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		<-r.closed
+		cancel()
+	}()
+	for {
+		if r.busy.TryLock() {
+			if err := r.look(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, ErrNewEvents) {
+				r.logger.WarnContext(ctx, "projection looks again later", "error", err)
+			}
+			r.busy.Unlock()
+		}
+		timer := time.NewTimer(r.m.leaseTime() / 2)
+		select {
+		case <-timer.C:
+		case <-r.looks:
+		case <-r.closed:
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+	}
+}
+
+func (r *remote) look(ctx context.Context) error {
+	stored, err := r.load(ctx)
+	if err != nil {
+		return err
+	}
+	r.at = stored.Checkpoint
+	if !r.at.Running {
+		return nil
+	}
+	active, err := r.m.states.lease(ctx, r.Name, r.m.node, r.at.Generation, r.m.leaseTime())
+	if err != nil || !active || r.feed.Requests == nil {
+		return err
+	}
+	quiet := time.Since(r.signOfLife)
+	if !r.begun || r.asked.Generation != r.at.Generation || r.waiting && quiet >= r.feed.AskAgain || quiet >= r.feed.AskAtLeast {
+		return r.ask(ctx)
+	}
+	return nil
+}
+
+// hold waits for d, for less after a nudge, and tells whether the router is open.
+func (r *remote) hold(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-r.closed:
+		return false
+	case <-ctx.Done():
+		return false
+	default:
+	}
+	select {
+	case <-r.closed:
+		return false
+	case <-ctx.Done():
+		return false
+	case <-r.nudges:
+	case <-timer.C:
+	}
+	return true
+}
+
+// hear notes that a position exists.
+func (r *remote) hear(position eventsourced.Position) {
+	if int64(position) > r.seen.Load() {
+		r.seen.Store(int64(position))
+	}
+}
+
+// measure tells what is known of the log from its messages.
+func (r *remote) measure(status *Status) {
+	status.Head = max(status.Position, eventsourced.Position(r.seen.Load()))
+	if status.Head > status.Position {
+		status.Behind = -1
+		status.Lag = max(time.Since(status.Position.Time()), 0)
+	}
+}

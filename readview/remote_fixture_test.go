@@ -1,0 +1,120 @@
+package readview_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/internal/testamqp"
+	"github.com/dancefinder/eventsourcing/internal/testdb"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+// contexts are two bounded contexts with a broker between them: a bank, whose relay
+// publishes its events, and a branch office with a database of its own.
+type contexts struct {
+	*bank
+	branch *bank // its log is empty
+	url    string
+	topic  string
+}
+
+func newContexts(t *testing.T, url string) *contexts {
+	t.Helper()
+	c := &contexts{bank: newBank(t), url: url, topic: testamqp.Name(t, "bank")}
+	require.NoError(t, messaging.Migrate(t.Context(), c.pool))
+	db := testdb.New(t, testdb.MaxConns(20))
+	require.NoError(t, readview.Migrate(t.Context(), db.Pool))
+	_, err := db.Pool.Exec(t.Context(), tables)
+	require.NoError(t, err)
+	c.branch = &bank{t: t, db: db, pool: db.Pool}
+	return c
+}
+
+func (c *contexts) requestTopic() string { return c.topic + ".requests" }
+
+// startRelay runs a relay until the test ends or stop is called.
+func (c *contexts) startRelay() (relay *messaging.Relay, stop func()) {
+	c.t.Helper()
+	publisher, err := amqpbus.NewPublisher(c.url, amqpbus.PublisherConfig{Logger: fast().Logger})
+	require.NoError(c.t, err)
+	requests := c.subscriber("relay")
+	relay, err = messaging.NewRelay(c.store, messaging.NewPositions(c.pool), publisher, c.relayConfig(requests))
+	require.NoError(c.t, err)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- relay.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(c.t, <-done)
+		require.NoError(c.t, publisher.Close())
+		require.NoError(c.t, requests.Close())
+	})
+	c.t.Cleanup(stop)
+	return relay, stop
+}
+
+func (c *contexts) relayConfig(requests message.Subscriber) messaging.RelayConfig {
+	return messaging.RelayConfig{
+		Topic:        c.toTopic,
+		Requests:     requests,
+		RequestTopic: c.requestTopic(),
+		PollInterval: 200 * time.Millisecond,
+		MaxBackOff:   200 * time.Millisecond,
+		Logger:       fast().Logger,
+	}
+}
+
+func (c *contexts) subscriber(group string) *amqpbus.Subscriber {
+	c.t.Helper()
+	subscriber, err := amqpbus.NewSubscriber(c.url, amqpbus.SubscriberConfig{Group: group, MaxBackOff: 200 * time.Millisecond, Logger: fast().Logger})
+	require.NoError(c.t, err)
+	return subscriber
+}
+
+// branchManager returns a manager of the projection in the branch office, on a
+// router that does not run yet. change may be nil.
+func (c *contexts) branchManager(change func(*readview.Feed)) (*readview.Manager, *message.Router) {
+	c.t.Helper()
+	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
+	require.NoError(c.t, err)
+	manager, err := readview.NewManager(router, nil, c.branch.pool, fast())
+	require.NoError(c.t, err)
+	subscriber := c.subscriber("branch")
+	requests, err := amqpbus.NewPublisher(c.url, amqpbus.PublisherConfig{Logger: fast().Logger})
+	require.NoError(c.t, err)
+	c.t.Cleanup(func() { require.NoError(c.t, requests.Close()) })
+	feed := readview.Feed{
+		Registry:     registry(),
+		Subscriber:   subscriber,
+		Topic:        c.topic,
+		Requests:     requests,
+		RequestTopic: c.requestTopic(),
+		ReplyTo:      amqpbus.QueueTopic(subscriber.Queue(c.topic)),
+		AskAgain:     2 * time.Second,
+	}
+	if change != nil {
+		change(&feed)
+	}
+	require.NoError(c.t, manager.AddRemote(balances(), feed))
+	return manager, router
+}
+
+// requireSame fails unless the branch office's read view equals the bank's log.
+func (c *contexts) requireSame() {
+	c.t.Helper()
+	journal := c.branch.rows(`SELECT position || ' ' || amount FROM journal ORDER BY entry`)
+	require.Equal(c.t, c.rows(`SELECT tstamp || ' ' || (payload->>'Amount') FROM events WHERE name = 'Deposited' ORDER BY tstamp`), journal,
+		"the journal has every deposit once, in the order of the log")
+	require.Equal(c.t,
+		c.rows(`SELECT aggregate_id || ' ' || sum((payload->>'Amount')::bigint) || ' ' || max(version) FROM events
+			WHERE name = 'Deposited' GROUP BY aggregate_id ORDER BY aggregate_id`),
+		c.branch.rows(`SELECT account || ' ' || amount || ' ' || version FROM balance ORDER BY account`))
+}
