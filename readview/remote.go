@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +19,7 @@ import (
 // Defaults of [Feed].
 const (
 	DefaultAskAgain   = 10 * time.Second
-	DefaultAskAtLeast = time.Minute
+	DefaultAskAtLeast = 30 * time.Second
 )
 
 // Feed is where a projection's events come from when they are another bounded
@@ -174,6 +175,9 @@ func (r *remote) end() {
 	r.running--
 }
 
+// unknown is the position before a message that does not tell.
+const unknown eventsourced.Position = math.MaxInt64
+
 var errClosing = errors.New("the router closes")
 
 // handle is the Watermill handler: it applies what the message has, or passes over
@@ -187,10 +191,15 @@ func (r *remote) handle(msg *message.Message) error {
 	}
 	content, err := messaging.UnmarshalPage(msg)
 	if err != nil {
-		// Not to be handled, now or later. If it was an event once, it is missing in
-		// what comes next.
-		r.logger.WarnContext(ctx, "message is no event, it is passed over", "error", err)
-		return nil
+		event, eventErr := messaging.Unmarshal(msg)
+		if eventErr != nil {
+			// Not to be handled, now or later. If it was an event once, it is missing in
+			// what comes next.
+			r.logger.WarnContext(ctx, "message is no event, it is passed over", "error", err)
+			return nil
+		}
+		// It does not tell what comes before it: who sent it is no relay.
+		content = messaging.Page{After: unknown, UpTo: event.Position}
 	}
 	r.hear(content.UpTo)
 	pg := r.page(content)
@@ -267,12 +276,15 @@ func (r *remote) advance(ctx context.Context, pg *page) (done bool, wait time.Du
 
 // miss is called when what comes before a page is missing.
 func (r *remote) miss(ctx context.Context, pg *page) (done bool, wait time.Duration, err error) {
-	if r.feed.Requests != nil {
+	if r.feed.Requests != nil && pg.after != unknown {
 		// The answer has this message's events as well: they were published before.
 		err := r.ask(ctx)
 		return err == nil, 0, err
 	}
-	missing := fmt.Errorf("%w: position %d is known and the message follows position %d", ErrGap, r.at.Position, pg.after)
+	missing := fmt.Errorf("%w: position %d is known and the message of position %d follows position %d", ErrGap, r.at.Position, pg.upTo, pg.after)
+	if pg.after == unknown {
+		missing = fmt.Errorf("%w, perhaps: the message of position %d does not tell what comes before it; only a messaging.Relay can feed a projection", ErrGap, pg.upTo)
+	}
 	failure := &Failure{Position: pg.upTo, Error: missing.Error(), Time: time.Now().UTC()}
 	if err := r.m.states.fail(ctx, r.Name, r.at.Generation, failure); err != nil {
 		return false, 0, err
@@ -356,7 +368,12 @@ func (r *remote) look(ctx context.Context) error {
 		return err
 	}
 	quiet := time.Since(r.signOfLife)
-	if !r.begun || r.asked.Generation != r.at.Generation || r.waiting && quiet >= r.feed.AskAgain || quiet >= r.feed.AskAtLeast {
+	missing := r.at.Position < eventsourced.Position(r.seen.Load())
+	switch {
+	case !r.begun, r.asked.Generation != r.at.Generation,
+		r.waiting && quiet >= r.feed.AskAgain,
+		!r.waiting && missing && quiet >= r.m.config.PollInterval,
+		quiet >= r.feed.AskAtLeast:
 		return r.ask(ctx)
 	}
 	return nil

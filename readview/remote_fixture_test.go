@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
@@ -37,6 +38,8 @@ func newContexts(t *testing.T, url string) *contexts {
 	c.branch = &bank{t: t, db: db, pool: db.Pool}
 	return c
 }
+
+func (c *contexts) toTopic(eventsourced.Recorded) string { return c.topic }
 
 func (c *contexts) requestTopic() string { return c.topic + ".requests" }
 
@@ -99,6 +102,7 @@ func (c *contexts) branchManager(change func(*readview.Feed)) (*readview.Manager
 		RequestTopic: c.requestTopic(),
 		ReplyTo:      amqpbus.QueueTopic(subscriber.Queue(c.topic)),
 		AskAgain:     2 * time.Second,
+		AskAtLeast:   2 * time.Second,
 	}
 	if change != nil {
 		change(&feed)

@@ -1,15 +1,24 @@
 package readview_test
 
 import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
+	"github.com/dancefinder/eventsourcing/readview"
 )
-
-func (c *contexts) toTopic(eventsourced.Recorded) string { return c.topic }
 
 func TestRemoteProjection(t *testing.T) {
 	t.Parallel()
@@ -17,7 +26,7 @@ func TestRemoteProjection(t *testing.T) {
 	c.deposit(50) // before anybody listens
 	c.startRelay()
 	manager, router := c.branchManager(nil)
-	c.start(router)
+	stop := c.start(router)
 	c.branch.waitFor(manager, c.deposit(50))
 	c.requireSame()
 
@@ -25,4 +34,215 @@ func TestRemoteProjection(t *testing.T) {
 	require.NoError(t, manager.ResetProjection(t.Context(), "balances"))
 	c.branch.waitFor(manager, last)
 	c.requireSame()
+
+	require.NoError(t, manager.Pause(t.Context(), "balances"))
+	last = c.deposit(5)
+	require.Less(t, c.branch.status(manager, "balances").Position, last)
+	require.NoError(t, manager.Resume(t.Context(), "balances"))
+	c.branch.waitFor(manager, last)
+	stop()
+
+	last = c.deposit(5) // into the queue
+	manager, router = c.branchManager(nil)
+	c.start(router)
+	c.branch.waitFor(manager, last)
+	c.requireSame()
+	status := c.branch.status(manager, "balances")
+	require.Equal(t, readview.Live, status.State)
+	require.Equal(t, last, status.Position)
+}
+
+// A queue that is deleted takes its messages along, while the consumer is off or on.
+func TestDeletedQueue(t *testing.T) {
+	t.Parallel()
+	broker := testamqp.URL(t)
+	c := newContexts(t, broker)
+	relay, _ := c.startRelay()
+	manager, router := c.branchManager(nil)
+	stop := c.start(router)
+	c.branch.waitFor(manager, c.deposit(5))
+	stop()
+
+	conn, err := amqp.Dial(broker)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	channel, err := conn.Channel()
+	require.NoError(t, err)
+	queue := c.subscriber("branch").Queue(c.topic)
+	_, err = channel.QueueDelete(queue, false, false, false)
+	require.NoError(t, err)
+	last := c.deposit(5) // lost
+	c.eventually("all is published", func() bool {
+		status, err := relay.Status(t.Context())
+		require.NoError(t, err)
+		return status.Position >= last
+	})
+	manager, router = c.branchManager(nil)
+	c.start(router)
+	c.branch.waitFor(manager, last) // also if nothing more is published
+	c.requireSame()
+
+	for range 3 {
+		_, err = channel.QueueDelete(queue, false, false, false)
+		require.NoError(t, err)
+		c.deposit(5)
+	}
+	c.branch.waitFor(manager, c.deposit(5))
+	c.requireSame()
+}
+
+func TestGapWithoutRequestsStopsTheProjection(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	c.deposit(3)
+	b := newBus(1, 0)
+	relay := c.startRelayOver(b)
+	c.eventually("the first are published, to nobody", func() bool { return relay().Behind == 0 })
+	b.bind(c.topic, "branch")
+	manager, router := c.branchManagerOver(b, func(feed *readview.Feed) { feed.Requests = nil })
+	c.start(router)
+	c.deposit(1)
+	c.branch.eventually("it fails", func() bool { return c.branch.status(manager, "balances").State == readview.Failed })
+	status := c.branch.status(manager, "balances")
+	require.Zero(t, status.Position)
+	require.Contains(t, status.Failure.Error, "events are missing: position 0 is known")
+	require.Zero(t, c.branch.int(`SELECT count(*) FROM journal`), "it never goes on silently")
+	require.ErrorIs(t, manager.WaitFor(t.Context(), 1), readview.ErrNotRunning)
+}
+
+func TestMessagesThatAreNoRelays(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	b.bind(c.topic, "branch")
+	c.startRelayOver(b)
+	manager, router := c.branchManagerOver(b, nil)
+	c.start(router)
+	require.NoError(t, b.Publish(c.topic, message.NewMessage("garbage", []byte("{"))))
+	last := c.deposit(3)
+	c.branch.waitFor(manager, last) // garbage is passed over
+	c.requireSame()
+
+	event := eventsourced.Recorded{EventData: eventsourced.EventData{ID: eventsourced.NewEventID(), Name: "Deposited", SchemaVersion: 1, Time: time.Now(), Payload: []byte(`{}`)},
+		Stream: eventsourced.Stream{AggregateName: "bank.Account", AggregateID: "a"}, Version: 1, Position: last + 1}
+	msg, err := messaging.Marshal(registry(), event)
+	require.NoError(t, err)
+	require.NoError(t, b.Publish(c.topic, msg))
+	c.branch.eventually("an event that does not tell what comes before it stops the projection", func() bool {
+		return c.branch.status(manager, "balances").State == readview.Failed
+	})
+	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "only a messaging.Relay can feed a projection")
+	require.Equal(t, last, c.branch.status(manager, "balances").Position)
+}
+
+func TestRemoteProjectionFails(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	b.bind(c.topic, "branch")
+	c.startRelayOver(b)
+	c.deposit(3)
+	c.record("account-1", &Deposited{Amount: 2_000_000}) // the table's check refuses it
+	last := c.deposit(3)
+	manager, router := c.branchManagerOver(b, nil)
+	c.start(router)
+	c.branch.eventually("it fails", func() bool { return c.branch.status(manager, "balances").State == readview.Failed })
+	require.EqualValues(t, 3, c.branch.int(`SELECT count(*) FROM journal`), "what comes before is applied, also of the same page")
+	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "apply Deposited of bank.Account/account-1")
+	c.branch.exec(`ALTER TABLE balance DROP CONSTRAINT balance_amount_check`)
+	require.NoError(t, manager.Resume(t.Context(), "balances"))
+	c.branch.waitFor(manager, last)
+	c.requireSame()
+}
+
+// Whatever the broker does, the read view is equal to the origin's log in the end,
+// every event applied once and in order.
+func TestUnreliableBroker(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			c := newContexts(t, "amqp://unused/")
+			b := newBus(seed, 0.08)
+			b.bind(c.topic, "branch")
+			c.startRelayOver(b)
+			fail := middleware.RandomFail(0.1)
+			manager, router := c.branchManagerOver(b, func(feed *readview.Feed) {
+				feed.AskAgain, feed.AskAtLeast = 200*time.Millisecond, 500*time.Millisecond
+			})
+			router.AddMiddleware(fail)
+			stop := c.start(router)
+			for i := range 40 {
+				c.deposit(1 + rand.IntN(10))
+				switch i {
+				case 20:
+					require.NoError(t, manager.ResetProjection(t.Context(), "balances"))
+				case 30:
+					stop()
+					manager, router = c.branchManagerOver(b, func(feed *readview.Feed) {
+						feed.AskAgain, feed.AskAtLeast = 200*time.Millisecond, 500*time.Millisecond
+					})
+					c.start(router)
+				}
+			}
+			c.branch.waitFor(manager, c.deposit(1))
+			c.requireSame()
+			require.NotZero(t, b.stats.lost)
+			require.NotZero(t, b.stats.repeated)
+			require.NotZero(t, b.stats.swapped)
+		})
+	}
+}
+
+func TestAddRemote(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
+	require.NoError(t, err)
+	manager, err := readview.NewManager(router, nil, c.branch.pool, fast())
+	require.NoError(t, err)
+	require.ErrorContains(t, manager.Add(balances()), "the manager has no log")
+	err = manager.AddRemote(balances(), readview.Feed{Requests: newBus(0, 0), AskAgain: -1})
+	for _, says := range []string{"Registry is nil", "Subscriber is nil", "Topic is empty", "RequestTopic is empty", "AskAgain or AskAtLeast is negative"} {
+		require.ErrorContains(t, err, says)
+	}
+}
+
+// startRelayOver runs a relay over a bus until the test ends.
+func (c *contexts) startRelayOver(b *bus) (status func() messaging.Status) {
+	c.t.Helper()
+	b.bind(c.requestTopic(), "requests")
+	requests := b.consumer("requests")
+	relay, err := messaging.NewRelay(c.store, messaging.NewPositions(c.pool), b, c.relayConfig(requests))
+	require.NoError(c.t, err)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { _ = relay.Run(ctx) })
+	c.t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		require.NoError(c.t, requests.Close())
+	})
+	return func() messaging.Status {
+		status, err := relay.Status(c.t.Context())
+		require.NoError(c.t, err)
+		return status
+	}
+}
+
+func (c *contexts) branchManagerOver(b *bus, change func(*readview.Feed)) (*readview.Manager, *message.Router) {
+	c.t.Helper()
+	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
+	require.NoError(c.t, err)
+	manager, err := readview.NewManager(router, nil, c.branch.pool, fast())
+	require.NoError(c.t, err)
+	feed := readview.Feed{
+		Registry: registry(), Subscriber: b.consumer("branch"), Topic: c.topic,
+		Requests: b, RequestTopic: c.requestTopic(), ReplyTo: "queue:branch",
+	}
+	if change != nil {
+		change(&feed)
+	}
+	require.NoError(c.t, manager.AddRemote(balances(), feed))
+	return manager, router
 }

@@ -18,7 +18,7 @@
 //	durable exchange and queue             they outlive a restart of the broker; messages are persistent anyway
 //	quorum queue                           messages are on disk before they are confirmed, and replicated in a cluster; Classic is there for brokers without
 //	x-single-active-consumer               of several nodes one receives and the others stand by: with two, messages would overtake each other
-//	prefetch 1                             what is redelivered comes before what has not been delivered yet
+//	prefetch 1                             one message is under way, so one at most is overtaken
 //	queue declared and bound at Subscribe  before that, what is published is confirmed and dropped: see [Subscriber.SubscribeInitialize]
 //	other headers than strings left out    a redelivered message has numbers among them, which would keep it from being unmarshalled, for ever
 //	deliveries without a broker refused    at a reconnect an empty one can arrive, which would be handled as a message
@@ -42,8 +42,8 @@
 //
 // # What remains
 //
-// RabbitMQ delivers at least once: after a lost connection a message comes again.
-// And it loses what is in a queue that somebody deletes, or that reaches a limit
+// RabbitMQ delivers at least once: after a lost connection a message comes again,
+// and one that was under way when its consumer went may come after the next. And it loses what is in a queue that somebody deletes, or that reaches a limit
 // somebody set. Package readview notices both, and asks the owner for what is
 // missing; any other consumer has to be content with it.
 package amqpbus

@@ -1,0 +1,146 @@
+package amqpbus_test
+
+import (
+	"context"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
+	"github.com/dancefinder/eventsourcing/internal/testamqp"
+)
+
+func TestBareClient(t *testing.T) {
+	t.Parallel()
+	broker := testamqp.URL(t)
+	topic := testamqp.Name(t, "topic")
+	ch := channel(t, broker)
+	require.NoError(t, ch.ExchangeDeclare(topic, amqp.ExchangeTopic, true, false, false, false, nil), "the exchange is what the documentation says")
+	queue, err := ch.QueueDeclare("", false, true, true, false, nil)
+	require.NoError(t, err)
+	require.NoError(t, ch.QueueBind(queue.Name, "BandCreated", topic, false, nil))
+
+	messages := numbered(2)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	messages[1].Metadata = map[string]string{"name": "BandCreated", "correlation_id": "c-1", "occurred_at": at.Format(time.RFC3339Nano), "position": "7"}
+	require.NoError(t, newPublisher(t, broker).Publish(topic, messages...))
+
+	deliveries, err := ch.ConsumeWithContext(timeout(t), queue.Name, "", true, false, false, false, nil)
+	require.NoError(t, err)
+	d := <-deliveries
+	require.Equal(t, "1", string(d.Body), "a binding chooses by name")
+	require.Equal(t, "BandCreated", d.RoutingKey)
+	require.Equal(t, messages[1].UUID, d.MessageId)
+	require.Equal(t, "BandCreated", d.Type)
+	require.Equal(t, "application/json", d.ContentType)
+	require.Equal(t, "c-1", d.CorrelationId)
+	require.True(t, at.Equal(d.Timestamp))
+	require.Equal(t, amqp.Persistent, d.DeliveryMode)
+	require.Equal(t, "7", d.Headers["position"])
+}
+
+func TestPublishersOfOneProcessKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	broker, topic := testamqp.URL(t), testamqp.Name(t, "topic")
+	subscriber := newSubscriber(t, broker, consuming("g"))
+	require.NoError(t, subscriber.SubscribeInitialize(topic))
+	publisher := newPublisher(t, broker)
+	var publishing sync.WaitGroup
+	for range 4 {
+		publishing.Go(func() {
+			if err := publisher.Publish(topic, numbered(1500)...); err != nil { // more than are in flight
+				t.Error(err)
+			}
+		})
+	}
+	publishing.Wait()
+	received := receiveAll(t, subscribe(t, subscriber, topic), 6000)
+	for i := range 4 {
+		require.Equal(t, numbers(1500), received[i*1500:(i+1)*1500])
+	}
+}
+
+func TestPublishWithoutABroker(t *testing.T) {
+	t.Parallel()
+	broker, topic := testamqp.URL(t), testamqp.Name(t, "topic")
+	proxy := testamqp.NewProxy(t, "")
+	publisher := newPublisher(t, proxy.URL(broker))
+	require.Error(t, publisher.Publish(topic, numbered(1)...), "down at the start")
+	proxy.Lead(broker)
+	require.NoError(t, publisher.Publish(topic, numbered(1)...))
+	proxy.Cut()
+	eventually(t, "a lost connection is replaced", func() bool { return publisher.Publish(topic, numbered(1)...) == nil })
+	require.NoError(t, publisher.Publish(topic, numbered(1)...))
+	require.NoError(t, publisher.Publish(topic), "nothing")
+	require.NoError(t, publisher.Close())
+	require.ErrorIs(t, publisher.Publish(topic, numbered(1)...), amqpbus.ErrClosed)
+	require.NoError(t, publisher.Close(), "closing twice is fine")
+}
+
+func TestPublishEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	broker := testamqp.URL(t)
+	publisher := newPublisher(t, broker)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	messages := numbered(1)
+	messages[0].SetContext(ctx)
+	require.ErrorIs(t, publisher.Publish(testamqp.Name(t, "topic"), messages...), context.Canceled)
+}
+
+func TestExchangeOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	broker, topic := testamqp.URL(t), testamqp.Name(t, "topic")
+	ch := channel(t, broker)
+	require.NoError(t, ch.ExchangeDeclare(topic, amqp.ExchangeFanout, false, true, false, false, nil))
+	publisher := newPublisher(t, broker)
+	for range 2 {
+		err := publisher.Publish(topic, numbered(1)...)
+		require.ErrorContains(t, err, "declare the exchange")
+		require.ErrorContains(t, err, "PRECONDITION_FAILED")
+	}
+	require.NoError(t, publisher.Publish(testamqp.Name(t, "another"), numbered(1)...))
+	require.ErrorContains(t, newSubscriber(t, broker, consuming("g")).SubscribeInitialize(topic), "PRECONDITION_FAILED")
+}
+
+func TestURLs(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"", "localhost", "http://localhost/", "amqp://", "amqp://guest:secret@%zz/", "amqp://guest:secret@host:port/"} {
+		_, err := amqpbus.NewPublisher(address, amqpbus.PublisherConfig{})
+		require.ErrorIs(t, err, amqpbus.ErrURL, address)
+		require.NotContains(t, err.Error(), "secret")
+		_, err = amqpbus.NewSubscriber(address, amqpbus.SubscriberConfig{Group: "g"})
+		require.ErrorIs(t, err, amqpbus.ErrURL, address)
+	}
+}
+
+func TestPasswordsAreNotLogged(t *testing.T) {
+	t.Parallel()
+	address, err := url.Parse(testamqp.URL(t))
+	require.NoError(t, err)
+	right, _ := address.User.Password()
+	for _, password := range []string{right, "s3cret-and-wrong"} {
+		address.User = url.UserPassword(address.User.Username(), password)
+		var logged logs
+		publisher, err := amqpbus.NewPublisher(address.String(), amqpbus.PublisherConfig{Logger: logged.logger()})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, publisher.Close()) })
+		topic := testamqp.Name(t, "topic")
+		err = publisher.Publish(topic, numbered(1)...)
+		config := consuming("g")
+		config.Logger = logged.logger()
+		subscriber := newSubscriber(t, address.String(), config)
+		subscribe(t, subscriber, topic)
+		if password != right {
+			require.ErrorContains(t, err, "403")
+			require.NotContains(t, err.Error(), password)
+			eventually(t, "the subscription says why it waits", func() bool { return len(logged.String()) > 0 })
+		}
+		require.NoError(t, subscriber.Close())
+		require.NotContains(t, logged.String(), password)
+	}
+}
