@@ -25,6 +25,8 @@ type contexts struct {
 	branch *bank // its log is empty
 	url    string
 	topic  string
+
+	queueType amqpbus.QueueType
 }
 
 func newContexts(t *testing.T, url string) *contexts {
@@ -77,7 +79,7 @@ func (c *contexts) relayConfig(requests message.Subscriber) messaging.RelayConfi
 
 func (c *contexts) subscriber(group string) *amqpbus.Subscriber {
 	c.t.Helper()
-	subscriber, err := amqpbus.NewSubscriber(c.url, amqpbus.SubscriberConfig{Group: group, MaxBackOff: 200 * time.Millisecond, Logger: fast().Logger})
+	subscriber, err := amqpbus.NewSubscriber(c.url, amqpbus.SubscriberConfig{Group: group, QueueType: c.queueType, MaxBackOff: 200 * time.Millisecond, Logger: fast().Logger})
 	require.NoError(c.t, err)
 	return subscriber
 }

@@ -16,7 +16,7 @@
 //
 //	setting                                why
 //	durable exchange and queue             they outlive a restart of the broker; messages are persistent anyway
-//	quorum queue                           messages are on disk before they are confirmed, and replicated in a cluster; Classic is there for brokers without
+//	classic or quorum queue, by choice     with either, what was confirmed outlives a crash; in a cluster a quorum queue also goes on without the node
 //	x-single-active-consumer               of several nodes one receives and the others stand by: with two, messages would overtake each other
 //	prefetch 1                             one message is under way, so one at most is overtaken
 //	queue declared and bound at Subscribe  before that, what is published is confirmed and dropped: see [Subscriber.SubscribeInitialize]

@@ -1,6 +1,7 @@
 package amqpbus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,7 +104,7 @@ func (p *Publisher) publish(ctx context.Context, topic string, messages []*messa
 	defer cancel()
 	s, err := p.connect(ctx)
 	if err != nil {
-		return err
+		return cmp.Or(context.Cause(ctx), err)
 	}
 	// A write to a broker that does not read waits until somebody closes the
 	// connection.

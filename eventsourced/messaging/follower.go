@@ -59,9 +59,7 @@ func (f *follower) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		pause, err := f.lead(ctx, news)
 		if err != nil && ctx.Err() == nil {
-			f.failures++
-			pause = f.config.backOff(f.failures)
-			f.logger.WarnContext(ctx, "consumer waits before it goes on", "error", err, "wait", pause)
+			f.backOff(ctx, err)
 		}
 		sleep(ctx, pause)
 	}
@@ -111,14 +109,27 @@ func (f *follower) lead(ctx context.Context, news <-chan struct{}) (time.Duratio
 		}
 		defer end()
 	}
-	err = f.follow(leading, news)
-	lost := errors.Is(err, ErrLeaseLost) || errors.Is(context.Cause(leading), ErrLeaseLost)
-	lose(nil)
-	if lost {
-		f.logger.WarnContext(ctx, "consumer starts again", "error", err)
-		return 0, nil
+	for {
+		err := f.follow(leading, news)
+		if errors.Is(err, ErrLeaseLost) || errors.Is(context.Cause(leading), ErrLeaseLost) {
+			f.logger.WarnContext(ctx, "consumer starts again", "error", err)
+			lose(nil)
+			return 0, nil
+		}
+		if ctx.Err() != nil {
+			lose(nil)
+			return 0, nil
+		}
+		f.backOff(leading, err)
 	}
-	return 0, err
+}
+
+// backOff waits after an error, longer with each one in a row.
+func (f *follower) backOff(ctx context.Context, err error) {
+	f.failures++
+	wait := f.config.backOff(f.failures)
+	f.logger.WarnContext(ctx, "consumer waits before it goes on", "error", err, "wait", wait)
+	sleep(ctx, wait)
 }
 
 // renew keeps the lease until ctx ends, and ends ctx when the lease is lost. When

@@ -58,6 +58,7 @@ type Reactor struct {
 	reactions map[string]Reaction // by event name
 	follower  *follower
 	started   bool // a failure of an earlier process is retried
+	halted    bool // by a failure, until it is resumed
 	failing   bool // a failure is on record
 
 	failpoint func(point string) // tests kill the process here
@@ -103,7 +104,7 @@ func NewReactor(log eventsourced.Log, positions *Positions, config ReactorConfig
 		r.follower.startAt = positions.start
 	}
 	r.follower.session = r.begin
-	r.follower.between = r.retryParked
+	r.follower.between = r.between
 	r.follower.handle = r.handle
 	return r, nil
 }
@@ -139,8 +140,7 @@ func (r *Reactor) Resume(ctx context.Context) error {
 
 var errStopped = errors.New("the reactor is stopped: fix the cause, then resume it or restart the process")
 
-// begin waits while the reactor is stopped. A restart of the process lets it try
-// again.
+// begin lets a reactor that was stopped in an earlier process try again.
 func (r *Reactor) begin(ctx context.Context) (end func(), err error) {
 	if !r.started {
 		if err := r.positions.recover(ctx, r.follower.consumer); err != nil {
@@ -148,16 +148,28 @@ func (r *Reactor) begin(ctx context.Context) (end func(), err error) {
 		}
 		r.started = true
 	}
-	for {
+	r.halted = true // perhaps, by another node
+	return func() {}, nil
+}
+
+// between waits while the reactor is stopped, and tries parked events again.
+func (r *Reactor) between(ctx context.Context) error {
+	for r.halted {
 		stopped, err := r.positions.stopped(ctx, r.follower.consumer)
-		if err != nil || !stopped {
-			return func() {}, err
+		if err != nil {
+			return err
 		}
-		r.follower.wait(ctx, nil)
+		if r.halted = stopped; stopped {
+			r.follower.wait(ctx, nil)
+		}
 		if ctx.Err() != nil {
-			return nil, errStopped
+			return ctx.Err()
 		}
 	}
+	if r.config.OnFailure != ParkFailures {
+		return nil
+	}
+	return r.retryParked(ctx)
 }
 
 func (r *Reactor) handle(ctx context.Context, events []eventsourced.Recorded) error {
@@ -225,7 +237,7 @@ func (r *Reactor) giveUp(ctx context.Context, event eventsourced.Recorded, cause
 	err := detached(ctx, func(ctx context.Context) error {
 		return r.positions.fail(ctx, r.follower.consumer, r.follower.node, &event, cause, true)
 	})
-	r.failing = true
+	r.failing, r.halted = true, err == nil
 	return errors.Join(errStopped, err)
 }
 
@@ -240,9 +252,6 @@ func (r *Reactor) succeed(ctx context.Context) error {
 
 // retryParked tries the parked events that Resume has marked, once each.
 func (r *Reactor) retryParked(ctx context.Context) error {
-	if r.config.OnFailure != ParkFailures {
-		return nil
-	}
 	due, err := r.positions.parked(ctx, r.follower.consumer, true)
 	if err != nil {
 		return err
