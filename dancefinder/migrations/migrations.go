@@ -1,5 +1,5 @@
 // Package migrations makes DanceFinder's tables: the framework's by its own
-// migrations, those of the read views by the SQL files beside this one, with
+// migrations, those of the read views and of geocoding by the SQL files beside this one, with
 // goose.
 package migrations
 
@@ -14,6 +14,7 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -35,6 +36,9 @@ func Up(ctx context.Context, pool *pgxpool.Pool) (applied []string, err error) {
 		return nil, err
 	}
 	if err := readview.Migrate(ctx, pool); err != nil {
+		return nil, err
+	}
+	if err := messaging.Migrate(ctx, pool); err != nil {
 		return nil, err
 	}
 	err = withProvider(ctx, pool, func(provider *goose.Provider) error {
