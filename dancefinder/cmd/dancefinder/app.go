@@ -13,32 +13,49 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
+	"github.com/dancefinder/eventsourcing/dancefinder/geocoding"
 	"github.com/dancefinder/eventsourcing/dancefinder/projections"
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
 // app is DanceFinder on one database.
 type app struct {
-	pool    *pgxpool.Pool
-	store   *pgstore.Store
-	service *domain.Service
-	router  *message.Router
-	manager *readview.Manager
+	pool      *pgxpool.Pool
+	store     *pgstore.Store
+	service   *domain.Service
+	router    *message.Router
+	manager   *readview.Manager
+	bus       bus
+	relay     *messaging.Relay
+	reactor   *messaging.Reactor
+	geocoding *geocoding.Worker
+}
+
+// appOptions are what the command line and the environment say.
+type appOptions struct {
+	databaseURL  string
+	amqpURL      string // "" is without RabbitMQ
+	geocoder     string // gazetteer or nominatim; "" is gazetteer
+	nominatimURL string // "" is the public one
+	contact      string // for nominatim
+	logger       *slog.Logger
 }
 
 // openApp connects to the database. Nothing runs yet.
-func openApp(ctx context.Context, url string, logger *slog.Logger) (*app, error) {
-	config, err := pgxpool.ParseConfig(url)
+func openApp(ctx context.Context, options appOptions) (*app, error) {
+	config, err := pgxpool.ParseConfig(options.databaseURL)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("the database URL: %w", err)}
 	}
-	// Each projection holds two connections at times, listening one, and the
-	// import's workers want theirs.
-	config.MaxConns = max(config.MaxConns, 24)
+	// Each projection holds two connections at times, listening one, and relay,
+	// geocoding and the import's workers want theirs.
+	config.MaxConns = max(config.MaxConns, 32)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -54,7 +71,7 @@ func openApp(ctx context.Context, url string, logger *slog.Logger) (*app, error)
 	}
 	a := &app{pool: pool, store: pgstore.New(pool, registry, pgstore.Config{})}
 	a.service = domain.NewService(a.store)
-	if err := a.wire(logger); err != nil {
+	if err := errors.Join(a.wire(options.logger), a.integrate(options)); err != nil {
 		a.Close()
 		return nil, err
 	}
@@ -78,27 +95,47 @@ func (a *app) wire(logger *slog.Logger) (err error) {
 	return a.manager.Add(projections.All()...)
 }
 
-// Run applies events until ctx ends.
-func (a *app) Run(ctx context.Context) error { return a.router.Run(ctx) }
+// Run applies, relays and reacts to events until ctx ends or one of these fails.
+func (a *app) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, run := range []func(context.Context) error{a.router.Run, a.relay.Run, a.reactor.Run, a.geocoding.Run} {
+		group.Go(func() error { return run(ctx) })
+	}
+	return group.Wait()
+}
 
-// Close lets go of the database. Run must have returned.
+// Close lets go of the database and the broker. Run must have returned.
 func (a *app) Close() {
+	if a.bus.publisher != nil {
+		// What it confirmed is safe, and the rest is published again.
+		_ = a.bus.publisher.Close()
+		_ = a.bus.requests.Close()
+	}
 	a.store.Close()
 	a.pool.Close()
 }
 
-// withApp opens the app on the database that the command line or the environment
-// names.
+// withApp opens the app on what the command line or the environment names.
 func withApp(cmd *cobra.Command, do func(*app) error) error {
-	flag, err := cmd.Flags().GetString("database-url")
-	if err != nil {
-		return err
+	flag := func(name, variable string) string {
+		value, err := cmd.Flags().GetString(name)
+		if err != nil {
+			return os.Getenv(variable) // the command does not have it
+		}
+		return cmp.Or(value, os.Getenv(variable))
 	}
-	url := cmp.Or(flag, os.Getenv("DATABASE_URL"))
-	if url == "" {
+	options := appOptions{
+		databaseURL:  flag("database-url", "DATABASE_URL"),
+		amqpURL:      flag("amqp-url", "AMQP_URL"),
+		geocoder:     flag("geocoder", "GEOCODER"),
+		nominatimURL: flag("nominatim-url", "NOMINATIM_URL"),
+		contact:      flag("contact", "NOMINATIM_CONTACT"),
+		logger:       logger(cmd),
+	}
+	if options.databaseURL == "" {
 		return usageError{errors.New("no database: set DATABASE_URL or give --database-url postgres://user:password@host:port/database")}
 	}
-	a, err := openApp(cmd.Context(), url, logger(cmd))
+	a, err := openApp(cmd.Context(), options)
 	if err != nil {
 		return err
 	}

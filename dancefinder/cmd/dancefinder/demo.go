@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/generator"
@@ -26,10 +27,10 @@ func demoCommand() *cobra.Command {
 	var once bool
 	command := &cobra.Command{
 		Use:   "demo",
-		Short: "Show all of it on a private PostgreSQL with made-up dances",
-		Long: "Starts a private PostgreSQL, makes the tables, imports a made-up listing and the changes to it through\n" +
-			"real commands, and projects them. It stays up until interrupted, or ends by itself with --once.\n" +
-			"Either way nothing is left behind. DATABASE_URL is not used.",
+		Short: "Show all of it on private servers with made-up dances",
+		Long: "Starts a private PostgreSQL, and a RabbitMQ if there is one, makes the tables, imports a made-up listing and\n" +
+			"the changes to it through real commands, projects and relays them, and finds the halls on the map. It stays up until interrupted, or ends by itself with --once.\n" +
+			"Either way nothing is left behind. DATABASE_URL and AMQP_URL are not used.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if config.Years < 1 || config.Years > maxYears {
@@ -45,12 +46,16 @@ func demoCommand() *cobra.Command {
 
 func demo(cmd *cobra.Command, config generator.Config, once bool) (err error) {
 	ctx, out, errOut := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
-	server, err := startPostgres(ctx, errOut)
+	servers, err := startServers(ctx, errOut)
+	defer func() { err = errors.Join(err, servers.Close()) }()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.Close()) }()
-	a, err := openApp(ctx, server.URL(), slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	a, err := openApp(ctx, appOptions{
+		databaseURL: servers.postgres.URL(),
+		amqpURL:     servers.amqpURL(),
+		logger:      slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
 	if err != nil {
 		return err
 	}
@@ -73,6 +78,9 @@ func demo(cmd *cobra.Command, config generator.Config, once bool) (err error) {
 	if err := a.awaitProjections(ctx, errOut); err != nil {
 		return err
 	}
+	if err := a.awaitGeocoding(ctx, errOut); err != nil {
+		return err
+	}
 	if err := a.writeOverview(ctx, out); err != nil || once {
 		return err
 	}
@@ -81,7 +89,7 @@ It stays up, and keeps projecting, until Ctrl-C. Look at it from another termina
   psql '%[1]s'
   go run ./dancefinder/cmd/dancefinder readviews status --database-url '%[1]s'
   go run ./dancefinder/cmd/dancefinder readviews reset event --database-url '%[1]s'
-`, server.URL())
+`, servers.postgres.URL())
 	select {
 	case <-ctx.Done():
 		return nil
@@ -89,6 +97,52 @@ It stays up, and keeps projecting, until Ctrl-C. Look at it from another termina
 		ran <- nil // for the deferred receive
 		return err
 	}
+}
+
+// servers are the private ones of the demo.
+type servers struct {
+	postgres *devservices.Postgres
+	rabbitMQ *devservices.RabbitMQ // nil when there is none
+}
+
+// startServers starts both at once, as RabbitMQ takes a while. PostgreSQL is
+// installed when it is missing, RabbitMQ is done without. What was started is
+// returned also with an error.
+func startServers(ctx context.Context, log io.Writer) (s servers, err error) {
+	var broker errgroup.Group
+	broker.Go(func() (err error) {
+		s.rabbitMQ, err = devservices.StartRabbitMQ(ctx, devservices.RabbitMQConfig{})
+		return err
+	})
+	postgres, err := startPostgres(ctx, log)
+	s.postgres = postgres
+	switch brokerErr := broker.Wait(); {
+	case errors.Is(brokerErr, devservices.ErrNotInstalled):
+		_, _ = fmt.Fprintln(log, "without RabbitMQ, events are published in this process only:", brokerErr)
+	case brokerErr != nil:
+		err = errors.Join(err, brokerErr)
+	default:
+		_, _ = fmt.Fprintln(log, "started RabbitMQ, to which events are published")
+	}
+	return s, err
+}
+
+func (s servers) amqpURL() string {
+	if s.rabbitMQ == nil {
+		return ""
+	}
+	return s.rabbitMQ.URL()
+}
+
+// Close stops what was started.
+func (s servers) Close() (err error) {
+	if s.rabbitMQ != nil {
+		err = s.rabbitMQ.Close()
+	}
+	if s.postgres != nil {
+		err = errors.Join(err, s.postgres.Close())
+	}
+	return err
 }
 
 func startPostgres(ctx context.Context, log io.Writer) (*devservices.Postgres, error) {
@@ -218,17 +272,47 @@ func (a *app) awaitProjections(ctx context.Context, errOut io.Writer) error {
 	}
 }
 
-// behind returns how many events the slowest projection has before it.
+// behind returns how many events the slowest of all consumers has before it.
 func (a *app) behind(ctx context.Context) (int64, error) {
-	slowest, err := a.manager.Status(ctx)
+	all, err := a.status(ctx)
 	if err != nil {
 		return 0, err
 	}
 	var behind int64
-	for _, status := range slowest {
-		behind = max(behind, status.Behind)
+	for _, c := range all {
+		behind = max(behind, c.behind)
 	}
 	return behind, nil
+}
+
+// awaitGeocoding waits until every hall was looked up, and then until all that
+// came of it is in the read views and relayed.
+func (a *app) awaitGeocoding(ctx context.Context, errOut io.Writer) error {
+	bar := newProgress(errOut, "geocoding", "halls", generator.Halls)
+	defer bar.done()
+	for {
+		queuedAll, err := a.behind(ctx)
+		if err != nil {
+			return err
+		}
+		halls, err := a.geocoding.Status(ctx)
+		if err != nil {
+			return err
+		}
+		behind, err := a.behind(ctx)
+		if err != nil {
+			return err
+		}
+		bar.set(halls.Done + halls.NotFound + halls.Failed)
+		if queuedAll == 0 && halls.Pending == 0 && behind == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // writeOverview prints the status of the projections and what is in their tables.
@@ -238,11 +322,15 @@ func (a *app) writeOverview(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	_, _ = fmt.Fprintf(out, "\n%d events in the log\n\n", events)
-	all, err := a.manager.Status(ctx)
+	all, err := a.status(ctx)
 	if err != nil {
 		return err
 	}
 	if err := writeStatus(out, all); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(out)
+	if err := a.writeGeocoding(ctx, out); err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintln(out)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,8 +32,8 @@ type demoServer struct {
 func startDemo(t *testing.T, args ...string) (*process, demoServer) {
 	t.Helper()
 	p := start(t, append([]string{"demo"}, args...)...)
-	line := p.await(p.err, "\n", demoPatience)
-	require.Regexp(t, `^started PostgreSQL \(.*\) on 127\.0\.0\.1:\d+, data in .*\n`, line)
+	line := p.await(p.err, "RabbitMQ", demoPatience)
+	require.Regexp(t, `(?m)^started PostgreSQL \(.*\) on 127\.0\.0\.1:\d+, data in .*\n`, line)
 	_, dir, _ := strings.Cut(line, "data in ")
 	dir, _, _ = strings.Cut(dir, "\n")
 	content, err := os.ReadFile(filepath.Join(dir, "data", "postmaster.pid"))
@@ -92,9 +93,13 @@ func requireOverview(t *testing.T, out string) {
 	require.Equal(t, halls, tables["dance_hall"])
 	require.Equal(t, created+late-deleted, tables["event"])
 	require.Equal(t, bands, tables["userpreferences_lookup"])
-	require.Equal(t, bands+halls+created+late+updated+deleted+preferences, numbers(t, out, `(?m)^(\d+) events in the log$`)[0])
-	for _, name := range projectionNames {
-		position := numbers(t, out, fmt.Sprintf(`(?m)^%s +live +(\d+)  (\d+)  0 +0s +\S+$`, name))
+	found := numbers(t, out, `(?m)^(\d+) dance halls on the map, 0 waiting, (\d+) not found, 0 failed$`)
+	geocoded := found[0]
+	require.Equal(t, halls, geocoded+found[1])
+	require.Greater(t, geocoded, halls*9/10)
+	require.Equal(t, bands+halls+created+late+updated+deleted+preferences+geocoded, numbers(t, out, `(?m)^(\d+) events in the log$`)[0])
+	for _, name := range append(slices.Clone(projectionNames), "relay", "geocoding") {
+		position := numbers(t, out, fmt.Sprintf(`(?m)^%s +[a-z]+ +live +(\d+)  (\d+)  0 +0s +\S+$`, name))
 		require.Equal(t, position[0], position[1], "%s has applied everything", name)
 	}
 }
@@ -107,7 +112,7 @@ func TestDemoOnce(t *testing.T) {
 	requireOverview(t, p.out.String())
 	require.NotContains(t, p.out.String(), "It stays up")
 	require.NotContains(t, p.err.String(), "level=")
-	for _, what := range []string{"edition 1", "edition 2", "projecting"} {
+	for _, what := range []string{"edition 1", "edition 2", "projecting", "geocoding"} {
 		require.Regexp(t, `(?m)^`+what+`: (\d+) of \d+ [a-z]+ in .*s, \d+ a second$`, p.err.String())
 	}
 }
@@ -122,7 +127,7 @@ func TestDemoThatStaysUp(t *testing.T) {
 	require.Equal(t, 3, strings.Count(out, "'"+url[1]+"'"))
 	got := dancefinder(t, "readviews", "status", "--database-url", url[1])
 	require.Equal(t, exitDone, got.code, got.err)
-	require.Equal(t, len(projectionNames), strings.Count(got.out, " live "))
+	require.Equal(t, len(projectionNames)+1, strings.Count(got.out, " live "), "also geocoding")
 
 	// It keeps projecting what others write.
 	require.Equal(t, exitDone, dancefinderReads(t, header+

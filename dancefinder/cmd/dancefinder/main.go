@@ -74,6 +74,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().String("database-url", "", "the PostgreSQL database (default: the environment's DATABASE_URL)")
+	root.PersistentFlags().String("amqp-url", "", "the RabbitMQ broker (default: the environment's AMQP_URL, then none)")
 	root.AddCommand(
 		demoCommand(),
 		projectorCommand(),
@@ -81,6 +82,8 @@ func rootCommand() *cobra.Command {
 		generateCommand(),
 		migrateCommand(),
 		readviewsCommand(),
+		relayCommand(),
+		geocodingCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,22 +12,31 @@ import (
 )
 
 func projectorCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "projector",
-		Short: "Apply events to the read views until interrupted",
-		Long: "Applies events to the read views until SIGINT or SIGTERM.\n" +
-			"Several projectors may run: of each projection one is active, the others stand by.",
+	command := &cobra.Command{
+		Use:     "projector",
+		Aliases: []string{"serve"},
+		Short:   "Apply events to the read views, relay and geocode until interrupted",
+		Long: "Applies events to the read views, publishes them to RabbitMQ, and finds dance halls on the map, until\n" +
+			"SIGINT or SIGTERM. Several projectors may run: for each projection, for the relay and for geocoding one is\n" +
+			"active, the others stand by. Without AMQP_URL events are published in this process only.\n\n" +
+			"Halls are looked up in a list of places that is part of the program. In production use a Nominatim server:\n" +
+			"--geocoder nominatim --contact you@example.org, and --nominatim-url for one of your own.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(a *app) error {
 				if err := checkMigrated(cmd, a); err != nil {
 					return err
 				}
+				a.announce(cmd.Context(), logger(cmd))
 				logger(cmd).InfoContext(cmd.Context(), "projector runs", "projections", a.manager.Names())
 				return a.Run(cmd.Context())
 			})
 		},
 	}
+	command.Flags().String("geocoder", "", "gazetteer, or nominatim (default: GEOCODER, then gazetteer)")
+	command.Flags().String("nominatim-url", "", "the Nominatim server (default: NOMINATIM_URL, then the public one)")
+	command.Flags().String("contact", "", "where Nominatim's operators can reach you (default: NOMINATIM_CONTACT)")
+	return command
 }
 
 func checkMigrated(cmd *cobra.Command, a *app) error {
@@ -87,11 +93,11 @@ func readviewsCommand() *cobra.Command {
 	var asJSON bool
 	status := &cobra.Command{
 		Use:   "status",
-		Short: "Show how far each projection is",
+		Short: "Show how far each projection is, and the relay and geocoding",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(a *app) error {
-				all, err := a.manager.Status(cmd.Context())
+				all, err := a.status(cmd.Context())
 				if err != nil {
 					return err
 				}
@@ -122,44 +128,4 @@ func table[T any](w io.Writer, heading string, rows []T, line func(T) string) er
 		_, _ = fmt.Fprintln(t, line(row))
 	}
 	return t.Flush()
-}
-
-func writeStatus(w io.Writer, all []readview.Status) error {
-	err := table(w, "PROJECTION\tSTATE\tPOSITION\tHEAD\tBEHIND\tLAG\tNODE", all, func(s readview.Status) string {
-		node := s.Node
-		if node == "" {
-			node = "-"
-		}
-		return fmt.Sprintf("%s\t%s\t%d\t%d\t%d\t%s\t%s", s.Name, s.State, s.Position, s.Head, s.Behind, s.Lag.Round(time.Millisecond), node)
-	})
-	for _, s := range all {
-		if s.Failure != nil {
-			_, writeErr := fmt.Fprintf(w, "\n%s failed at %s:\n  %s\n  Fix the cause, then run 'dancefinder readviews resume %s'.\n",
-				s.Name, s.Failure.Time.Format(time.RFC3339), s.Failure.Error, s.Name)
-			err = errors.Join(err, writeErr)
-		}
-	}
-	return err
-}
-
-func writeJSON(w io.Writer, all []readview.Status) error {
-	type row struct {
-		Name       string  `json:"name"`
-		State      string  `json:"state"`
-		Position   int64   `json:"position"`
-		Head       int64   `json:"head"`
-		Behind     int64   `json:"behind"`
-		LagSeconds float64 `json:"lag_seconds"`
-		Error      *string `json:"error"`
-	}
-	rows := make([]row, len(all))
-	for i, s := range all {
-		rows[i] = row{s.Name, string(s.State), int64(s.Position), int64(s.Head), s.Behind, s.Lag.Seconds(), nil}
-		if s.Failure != nil {
-			rows[i].Error = &s.Failure.Error
-		}
-	}
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(rows)
 }

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+// consumer is how something that goes through the log stands: a projection, the
+// relay, or a reactor.
+type consumer struct {
+	name, kind, state string
+	position, head    eventsourced.Position
+	behind            int64
+	lag               time.Duration
+	node              string
+	failure           string // why it does not get on, "" when it does
+	failedAt          time.Time
+	advice            string // what to do about it
+}
+
+// status returns all that goes through the log.
+func (a *app) status(ctx context.Context) (all []consumer, err error) {
+	projections, err := a.manager.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range projections {
+		all = append(all, ofProjection(s))
+	}
+	relay, err := a.relay.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	reactor, err := a.reactor.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return append(all,
+		ofConsumer("relay", relay, "It tries again by itself."),
+		ofConsumer("reactor", reactor, "Fix the cause, then restart the projector."),
+	), nil
+}
+
+func ofProjection(s readview.Status) consumer {
+	c := consumer{
+		name: s.Name, kind: "projection", state: string(s.State), position: s.Position, head: s.Head,
+		behind: s.Behind, lag: s.Lag, node: s.Node,
+	}
+	if s.Failure != nil {
+		c.failure, c.failedAt = s.Failure.Error, s.Failure.Time
+		c.advice = fmt.Sprintf("Fix the cause, then run 'dancefinder readviews resume %s'.", s.Name)
+	}
+	return c
+}
+
+func ofConsumer(kind string, s messaging.Status, advice string) consumer {
+	c := consumer{
+		name: s.Name, kind: kind, state: string(s.State), position: s.Position, head: s.Head,
+		behind: s.Behind, lag: s.Lag, node: s.Node,
+	}
+	if s.Failure != nil {
+		c.failure, c.failedAt, c.advice = s.Failure.Error, s.Failure.Time, advice
+	}
+	return c
+}
+
+func writeStatus(w io.Writer, all []consumer) error {
+	err := table(w, "NAME\tKIND\tSTATE\tPOSITION\tHEAD\tBEHIND\tLAG\tNODE", all, func(c consumer) string {
+		node := c.node
+		if node == "" {
+			node = "-"
+		}
+		return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s", c.name, c.kind, c.state, c.position, c.head, c.behind, c.lag.Round(time.Millisecond), node)
+	})
+	for _, c := range all {
+		if c.failure != "" {
+			_, writeErr := fmt.Fprintf(w, "\n%s failed at %s:\n  %s\n  %s\n", c.name, c.failedAt.Format(time.RFC3339), c.failure, c.advice)
+			err = errors.Join(err, writeErr)
+		}
+	}
+	return err
+}
+
+func writeJSON(w io.Writer, all []consumer) error {
+	type row struct {
+		Name       string  `json:"name"`
+		Kind       string  `json:"kind"`
+		State      string  `json:"state"`
+		Position   int64   `json:"position"`
+		Head       int64   `json:"head"`
+		Behind     int64   `json:"behind"`
+		LagSeconds float64 `json:"lag_seconds"`
+		Error      *string `json:"error"`
+	}
+	rows := make([]row, len(all))
+	for i, c := range all {
+		rows[i] = row{c.name, c.kind, c.state, int64(c.position), int64(c.head), c.behind, c.lag.Seconds(), nil}
+		if c.failure != "" {
+			rows[i].Error = &c.failure
+		}
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(rows)
+}
+
+func relayCommand() *cobra.Command {
+	status := &cobra.Command{
+		Use:   "status",
+		Short: "Show how far the relay is",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withApp(cmd, func(a *app) error {
+				s, err := a.relay.Status(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return writeStatus(cmd.OutOrStdout(), []consumer{ofConsumer("relay", s, "It tries again by itself.")})
+			})
+		},
+	}
+	return group("relay", "Look after the relay, which publishes events to RabbitMQ", status)
+}
+
+func geocodingCommand() *cobra.Command {
+	status := &cobra.Command{
+		Use:   "status",
+		Short: "Count the dance halls by what became of them",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withApp(cmd, func(a *app) error { return a.writeGeocoding(cmd.Context(), cmd.OutOrStdout()) })
+		},
+	}
+	retry := &cobra.Command{
+		Use:   "retry",
+		Short: "Look up again what was not found or has failed",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withApp(cmd, func(a *app) error {
+				halls, err := a.geocoding.Retry(cmd.Context())
+				if err == nil {
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d dance halls queued again\n", halls)
+				}
+				return err
+			})
+		},
+	}
+	return group("geocoding", "Look after geocoding, which finds dance halls on the map", status, retry)
+}
+
+func (a *app) writeGeocoding(ctx context.Context, w io.Writer) error {
+	s, err := a.geocoding.Status(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%d dance halls on the map, %d waiting, %d not found, %d failed\n", s.Done, s.Pending, s.NotFound, s.Failed)
+	return err
+}
