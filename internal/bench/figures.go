@@ -25,6 +25,8 @@ func figures() []figure {
 		figure{name: "peak heap", unit: "MiB", baseline: "log of 100,000", goal: "at most 64 MiB", prepare: prepareHeap},
 		figure{name: "allocations", unit: "an event", goal: "at most 25", prepare: prepareAllocations},
 		figure{name: "missed or repeated", unit: "events", goal: "0", prepare: prepareCorrectness},
+		figure{name: "relay with confirms", unit: "events/s", baseline: bareClient, goal: "5,000 events/s", prepare: prepareRelay},
+		figure{name: "remote catch-up", unit: "events/s", baseline: live, goal: "10", prepare: prepareRemote},
 		figure{name: "peers: append to new accounts", unit: "appends/s", baseline: ours, prepare: preparePeers(peerAppend)},
 		figure{name: "peers: load 100 events", unit: "loads/s", baseline: ours, prepare: preparePeers(peerLoad)},
 		figure{name: "peers: project", unit: "events/s", baseline: ours, prepare: preparePeers(peerProject)},
@@ -40,4 +42,9 @@ const (
 	insertSelect = "INSERT..SELECT"
 	plain        = "plain INSERT"
 	plainCommit  = "plain commit"
+	bareClient   = "amqp091 client"
+	inPages      = "history in pages"
+	live         = "a message an event"
+
+	stockPublisher = "watermill-amqp"
 )

@@ -86,7 +86,7 @@ func run(ctx context.Context, rounds int, only, out string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.Close()) }()
+	defer func() { err = errors.Join(err, closeBroker(), server.Close()) }()
 	var rows []row
 	for _, f := range figures() {
 		if !pattern.MatchString(f.name) {
