@@ -5,8 +5,9 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # as its own go.mod says.
 each = for module in . dancefinder; do (cd $$module && GOWORK=off $(1)) || exit 1; done
 
-# norace runs what trips the race detector in code that is not ours, see the test.
-norace = go test -run "^TestReconnect$$" ./eventsourced/messaging
+# norace runs what trips the race detector in code that is not ours, see the tests.
+norace = go test -timeout 15m -run "^(TestReconnect|TestBrokerKilled|TestConnectionsCutAtRandom|TestBlockedBroker)$$" \
+	./eventsourced/messaging ./eventsourced/watermillsql ./readview
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint generate bench profile cgo

@@ -144,3 +144,36 @@ func TestPasswordsAreNotLogged(t *testing.T) {
 		require.NotContains(t, logged.String(), password)
 	}
 }
+
+// A queue with a limit that refuses what is beyond it makes the broker nack.
+func TestRefusedMessages(t *testing.T) {
+	t.Parallel()
+	broker, topic := testamqp.URL(t), testamqp.Name(t, "topic")
+	ch := channel(t, broker)
+	require.NoError(t, ch.ExchangeDeclare(topic, amqp.ExchangeTopic, true, false, false, false, nil))
+	queue, err := ch.QueueDeclare("", false, true, true, false, amqp.Table{"x-max-length": 2, "x-overflow": "reject-publish"})
+	require.NoError(t, err)
+	require.NoError(t, ch.QueueBind(queue.Name, "#", topic, false, nil))
+	publisher := newPublisher(t, broker)
+	require.NoError(t, publisher.Publish(topic, numbered(2)...))
+	require.ErrorIs(t, publisher.Publish(topic, numbered(2)...), amqpbus.ErrNotConfirmed)
+	_, err = ch.QueuePurge(queue.Name, false)
+	require.NoError(t, err)
+	require.NoError(t, publisher.Publish(topic, numbered(1)...), "it goes on")
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	broker, topic := testamqp.URL(t), testamqp.Name(t, "topic")
+	address, trusted := tlsProxy(t, broker)
+	subscriber, err := amqpbus.NewSubscriber(address, amqpbus.SubscriberConfig{Group: "g", TLS: trusted, Logger: silent})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, subscriber.Close()) })
+	require.NoError(t, subscriber.SubscribeInitialize(topic))
+	publisher, err := amqpbus.NewPublisher(address, amqpbus.PublisherConfig{TLS: trusted, Logger: silent})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, publisher.Close()) })
+	require.NoError(t, publisher.Publish(topic, numbered(3)...))
+	require.Equal(t, numbers(3), receiveAll(t, subscribe(t, subscriber, topic), 3))
+	require.ErrorContains(t, newPublisher(t, address).Publish(topic, numbered(1)...), "certificate", "one that nobody knows is refused")
+}

@@ -20,14 +20,16 @@ func TestReadmeShowsTheTestedExample(t *testing.T) {
 	require.Contains(t, string(readme), "```go\n"+code+"```\n")
 }
 
-func TestReadmeNamesTestsThatExist(t *testing.T) {
+func TestDocumentsNameTestsThatExist(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
-	require.NoError(t, err)
 	tests := testNames(t, "../..")
-	for _, word := range strings.FieldsFunc(string(readme), func(r rune) bool { return strings.ContainsRune("` \n|,.()", r) }) {
-		if strings.HasPrefix(word, "Test") {
-			require.True(t, tests[word], "the README names %s", word)
+	for _, name := range []string{"README.md", "docs/messaging.md"} {
+		text, err := os.ReadFile("../../" + name)
+		require.NoError(t, err)
+		for _, word := range strings.FieldsFunc(string(text), func(r rune) bool { return strings.ContainsRune("` \n|,.()", r) }) {
+			if strings.HasPrefix(word, "Test") {
+				require.True(t, tests[word], "%s names %s", name, word)
+			}
 		}
 	}
 }
