@@ -50,8 +50,8 @@
 // so that its handler sees its own error. The outcome is the same for pages of any
 // size. On 2 cores with PostgreSQL 15 on loopback a catch-up with one upsert an
 // event runs at 58 times the speed of a transaction per event, and at 0.92 of that
-// of a loop written by hand with pgx.Batch ("make bench"). What arguments point to must not change after the call; slices of bytes
-// may.
+// of a loop written by hand with pgx.Batch ("make bench"). What arguments point to
+// must not change after the call; slices of bytes may.
 //
 // # States
 //
@@ -67,6 +67,18 @@
 // committed, the event is tried [Config.Attempts] times, then it is on record with
 // its error. What may pass (a lost connection, a deadlock, a server that is
 // starting) is retried for ever.
+//
+// # Events of another context
+//
+// [Manager.AddRemote] runs a projection whose events come as messages of another
+// context's relay. The table of failures above holds there too, and besides:
+//
+//	failure                                what happens
+//	a message comes twice, or late         its position is not above the stored one: it is passed over
+//	one is missing, or comes too early     the next one names a position that is not known: history is asked for
+//	the last one is missing                nothing tells, so history is asked for now and then when it is quiet
+//	the request or its answer is lost      it is asked again
+//	it is paused or failed                 the message is held, and the broker keeps those after it
 //
 // # Reset
 //

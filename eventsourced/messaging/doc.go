@@ -3,9 +3,13 @@
 //
 //	                     at least once, one event at a time
 //	     ┌──▶ Subscriber ─────────────────────────▶ Router, cqrs.EventProcessor
-//	     │        │                                 (mails, calls of other services)
+//	     ├──▶ Reactor ────────────────────────────▶ commands, mails, calls of other services
+//	     │        │
 //	     │        └──▶ PositionStore: table consumers
-//	log ─┤
+//	     │        ┌──▶
+//	log ─┼──▶ Relay ── in groups, in order ───────▶ RabbitMQ ──▶ other bounded contexts
+//	     │        ▲                                                   │
+//	     │        └────────── requests for history ───────────────────┘
 //	     │              exactly once, in pages
 //	     ├──▶ package readview ───────────────────▶ projections
 //	     │
@@ -43,4 +47,26 @@
 //     the head of the log when no event of the topic is left below it;
 //   - an event is repeated only if its Ack did not reach the position store, or came
 //     after the lease was lost.
+//
+// What goes for a subscription goes for a [Relay] and a [Reactor]: they are the same
+// follower of the log with something else to do for each event.
+//
+// # Relay
+//
+// A [Relay] saves its position after the messages are safe, together with the
+// position of the last message to each topic. The next message names that one, so
+// that who receives them notices what is missing; see [MetaPrevious] and
+// [ReplayRequest]. Invariants:
+//
+//   - a message is sent after those before it are safe, or together with them;
+//   - what a message says came before it is the same each time it is sent;
+//   - after the last page of an answer, the next message to its topic follows the
+//     page: both are sent by the goroutine that has the position.
+//
+//	failure                                  what happens
+//	the broker is down, refuses, is blocked  the group is sent again, later and later; the status says why
+//	killed between sending and saving        the group is sent again, by whoever has the lease next
+//	cut off without knowing it               two relays send for a moment: messages come twice
+//	an event that can't leave                it is tried again, and nothing passes it
+//	killed in an answer                      the request was not acknowledged, and is answered anew
 package messaging
