@@ -66,7 +66,7 @@ func startRabbitMQ(t *testing.T, config devservices.RabbitMQConfig) *devservices
 // sharedFolder is one that the broker's user can enter; t.TempDir is not.
 func sharedFolder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "devservices-test-")
+	dir, err := os.MkdirTemp("/tmp", "devservices-test-") //nolint:usetesting // nobody else can enter t.TempDir()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o755))

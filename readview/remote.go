@@ -144,7 +144,7 @@ func (r *remote) Subscribe(ctx context.Context, topic string) (<-chan *message.M
 	r.db = stdlib.OpenDBFromPool(r.m.pool)
 	r.running++
 	context.AfterFunc(ctx, r.close)
-	r.loops.Go(func() {
+	r.loops.Go(func() { //nolint:contextcheck // Close may end it, too
 		r.watch()
 		r.end()
 	})

@@ -39,7 +39,7 @@ func startBroker(t *testing.T, dir string) *devservices.RabbitMQ {
 // brokerFolder is one that the broker's user can enter.
 func brokerFolder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "readview-test-")
+	dir, err := os.MkdirTemp("/tmp", "readview-test-") //nolint:usetesting // nobody else can enter t.TempDir()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o755))
@@ -85,7 +85,7 @@ func TestBrokerKilled(t *testing.T) {
 			c := newContexts(t, proxy.URL(broker.URL()))
 			c.queueType = kind
 			c.startRelay()
-			manager, router := c.branchManager(nil)
+			manager, router := c.branchManager()
 			c.start(router)
 			last := c.write(40)
 			c.branch.waitFor(manager, last)
@@ -116,7 +116,7 @@ func TestConnectionsCutAtRandom(t *testing.T) {
 	proxy := testamqp.NewProxy(t, broker.URL())
 	c := newContexts(t, proxy.URL(broker.URL()))
 	c.startRelay()
-	manager, router := c.branchManager(nil)
+	manager, router := c.branchManager()
 	router.AddMiddleware(middleware.RandomFail(0.05)) // and nacks
 	c.start(router)
 	var last eventsourced.Position
@@ -139,8 +139,8 @@ func TestBlockedBroker(t *testing.T) {
 	t.Parallel()
 	broker := startBroker(t, brokerFolder(t))
 	c := newContexts(t, broker.URL())
-	relay, _ := c.startRelay()
-	manager, router := c.branchManager(nil)
+	relay := c.startRelay()
+	manager, router := c.branchManager()
 	c.start(router)
 	c.branch.waitFor(manager, c.write(40))
 	_, err := broker.Control(t.Context(), "set_disk_free_limit", "100000GB")

@@ -38,12 +38,6 @@ func (b *bus) bind(topic, queue string) {
 	b.topics[topic] = append(b.topics[topic], queue)
 }
 
-func (b *bus) setFaults(faults float64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.faults = faults
-}
-
 func (b *bus) Publish(topic string, messages ...*message.Message) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

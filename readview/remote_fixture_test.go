@@ -2,7 +2,6 @@ package readview_test
 
 import (
 	"context"
-	"sync"
 	"testing"
 	"time"
 
@@ -45,25 +44,24 @@ func (c *contexts) toTopic(eventsourced.Recorded) string { return c.topic }
 
 func (c *contexts) requestTopic() string { return c.topic + ".requests" }
 
-// startRelay runs a relay until the test ends or stop is called.
-func (c *contexts) startRelay() (relay *messaging.Relay, stop func()) {
+// startRelay runs a relay until the test ends.
+func (c *contexts) startRelay() *messaging.Relay {
 	c.t.Helper()
 	publisher, err := amqpbus.NewPublisher(c.url, amqpbus.PublisherConfig{Logger: fast().Logger})
 	require.NoError(c.t, err)
 	requests := c.subscriber("relay")
-	relay, err = messaging.NewRelay(c.store, messaging.NewPositions(c.pool), publisher, c.relayConfig(requests))
+	relay, err := messaging.NewRelay(c.store, messaging.NewPositions(c.pool), publisher, c.relayConfig(requests))
 	require.NoError(c.t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- relay.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
+	c.t.Cleanup(func() {
 		cancel()
 		require.NoError(c.t, <-done)
 		require.NoError(c.t, publisher.Close())
 		require.NoError(c.t, requests.Close())
 	})
-	c.t.Cleanup(stop)
-	return relay, stop
+	return relay
 }
 
 func (c *contexts) relayConfig(requests message.Subscriber) messaging.RelayConfig {
@@ -85,8 +83,8 @@ func (c *contexts) subscriber(group string) *amqpbus.Subscriber {
 }
 
 // branchManager returns a manager of the projection in the branch office, on a
-// router that does not run yet. change may be nil.
-func (c *contexts) branchManager(change func(*readview.Feed)) (*readview.Manager, *message.Router) {
+// router that does not run yet.
+func (c *contexts) branchManager() (*readview.Manager, *message.Router) {
 	c.t.Helper()
 	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 	require.NoError(c.t, err)
@@ -96,7 +94,7 @@ func (c *contexts) branchManager(change func(*readview.Feed)) (*readview.Manager
 	requests, err := amqpbus.NewPublisher(c.url, amqpbus.PublisherConfig{Logger: fast().Logger})
 	require.NoError(c.t, err)
 	c.t.Cleanup(func() { require.NoError(c.t, requests.Close()) })
-	feed := readview.Feed{
+	require.NoError(c.t, manager.AddRemote(balances(), readview.Feed{
 		Registry:     registry(),
 		Subscriber:   subscriber,
 		Topic:        c.topic,
@@ -105,11 +103,7 @@ func (c *contexts) branchManager(change func(*readview.Feed)) (*readview.Manager
 		ReplyTo:      amqpbus.QueueTopic(subscriber.Queue(c.topic)),
 		AskAgain:     2 * time.Second,
 		AskAtLeast:   2 * time.Second,
-	}
-	if change != nil {
-		change(&feed)
-	}
-	require.NoError(c.t, manager.AddRemote(balances(), feed))
+	}))
 	return manager, router
 }
 

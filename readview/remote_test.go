@@ -25,7 +25,7 @@ func TestRemoteProjection(t *testing.T) {
 	c := newContexts(t, testamqp.URL(t))
 	c.deposit(50) // before anybody listens
 	c.startRelay()
-	manager, router := c.branchManager(nil)
+	manager, router := c.branchManager()
 	stop := c.start(router)
 	c.branch.waitFor(manager, c.deposit(50))
 	c.requireSame()
@@ -43,7 +43,7 @@ func TestRemoteProjection(t *testing.T) {
 	stop()
 
 	last = c.deposit(5) // into the queue
-	manager, router = c.branchManager(nil)
+	manager, router = c.branchManager()
 	c.start(router)
 	c.branch.waitFor(manager, last)
 	c.requireSame()
@@ -57,8 +57,8 @@ func TestDeletedQueue(t *testing.T) {
 	t.Parallel()
 	broker := testamqp.URL(t)
 	c := newContexts(t, broker)
-	relay, _ := c.startRelay()
-	manager, router := c.branchManager(nil)
+	relay := c.startRelay()
+	manager, router := c.branchManager()
 	stop := c.start(router)
 	c.branch.waitFor(manager, c.deposit(5))
 	stop()
@@ -77,7 +77,7 @@ func TestDeletedQueue(t *testing.T) {
 		require.NoError(t, err)
 		return status.Position >= last
 	})
-	manager, router = c.branchManager(nil)
+	manager, router = c.branchManager()
 	c.start(router)
 	c.branch.waitFor(manager, last) // also if nothing more is published
 	c.requireSame()

@@ -184,7 +184,7 @@ func open(ctx context.Context, url string, config PublisherConfig) (*session, er
 
 // closeWith ends a connection without its channel, which is of no use.
 func (s *session) closeWith(closed <-chan *amqp.Error) {
-	<-closed
+	<-closed //nolint:errcheck // who publishes gets it
 	s.cut()
 }
 
@@ -224,11 +224,9 @@ func (s *session) send(ctx context.Context, topic string, messages []*message.Me
 		if err != nil {
 			return fmt.Errorf("message %s: %w", msg.UUID, err)
 		}
-		exchange, key := topic, ""
+		exchange, key := topic, routingKey(msg)
 		if queue, direct := strings.CutPrefix(topic, queuePrefix); direct {
 			exchange, key = "", queue
-		} else {
-			key = routingKey(msg)
 		}
 		if confirms[i], err = s.channel.PublishWithDeferredConfirmWithContext(ctx, exchange, key, false, false, publishing); err != nil {
 			return fmt.Errorf("message %s: %w", msg.UUID, err)

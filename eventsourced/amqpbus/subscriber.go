@@ -233,7 +233,7 @@ func (s *Subscriber) bury(ctx context.Context, topic string, received *message.M
 	msg := received.Copy()
 	msg.SetContext(ctx)
 	queue := s.DeadLetterQueue(topic)
-	if err := s.dead.Publish(QueueTopic(queue), msg); err != nil {
+	if err := s.dead.Publish(QueueTopic(queue), msg); err != nil { //nolint:contextcheck // the message has it
 		s.config.Logger.WarnContext(ctx, "message not buried, it comes again", "queue", queue, "message_uuid", msg.UUID, "error", err)
 		return false
 	}

@@ -63,6 +63,8 @@
 //   - after the last page of an answer, the next message to its topic follows the
 //     page: both are sent by the goroutine that has the position.
 //
+// What may go wrong:
+//
 //	failure                                  what happens
 //	the broker is down, refuses, is blocked  the group is sent again, later and later; the status says why
 //	killed between sending and saving        the group is sent again, by whoever has the lease next

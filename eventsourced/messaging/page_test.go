@@ -127,7 +127,7 @@ func FuzzUnmarshalPage(f *testing.F) {
 		require.NoError(t, err)
 		same, err := messaging.UnmarshalPage(again)
 		require.NoError(t, err)
-		require.Equal(t, len(page.Events), len(same.Events))
+		require.Len(t, same.Events, len(page.Events))
 	})
 }
 

@@ -64,7 +64,7 @@ func TestReactor(t *testing.T) {
 	b := newBank(t)
 	events := b.deposit(3)
 	var seen handled
-	reaction := messaging.On(func(ctx context.Context, e *Deposited) error {
+	reaction := messaging.On(func(ctx context.Context, _ *Deposited) error {
 		seen.note(ctx)
 		return nil
 	})
@@ -93,7 +93,7 @@ func TestReactorThatStartsAtTheHead(t *testing.T) {
 	config := reacting()
 	config.StartAtHead = true
 	var seen handled
-	reactor, _ := b.reactor(config, messaging.On(func(ctx context.Context, e *Deposited) error {
+	reactor, _ := b.reactor(config, messaging.On(func(ctx context.Context, _ *Deposited) error {
 		seen.note(ctx)
 		return nil
 	}))
@@ -204,7 +204,7 @@ func TestReactorsEventsNameTheirCause(t *testing.T) {
 	cause := b.record(&Deposited{Amount: 1})
 	accounts := eventsourced.NewRepository(b.store, "bank.Account", func() *Account { return new(Account) })
 	var calls atomic.Int64
-	b.reactor(reacting(), messaging.On(func(ctx context.Context, e *Deposited) error {
+	b.reactor(reacting(), messaging.On(func(ctx context.Context, _ *Deposited) error {
 		ctx = eventsourced.WithCommand(ctx, eventsourced.CommandID(eventsourced.FromContext(ctx), "test"))
 		_, err := accounts.Update(ctx, "other", func(a *Account) error { return eventsourced.Record(a, &Renamed{First: "X"}) })
 		if calls.Add(1) < 3 {

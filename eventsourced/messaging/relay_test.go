@@ -428,7 +428,7 @@ func TestPagesOfHistoryAreBounded(t *testing.T) {
 	b.eventually("all is published", func() bool { return len(outbox.of(messaging.DefaultTopic)) == events })
 	ask(messaging.ReplayRequest{Topic: messaging.DefaultTopic, ReplyTo: "all"})
 	ids, pages := b.history(outbox, "all", 0)
-	require.Equal(t, events, len(ids))
+	require.Len(t, ids, events)
 	require.GreaterOrEqual(t, pages, 4, "a thousand events or a megabyte each")
 	for _, msg := range outbox.of("all") {
 		require.Less(t, len(msg.Payload), 2<<20)
