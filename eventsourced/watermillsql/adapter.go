@@ -1,0 +1,200 @@
+package watermillsql
+
+import (
+	"cmp"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	wsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+)
+
+// DefaultPageEvents is how many events a Subscriber reads at once by default.
+const DefaultPageEvents = 100
+
+// Config is the optional part of an [Adapter]. The zero value works; a negative
+// value is an error.
+type Config struct {
+	// Schema is the schema that holds the log's tables, as in pgstore.Config.
+	// Defaults to the first one of the connection's search path, which is where
+	// the table consumers is in any case.
+	Schema string
+
+	// PageEvents is how many events are read, handled and acked in one transaction
+	// at most, and so how many come twice at most after a crash. With 1 an event
+	// that can't be made a message holds up none before it. Defaults to
+	// [DefaultPageEvents].
+	PageEvents int
+}
+
+func (c Config) validate(registry *eventsourced.Registry) error {
+	var problems []error
+	if registry == nil {
+		problems = append(problems, errors.New("watermillsql.NewAdapter: the registry is nil"))
+	}
+	if c.PageEvents < 0 {
+		problems = append(problems, errors.New("watermillsql.Config: PageEvents is negative"))
+	}
+	return errors.Join(problems...)
+}
+
+// Adapter is both the SchemaAdapter and the OffsetsAdapter of a Subscriber of
+// watermill-sql; see the package documentation. Its methods are for that
+// Subscriber. It has no state: any number of Subscribers may share one.
+type Adapter struct {
+	registry   *eventsourced.Registry
+	events     string // the table, quoted where need be
+	pageEvents int
+}
+
+var (
+	_ wsql.SchemaAdapter  = (*Adapter)(nil)
+	_ wsql.OffsetsAdapter = (*Adapter)(nil)
+)
+
+// NewAdapter returns an adapter that makes messages of events in their current
+// schema version, as registry has it. It sends nothing.
+func NewAdapter(registry *eventsourced.Registry, config Config) (*Adapter, error) {
+	if err := config.validate(registry); err != nil {
+		return nil, err
+	}
+	a := &Adapter{registry: registry, events: "events", pageEvents: cmp.Or(config.PageEvents, DefaultPageEvents)}
+	if config.Schema != "" {
+		a.events = pgx.Identifier{config.Schema, "events"}.Sanitize()
+	}
+	return a, nil
+}
+
+// SchemaInitializingQueries implements both adapters. There are none: the tables
+// come from pgstore.Migrate and [messaging.Migrate].
+func (a *Adapter) SchemaInitializingQueries(string) []wsql.Query { return nil }
+
+// BeforeSubscribingQueries implements [wsql.OffsetsAdapter]. A consumer that was
+// never seen starts at position 0. Subscribe fails, with an error of PostgreSQL that
+// says what to do, when a table is missing and when the topic or the group is empty.
+func (a *Adapter) BeforeSubscribingQueries(topic, group string) []wsql.Query {
+	switch {
+	case topic == "":
+		return []wsql.Query{raise("true", invalidParameter, "the topic is empty")}
+	case group == "":
+		// There would be one position for all who forgot theirs, and each would
+		// miss what another one got.
+		return []wsql.Query{raise("true", invalidParameter, "the ConsumerGroup of the Subscriber is empty")}
+	}
+	return []wsql.Query{
+		missing(a.events, "the log's tables are made by pgstore.Migrate"),
+		missing("consumers", "it is made by messaging.Migrate"),
+		{Query: `INSERT INTO consumers (name, topic) VALUES ($1, $2) ON CONFLICT DO NOTHING`, Args: []any{group, topic}},
+	}
+}
+
+// SubscribeIsolationLevel implements [wsql.SchemaAdapter]. The lock of the position
+// is all the isolation that it takes.
+func (a *Adapter) SubscribeIsolationLevel() sql.IsolationLevel { return sql.LevelReadCommitted }
+
+// NextOffsetQuery implements [wsql.OffsetsAdapter]. It returns the position and
+// locks it to the end of the transaction, or no row while somebody else is active:
+// another Subscriber, which has the lock, or a [messaging.Subscriber], which has the
+// lease. To wait for a lock would occupy a connection, and make Close wait, too.
+func (a *Adapter) NextOffsetQuery(topic, group string) wsql.Query {
+	return wsql.Query{
+		Query: `SELECT position FROM consumers
+			WHERE name = $1 AND topic = $2 AND lease_until < clock_timestamp() FOR UPDATE SKIP LOCKED`,
+		Args: []any{group, topic},
+	}
+}
+
+// columns of an event, in the order in which UnmarshalMessage reads them.
+const columns = `tstamp, id::text, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload, metadata`
+
+// SelectQuery implements [wsql.SchemaAdapter]. It returns the next page. Without a
+// position it returns nothing, and reads nothing.
+//
+// The snapshot may be older than the position, when the lock has just become free.
+// That does no harm: events become visible in the order of their positions, so it
+// lacks the last ones only.
+func (a *Adapter) SelectQuery(topic, group string, offsets wsql.OffsetsAdapter) wsql.Query {
+	next := offsets.NextOffsetQuery(topic, group)
+	after := fmt.Sprintf(`coalesce((SELECT position FROM consumer), %d)`, math.MaxInt64)
+	args := slices.Clone(next.Args)
+	where, order := `tstamp > `+after, `tstamp`
+	if topic != messaging.AllEvents {
+		// Rows are compared as the index does: with name = topic the planner may walk
+		// the primary key and throw away what has another name.
+		args = append(args, topic)
+		where = fmt.Sprintf(`(name, tstamp) > ($%d, %s) AND (name, tstamp) <= ($%d, %d)`, len(args), after, len(args), math.MaxInt64)
+		order = `name, tstamp`
+	}
+	return wsql.Query{
+		Query: fmt.Sprintf(`WITH consumer AS MATERIALIZED (%s) SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d`,
+			next.Query, columns, a.events, where, order, a.pageEvents),
+		Args: args,
+	}
+}
+
+// UnmarshalMessage implements [wsql.SchemaAdapter]. The error of an event that can't
+// be made a message is an [*eventsourced.DecodeError].
+func (a *Adapter) UnmarshalMessage(row wsql.Scanner) (wsql.Row, error) {
+	var (
+		event    eventsourced.Recorded
+		id       string
+		payload  []byte
+		metadata []byte
+	)
+	err := row.Scan((*int64)(&event.Position), &id, &event.Name, &event.Stream.AggregateName, &event.Stream.AggregateID,
+		(*int64)(&event.Version), &event.SchemaVersion, &event.Time, &payload, &metadata)
+	if err != nil {
+		return wsql.Row{}, err
+	}
+	if event.ID, err = eventsourced.ParseEventID(id); err != nil {
+		return wsql.Row{}, err
+	}
+	event.Time, event.Payload = event.Time.UTC(), payload
+	if metadata != nil {
+		if err := json.Unmarshal(metadata, &event.Metadata); err != nil {
+			return wsql.Row{}, &eventsourced.DecodeError{Event: event, Err: err}
+		}
+	}
+	msg, err := a.marshal(event)
+	if err != nil {
+		return wsql.Row{}, err
+	}
+	return wsql.Row{Offset: int64(event.Position), UUID: []byte(msg.UUID), Payload: msg.Payload, Msg: msg}, nil
+}
+
+// marshal survives upcasters that panic: nobody else would.
+func (a *Adapter) marshal(event eventsourced.Recorded) (msg *message.Message, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &eventsourced.DecodeError{Event: event, Err: fmt.Errorf("panic: %v", value)}
+		}
+	}()
+	return messaging.Marshal(a.registry, event)
+}
+
+// ConsumedMessageQuery implements [wsql.OffsetsAdapter]. There is none.
+func (a *Adapter) ConsumedMessageQuery(string, wsql.Row, string, []byte) wsql.Query {
+	return wsql.Query{}
+}
+
+// AckMessageQuery implements [wsql.OffsetsAdapter]. It moves the position, which
+// NextOffsetQuery has locked.
+func (a *Adapter) AckMessageQuery(topic string, row wsql.Row, group string) wsql.Query {
+	return wsql.Query{
+		Query: `UPDATE consumers SET position = $3 WHERE name = $1 AND topic = $2`,
+		Args:  []any{group, topic, row.Offset},
+	}
+}
+
+// InsertQuery implements [wsql.SchemaAdapter]. It returns [ErrPublish].
+func (a *Adapter) InsertQuery(topic string, _ message.Messages) (wsql.Query, error) {
+	return wsql.Query{}, fmt.Errorf("publish to %s: %w", topic, ErrPublish)
+}
