@@ -37,6 +37,7 @@ type RabbitMQ struct {
 	dir     string
 	user    *account
 	pidFile string
+	stopped <-chan struct{}
 	close   func() error
 }
 
@@ -85,6 +86,11 @@ func (r *RabbitMQ) Close() error { return r.close() }
 // Kill ends the broker as a crash does. Started again with the same Dir, it has
 // what it had forced to disk, that is every message that it had confirmed.
 func (r *RabbitMQ) Kill() error {
+	select {
+	case <-r.stopped: // the process id may be somebody else's by now
+		return r.close()
+	default:
+	}
 	content, err := os.ReadFile(r.pidFile)
 	if err != nil {
 		return err
@@ -164,6 +170,7 @@ func startRabbitMQ(ctx context.Context, config RabbitMQConfig, bin string, user 
 		dir:     dir,
 		user:    user,
 		pidFile: filepath.Join(dir, "pid"),
+		stopped: dog.done,
 		close:   sync.OnceValue(dog.stop),
 	}, nil
 }

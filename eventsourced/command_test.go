@@ -66,6 +66,40 @@ func TestCommands(t *testing.T) {
 		require.Equal(t, first, again)
 		require.Len(t, stored(t, store), 1)
 	})
+	t.Run("that would decide less the second time return the position of the first", func(t *testing.T) {
+		t.Parallel()
+		accounts := newRepository(newSpy(t))
+		ctx := eventsourced.WithCommand(t.Context(), eventsourced.NewEventID())
+		first, err := accounts.Update(ctx, accountID, func(a *Account) error { return errors.Join(a.Deposit(1), a.Deposit(2)) })
+		require.NoError(t, err)
+		again, err := accounts.Update(ctx, accountID, depositing(1))
+		require.NoError(t, err)
+		require.Equal(t, first, again)
+	})
+	t.Run("spoil no snapshot when somebody else carries them out meanwhile", func(t *testing.T) {
+		t.Parallel()
+		store := newSpy(t)
+		accounts := newRepository(store, eventsourced.SnapshotEvery(1, 1))
+		deposit(t, store, 1)
+		ctx := eventsourced.WithCommand(t.Context(), eventsourced.NewEventID())
+		meanwhile := func() {
+			deposit(t, store, 100)
+			_, err := newRepository(store).Update(ctx, accountID, depositing(5))
+			require.NoError(t, err)
+		}
+		_, err := accounts.Update(ctx, accountID, func(a *Account) error {
+			if meanwhile != nil {
+				meanwhile()
+				meanwhile = nil
+			}
+			return a.Deposit(5)
+		})
+		require.NoError(t, err)
+		a, err := accounts.Load(t.Context(), accountID)
+		require.NoError(t, err)
+		require.Equal(t, 106, a.balance)
+		require.EqualValues(t, 3, a.Version())
+	})
 	t.Run("change several streams", func(t *testing.T) {
 		t.Parallel()
 		store := newSpy(t)

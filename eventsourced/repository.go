@@ -95,9 +95,13 @@ func (r *Repository[A]) Update(ctx context.Context, id string, act func(A) error
 		if err := act(a); err != nil {
 			return r.carriedOut(ctx, id, err)
 		}
+		loaded := a.root().position
 		position, err := r.Save(ctx, a)
 		if errors.Is(err, ErrDuplicateID) {
 			return r.carriedOut(ctx, id, err)
+		}
+		if err == nil && position < loaded { // an event of the first time, perhaps not the last
+			return r.carriedOut(ctx, id, ErrDuplicateID)
 		}
 		if !errors.Is(err, ErrConflict) || attempt >= r.options.attempts {
 			return position, err
@@ -143,8 +147,9 @@ func (r *Repository[A]) carriedOut(ctx context.Context, id string, cause error) 
 // expecting that its stream has not changed since, and returns the position of
 // its last event. The events stop being pending once they are committed; after
 // an error they still are, and a later Save stores them with new ids, so after
-// an error whose outcome is open (see [Appender]) load the aggregate again, and
-// also when [WithCommand] made it a repetition: the position is not a new one then.
+// an error whose outcome is open (see [Appender]) load the aggregate again. So do
+// after a Save under [WithCommand], which may have been a repetition: the aggregate
+// keeps its version, and another Save of it is an [ErrConflict].
 func (r *Repository[A]) Save(ctx context.Context, a A) (Position, error) {
 	root := a.root()
 	if len(root.pending) == 0 {
@@ -154,18 +159,21 @@ func (r *Repository[A]) Save(ctx context.Context, a A) (Position, error) {
 	if err != nil {
 		return 0, err
 	}
+	command := !commandEventID(ctx, r.stream(root.id), 0).IsZero()
 	for i := range events {
-		if id := commandEventID(ctx, r.stream(root.id), i); !id.IsZero() {
-			events[i].ID = id
+		if command {
+			events[i].ID = commandEventID(ctx, r.stream(root.id), i)
 		}
 	}
 	position, err := r.store.Append(ctx, r.stream(root.id), Revision(root.version), events)
 	if err != nil {
 		return 0, err
 	}
-	if position <= root.position {
+	if command {
+		// It may have been carried out before, also while this aggregate was loaded:
+		// which version that made is not known here.
 		root.pending = nil
-		return position, nil // the command in ctx was carried out before
+		return position, nil
 	}
 	before := root.version
 	root.version += Version(len(events))

@@ -118,11 +118,13 @@ type remote struct {
 	closed chan struct{} // when the router closes
 	close  func()
 	seen   atomic.Int64 // the highest position heard of
+	since  atomic.Int64 // when the request was made that has no answer, in Unix microseconds; 0 is none
 
 	busy       sync.Mutex // held while a message is handled; guards the handler's part of runner, and what follows
 	at         Checkpoint // as it was when last seen
 	ended      bool
 	begun      bool       // something was asked for
+	repeats    int        // of the last request
 	asked      Checkpoint // what was asked for last
 	waiting    bool       // for the end of its answer
 	signOfLife time.Time  // the last request or page applied
@@ -201,7 +203,9 @@ func (r *remote) handle(msg *message.Message) error {
 		// It does not tell what comes before it: who sent it is no relay.
 		content = messaging.Page{After: unknown, UpTo: event.Position}
 	}
-	r.hear(content.UpTo)
+	if content.After != unknown {
+		r.hear(content.UpTo)
+	}
 	pg := r.page(content)
 	for {
 		done, wait, err := r.advance(ctx, pg)
@@ -243,6 +247,7 @@ func (r *remote) advance(ctx context.Context, pg *page) (done bool, wait time.Du
 		case err == nil:
 			r.at.Position = pg.upTo
 			r.signOfLife = time.Now()
+			r.since.Store(0)
 			r.succeed(ctx, r.at, pg)
 			return true, 0, nil
 		case !errors.Is(err, errStale):
@@ -276,8 +281,9 @@ func (r *remote) advance(ctx context.Context, pg *page) (done bool, wait time.Du
 
 // miss is called when what comes before a page is missing.
 func (r *remote) miss(ctx context.Context, pg *page) (done bool, wait time.Duration, err error) {
-	if r.feed.Requests != nil && pg.after != unknown {
-		// The answer has this message's events as well: they were published before.
+	if r.feed.Requests != nil {
+		// The answer has this message's events as well, if they are the relay's: they
+		// were published before.
 		err := r.ask(ctx)
 		return err == nil, 0, err
 	}
@@ -294,15 +300,15 @@ func (r *remote) miss(ctx context.Context, pg *page) (done bool, wait time.Durat
 	return false, r.m.config.PollInterval, nil
 }
 
-// answered notes the end of an answer. If there is a gap still, it is another one,
-// or a page of the answer was lost.
+// answered notes the end of an answer. If that can't be applied, a page of the
+// answer was lost: it is asked for again after a while.
 func (r *remote) answered(ctx context.Context, content messaging.Page) error {
 	if !content.Last {
 		return nil
 	}
-	r.waiting = false
-	if r.at.Position < content.UpTo && r.feed.Requests != nil {
-		return r.ask(ctx)
+	r.since.Store(0)
+	if r.at.Position >= content.UpTo {
+		r.waiting = false
 	}
 	return nil
 }
@@ -310,7 +316,8 @@ func (r *remote) answered(ctx context.Context, content messaging.Page) error {
 // ask requests the history after what is known, unless the answer to that is on
 // its way.
 func (r *remote) ask(ctx context.Context) error {
-	if r.waiting && r.asked.Generation == r.at.Generation && time.Since(r.signOfLife) < r.feed.AskAgain {
+	same := r.begun && r.asked == r.at
+	if r.waiting && r.asked.Generation == r.at.Generation && time.Since(r.signOfLife) < r.patience() {
 		return nil
 	}
 	msg, err := messaging.MarshalReplayRequest(messaging.ReplayRequest{Topic: r.feed.Topic, After: r.at.Position, ReplyTo: r.feed.ReplyTo})
@@ -322,8 +329,18 @@ func (r *remote) ask(ctx context.Context) error {
 		return fmt.Errorf("ask for history: %w", err)
 	}
 	r.logger.InfoContext(ctx, "asked for history", "after", int64(r.at.Position))
+	if r.repeats++; !same {
+		r.repeats = 0
+	}
 	r.asked, r.begun, r.waiting, r.signOfLife = r.at, true, true, time.Now()
+	r.since.CompareAndSwap(0, r.signOfLife.UnixMicro())
 	return nil
+}
+
+// patience is how long to wait for an answer: longer with each repetition, as the
+// answers may only be late, behind other messages.
+func (r *remote) patience() time.Duration {
+	return min(r.feed.AskAgain<<min(r.repeats, 20), max(r.feed.AskAgain, r.feed.AskAtLeast))
 }
 
 // watch asks for history when no message gives the occasion: at the start, after a
@@ -359,6 +376,10 @@ func (r *remote) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if stored.Position != r.at.Position { // perhaps on another node
+		r.signOfLife, r.repeats = time.Now(), 0
+		r.since.Store(0)
+	}
 	r.at = stored.Checkpoint
 	if !r.at.Running {
 		return nil
@@ -371,7 +392,7 @@ func (r *remote) look(ctx context.Context) error {
 	missing := r.at.Position < eventsourced.Position(r.seen.Load())
 	switch {
 	case !r.begun, r.asked.Generation != r.at.Generation,
-		r.waiting && quiet >= r.feed.AskAgain,
+		r.waiting && quiet >= r.patience(),
 		!r.waiting && missing && quiet >= r.m.config.PollInterval,
 		quiet >= r.feed.AskAtLeast:
 		return r.ask(ctx)
@@ -411,8 +432,21 @@ func (r *remote) hear(position eventsourced.Position) {
 // measure tells what is known of the log from its messages.
 func (r *remote) measure(status *Status) {
 	status.Head = max(status.Position, eventsourced.Position(r.seen.Load()))
-	if status.Head > status.Position {
-		status.Behind = -1
+	r.mu.Lock()
+	running := r.running > 0
+	r.mu.Unlock()
+	if running && status.Head == status.Position && !r.unanswered() {
+		return
+	}
+	status.Behind = -1
+	if status.Position > 0 {
 		status.Lag = max(time.Since(status.Position.Time()), 0)
 	}
+}
+
+// unanswered tells that an answer is late: then nobody knows whether there are
+// events.
+func (r *remote) unanswered() bool {
+	since := r.since.Load()
+	return since != 0 && time.Since(time.UnixMicro(since)) > r.feed.AskAgain
 }

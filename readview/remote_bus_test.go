@@ -34,8 +34,10 @@ func newBus(seed uint64, faults float64) *bus {
 func (b *bus) bind(topic, queue string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.queues[queue] = &busQueue{more: make(chan struct{}, 1)}
-	b.topics[topic] = append(b.topics[topic], queue)
+	if b.queues[queue] == nil {
+		b.queues[queue] = &busQueue{more: make(chan struct{}, 1)}
+		b.topics[topic] = append(b.topics[topic], queue)
+	}
 }
 
 func (b *bus) Publish(topic string, messages ...*message.Message) error {

@@ -97,7 +97,7 @@ func TestGapWithoutRequestsStopsTheProjection(t *testing.T) {
 	c.deposit(3)
 	b := newBus(1, 0)
 	relay := c.startRelayOver(b)
-	c.eventually("the first are published, to nobody", func() bool { return relay().Behind == 0 })
+	c.eventually("the first are published, to nobody", func() bool { return relay.status().Behind == 0 })
 	b.bind(c.topic, "branch")
 	manager, router := c.branchManagerOver(b, func(feed *readview.Feed) { feed.Requests = nil })
 	c.start(router)
@@ -123,16 +123,76 @@ func TestMessagesThatAreNoRelays(t *testing.T) {
 	c.branch.waitFor(manager, last) // garbage is passed over
 	c.requireSame()
 
-	event := eventsourced.Recorded{EventData: eventsourced.EventData{ID: eventsourced.NewEventID(), Name: "Deposited", SchemaVersion: 1, Time: time.Now(), Payload: []byte(`{}`)},
-		Stream: eventsourced.Stream{AggregateName: "bank.Account", AggregateID: "a"}, Version: 1, Position: last + 1}
-	msg, err := messaging.Marshal(registry(), event)
+	stray := eventsourced.Recorded{
+		EventData: eventsourced.EventData{ID: eventsourced.NewEventID(), Name: "Deposited", SchemaVersion: 1, Time: time.Now(), Payload: []byte(`{}`)},
+		Stream:    eventsourced.Stream{AggregateName: "bank.Account", AggregateID: "a"}, Version: 1, Position: last + 1_000_000_000,
+	}
+	msg, err := messaging.Marshal(registry(), stray)
 	require.NoError(t, err)
 	require.NoError(t, b.Publish(c.topic, msg))
-	c.branch.eventually("an event that does not tell what comes before it stops the projection", func() bool {
-		return c.branch.status(manager, "balances").State == readview.Failed
-	})
+	c.branch.waitFor(manager, c.deposit(3)) // an event that does not tell what comes before it is asked for
+	c.requireSame()
+}
+
+func TestEventsThatDoNotTellWhatComesBeforeThem(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	b.bind(c.topic, "branch")
+	manager, router := c.branchManagerOver(b, func(feed *readview.Feed) { feed.Requests = nil })
+	c.start(router)
+	c.deposit(1)
+	for event, err := range c.store.ReadLog(t.Context(), eventsourced.LogQuery{}) {
+		require.NoError(t, err)
+		msg, err := messaging.Marshal(registry(), event) // as a messaging.Subscriber would
+		require.NoError(t, err)
+		require.NoError(t, b.Publish(c.topic, msg))
+	}
+	c.branch.eventually("it stops", func() bool { return c.branch.status(manager, "balances").State == readview.Failed })
 	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "only a messaging.Relay can feed a projection")
-	require.Equal(t, last, c.branch.status(manager, "balances").Position)
+}
+
+// An operator may set the relay's position. Back, messages come twice; forward, some
+// are missing.
+func TestRelayWhosePositionIsSet(t *testing.T) {
+	t.Parallel()
+	for name, position := range map[string]string{"back": "1", "forward": "(SELECT max(tstamp) FROM events)"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newContexts(t, "amqp://unused/")
+			b := newBus(1, 0)
+			b.bind(c.topic, "branch")
+			stop := c.startRelayOver(b).stop
+			manager, router := c.branchManagerOver(b, nil)
+			c.start(router)
+			c.branch.waitFor(manager, c.deposit(10))
+			stop()
+			c.deposit(10)
+			c.exec(`UPDATE consumers SET position = ` + position)
+			c.startRelayOver(b)
+			c.branch.waitFor(manager, c.deposit(10))
+			c.requireSame()
+		})
+	}
+}
+
+func TestRequestsWithoutAnAnswerShow(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	b.bind(c.topic, "branch")
+	manager, router := c.branchManagerOver(b, func(feed *readview.Feed) { feed.AskAgain = 50 * time.Millisecond })
+	require.EqualValues(t, -1, c.branch.status(manager, "balances").Behind, "nobody knows")
+	c.start(router)
+	c.branch.eventually("it is not live", func() bool {
+		status := c.branch.status(manager, "balances")
+		return status.State == readview.CatchingUp && status.Behind == -1 && status.Lag == 0
+	})
+	c.startRelayOver(b)
+	c.branch.eventually("an answer makes it live", func() bool {
+		status := c.branch.status(manager, "balances")
+		return status.State == readview.Live && status.Behind == 0
+	})
 }
 
 func TestRemoteProjectionFails(t *testing.T) {
@@ -208,8 +268,14 @@ func TestAddRemote(t *testing.T) {
 	}
 }
 
-// startRelayOver runs a relay over a bus until the test ends.
-func (c *contexts) startRelayOver(b *bus) (status func() messaging.Status) {
+// runningRelay is a relay over a bus.
+type runningRelay struct {
+	status func() messaging.Status
+	stop   func()
+}
+
+// startRelayOver runs a relay over a bus until the test ends or it is stopped.
+func (c *contexts) startRelayOver(b *bus) runningRelay {
 	c.t.Helper()
 	b.bind(c.requestTopic(), "requests")
 	requests := b.consumer("requests")
@@ -218,16 +284,17 @@ func (c *contexts) startRelayOver(b *bus) (status func() messaging.Status) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
 	var running sync.WaitGroup
 	running.Go(func() { _ = relay.Run(ctx) })
-	c.t.Cleanup(func() {
+	stop := sync.OnceFunc(func() {
 		cancel()
 		running.Wait()
 		require.NoError(c.t, requests.Close())
 	})
-	return func() messaging.Status {
+	c.t.Cleanup(stop)
+	return runningRelay{stop: stop, status: func() messaging.Status {
 		status, err := relay.Status(c.t.Context())
 		require.NoError(c.t, err)
 		return status
-	}
+	}}
 }
 
 func (c *contexts) branchManagerOver(b *bus, change func(*readview.Feed)) (*readview.Manager, *message.Router) {

@@ -17,7 +17,8 @@ type State string
 const (
 	// Live projections apply events as they come.
 	Live State = "live"
-	// CatchingUp is a projection for which events wait longer than the poll interval.
+	// CatchingUp is a projection for which events wait longer than the poll
+	// interval, or may wait: its request for history has no answer.
 	CatchingUp State = "catching up"
 	// Failed is a projection that stopped at an event that it can't apply, or was
 	// refused.
@@ -35,7 +36,7 @@ type Status struct {
 	State    State
 	Position eventsourced.Position // everything up to it is applied
 	Head     eventsourced.Position // of the log; the highest that was heard of, where events come by messages
-	Behind   int64                 // events of the log above Position, those it passes over included; -1 when that is not known
+	Behind   int64                 // events of the log above Position, those it passes over included; -1 when that is not known: history is missing, or asked for in vain, or this manager does not run
 	Lag      time.Duration         // how long the first of them has been waiting; 0 when there is none
 	Node     string                // who applies it, "" for nobody
 	Failure  *Failure              // the last one, until the projection is past it
@@ -118,7 +119,7 @@ func (r *runner) state(stored record, status Status) State {
 		return Paused
 	case status.Node == "" || running && status.Node != r.m.node:
 		return Standby
-	case status.Lag > r.m.config.PollInterval:
+	case status.Lag > r.m.config.PollInterval, r.remote != nil && r.remote.unanswered():
 		return CatchingUp
 	default:
 		return Live

@@ -15,6 +15,14 @@ var (
 	// messages, because it is short of disk space or of memory.
 	ErrBlocked = errors.New("the broker accepts no messages")
 
+	// ErrUnroutable is returned by [Publisher.Publish] for a [QueueTopic] whose queue
+	// is not there.
+	ErrUnroutable = errors.New("there is no such queue")
+
+	// ErrTooLong is returned by Publish and Subscribe for a topic, a queue or a
+	// metadata key of more than 255 bytes, which AMQP has no room for.
+	ErrTooLong = errors.New("longer than 255 bytes")
+
 	// ErrURL is returned by the constructors for an URL that is none. It does not
 	// show it, as it has a password.
 	ErrURL = errors.New("the URL of the broker is not of the form amqp://user:password@host:port/vhost")

@@ -1,6 +1,7 @@
 package amqpbus
 
 import (
+	"fmt"
 	"time"
 
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
@@ -17,13 +18,18 @@ type marshaler struct{ wamqp.DefaultMarshaler }
 
 // Marshal implements [wamqp.Marshaler].
 func (m marshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
+	for key := range msg.Metadata {
+		if len(key) > maxName {
+			return amqp.Publishing{}, fmt.Errorf("the metadata key %.40q... is %w", key, ErrTooLong)
+		}
+	}
 	publishing, err := m.DefaultMarshaler.Marshal(msg)
 	if err != nil {
 		return publishing, err
 	}
-	publishing.MessageId = msg.UUID
-	publishing.Type = msg.Metadata[messaging.MetaName]
-	publishing.CorrelationId = msg.Metadata[eventsourced.MetaCorrelation]
+	publishing.MessageId = short(msg.UUID)
+	publishing.Type = short(msg.Metadata[messaging.MetaName])
+	publishing.CorrelationId = short(msg.Metadata[eventsourced.MetaCorrelation])
 	publishing.ContentType = "application/octet-stream"
 	if publishing.Type != "" || msg.Metadata[messaging.MetaEvents] != "" {
 		publishing.ContentType = "application/json"
@@ -33,6 +39,13 @@ func (m marshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
 	}
 	return publishing, nil
 }
+
+// maxName is how many bytes AMQP has for names and properties. Its client cuts off
+// silently what is longer.
+const maxName = 255
+
+// short returns a property that fits; the header has the whole value.
+func short(value string) string { return value[:min(len(value), maxName)] }
 
 // Unmarshal implements [wamqp.Marshaler]. It fails for no delivery that a broker
 // has made: that would come again at once, and for ever.

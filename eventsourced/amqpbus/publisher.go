@@ -21,8 +21,7 @@ const inFlight = 1000
 const queuePrefix = "queue:"
 
 // QueueTopic returns the topic that leads into one queue, past all exchanges. It
-// can be published to and not subscribed to. What is sent to a queue that is not
-// there is lost without an error.
+// can be published to and not subscribed to.
 func QueueTopic(queue string) string { return queuePrefix + queue }
 
 // Publisher publishes to RabbitMQ. It is safe for concurrent use, but sends one
@@ -64,7 +63,7 @@ func NewPublisher(url string, config PublisherConfig) (*Publisher, error) {
 //
 // Publish returns when the context of the first message ends, and after
 // [PublisherConfig.ConfirmTimeout]. It returns [ErrNotConfirmed], [ErrBlocked],
-// [ErrClosed], or the error of the connection.
+// [ErrUnroutable], [ErrTooLong], [ErrClosed], or the error of the connection.
 func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	if len(messages) == 0 {
 		return nil
@@ -99,6 +98,12 @@ func (p *Publisher) Close() error {
 func (p *Publisher) publish(ctx context.Context, topic string, messages []*message.Message) error {
 	if p.closed.Load() {
 		return ErrClosed
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if len(strings.TrimPrefix(topic, queuePrefix)) > maxName {
+		return fmt.Errorf("the topic is %w", ErrTooLong)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, p.config.ConfirmTimeout, ErrNotConfirmed)
 	defer cancel()
@@ -155,6 +160,8 @@ type session struct {
 	channel  *amqp.Channel
 	declared map[string]bool // topics
 
+	returns chan amqp.Return // what had no queue
+
 	below   atomic.Pointer[net.Conn]
 	blocked atomic.Bool
 	why     atomic.Pointer[string]
@@ -173,6 +180,7 @@ func open(ctx context.Context, url string, config PublisherConfig) (*session, er
 	go s.watch(conn.NotifyBlocked(make(chan amqp.Blocking, 1)))
 	if s.channel, err = conn.Channel(); err == nil {
 		err = s.channel.Confirm(false)
+		s.returns = s.channel.NotifyReturn(make(chan amqp.Return, inFlight)) // never blocks the connection
 	}
 	if err != nil {
 		s.end()
@@ -225,10 +233,11 @@ func (s *session) send(ctx context.Context, topic string, messages []*message.Me
 			return fmt.Errorf("message %s: %w", msg.UUID, err)
 		}
 		exchange, key := topic, routingKey(msg)
-		if queue, direct := strings.CutPrefix(topic, queuePrefix); direct {
+		queue, direct := strings.CutPrefix(topic, queuePrefix)
+		if direct {
 			exchange, key = "", queue
 		}
-		if confirms[i], err = s.channel.PublishWithDeferredConfirmWithContext(ctx, exchange, key, false, false, publishing); err != nil {
+		if confirms[i], err = s.channel.PublishWithDeferredConfirmWithContext(ctx, exchange, key, direct, false, publishing); err != nil {
 			return fmt.Errorf("message %s: %w", msg.UUID, err)
 		}
 	}
@@ -237,7 +246,12 @@ func (s *session) send(ctx context.Context, topic string, messages []*message.Me
 			return fmt.Errorf("message %s: %w", messages[i].UUID, errors.Join(ErrNotConfirmed, err))
 		}
 	}
-	return nil
+	select {
+	case returned := <-s.returns: // before it was confirmed
+		return fmt.Errorf("message %s: %w", returned.MessageId, ErrUnroutable)
+	default:
+		return nil
+	}
 }
 
 // cut ends the connection below, which ends whatever waits for it.

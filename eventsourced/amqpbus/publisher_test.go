@@ -3,6 +3,7 @@ package amqpbus_test
 import (
 	"context"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -176,4 +177,42 @@ func TestTLS(t *testing.T) {
 	require.NoError(t, publisher.Publish(topic, numbered(3)...))
 	require.Equal(t, numbers(3), receiveAll(t, subscribe(t, subscriber, topic), 3))
 	require.ErrorContains(t, newPublisher(t, address).Publish(topic, numbered(1)...), "certificate", "one that nobody knows is refused")
+}
+
+func TestPublishToAQueue(t *testing.T) {
+	t.Parallel()
+	broker := testamqp.URL(t)
+	publisher := newPublisher(t, broker)
+	name := testamqp.Name(t, "queue")
+	require.ErrorIs(t, publisher.Publish(amqpbus.QueueTopic(name), numbered(1)...), amqpbus.ErrUnroutable)
+	ch := channel(t, broker)
+	_, err := ch.QueueDeclare(name, false, true, true, false, nil)
+	require.NoError(t, err)
+	require.NoError(t, publisher.Publish(amqpbus.QueueTopic(name), numbered(1)...))
+	_, found, err := ch.Get(name, true)
+	require.NoError(t, err)
+	require.True(t, found)
+}
+
+func TestWhatIsTooLongForAMQP(t *testing.T) {
+	t.Parallel()
+	broker, topic := testamqp.URL(t), testamqp.Name(t, "topic")
+	long := strings.Repeat("x", 300)
+	publisher := newPublisher(t, broker)
+	require.ErrorIs(t, publisher.Publish(long, numbered(1)...), amqpbus.ErrTooLong)
+	require.ErrorIs(t, publisher.Publish(amqpbus.QueueTopic(long), numbered(1)...), amqpbus.ErrTooLong)
+	messages := numbered(1)
+	messages[0].Metadata[long] = "key"
+	require.ErrorIs(t, publisher.Publish(topic, messages...), amqpbus.ErrTooLong)
+	_, err := newSubscriber(t, broker, consuming("g")).Subscribe(t.Context(), long)
+	require.ErrorIs(t, err, amqpbus.ErrTooLong)
+
+	subscriber := newSubscriber(t, broker, consuming("g"))
+	require.NoError(t, subscriber.SubscribeInitialize(topic))
+	messages = numbered(1)
+	messages[0].UUID, messages[0].Metadata["correlation_id"] = long, long
+	require.NoError(t, publisher.Publish(topic, messages...))
+	msg := receive(t, subscribe(t, subscriber, topic))
+	require.Equal(t, long, msg.UUID, "the header has what does not fit the property")
+	require.Equal(t, long, msg.Metadata["correlation_id"])
 }

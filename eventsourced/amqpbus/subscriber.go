@@ -64,13 +64,16 @@ func (s *Subscriber) DeadLetterQueue(topic string) string { return s.Queue(topic
 // is called. The context of a message outlives ctx by
 // [SubscriberConfig.DrainTimeout], while it is being handled.
 //
-// It returns [ErrClosed] after Close, and fails for no other reason: a broker that is
-// down is waited for.
+// It returns [ErrClosed] after Close and [ErrTooLong], and fails for no other reason:
+// a broker that is down is waited for.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, ErrClosed)
+	}
+	if len(s.DeadLetterQueue(topic)) > maxName {
+		return nil, fmt.Errorf("subscribe to %.40s...: the name of the queue is %w", topic, ErrTooLong)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	id := s.next
@@ -204,6 +207,7 @@ func (s *Subscriber) handOut(ctx context.Context, topic string, received *messag
 // handOutOnce tells whether the message was acked; the error is that of ctx.
 func (s *Subscriber) handOutOnce(ctx context.Context, received *message.Message, out chan<- *message.Message) (acked bool, err error) {
 	msg := received.Copy()
+	delete(msg.Metadata, wamqp.MetadataRedeliveredKey) // not the event's
 	msgCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	msg.SetContext(msgCtx)

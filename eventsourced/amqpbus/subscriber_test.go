@@ -84,6 +84,15 @@ func TestDeadLetters(t *testing.T) {
 	require.True(t, found)
 	require.Equal(t, sent[0].UUID, dead.MessageId)
 	require.Equal(t, "Numbered", dead.Type)
+
+	// Without that queue the message stays where it is.
+	_, err = channel(t, broker).QueueDelete(subscriber.DeadLetterQueue(topic), false, false, false)
+	require.NoError(t, err)
+	require.NoError(t, newPublisher(t, broker).Publish(topic, numbered(1)...))
+	for range 7 {
+		receive(t, messages).Nack()
+	}
+	require.Equal(t, []string{"0"}, receiveAll(t, messages, 1))
 }
 
 func TestOfSeveralSubscribersOneReceives(t *testing.T) {

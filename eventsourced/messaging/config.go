@@ -135,8 +135,8 @@ type RelayConfig struct {
 	Names []string
 
 	// Translate returns the form in which an event, in today's schema version,
-	// leaves the context: its Name, SchemaVersion, Payload and Metadata; the rest
-	// stays. Without a name the event stays inside. It has to be a pure function,
+	// leaves the context: its Name, SchemaVersion (1 if it is 0), Payload and
+	// Metadata; the rest stays. Without a name the event stays inside. It has to be a pure function,
 	// and may be called concurrently. By default events leave as they are.
 	Translate func(eventsourced.Recorded) (eventsourced.Recorded, error)
 

@@ -10,7 +10,10 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 )
 
-const positionTimeout = 5 * time.Second // of one call to the position store
+const (
+	positionTimeout = 5 * time.Second // of one call to the position store
+	maxPageBytes    = 4 << 20         // of payloads read at once; a single event may be larger
+)
 
 // follower takes one consumer through the log, whenever this node has the
 // consumer's lease: a subscription, a relay or a reactor. All but the lease's
@@ -35,6 +38,9 @@ type follower struct {
 	// between, if set, is called before the log is looked at, and soon after a nudge.
 	between func(ctx context.Context) error
 
+	// skip moves the position over events that are not the consumer's.
+	skip func(ctx context.Context, to eventsourced.Position) error
+
 	nudges   chan struct{}
 	position eventsourced.Position // everything up to it is done
 	headAt   time.Time             // when to compare it with the log's head again
@@ -42,7 +48,7 @@ type follower struct {
 }
 
 func newFollower(log eventsourced.Log, positions PositionStore, config SubscriberConfig, consumer Consumer) *follower {
-	return &follower{
+	f := &follower{
 		log:       log,
 		positions: positions,
 		config:    config,
@@ -51,6 +57,8 @@ func newFollower(log eventsourced.Log, positions PositionStore, config Subscribe
 		node:      config.Node + "/" + eventsourced.NewEventID().String()[24:],
 		nudges:    make(chan struct{}, 1),
 	}
+	f.skip = f.save
+	return f
 }
 
 // run handles events until ctx ends, whenever it is this node's turn.
@@ -187,16 +195,20 @@ func (f *follower) read(ctx context.Context) ([]eventsourced.Recorded, error) {
 	if events, err = f.page(ctx, head); err != nil || len(events) > 0 {
 		return events, err
 	}
-	return nil, f.save(ctx, head)
+	return nil, f.skip(ctx, head)
 }
 
 func (f *follower) page(ctx context.Context, upTo eventsourced.Position) (events []eventsourced.Recorded, err error) {
 	query := eventsourced.LogQuery{After: f.position, UpTo: upTo, Names: f.names, Limit: f.pageEvents}
+	bytes := 0
 	for event, err := range f.log.ReadLog(ctx, query) {
 		if err != nil {
 			return nil, err
 		}
 		events = append(events, event)
+		if bytes += len(event.Payload); bytes >= maxPageBytes {
+			break
+		}
 	}
 	return events, nil
 }

@@ -196,7 +196,7 @@ func (r *Reactor) react(ctx context.Context, event eventsourced.Recorded) error 
 			return r.succeed(ctx)
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case pgerr.Retryable(err): // it may pass
+		case r.mayPass(ctx, err):
 		case attempts >= r.config.Attempts:
 			return r.giveUp(ctx, event, err)
 		default:
@@ -207,6 +207,15 @@ func (r *Reactor) react(ctx context.Context, event eventsourced.Recorded) error 
 			"position", int64(event.Position), "error", err, "wait", wait)
 		sleep(ctx, wait)
 	}
+}
+
+// mayPass tells that err comes from a database that is down, or busy. A lost
+// connection may also be that of a call to somebody else: then the database answers.
+func (r *Reactor) mayPass(ctx context.Context, err error) bool {
+	if !pgerr.Retryable(err) || pgerr.Code(err) != "" {
+		return pgerr.Retryable(err)
+	}
+	return detached(ctx, r.positions.pool.Ping) != nil
 }
 
 // call runs the reaction once.

@@ -3,6 +3,7 @@ package messaging_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -259,4 +260,17 @@ func TestNewReactor(t *testing.T) {
 	require.ErrorContains(t, err, "the event type *messaging_test.Unknown is not in the registry")
 	_, err = messaging.NewReactor(b.store, b.positions, reacting())
 	require.ErrorContains(t, err, "it needs at least one reaction")
+}
+
+// A lost connection is not always that of the database.
+func TestReactorThatCallsOthers(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	b.deposit(1)
+	config := reacting()
+	config.OnFailure = messaging.ParkFailures
+	reactor, _ := b.reactor(config, messaging.On(func(context.Context, *Deposited) error {
+		return fmt.Errorf("call the bank: %w", io.ErrUnexpectedEOF)
+	}))
+	b.eventually("it is parked", func() bool { return b.statusOf(reactor).Parked == 1 })
 }

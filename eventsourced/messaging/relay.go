@@ -2,9 +2,11 @@ package messaging
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -15,7 +17,8 @@ import (
 
 const (
 	relayTopic = "$relay" // in the table consumers
-	beginning  = ""       // in the table relay_topics
+	beginning  = ""       // in the table relay_topics: where the relay began
+	reachedKey = "$relay" // there: the position that was saved with the others
 )
 
 // Relay publishes the events of a log to other bounded contexts, by any Watermill
@@ -58,8 +61,7 @@ func NewRelay(log eventsourced.Log, positions *Positions, publisher message.Publ
 		publisher: publisher,
 		config:    config,
 		follower:  newFollower(log, positions, config.following(), Consumer{Group: config.Name, Topic: relayTopic}),
-		tails:     make(chan *tail),
-		failing:   true, // perhaps, from an earlier process
+		tails:     make(chan *tail, 1),
 		failpoint: func(string) {},
 	}
 	r.follower.names = config.Names
@@ -70,6 +72,7 @@ func NewRelay(log eventsourced.Log, positions *Positions, publisher message.Publ
 	r.follower.session = r.begin
 	r.follower.between = r.between
 	r.follower.handle = r.handle
+	r.follower.skip = func(ctx context.Context, to eventsourced.Position) error { return r.save(ctx, to, maps.Clone(r.sent)) }
 	return r, nil
 }
 
@@ -90,14 +93,20 @@ func (r *Relay) begin(ctx context.Context) (end func(), err error) {
 	if r.sent, err = r.positions.topics(ctx, r.follower.consumer); err != nil {
 		return nil, err
 	}
-	if _, known := r.sent[beginning]; !known {
-		r.sent[beginning] = r.follower.position
-		f := r.follower
+	f := r.follower
+	r.failing = true // perhaps, on another node
+	if reached, known := r.sent[reachedKey]; !known || reached != f.position {
+		// It is new, or somebody has set its position. What comes next does not
+		// follow what was sent: who has not all up to here has to ask.
+		for topic := range r.sent {
+			r.sent[topic] = f.position
+		}
+		r.sent[beginning], r.sent[reachedKey] = f.position, f.position
 		if err := r.positions.saveTopics(ctx, f.consumer, f.node, f.position, f.position, r.sent); err != nil {
 			return nil, err
 		}
 	}
-	r.reached.Store(int64(r.follower.position))
+	r.reached.Store(int64(f.position))
 	if r.config.Requests == nil {
 		return func() {}, nil
 	}
@@ -145,6 +154,7 @@ func (r *Relay) save(ctx context.Context, to eventsourced.Position, sent map[str
 	if to == f.position {
 		return nil
 	}
+	sent[reachedKey] = to
 	changed := maps.Clone(sent)
 	maps.DeleteFunc(changed, func(topic string, position eventsourced.Position) bool { return r.sent[topic] == position })
 	err := f.saveBy(ctx, to, func(ctx context.Context) error {
@@ -214,10 +224,32 @@ func (r *Relay) outgoing(recorded eventsourced.Recorded) (event eventsourced.Rec
 		if err != nil || translated.Name == "" {
 			return event, "", err
 		}
-		event.Name, event.SchemaVersion = translated.Name, translated.SchemaVersion
+		event.Name, event.SchemaVersion = translated.Name, max(translated.SchemaVersion, 1)
 		event.Payload, event.Metadata = translated.Payload, translated.Metadata
+		if err := checkTranslated(event); err != nil {
+			return event, "", err
+		}
+	}
+	if event.Metadata[eventsourced.MetaCorrelation] == "" { // the chain begins with it
+		event.Metadata = maps.Clone(event.Metadata)
+		if event.Metadata == nil {
+			event.Metadata = eventsourced.Metadata{}
+		}
+		event.Metadata[eventsourced.MetaCorrelation] = event.ID.String()
 	}
 	return event, r.config.Topic(recorded), nil
+}
+
+// checkTranslated finds what no consumer could make anything of.
+func checkTranslated(event eventsourced.Recorded) error {
+	err := eventsourced.ValidateAppend(event.Stream, []eventsourced.EventData{event.EventData}, math.MaxInt)
+	if !json.Valid(event.Payload) {
+		err = errors.Join(err, errors.New("the payload is not JSON"))
+	}
+	if err != nil {
+		return fmt.Errorf("what Translate returned: %w", err)
+	}
+	return nil
 }
 
 // group collects messages of one topic.
@@ -257,9 +289,6 @@ func (g *group) add(ctx context.Context, recorded eventsourced.Recorded) error {
 		return errors.Join(&relayError{event: recorded, err: err}, g.publish(ctx))
 	}
 	msg.Metadata[MetaPrevious] = formatPosition(g.last)
-	if msg.Metadata[eventsourced.MetaCorrelation] == "" {
-		msg.Metadata[eventsourced.MetaCorrelation] = event.ID.String() // the chain begins with it
-	}
 	g.messages = append(g.messages, msg)
 	g.last, g.passed = event.Position, event.Position
 	return nil

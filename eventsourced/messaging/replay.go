@@ -10,6 +10,9 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 )
 
+// replayAttempts is how often a request is tried to be answered.
+const replayAttempts = 3
+
 // Limits of a page of history.
 const (
 	pageEvents = 1000
@@ -33,10 +36,11 @@ func (r *Relay) answer(ctx context.Context) {
 			sleep(ctx, r.follower.config.backOff(attempt))
 			continue
 		}
-		attempt = 0
 		for msg := range requests {
+			attempt = 0
 			r.serve(ctx, msg)
 		}
+		sleep(ctx, r.follower.config.backOff(max(attempt, 1)))
 	}
 }
 
@@ -51,24 +55,33 @@ func (r *Relay) serve(ctx context.Context, msg *message.Message) {
 	}
 	logger := r.follower.logger.With("topic", request.Topic, "after", int64(request.After), "reply_to", request.ReplyTo)
 	started := time.Now()
-	err = r.replay(ctx, request)
-	if err != nil {
-		if ctx.Err() == nil {
-			logger.WarnContext(ctx, "replay failed, the request comes again", "error", err)
-			sleep(ctx, r.follower.config.backOff(1))
+	for attempt := 1; ; attempt++ {
+		err := r.replay(ctx, request)
+		switch {
+		case err == nil:
+			logger.InfoContext(ctx, "history replayed", "took", time.Since(started))
+			msg.Ack()
+			return
+		case ctx.Err() != nil:
+			msg.Nack() // for the next node
+			return
+		case attempt == replayAttempts:
+			// Others wait behind it, and who asked asks again.
+			logger.ErrorContext(ctx, "replay given up", "error", err)
+			msg.Ack()
+			return
 		}
-		msg.Nack()
-		return
+		logger.WarnContext(ctx, "replay failed, and is tried again", "error", err)
+		sleep(ctx, r.follower.config.backOff(attempt))
 	}
-	logger.InfoContext(ctx, "history replayed", "took", time.Since(started))
-	msg.Ack()
 }
 
 // replay publishes the pages of a topic's history. All but the end of it is
 // published besides the live messages, so that a long one holds up nobody.
 func (r *Relay) replay(ctx context.Context, request ReplayRequest) error {
+	limit := pageEvents
 	for {
-		page, more, err := r.history(ctx, request.Topic, request.After, eventsourced.Position(r.reached.Load()))
+		page, more, err := r.history(ctx, request.Topic, request.After, eventsourced.Position(r.reached.Load()), &limit)
 		if err != nil {
 			return err
 		}
@@ -81,9 +94,9 @@ func (r *Relay) replay(ctx context.Context, request ReplayRequest) error {
 		request.After = page.UpTo
 	}
 	t := &tail{request: request, done: make(chan error, 1)}
-	r.follower.nudge()
 	select {
 	case r.tails <- t:
+		r.follower.nudge()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -114,10 +127,11 @@ func (r *Relay) publishTail(ctx context.Context, request ReplayRequest) error {
 		r.follower.logger.WarnContext(ctx, "a consumer knows more than was published: was the log or the relay's position restored from a backup?",
 			"topic", request.Topic, "after", int64(request.After), "position", int64(r.follower.position))
 	}
+	limit := pageEvents
 	for more := true; more; {
 		var page Page
 		var err error
-		if page, more, err = r.history(ctx, request.Topic, request.After, r.follower.position); err != nil {
+		if page, more, err = r.history(ctx, request.Topic, request.After, r.follower.position, &limit); err != nil {
 			return err
 		}
 		page.Last = !more
@@ -138,19 +152,25 @@ func (r *Relay) publishPage(ctx context.Context, topic string, page Page) error 
 }
 
 // history reads a page of a topic, and tells whether there is more of it up to
-// upTo.
-func (r *Relay) history(ctx context.Context, topic string, after, upTo eventsourced.Position) (page Page, more bool, err error) {
+// upTo. It looks at limit events at most, and sets the limit for the next page:
+// what is read beyond the limit of bytes is read in vain.
+func (r *Relay) history(ctx context.Context, topic string, after, upTo eventsourced.Position, limit *int) (page Page, more bool, err error) {
 	page = Page{After: after, UpTo: max(after, upTo)}
 	if after >= upTo {
 		return page, false, nil
 	}
-	query := eventsourced.LogQuery{After: after, UpTo: upTo, Names: r.config.Names, Limit: pageEvents + 1}
+	query := eventsourced.LogQuery{After: after, UpTo: upTo, Names: r.config.Names, Limit: *limit + 1}
 	read, bytes := 0, 0
 	for recorded, err := range r.log.ReadLog(ctx, query) {
 		if err != nil {
 			return Page{}, false, fmt.Errorf("read the history of %s: %w", topic, err)
 		}
-		if read++; read > pageEvents || bytes >= pageBytes {
+		switch read++; {
+		case bytes >= pageBytes:
+			*limit = read - 1
+			return page, true, nil
+		case read > *limit:
+			*limit = min(2**limit, pageEvents)
 			return page, true, nil
 		}
 		event, eventTopic, err := r.outgoing(recorded)
