@@ -3,6 +3,7 @@ package eventsourced
 import (
 	"context"
 	"iter"
+	"time"
 )
 
 // The contract of an event store, split by role. A store implements all of them
@@ -58,6 +59,30 @@ type LogReader interface {
 
 	// CountLog returns how many events have a position above after, of all names.
 	CountLog(ctx context.Context, after Position) (int64, error)
+}
+
+// Backlog is what of a log lies before somebody who goes through it.
+type Backlog struct {
+	Head   Position      // of the log
+	Behind int64         // how many events, of all names
+	Lag    time.Duration // how long the first of them has been waiting; 0 when there is none
+}
+
+// BacklogAfter returns what lies above a position.
+func BacklogAfter(ctx context.Context, log LogReader, after Position) (b Backlog, err error) {
+	if b.Head, err = log.Head(ctx); err != nil {
+		return Backlog{}, err
+	}
+	if b.Behind, err = log.CountLog(ctx, after); err != nil || b.Behind == 0 {
+		return b, err
+	}
+	for first, err := range log.ReadLog(ctx, LogQuery{After: after, Limit: 1}) {
+		if err != nil {
+			return Backlog{}, err
+		}
+		b.Lag = max(time.Since(first.Position.Time()), 0)
+	}
+	return b, nil
 }
 
 // Listener tells of new events.

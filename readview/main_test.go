@@ -17,6 +17,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
@@ -30,6 +31,9 @@ const (
 	childDoes = "READVIEW_TEST_DOES" // "reset" instead of running the projection
 )
 
+// foreignLeaks are goroutines that others leave behind in some tests.
+var foreignLeaks []goleak.Option
+
 func TestMain(m *testing.M) {
 	if url := os.Getenv(childURL); url != "" {
 		if err := child(url); err != nil {
@@ -38,7 +42,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	testdb.Main(m)
+	testdb.Main(m, foreignLeaks...)
 }
 
 // child is a node that runs the projection until it gets SIGTERM.

@@ -383,33 +383,3 @@ func (r *runner) backOff() time.Duration {
 	r.failures++
 	return limit/2 + rand.N(limit/2)
 }
-
-// reading is a page that is being read in a goroutine of its own.
-type reading struct {
-	result chan struct{}
-	page   *page
-	err    error
-	stop   context.CancelFunc
-}
-
-func (r *runner) readAhead(ctx context.Context, at Checkpoint) *reading {
-	ctx, stop := context.WithCancel(ctx)
-	next := &reading{result: make(chan struct{}), stop: stop}
-	go func() {
-		defer close(next.result)
-		next.page, next.err = r.readPage(ctx, at)
-	}()
-	return next
-}
-
-func (n *reading) await() (*page, error) {
-	<-n.result
-	n.stop()
-	return n.page, n.err
-}
-
-// cancel ends the reading and waits for its goroutine.
-func (n *reading) cancel() {
-	n.stop()
-	<-n.result
-}

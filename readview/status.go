@@ -80,8 +80,12 @@ func (r *runner) status(ctx context.Context) (Status, error) {
 	}
 	if r.remote != nil {
 		r.remote.measure(&status)
-	} else if err := status.measure(ctx, r.m.log); err != nil {
-		return Status{}, err
+	} else {
+		backlog, err := eventsourced.BacklogAfter(ctx, r.m.log, stored.Position)
+		if err != nil {
+			return Status{}, err
+		}
+		status.Head, status.Behind, status.Lag = backlog.Head, backlog.Behind, backlog.Lag
 	}
 	status.State = r.state(stored, status)
 	if refused := r.refusal(stored); known && refused != nil {
@@ -89,23 +93,6 @@ func (r *runner) status(ctx context.Context) (Status, error) {
 		status.Failure = &Failure{Error: refused.Error(), Time: time.Now().UTC()}
 	}
 	return status, nil
-}
-
-// measure compares the position with the log.
-func (s *Status) measure(ctx context.Context, log eventsourced.Log) (err error) {
-	if s.Head, err = log.Head(ctx); err != nil {
-		return err
-	}
-	if s.Behind, err = log.CountLog(ctx, s.Position); err != nil || s.Behind == 0 {
-		return err
-	}
-	for first, err := range log.ReadLog(ctx, eventsourced.LogQuery{After: s.Position, Limit: 1}) {
-		if err != nil {
-			return err
-		}
-		s.Lag = max(time.Since(first.Position.Time()), 0)
-	}
-	return nil
 }
 
 func (r *runner) state(stored record, status Status) State {

@@ -199,9 +199,11 @@ func (p *Positions) status(ctx context.Context, log eventsourced.LogReader, cons
 			status.Failure.Position = eventsourced.Position(*failedPosition)
 		}
 	}
-	if err := status.measure(ctx, log); err != nil {
+	backlog, err := eventsourced.BacklogAfter(ctx, log, status.Position)
+	if err != nil {
 		return Status{}, fmt.Errorf("status of %s: %w", consumer, err)
 	}
+	status.Head, status.Behind, status.Lag = backlog.Head, backlog.Behind, backlog.Lag
 	switch {
 	case stopped:
 		status.State = Failed
@@ -215,21 +217,4 @@ func (p *Positions) status(ctx context.Context, log eventsourced.LogReader, cons
 		status.State = Live
 	}
 	return status, nil
-}
-
-// measure compares the position with the log.
-func (s *Status) measure(ctx context.Context, log eventsourced.LogReader) (err error) {
-	if s.Head, err = log.Head(ctx); err != nil {
-		return err
-	}
-	if s.Behind, err = log.CountLog(ctx, s.Position); err != nil || s.Behind == 0 {
-		return err
-	}
-	for first, err := range log.ReadLog(ctx, eventsourced.LogQuery{After: s.Position, Limit: 1}) {
-		if err != nil {
-			return err
-		}
-		s.Lag = max(time.Since(first.Position.Time()), 0)
-	}
-	return nil
 }

@@ -23,8 +23,8 @@ import (
 // Main is the body of a package's TestMain. It runs the tests, stops the private
 // server if they started one, fails if a goroutine is left, and exits. A package
 // without it leaves its private server to the end of the process, which is safe.
-func Main(m *testing.M) {
-	goleak.VerifyTestMain(suite{m})
+func Main(m *testing.M, options ...goleak.Option) {
+	goleak.VerifyTestMain(suite{m}, options...)
 }
 
 type suite struct{ m *testing.M }
