@@ -36,7 +36,7 @@
 //
 // It is our own, over the same client library. The one of watermill-amqp waits for
 // the broker's confirm of each message before it sends the next one, which makes
-// about an eighth of the rate; its pool of channels leaks; its transactions can fail
+// about a sixth of the rate; its pool of channels leaks; its transactions can fail
 // and say nothing. This one sends all messages of a Publish and then waits for all
 // confirms, on one channel. When Publish returns nil, the broker has every message.
 //
