@@ -119,7 +119,8 @@ func (r *remote) handle(msg *message.Message) error {
 		done, wait, err := r.advance(ctx, pg)
 		switch {
 		case done:
-			return r.answered(ctx, content)
+			r.answered(content)
+			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
@@ -210,15 +211,14 @@ func (r *remote) miss(ctx context.Context, pg *page) (done bool, wait time.Durat
 
 // answered notes the end of an answer. If that can't be applied, a page of the
 // answer was lost: it is asked for again after a while.
-func (r *remote) answered(ctx context.Context, content messaging.Page) error {
+func (r *remote) answered(content messaging.Page) {
 	if !content.Last {
-		return nil
+		return
 	}
 	r.since.Store(0)
 	if r.at.Position >= content.UpTo {
 		r.waiting = false
 	}
-	return nil
 }
 
 // ask requests the history after what is known, unless the answer to that is on
