@@ -15,7 +15,7 @@ norace = go test -timeout 15m -run "^(TestReconnect|TestBrokerKilled|TestConnect
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Run DanceFinder end to end on a private PostgreSQL, once
+demo: ## Run DanceFinder end to end on private servers, once
 	go run ./dancefinder/cmd/dancefinder demo --once
 
 test: cgo ## Run all tests with the race detector, then the checks
