@@ -63,17 +63,11 @@ func (r *runner) apply(ctx context.Context, pg *page) error {
 // This is where an event counts exactly once: the lock, the comparison, the
 // handlers' writes and the new position are in one transaction.
 func (r *runner) transact(ctx context.Context, pg *page, from, to int, upTo eventsourced.Position, direct bool) (failed int, err error) {
-	conn, err := r.db.Conn(ctx)
+	tx, err := newPipeline(ctx, r.db, direct)
 	if err != nil {
 		return noEvent, err
 	}
-	defer func() { _ = conn.Close() }()
-	sqlTx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
-	if err != nil {
-		return noEvent, err
-	}
-	defer func() { _ = sqlTx.Rollback() }() // nothing to do after a commit
-	tx := newPipeline(conn, sqlTx, direct)
+	defer tx.close()
 	at, err := r.m.store.Lock(ctx, tx, r.Name)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -102,16 +96,13 @@ func (r *runner) transact(ctx context.Context, pg *page, from, to int, upTo even
 			return noEvent, err
 		}
 	}
-	if err = r.m.store.Advance(ctx, tx, r.Name, upTo); err == nil {
-		err = tx.flush(ctx)
-	}
-	if err != nil {
+	if err := r.m.store.Advance(ctx, tx, r.Name, upTo); err != nil {
 		return r.blame(pg, tx, noEvent, fmt.Errorf("advance the position of %s: %w", r.Name, err))
 	}
 	r.failpoint("advanced")
-	if err := sqlTx.Commit(); err != nil {
-		// A deferred constraint speaks up now: alone, an event is to blame.
-		return r.blame(pg, tx, min(from, to-1), fmt.Errorf("commit %s: %w", r.Name, err))
+	tx.begin(min(from, to-1)) // if a deferred constraint speaks up: alone, an event is to blame
+	if err := tx.Commit(); err != nil {
+		return r.blame(pg, tx, tx.event, fmt.Errorf("commit %s: %w", r.Name, err))
 	}
 	r.failpoint("committed")
 	return noEvent, nil

@@ -59,6 +59,8 @@ func (r *runner) readPage(ctx context.Context, at Checkpoint) (*page, error) {
 func (r *runner) collect(ctx context.Context, pg *page, upTo eventsourced.Position) error {
 	query := eventsourced.LogQuery{After: pg.after, UpTo: upTo, Names: r.handled, Limit: r.pageLimit}
 	bytes := 0
+	pg.items = make([]item, 0, r.lastItems) // in a catch-up all pages have as many
+	defer func() { r.lastItems = len(pg.items) }()
 	for recorded, err := range r.m.log.ReadLog(ctx, query) {
 		if err != nil {
 			return err

@@ -1,20 +1,24 @@
 package readview
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// maxQueue is how many statements are sent in one round trip at most.
-const maxQueue = 2048
+// Limits of the pipeline.
+const (
+	sendEvery     = 256  // statements: then they go to the server, which works while the handlers do
+	maxQueue      = 2048 // statements whose outcomes wait to be read
+	maxStatements = 256  // different ones that a connection keeps prepared; others don't queue
+)
 
 // noEvent is the index of statements that are the framework's own.
 const noEvent = -1
@@ -26,39 +30,44 @@ var (
 )
 
 // pipeline is the transaction of a page. Handlers are written one statement at a
-// time, but a statement without a result that anybody looks at is only queued:
-// the queue is sent in one round trip, when a query needs what it writes, when a
-// count of rows is asked for, and at the end of the page.
+// time, but a statement without a result that anybody looks at is only sent on its
+// way: the server executes it while the handlers go on, and its outcome is read with
+// those of many others, when a query needs what it writes, when a count of rows is
+// asked for, and at the end of the page.
 //
 // When a queued statement fails, its handler has returned long ago. So the page
 // is taken back and the event is applied alone, with a pipeline that is direct
 // and queues nothing: then its handler sees the error.
 type pipeline struct {
 	*sql.Tx
-	conn   *sql.Conn
+	ctx    context.Context // of the transaction: what is under way outlives the handler that sent it
+	pgx    *pgx.Conn       // the connection
+	known  map[string]*known
+	close  func()
 	direct bool // for the whole transaction
+	named  bool // the connection keeps prepared statements
+	begun  bool // the server has heard of the transaction
 
 	event    int  // whose handler runs, or noEvent
 	prepared bool // this event's handler has prepared statements, which don't queue
 	asked    bool // this event's handler has had an answer of the database
 
-	queue   []statement
+	open    *pgconn.Pipeline // nil when nothing is under way
+	builder pgx.ExtendedQueryBuilder
+	queue   []statement    // under way, in their order
+	unsent  int            // of the queue, still in the connection's buffer
+	ones    bool           // in the queue is one that must change one row
 	results []queuedResult // a piece of memory for many
 
 	failed int   // the event whose statement was the first to fail
 	err    error // its error; nothing is sent after it
 }
 
+// statement is one that is under way.
 type statement struct {
-	query  string
-	args   []any
 	event  int
 	result *queuedResult // nil when nobody can ask
 	one    bool          // it must change one row
-}
-
-func newPipeline(conn *sql.Conn, tx *sql.Tx, direct bool) *pipeline {
-	return &pipeline{Tx: tx, conn: conn, direct: direct, event: noEvent, failed: noEvent}
 }
 
 // begin says that the handler of an event is going to run.
@@ -66,30 +75,23 @@ func (p *pipeline) begin(event int) { p.event, p.prepared, p.asked = event, fals
 
 // ExecContext implements [Tx].
 func (p *pipeline) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if p.direct || p.prepared || !pipelines(query, args) {
-		if err := p.flush(ctx); err != nil {
-			return nil, err
-		}
-		p.asked = true
-		return p.Tx.ExecContext(ctx, query, args...)
+	result := p.newResult()
+	queued, err := p.add(ctx, query, args, statement{event: p.event, result: result})
+	switch {
+	case err != nil:
+		return nil, err
+	case queued:
+		return result, nil
 	}
-	if len(p.results) == cap(p.results) {
-		p.results = make([]queuedResult, 0, 256)
+	if err := p.ask(); err != nil {
+		return nil, err
 	}
-	p.results = append(p.results, queuedResult{pipeline: p, ctx: ctx})
-	result := &p.results[len(p.results)-1]
-	return result, p.add(ctx, statement{query: query, args: args, event: p.event, result: result})
-}
-
-// execOne is [ExecOne] without waiting for the count.
-func (p *pipeline) execOne(ctx context.Context, query string, args []any) error {
-	return p.add(ctx, statement{query: query, args: args, event: p.event, one: true})
+	return p.Tx.ExecContext(ctx, query, args...)
 }
 
 // QueryContext implements [Tx].
 func (p *pipeline) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	p.asked = true
-	if err := p.flush(ctx); err != nil {
+	if err := p.ask(); err != nil {
 		return nil, err
 	}
 	return p.Tx.QueryContext(ctx, query, args...)
@@ -98,132 +100,215 @@ func (p *pipeline) QueryContext(ctx context.Context, query string, args ...any) 
 // QueryRowContext implements [Tx]. If the queue fails, so does the query: the
 // server refuses it, or the page, which is taken back in any case.
 func (p *pipeline) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	p.asked = true
-	_ = p.flush(ctx)
+	_ = p.ask()
 	return p.Tx.QueryRowContext(ctx, query, args...)
 }
 
 // PrepareContext implements [Tx]. A prepared statement goes to the server at
 // once, so from here on to the handler's end the others do, too.
 func (p *pipeline) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	p.asked, p.prepared = true, true
-	if err := p.flush(ctx); err != nil {
+	p.prepared = true
+	if err := p.ask(); err != nil {
 		return nil, err
 	}
 	return p.Tx.PrepareContext(ctx, query)
 }
 
-// pipelines tells whether a statement can be queued: one that holds several can't.
-func pipelines(query string, args []any) bool {
-	if len(args) > 0 {
-		return true
-	}
-	semicolon := strings.IndexByte(query, ';')
-	return semicolon < 0 || strings.TrimSpace(query[semicolon+1:]) == ""
-}
-
-func (p *pipeline) add(ctx context.Context, s statement) error {
-	// The caller may use its slice, and what bytes are in it, again.
-	s.args = slices.Clone(s.args)
-	for i, arg := range s.args {
-		switch arg := arg.(type) {
-		case []byte:
-			s.args[i] = slices.Clone(arg)
-		case sql.NamedArg:
-			s.args[i] = arg.Value
-		}
-	}
-	p.queue = append(p.queue, s)
-	if len(p.queue) < maxQueue {
-		return p.err
-	}
+// ask makes the pipeline ready for a question to the database.
+func (p *pipeline) ask() error {
 	p.asked = true
-	return p.flush(ctx)
+	return p.flush()
 }
 
-// flush sends the queue and reads what comes back. The first failure stays.
-func (p *pipeline) flush(ctx context.Context) error {
-	if p.err != nil || len(p.queue) == 0 {
+// add sends a statement on its way, with its arguments as they are now, and tells
+// whether it did. What can't be sent so, or would be refused before it is, has to be
+// executed directly, for what comes of it.
+func (p *pipeline) add(ctx context.Context, query string, args []any, s statement) (queued bool, err error) {
+	if p.direct || p.prepared || !queues(query, args) {
+		return false, nil
+	}
+	if p.err != nil {
+		return false, p.err
+	}
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	k, err := p.prepare(query)
+	if err != nil || k == nil || p.builder.Build(p.pgx.TypeMap(), k.description, args) != nil {
+		return false, err
+	}
+	p.start()
+	if k.undescribed.Name == "" {
+		p.open.SendQueryParams(query, p.builder.ParamValues, k.description.ParamOIDs, p.builder.ParamFormats, nil)
+	} else {
+		p.open.SendQueryStatement(&k.undescribed, p.builder.ParamValues, p.builder.ParamFormats, nil)
+	}
+	p.queue, p.ones = append(p.queue, s), p.ones || s.one
+	if p.unsent++; p.unsent == sendEvery {
+		// A sync each time, not only a flush: the server then knows that it waits
+		// for us, and for how long is bounded by Config.IdleTimeout.
+		p.unsent = 0
+		err = p.open.Sync()
+	}
+	if err != nil || len(p.queue) == maxQueue {
+		return true, p.ask()
+	}
+	return true, nil
+}
+
+// queues tells whether query looks like one that can be queued: one statement, with
+// arguments that the server gets as they are, and not COPY, whose protocol is
+// another.
+func queues(query string, args []any) bool {
+	if len(args) > 0 {
+		_, rewritten := args[0].(pgx.QueryRewriter)
+		return !rewritten
+	}
+	query = strings.TrimSpace(query)
+	semicolon := strings.IndexByte(query, ';')
+	return (semicolon < 0 || semicolon == len(query)-1) && (len(query) < 4 || !strings.EqualFold(query[:4], "copy"))
+}
+
+func (p *pipeline) start() {
+	if p.open == nil {
+		p.open = p.pgx.PgConn().StartPipeline(p.ctx)
+	}
+}
+
+// flush waits for what is under way and reads the outcomes. The first failure
+// stays.
+func (p *pipeline) flush() error {
+	if p.err != nil || p.open == nil {
 		return p.err
 	}
-	err := p.conn.Raw(func(driverConn any) error {
-		return p.send(ctx, driverConn.(*stdlib.Conn).Conn())
-	})
-	if p.err == nil && err != nil {
-		p.fail(p.queue[0].event, err)
-	}
-	clear(p.queue)
-	p.queue = p.queue[:0]
-	return p.err
-}
-
-func (p *pipeline) send(ctx context.Context, conn *pgx.Conn) error {
-	memory := make([]pgx.QueuedQuery, len(p.queue))
-	batch := &pgx.Batch{QueuedQueries: make([]*pgx.QueuedQuery, len(p.queue))}
-	for i, s := range p.queue {
-		memory[i].SQL, memory[i].Arguments = s.query, s.args
-		batch.QueuedQueries[i] = &memory[i]
-	}
-	results := conn.SendBatch(ctx, batch)
-	for _, s := range p.queue {
-		tag, err := results.Exec()
-		if err == nil && s.one && tag.RowsAffected() != 1 {
-			err = notOneRow(tag.RowsAffected())
+	err := p.open.Sync()
+	for i := 0; err == nil && i < len(p.queue); {
+		var outcome any
+		outcome, err = p.open.GetResults()
+		if reader, ok := outcome.(*pgconn.ResultReader); ok {
+			err = p.queue[i].done(reader.Close())
+		} else if err == nil {
+			continue // a sync
 		}
 		if err != nil {
-			p.fail(p.eventOf(s, err), err)
-			break
+			p.fail(p.queue[i].event, err)
 		}
-		if s.result != nil {
-			s.result.tag, s.result.known = tag, true
-		}
+		i++
 	}
-	return results.Close()
-}
-
-// eventOf returns the event that a statement's error belongs to. What is wrong
-// with a statement in itself is noticed before any is executed.
-func (p *pipeline) eventOf(s statement, err error) int {
-	var unsent pgx.ErrPreprocessingBatch
-	if errors.As(err, &unsent) {
-		for _, other := range p.queue {
-			if other.query == unsent.SQL() {
-				return other.event
-			}
-		}
+	if closeErr := p.open.Close(); p.err == nil && cmp.Or(err, closeErr) != nil {
+		p.fail(p.queue[0].event, cmp.Or(err, closeErr))
 	}
-	return s.event
+	p.open, p.queue, p.unsent, p.ones = nil, p.queue[:0], 0, false
+	return p.err
 }
 
 func (p *pipeline) fail(event int, err error) { p.failed, p.err = event, err }
 
+// done takes the outcome of a statement.
+func (s statement) done(tag pgconn.CommandTag, err error) error {
+	if err != nil {
+		return err
+	}
+	if s.result != nil {
+		s.result.tag, s.result.known = tag, true
+	}
+	if s.one && tag.RowsAffected() != 1 {
+		return notOneRow(tag.RowsAffected())
+	}
+	return nil
+}
+
+// known is a statement that the connection has prepared.
+type known struct {
+	description *pgconn.StatementDescription
+
+	// undescribed is the statement with a column that is made up: of one without
+	// columns pgconn has the server describe the result, each time. Nobody looks
+	// at results.
+	undescribed pgconn.StatementDescription
+}
+
+// statementsOf returns what a connection has prepared for pipelines.
+func statementsOf(conn *pgx.Conn) map[string]*known {
+	const key = "github.com/dancefinder/eventsourcing/readview"
+	data := conn.PgConn().CustomData()
+	statements, ok := data[key].(map[string]*known)
+	if !ok {
+		statements = map[string]*known{}
+		data[key] = statements
+	}
+	return statements
+}
+
+// prepare returns the statement, which is prepared once a connection; nil if there are
+// too many.
+func (p *pipeline) prepare(query string) (*known, error) {
+	if k := p.known[query]; k != nil {
+		return k, nil
+	}
+	if len(p.known) == maxStatements {
+		return nil, nil
+	}
+	if err := p.ask(); err != nil {
+		return nil, err
+	}
+	name := "" // behind a pooler that can't keep statements, it is parsed each time
+	if p.named {
+		// Not by its text: database/sql shares those, and closes them.
+		name = "readview_" + strconv.Itoa(len(p.known))
+	}
+	description, err := p.pgx.PgConn().Prepare(p.ctx, name, query, nil)
+	if err != nil {
+		p.fail(p.event, err)
+		return nil, err
+	}
+	k := &known{description: description, undescribed: *description}
+	k.undescribed.Fields = make([]pgconn.FieldDescription, 1)
+	p.known[query] = k
+	return k, nil
+}
+
+// forget makes the connection prepare its statements anew: after a failure, as the
+// tables may have changed since.
+func (p *pipeline) forget(ctx context.Context) error {
+	for query, k := range p.known {
+		if k.description.Name != "" {
+			if err := p.pgx.PgConn().Deallocate(ctx, k.description.Name); err != nil {
+				return err
+			}
+		}
+		delete(p.known, query)
+	}
+	return nil
+}
+
 // aborted tells whether the handler that has just run left a transaction in which
 // a statement has failed.
 func (p *pipeline) aborted() bool {
-	if !p.asked {
-		return false
-	}
-	status := byte('E')
-	_ = p.conn.Raw(func(driverConn any) error {
-		status = driverConn.(*stdlib.Conn).Conn().PgConn().TxStatus()
-		return nil
-	})
-	return status == 'E'
+	return p.asked && p.pgx.PgConn().TxStatus() == 'E'
 }
 
 // queuedResult is the result of a statement that may not have been sent yet.
 type queuedResult struct {
 	pipeline *pipeline
-	ctx      context.Context // of the call: a result has no other one to be asked with
 	tag      pgconn.CommandTag
 	known    bool
+}
+
+// newResult takes one of a slice that is made now and then: there are as many as
+// statements.
+func (p *pipeline) newResult() *queuedResult {
+	if len(p.results) == cap(p.results) {
+		p.results = make([]queuedResult, 0, 256)
+	}
+	p.results = append(p.results, queuedResult{pipeline: p})
+	return &p.results[len(p.results)-1]
 }
 
 // RowsAffected implements [sql.Result]. It sends the queue if need be.
 func (r *queuedResult) RowsAffected() (int64, error) {
 	if !r.known {
-		r.pipeline.asked = true
-		if err := r.pipeline.flush(r.ctx); err != nil {
+		if err := r.pipeline.ask(); err != nil {
 			return 0, err
 		}
 	}
@@ -252,8 +337,10 @@ func notOneRow(rows int64) error { return fmt.Errorf("%w, not %d", ErrNotOneRow,
 // Unlike a look at RowsAffected it need not wait for the statement: the error may
 // come to light after the handler has returned, and then counts as the handler's.
 func ExecOne(ctx context.Context, tx Tx, query string, args ...any) error {
-	if p, ok := tx.(*pipeline); ok && !p.direct && !p.prepared {
-		return p.execOne(ctx, query, args)
+	if p, ok := tx.(*pipeline); ok {
+		if queued, err := p.add(ctx, query, args, statement{event: p.event, one: true}); queued || err != nil {
+			return err
+		}
 	}
 	result, err := tx.ExecContext(ctx, query, args...)
 	if err != nil {

@@ -47,11 +47,9 @@ const (
 func (p positions) Lock(ctx context.Context, tx Tx, name string) (Checkpoint, error) {
 	var at Checkpoint
 	var setting string
-	if err := tx.QueryRowContext(ctx, lockSQL, name).Scan((*int64)(&at.Position)); err != nil {
-		return Checkpoint{}, err
-	}
-	err := tx.QueryRowContext(ctx, stateSQL, name, strconv.FormatInt(p.idleTimeout.Milliseconds(), 10)).
-		Scan(&at.Generation, &at.Running, &setting)
+	err := queryRows(ctx, tx,
+		rowQuery{lockSQL, []any{name}, []any{(*int64)(&at.Position)}},
+		rowQuery{stateSQL, []any{name, strconv.FormatInt(p.idleTimeout.Milliseconds(), 10)}, []any{&at.Generation, &at.Running, &setting}})
 	return at, err
 }
 

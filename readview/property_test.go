@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -167,7 +168,11 @@ func TestPagesAreInvisible(t *testing.T) {
 		want := banks[0].play(rt, history, sizes[0], -1)
 		for i := 1; i < len(banks); i++ {
 			crash := rapid.IntRange(-1, 40).Draw(rt, "crash")
-			require.Equal(rt, want, banks[i].play(rt, history, sizes[i], crash), "pages of %d", sizes[i])
+			got := banks[i].play(rt, history, sizes[i], crash)
+			if !slices.Equal(got, want) {
+				fmt.Println("MISMATCH", crash, sizes[i], "\n", strings.Join(want, "\n"), "\nGOT\n", strings.Join(got, "\n"))
+			}
+			require.Equal(rt, want, got, "pages of %d", sizes[i])
 		}
 	})
 }

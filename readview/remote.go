@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
@@ -51,7 +50,7 @@ func (r *remote) Subscribe(ctx context.Context, topic string) (<-chan *message.M
 	if err != nil {
 		return nil, err
 	}
-	r.db = stdlib.OpenDBFromPool(r.m.pool)
+	r.db = openDB(r.m.pool)
 	r.running++
 	context.AfterFunc(ctx, r.close)
 	r.loops.Go(func() { //nolint:contextcheck // Close may end it, too

@@ -12,7 +12,6 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
@@ -54,6 +53,7 @@ type runner struct {
 
 	// Of the loop's goroutine, or of the remote's handler.
 	pageLimit int // events, at most PageEvents
+	lastItems int // in the page that was read last
 	failures  int // in a row
 	attempted eventsourced.EventID
 	attempts  int  // at that event
@@ -84,7 +84,7 @@ func (r *runner) Subscribe(ctx context.Context, _ string) (<-chan *message.Messa
 	defer r.mu.Unlock()
 	r.closers = append(r.closers, cancel)
 	r.running++
-	r.db = stdlib.OpenDBFromPool(r.m.pool)
+	r.db = openDB(r.m.pool)
 	out := make(chan *message.Message)
 	r.loops.Go(func() {
 		defer close(out)

@@ -64,7 +64,8 @@ func (e *environment) plainInsert(ctx context.Context, writers int, connections 
 }
 
 // byMany has writers work on a pool for appendTime, and returns how often they
-// did a second.
+// did a second. All connections are open before, and each writer has worked often
+// enough that the server keeps its plans.
 func (e *environment) byMany(ctx context.Context, writers int, connections int32, open func(*pgxpool.Pool) (func(int64) error, func())) (float64, error) {
 	if _, err := e.pool.Exec(ctx, `TRUNCATE events`); err != nil {
 		return 0, err
@@ -74,32 +75,59 @@ func (e *environment) byMany(ctx context.Context, writers int, connections int32
 		return 0, err
 	}
 	defer pool.Close()
+	if err := connect(ctx, pool); err != nil {
+		return 0, err
+	}
 	work, done := open(pool)
 	defer done()
-	var (
-		group  sync.WaitGroup
-		count  atomic.Int64
-		failed atomic.Pointer[error]
-	)
-	// The first half second connects and prepares, and does not count.
-	var counted int64
-	started := time.Now().Add(500 * time.Millisecond)
-	end := started.Add(appendTime)
-	for range writers {
+	var last atomic.Int64
+	each := func(more func(i int) bool) error {
+		var group sync.WaitGroup
+		errs := make(chan error, writers)
+		for range writers {
+			group.Go(func() {
+				for i := 0; more(i); i++ {
+					if err := work(last.Add(1)); err != nil {
+						errs <- err
+						return
+					}
+				}
+			})
+		}
+		group.Wait()
+		close(errs)
+		return <-errs
+	}
+	if err := each(func(i int) bool { return i < 20 }); err != nil {
+		return 0, err
+	}
+	before, started := last.Load(), time.Now()
+	if err := each(func(int) bool { return time.Since(started) < appendTime }); err != nil {
+		return 0, err
+	}
+	return float64(last.Load()-before) / time.Since(started).Seconds(), nil
+}
+
+// connect opens all connections of the pool.
+func connect(ctx context.Context, pool *pgxpool.Pool) error {
+	var group sync.WaitGroup
+	n := int(pool.Config().MaxConns)
+	acquired, errs := make(chan *pgxpool.Conn, n), make(chan error, n)
+	for range n {
 		group.Go(func() {
-			for time.Now().Before(end) && failed.Load() == nil {
-				if err := work(count.Add(1)); err != nil {
-					failed.Store(&err)
-				}
-				if time.Now().After(started) {
-					atomic.AddInt64(&counted, 1)
-				}
+			conn, err := pool.Acquire(ctx)
+			if err != nil {
+				errs <- err
+				return
 			}
+			acquired <- conn
 		})
 	}
 	group.Wait()
-	if err := failed.Load(); err != nil {
-		return 0, *err
+	close(acquired)
+	close(errs)
+	for conn := range acquired {
+		conn.Release()
 	}
-	return float64(counted) / time.Since(started).Seconds(), nil
+	return <-errs
 }

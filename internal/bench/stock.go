@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// stock lets the Subscriber of watermill-sql apply n events, with a handler that
-// writes in the Subscriber's transaction.
+// stock lets the Subscriber of watermill-sql apply n events, on a router as ours,
+// with a handler that writes in the Subscriber's transaction.
 func (e *environment) stock(ctx context.Context, n int) (float64, error) {
 	if err := e.clear(ctx, 0); err != nil {
 		return 0, err
@@ -32,30 +33,33 @@ func (e *environment) stock(ctx context.Context, n int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	messages, err := subscriber.Subscribe(ctx, "Deposited")
-	if err != nil {
-		return 0, err
-	}
-	value, err := rate(n, func() error {
-		for range n {
-			msg := <-messages
-			if err := applyStock(msg); err != nil {
-				return err
-			}
-			msg.Ack()
+	router := message.NewDefaultRouter(watermill.NopLogger{})
+	applied, done := 0, make(chan struct{})
+	router.AddConsumerHandler("balances", "Deposited", subscriber, func(msg *message.Message) error {
+		if applied == n {
+			return errEnough
+		}
+		if err := applyStock(msg); err != nil {
+			return err
+		}
+		if applied++; applied == n {
+			close(done)
 		}
 		return nil
 	})
-	go func() { // what comes until it is closed
-		for msg := range messages {
-			msg.Nack()
+	return rate(n, func() error {
+		ran := make(chan error, 1)
+		go func() { ran <- router.Run(ctx) }()
+		select {
+		case <-done:
+		case err := <-ran:
+			return errors.Join(errors.New("the router stopped"), err)
 		}
-	}()
-	if closeErr := subscriber.Close(); err == nil {
-		err = closeErr
-	}
-	return value, err
+		return errors.Join(router.Close(), <-ran)
+	})
 }
+
+var errEnough = errors.New("all are applied")
 
 func applyStock(msg *message.Message) error {
 	tx, ok := wsql.TxFromContext(msg.Context())

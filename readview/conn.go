@@ -1,0 +1,172 @@
+package readview
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// rollbackTimeout is for taking back a transaction. A connection on which that
+// doesn't work is given up, which has the same effect.
+const rollbackTimeout = 5 * time.Second
+
+// openDB returns the database/sql view of a pool in which a transaction's BEGIN and
+// COMMIT are the [pipeline]'s: they travel with its statements and cost no round
+// trips of their own. All else is pgx's.
+func openDB(pool *pgxpool.Pool) *sql.DB {
+	db := sql.OpenDB(connector{stdlib.GetPoolConnector(pool), pool.Config().ConnConfig.DefaultQueryExecMode})
+	db.SetMaxIdleConns(0) // they are the pool's
+	return db
+}
+
+type connector struct {
+	driver.Connector
+	mode pgx.QueryExecMode
+}
+
+// Connect implements [driver.Connector].
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &pageConn{Conn: conn.(*stdlib.Conn), mode: c.mode}, nil
+}
+
+// pageConn is a connection for the transaction of one page.
+type pageConn struct {
+	*stdlib.Conn
+	mode pgx.QueryExecMode
+	page *pipeline
+}
+
+// newPipeline begins a transaction at READ COMMITTED on a connection of its own, of
+// which the server hears with the first query. It ends with Commit or Rollback, and
+// close.
+func newPipeline(ctx context.Context, db *sql.DB, direct bool) (*pipeline, error) {
+	p := &pipeline{ctx: ctx, direct: direct, event: noEvent, failed: noEvent}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = conn.Raw(func(driverConn any) error {
+		c := driverConn.(*pageConn)
+		c.page, p.pgx = p, c.Conn.Conn()
+		p.known = statementsOf(p.pgx)
+		switch c.mode {
+		case pgx.QueryExecModeCacheStatement:
+			p.named = true
+		case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol: // which don't ask for types
+			p.direct = true
+		}
+		return nil
+	})
+	if err == nil {
+		// When ctx ends, what is under way ends by itself; database/sql would roll
+		// back beside it.
+		p.Tx, err = conn.BeginTx(context.WithoutCancel(ctx), nil)
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	p.close = func() {
+		_ = p.Rollback() // nothing to do after a commit
+		_ = conn.Close()
+	}
+	return p, nil
+}
+
+// BeginTx implements [driver.ConnBeginTx].
+func (c *pageConn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) {
+	return pageTx{c.page}, nil
+}
+
+type pageTx struct{ page *pipeline }
+
+// Commit implements [driver.Tx].
+func (tx pageTx) Commit() error { return tx.page.commit() }
+
+// Rollback implements [driver.Tx].
+func (tx pageTx) Rollback() error { return tx.page.rollback() }
+
+// beginSQL opens the transaction.
+const beginSQL = "begin isolation level read committed"
+
+// rowQuery is a query of one row, and where to put it.
+type rowQuery struct {
+	query string
+	args  []any
+	into  []any
+}
+
+// queryRows makes queries in one round trip.
+func queryRows(ctx context.Context, tx Tx, queries ...rowQuery) error {
+	if p, ok := tx.(*pipeline); ok {
+		return p.queryRows(queries)
+	}
+	for _, q := range queries {
+		if err := tx.QueryRowContext(ctx, q.query, q.args...).Scan(q.into...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// queryRows has BEGIN ahead the first time.
+func (p *pipeline) queryRows(queries []rowQuery) error {
+	if err := p.flush(); err != nil {
+		return err
+	}
+	batch := &pgx.Batch{}
+	if !p.begun {
+		p.begun = true
+		batch.Queue(beginSQL)
+	}
+	for _, q := range queries {
+		batch.Queue(q.query, q.args...).QueryRow(func(row pgx.Row) error { return row.Scan(q.into...) })
+	}
+	return p.pgx.SendBatch(p.ctx, batch).Close()
+}
+
+// commit sends what is queued, and COMMIT behind it, which the server does not reach
+// when anything before it fails. What only we can tell has to be known before.
+func (p *pipeline) commit() error {
+	if p.err != nil || p.ones && p.flush() != nil {
+		_ = p.rollback()
+		return p.err
+	}
+	result := p.newResult()
+	p.start()
+	p.open.SendQueryParams("commit", nil, nil, nil, nil)
+	p.queue = append(p.queue, statement{event: p.event, result: result})
+	if err := p.flush(); err != nil {
+		_ = p.rollback()
+		return err
+	}
+	if result.tag.String() != "COMMIT" {
+		return errAborted
+	}
+	return nil
+}
+
+func (p *pipeline) rollback() error {
+	if !p.begun || p.pgx.PgConn().TxStatus() == 'I' {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), rollbackTimeout)
+	defer cancel()
+	_, err := p.pgx.Exec(ctx, "rollback")
+	if err == nil && p.err != nil {
+		err = p.forget(ctx)
+	}
+	if err != nil {
+		_ = p.pgx.Close(ctx) // the pool makes another one
+	}
+	return err
+}
