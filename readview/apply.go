@@ -33,24 +33,29 @@ func (r *runner) handle(msg *message.Message) error {
 // and it is tried again alone, so that its handler sees its error, and so that the
 // outcome is the same for pages of any size.
 func (r *runner) apply(ctx context.Context, pg *page) error {
-	from, to, direct := 0, len(pg.items), false
+	from, to, how := 0, len(pg.items), together
 	for {
 		upTo := pg.upTo
 		if to < len(pg.items) {
 			upTo = pg.items[to-1].recorded.Position
 		}
-		failed, err := r.transact(ctx, pg, from, to, upTo, direct)
+		failed, err := r.transact(ctx, pg, from, to, upTo, how)
 		switch {
 		case err == nil && to == len(pg.items):
 			return nil
 		case err == nil:
-			from, to, direct = to, len(pg.items), false
-		case failed == noEvent || direct || pgerr.Retryable(err) || ctx.Err() != nil:
+			from, to = to, len(pg.items)
+			if how == direct {
+				how = together
+			}
+		case failed == noEvent || how == direct || pgerr.Retryable(err) || ctx.Err() != nil:
 			return err
+		case errors.Is(err, errTogether):
+			how = queued
 		case failed > from:
 			to = failed
 		default:
-			to, direct = from+1, true
+			to, how = from+1, direct
 		}
 	}
 }
@@ -62,8 +67,8 @@ func (r *runner) apply(ctx context.Context, pg *page) error {
 //
 // This is where an event counts exactly once: the lock, the comparison, the
 // handlers' writes and the new position are in one transaction.
-func (r *runner) transact(ctx context.Context, pg *page, from, to int, upTo eventsourced.Position, direct bool) (failed int, err error) {
-	tx, err := newPipeline(ctx, r.db, direct)
+func (r *runner) transact(ctx context.Context, pg *page, from, to int, upTo eventsourced.Position, how mode) (failed int, err error) {
+	tx, err := newPipeline(ctx, r.db, &r.counted, how)
 	if err != nil {
 		return noEvent, err
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -49,8 +50,8 @@ type pageConn struct {
 // newPipeline begins a transaction at READ COMMITTED on a connection of its own, of
 // which the server hears with the first query. It ends with Commit or Rollback, and
 // close.
-func newPipeline(ctx context.Context, db *sql.DB, direct bool) (*pipeline, error) {
-	p := &pipeline{ctx: ctx, direct: direct, event: noEvent, failed: noEvent}
+func newPipeline(ctx context.Context, db *sql.DB, counted *sync.Map, how mode) (*pipeline, error) {
+	p := &pipeline{ctx: ctx, counted: counted, mode: how, event: noEvent, failed: noEvent}
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, err
@@ -63,7 +64,7 @@ func newPipeline(ctx context.Context, db *sql.DB, direct bool) (*pipeline, error
 		case pgx.QueryExecModeCacheStatement:
 			p.named = true
 		case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol: // which don't ask for types
-			p.direct = true
+			p.mode = direct
 		}
 		return nil
 	})
@@ -137,11 +138,18 @@ func (p *pipeline) queryRows(queries []rowQuery) error {
 // commit sends what is queued, and COMMIT behind it, which the server does not reach
 // when anything before it fails. What only we can tell has to be known before.
 func (p *pipeline) commit() error {
-	if p.err != nil || p.ones && p.flush() != nil {
-		_ = p.rollback()
-		return p.err
+	result := p.newResult("commit")
+	err := p.err
+	if err == nil && p.ones {
+		err = p.flush()
 	}
-	result := p.newResult()
+	if err == nil {
+		err = p.sendRows()
+	}
+	if err != nil {
+		_ = p.rollback()
+		return err
+	}
 	p.start()
 	p.open.SendQueryParams("commit", nil, nil, nil, nil)
 	p.queue = append(p.queue, statement{event: p.event, result: result})

@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
 // Limits of the pipeline.
@@ -37,16 +40,18 @@ var (
 //
 // When a queued statement fails, its handler has returned long ago. So the page
 // is taken back and the event is applied alone, with a pipeline that is direct
-// and queues nothing: then its handler sees the error.
+// and queues nothing: then its handler sees the error. When a statement for the rows
+// of several events fails, the page is applied with one for each to see whose it is.
 type pipeline struct {
 	*sql.Tx
-	ctx    context.Context // of the transaction: what is under way outlives the handler that sent it
-	pgx    *pgx.Conn       // the connection
-	known  map[string]*known
-	close  func()
-	direct bool // for the whole transaction
-	named  bool // the connection keeps prepared statements
-	begun  bool // the server has heard of the transaction
+	ctx     context.Context // of the transaction: what is under way outlives the handler that sent it
+	pgx     *pgx.Conn       // the connection
+	known   map[string]*known
+	counted *sync.Map // queries whose counts of rows are asked for
+	close   func()
+	mode    mode
+	named   bool // the connection keeps prepared statements
+	begun   bool // the server has heard of the transaction
 
 	event    int  // whose handler runs, or noEvent
 	prepared bool // this event's handler has prepared statements, which don't queue
@@ -54,8 +59,10 @@ type pipeline struct {
 
 	open    *pgconn.Pipeline // nil when nothing is under way
 	builder pgx.ExtendedQueryBuilder
+	rows    rows           // of the statement after those
 	queue   []statement    // under way, in their order
 	unsent  int            // of the queue, still in the connection's buffer
+	last    *known         // the statement before
 	ones    bool           // in the queue is one that must change one row
 	results []queuedResult // a piece of memory for many
 
@@ -63,11 +70,24 @@ type pipeline struct {
 	err    error // its error; nothing is sent after it
 }
 
+// mode is how much a pipeline does at once.
+type mode int
+
+const (
+	together mode = iota // rows of several events in one statement
+	queued               // statements one by one, without waiting for their outcome
+	direct               // nothing: each call waits for its statement
+)
+
+// errTogether says that it would have to be done one by one to know.
+var errTogether = errors.New("readview: a statement with the rows of several events failed, or was asked about one of them")
+
 // statement is one that is under way.
 type statement struct {
 	event  int
 	result *queuedResult // nil when nobody can ask
 	one    bool          // it must change one row
+	rows   bool          // it is for several events
 }
 
 // begin says that the handler of an event is going to run.
@@ -75,7 +95,7 @@ func (p *pipeline) begin(event int) { p.event, p.prepared, p.asked = event, fals
 
 // ExecContext implements [Tx].
 func (p *pipeline) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	result := p.newResult()
+	result := p.newResult(query)
 	queued, err := p.add(ctx, query, args, statement{event: p.event, result: result})
 	switch {
 	case err != nil:
@@ -124,7 +144,7 @@ func (p *pipeline) ask() error {
 // whether it did. What can't be sent so, or would be refused before it is, has to be
 // executed directly, for what comes of it.
 func (p *pipeline) add(ctx context.Context, query string, args []any, s statement) (queued bool, err error) {
-	if p.direct || p.prepared || !queues(query, args) {
+	if p.mode == direct || p.prepared || !queues(query, args) {
 		return false, nil
 	}
 	if p.err != nil {
@@ -137,23 +157,80 @@ func (p *pipeline) add(ctx context.Context, query string, args []any, s statemen
 	if err != nil || k == nil || p.builder.Build(p.pgx.TypeMap(), k.description, args) != nil {
 		return false, err
 	}
+	if bulk, err := p.bulk(k, s); bulk == nil || err != nil {
+		if err == nil {
+			err = p.sendRows()
+		}
+		if err != nil {
+			return false, err
+		}
+		return true, p.sendOne(k, s)
+	}
+	if !p.rows.add(k.bulk, p.event, p.builder.ParamValues, p.builder.ParamFormats) {
+		if err := p.sendRows(); err != nil {
+			return false, err
+		}
+		p.rows.add(k.bulk, p.event, p.builder.ParamValues, p.builder.ParamFormats)
+	}
+	return true, nil
+}
+
+// bulk returns how a statement goes together with others of its kind, nil if it does
+// not. It is found out when two of a kind come in a row.
+func (p *pipeline) bulk(k *known, s statement) (*bulk, error) {
+	again := k == p.last
+	p.last = k
+	if p.mode != together || s.one {
+		return nil, nil
+	}
+	if _, counted := p.counted.Load(k.description.SQL); counted {
+		return nil, nil
+	}
+	if again && !k.tried {
+		k.tried = true
+		bulk, err := p.prepareBulk(k.description.SQL, k.description)
+		if err != nil {
+			p.fail(p.event, fmt.Errorf("%w: %w", errTogether, err))
+			return nil, p.err
+		}
+		k.bulk = bulk
+	}
+	return k.bulk, nil
+}
+
+func (p *pipeline) sendOne(k *known, s statement) error {
 	p.start()
 	if k.undescribed.Name == "" {
-		p.open.SendQueryParams(query, p.builder.ParamValues, k.description.ParamOIDs, p.builder.ParamFormats, nil)
+		p.open.SendQueryParams(k.description.SQL, p.builder.ParamValues, k.description.ParamOIDs, p.builder.ParamFormats, nil)
 	} else {
 		p.open.SendQueryStatement(&k.undescribed, p.builder.ParamValues, p.builder.ParamFormats, nil)
 	}
+	return p.sent(s, 1)
+}
+
+// sendRows sends the rows that go together.
+func (p *pipeline) sendRows() error {
+	if p.rows.of == nil {
+		return nil
+	}
+	p.start()
+	p.rows.send(p.open)
+	return p.sent(statement{event: p.rows.event, rows: true}, p.rows.count)
+}
+
+// sent notes that a statement, for n events, is in the connection's buffer. Now and
+// then the buffer goes to the server, and a sync each time, not only a flush: so the
+// server knows that it waits for us, and Config.IdleTimeout bounds for how long.
+func (p *pipeline) sent(s statement, n int) (err error) {
 	p.queue, p.ones = append(p.queue, s), p.ones || s.one
-	if p.unsent++; p.unsent == sendEvery {
-		// A sync each time, not only a flush: the server then knows that it waits
-		// for us, and for how long is bounded by Config.IdleTimeout.
+	if p.unsent += n; p.unsent >= sendEvery {
 		p.unsent = 0
 		err = p.open.Sync()
 	}
 	if err != nil || len(p.queue) == maxQueue {
-		return true, p.ask()
+		return p.ask()
 	}
-	return true, nil
+	return nil
 }
 
 // queues tells whether query looks like one that can be queued: one statement, with
@@ -178,7 +255,7 @@ func (p *pipeline) start() {
 // flush waits for what is under way and reads the outcomes. The first failure
 // stays.
 func (p *pipeline) flush() error {
-	if p.err != nil || p.open == nil {
+	if p.err != nil || p.sendRows() != nil || p.open == nil {
 		return p.err
 	}
 	err := p.open.Sync()
@@ -206,6 +283,9 @@ func (p *pipeline) fail(event int, err error) { p.failed, p.err = event, err }
 
 // done takes the outcome of a statement.
 func (s statement) done(tag pgconn.CommandTag, err error) error {
+	if err != nil && s.rows && !pgerr.Retryable(err) {
+		return fmt.Errorf("%w: %w", errTogether, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -221,6 +301,9 @@ func (s statement) done(tag pgconn.CommandTag, err error) error {
 // known is a statement that the connection has prepared.
 type known struct {
 	description *pgconn.StatementDescription
+
+	bulk  *bulk // nil when there is none
+	tried bool  // to prepare it
 
 	// undescribed is the statement with a column that is made up: of one without
 	// columns pgconn has the server describe the result, each time. Nobody looks
@@ -272,8 +355,15 @@ func (p *pipeline) prepare(query string) (*known, error) {
 // tables may have changed since.
 func (p *pipeline) forget(ctx context.Context) error {
 	for query, k := range p.known {
-		if k.description.Name != "" {
-			if err := p.pgx.PgConn().Deallocate(ctx, k.description.Name); err != nil {
+		names := []string{k.description.Name}
+		if k.bulk != nil {
+			names = append(names, k.bulk.statement.Name)
+		}
+		for _, name := range names {
+			if name == "" {
+				continue // it is not kept
+			}
+			if err := p.pgx.PgConn().Deallocate(ctx, name); err != nil {
 				return err
 			}
 		}
@@ -291,25 +381,32 @@ func (p *pipeline) aborted() bool {
 // queuedResult is the result of a statement that may not have been sent yet.
 type queuedResult struct {
 	pipeline *pipeline
+	event    int
+	query    string
 	tag      pgconn.CommandTag
 	known    bool
 }
 
 // newResult takes one of a slice that is made now and then: there are as many as
 // statements.
-func (p *pipeline) newResult() *queuedResult {
+func (p *pipeline) newResult(query string) *queuedResult {
 	if len(p.results) == cap(p.results) {
 		p.results = make([]queuedResult, 0, 256)
 	}
-	p.results = append(p.results, queuedResult{pipeline: p})
+	p.results = append(p.results, queuedResult{pipeline: p, event: p.event, query: query})
 	return &p.results[len(p.results)-1]
 }
 
 // RowsAffected implements [sql.Result]. It sends the queue if need be.
 func (r *queuedResult) RowsAffected() (int64, error) {
-	if !r.known {
-		if err := r.pipeline.ask(); err != nil {
+	if p := r.pipeline; !r.known {
+		if err := p.ask(); err != nil {
 			return 0, err
+		}
+		if !r.known && p.event == r.event { // it went with others: not again
+			p.counted.Store(r.query, true)
+			p.fail(r.event, errTogether)
+			return 0, errTogether
 		}
 	}
 	if !r.known {

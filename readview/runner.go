@@ -43,6 +43,8 @@ type runner struct {
 	logger   *slog.Logger
 	nudges   chan struct{} // a reset, a pause or a resume: look at the state
 
+	counted sync.Map // queries whose counts of rows handlers ask for
+
 	loops sync.WaitGroup
 	db    *sql.DB // on the pool, open while the loop runs
 
@@ -223,7 +225,7 @@ func (r *runner) follow(ctx context.Context, at Checkpoint, out chan<- *message.
 			err = r.emit(ctx, out, pg)
 		case pg.upTo > pg.after:
 			idle = min(2*idle, lastPause)
-			_, err = r.transact(ctx, pg, 0, 0, pg.upTo, false)
+			_, err = r.transact(ctx, pg, 0, 0, pg.upTo, together)
 		}
 		if err != nil {
 			return r.settle(ctx, pg, err)

@@ -1,0 +1,358 @@
+package readview
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// maxRows is how many rows are inserted by one statement at most.
+const maxRows = 256
+
+// Inserts of one row each that follow each other become one statement with many
+// rows, which costs the server a little more than half: an upsert is executed once,
+// for arrays of arguments.
+//
+//	INSERT INTO balance (account, amount) VALUES ($1, $2) ON CONFLICT (account) DO ...
+//	INSERT INTO balance (account, amount) SELECT * FROM unnest($1, $2) ON CONFLICT (account) DO ...
+//
+// It is done where nobody can tell the difference: with statements that are no more
+// than that (see [parseInsert]), on tables without triggers, rules or policies, and
+// for rows of different keys, as one statement can't update a row twice. When such
+// a statement fails, the page is applied again without.
+
+// bulk is the statement for many rows.
+type bulk struct {
+	statement pgconn.StatementDescription
+	elements  []uint32 // the types of its arrays' elements
+	key       []int    // the arguments that tell which row may be in the way; nil if none may
+}
+
+// prepareBulk returns the statement for many rows of what query does for one, nil if
+// there is none.
+func (p *pipeline) prepareBulk(query string, one *pgconn.StatementDescription) (*bulk, error) {
+	insert, ok := parseInsert(query)
+	if !ok || one.Name == "" || insert.columns != len(one.ParamOIDs) {
+		return nil, nil
+	}
+	if err := p.ask(); err != nil {
+		return nil, err
+	}
+	arrays := make([]uint32, len(one.ParamOIDs))
+	for i, oid := range one.ParamOIDs {
+		element, ok := p.pgx.TypeMap().TypeForOID(oid)
+		if !ok {
+			return nil, nil
+		}
+		array, ok := p.pgx.TypeMap().TypeForName("_" + element.Name)
+		if !ok {
+			return nil, nil
+		}
+		arrays[i] = array.OID
+	}
+	var plain bool
+	err := p.pgx.QueryRow(p.ctx, `SELECT count(*) = 1 FROM pg_class
+		WHERE oid = to_regclass($1) AND relkind = 'r' AND NOT (relhastriggers OR relhasrules OR relrowsecurity)`, insert.table).Scan(&plain)
+	if err != nil || !plain {
+		return nil, err
+	}
+	statement, err := p.pgx.PgConn().Prepare(p.ctx, one.Name+"_rows", insert.many, arrays)
+	if err != nil {
+		return nil, err
+	}
+	b := &bulk{statement: *statement, elements: one.ParamOIDs, key: insert.key}
+	b.statement.Fields = make([]pgconn.FieldDescription, 1) // see known
+	return b, nil
+}
+
+// rows are those that go with the next statement.
+type rows struct {
+	of     *bulk // nil when there are none
+	count  int
+	event  int // that of the first one
+	arrays []array
+	keys   map[string]struct{}
+	key    []byte
+}
+
+// add adds a row, unless it has to be of another statement.
+func (r *rows) add(of *bulk, event int, values [][]byte, formats []int16) bool {
+	if r.of != nil && (r.of != of || r.count == maxRows) {
+		return false
+	}
+	if of.key != nil {
+		r.key = r.key[:0]
+		for _, i := range of.key {
+			r.key = binary.BigEndian.AppendUint32(r.key, uint32(len(values[i])))
+			r.key = append(r.key, values[i]...)
+		}
+		if _, taken := r.keys[string(r.key)]; taken {
+			return false
+		}
+	}
+	if r.of == nil {
+		r.start(of, event, formats)
+	}
+	for i := range r.arrays {
+		if !r.arrays[i].takes(formats[i]) {
+			return false
+		}
+	}
+	for i := range r.arrays {
+		r.arrays[i].add(values[i])
+	}
+	if of.key != nil {
+		r.keys[string(r.key)] = struct{}{}
+	}
+	r.count++
+	return true
+}
+
+func (r *rows) start(of *bulk, event int, formats []int16) {
+	r.of, r.event, r.count = of, event, 0
+	r.arrays = slices.Grow(r.arrays[:0], len(formats))[:len(formats)]
+	for i, format := range formats {
+		r.arrays[i].start(of.elements[i], format)
+	}
+	if r.keys == nil {
+		r.keys = make(map[string]struct{}, maxRows)
+	}
+	clear(r.keys)
+}
+
+// send writes the rows' statement to the connection's buffer.
+func (r *rows) send(to *pgconn.Pipeline) {
+	values, formats := make([][]byte, len(r.arrays)), make([]int16, len(r.arrays))
+	for i := range r.arrays {
+		values[i], formats[i] = r.arrays[i].value(r.count)
+	}
+	to.SendQueryStatement(&r.of.statement, values, formats, nil)
+	r.of = nil
+}
+
+// array is the values of one argument in many rows, as the server reads them: in
+// binary, or as text like {"a",NULL}.
+type array struct {
+	buffer  []byte
+	element uint32
+	text    bool // the elements are, and so is the array
+	strings bool // text and binary are the same
+}
+
+const arrayHeader = 5 * 4 // dimensions, flags, element type, length, first index
+
+func (a *array) start(element uint32, format int16) {
+	a.element = element
+	a.strings = element == pgtype.TextOID || element == pgtype.VarcharOID || element == pgtype.BPCharOID
+	a.text = format == pgtype.TextFormatCode && !a.strings
+	if a.buffer = append(a.buffer[:0], '{'); !a.text {
+		a.buffer = append(a.buffer[:0], make([]byte, arrayHeader)...)
+	}
+}
+
+func (a *array) takes(format int16) bool {
+	return a.strings || a.text == (format == pgtype.TextFormatCode)
+}
+
+func (a *array) add(value []byte) {
+	switch {
+	case !a.text && value == nil:
+		a.buffer = binary.BigEndian.AppendUint32(a.buffer, 1<<32-1)
+	case !a.text:
+		a.buffer = binary.BigEndian.AppendUint32(a.buffer, uint32(len(value)))
+		a.buffer = append(a.buffer, value...)
+	case value == nil:
+		a.buffer = append(a.buffer, "NULL,"...)
+	default:
+		a.buffer = append(a.buffer, '"')
+		for _, c := range value {
+			if c == '"' || c == '\\' {
+				a.buffer = append(a.buffer, '\\')
+			}
+			a.buffer = append(a.buffer, c)
+		}
+		a.buffer = append(a.buffer, `",`...)
+	}
+}
+
+func (a *array) value(count int) (value []byte, format int16) {
+	if a.text {
+		a.buffer[len(a.buffer)-1] = '}'
+		return a.buffer, pgtype.TextFormatCode
+	}
+	for i, n := range []uint32{1, 1, a.element, uint32(count), 1} { // one dimension, NULLs are possible
+		binary.BigEndian.PutUint32(a.buffer[i*4:], n)
+	}
+	return a.buffer, pgtype.BinaryFormatCode
+}
+
+// insert is an INSERT of one row.
+type insert struct {
+	table   string
+	columns int
+	key     []int  // the columns of its conflict target, by number
+	many    string // the statement for many rows
+}
+
+// parseInsert reads a statement that inserts its arguments, each once and in their
+// order, and in case of a conflict does nothing or sets columns to what follows from
+// the row that is there and the one that is not. Of any other it says no.
+func parseInsert(query string) (insert, bool) {
+	s := &scanner{text: query}
+	s.expect("insert")
+	s.expect("into")
+	i := insert{table: s.name()}
+	if s.accept(".") {
+		i.table += "." + s.name()
+	}
+	if s.accept("as") {
+		s.name()
+	}
+	columns := s.names()
+	i.columns = len(columns)
+	s.peek()
+	head := query[:s.start]
+	s.expect("values")
+	s.expect("(")
+	for n := range columns {
+		if n > 0 {
+			s.expect(",")
+		}
+		s.expect(fmt.Sprint("$", n+1))
+	}
+	s.peek()
+	rest := query[s.start:]
+	s.expect(")")
+	if s.accept("on") {
+		s.expect("conflict")
+		var target []string
+		if s.peek() == "(" {
+			target = s.names()
+		}
+		s.expect("do")
+		if !s.accept("nothing") {
+			s.expect("update")
+			s.expect("set")
+			s.assignments()
+			for _, name := range target {
+				i.key = append(i.key, slices.Index(columns, name))
+			}
+		}
+	}
+	if !s.accept("") || slices.Contains(i.key, -1) {
+		return insert{}, false
+	}
+	arguments := make([]string, i.columns)
+	for n := range arguments {
+		arguments[n] = fmt.Sprint("$", n+1)
+	}
+	i.many = head + "SELECT * FROM unnest(" + strings.Join(arguments, ", ") + rest
+	return i, true
+}
+
+// scanner reads the words of a statement. What it does not expect, it fails at.
+type scanner struct {
+	text       string
+	start, at  int    // the current word's
+	word       string // in lower case, unless it is quoted; "" at the end
+	read       bool
+	unexpected bool
+}
+
+// peek returns the next word.
+func (s *scanner) peek() string {
+	if s.read {
+		return s.word
+	}
+	for s.at < len(s.text) && strings.IndexByte(" \t\r\n", s.text[s.at]) >= 0 {
+		s.at++
+	}
+	s.start, s.read = s.at, true
+	end := s.at
+	for end < len(s.text) && (isLetter(s.text[end]) || end > s.at && isDigit(s.text[end])) {
+		end++
+	}
+	switch {
+	case s.at == len(s.text):
+	case end > s.at:
+	case s.text[end] == '"':
+		if end = s.at + 1 + strings.IndexByte(s.text[s.at+1:], '"') + 1; end == s.at+1 {
+			end, s.unexpected = s.at, true
+		}
+	case s.text[end] == '$' || isDigit(s.text[end]):
+		for end++; end < len(s.text) && isDigit(s.text[end]); end++ {
+		}
+	case strings.IndexByte("(),.=+-*/<>|%", s.text[end]) >= 0 &&
+		!strings.HasPrefix(s.text[end:], "--") && !strings.HasPrefix(s.text[end:], "/*"):
+		end++
+	default:
+		s.unexpected = true
+	}
+	s.word = s.text[s.at:end]
+	if !strings.HasPrefix(s.word, `"`) {
+		s.word = strings.ToLower(s.word)
+	}
+	s.at = end
+	return s.word
+}
+
+func isLetter(c byte) bool { return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
+func isDigit(c byte) bool  { return '0' <= c && c <= '9' }
+
+func (s *scanner) accept(word string) bool {
+	if s.unexpected || s.peek() != word || s.unexpected {
+		return false
+	}
+	s.read = word == ""
+	return true
+}
+
+func (s *scanner) expect(word string) {
+	if !s.accept(word) {
+		s.unexpected = true
+	}
+}
+
+// name reads a name.
+func (s *scanner) name() string {
+	word := s.peek()
+	if s.unexpected || word == "" || !isLetter(word[0]) && word[0] != '"' {
+		s.unexpected = true
+		return ""
+	}
+	s.read = false
+	return word
+}
+
+// names reads a list of names in parentheses.
+func (s *scanner) names() (names []string) {
+	s.expect("(")
+	for more := true; more; more = s.accept(",") {
+		names = append(names, s.name())
+	}
+	s.expect(")")
+	return names
+}
+
+// What may stand before a parenthesis in an assignment: any other function may look
+// at the table.
+var beforeParenthesis = []string{"coalesce", "greatest", "least", "nullif", "where", "and", "or", "not", "in", "when", "then", "else"}
+
+// What must not be in an assignment.
+var notAssigned = []string{"select", "values", "table", "with", "returning", "exists"}
+
+// assignments reads to the end of the statement.
+func (s *scanner) assignments() {
+	previous := ""
+	for word := s.peek(); word != "" && !s.unexpected; word = s.peek() {
+		called := word == "(" && previous != "" && (isLetter(previous[0]) || previous[0] == '"')
+		if word[0] == '$' || slices.Contains(notAssigned, word) || called && !slices.Contains(beforeParenthesis, previous) {
+			s.unexpected = true
+		}
+		previous, s.read = word, false
+	}
+}
