@@ -204,7 +204,7 @@ func (r *remote) miss(ctx context.Context, pg *page) (done bool, wait time.Durat
 		return false, 0, err
 	}
 	r.logger.ErrorContext(ctx, "projection stopped at a gap", "error", missing)
-	r.m.announce()
+	r.announce(0)
 	return false, r.m.config.PollInterval, nil
 }
 

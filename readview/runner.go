@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -43,7 +44,8 @@ type runner struct {
 	logger   *slog.Logger
 	nudges   chan struct{} // a reset, a pause or a resume: look at the state
 
-	counted sync.Map // queries whose counts of rows handlers ask for
+	counted  sync.Map     // queries whose counts of rows handlers ask for
+	advanced atomic.Int64 // the position of the page applied last, 0 when the state may have changed since
 
 	loops sync.WaitGroup
 	db    *sql.DB // on the pool, open while the loop runs
@@ -117,6 +119,13 @@ func (r *runner) wake() {
 	if r.remote != nil {
 		nudge(r.remote.looks)
 	}
+	r.announce(0)
+}
+
+// announce tells those who wait that the projection is at a position now, or that
+// its state has changed.
+func (r *runner) announce(at eventsourced.Position) {
+	r.advanced.Store(int64(at))
 	r.m.announce()
 }
 
@@ -320,7 +329,7 @@ func (r *runner) settle(ctx context.Context, pg *page, err error) error {
 		attributes = append(attributes, "stack", string(panicked.stack))
 	}
 	r.logger.ErrorContext(ctx, "projection stopped at an event; fix the cause, then resume or restart", attributes...)
-	r.m.announce()
+	r.announce(0)
 	return errStale
 }
 
@@ -333,7 +342,7 @@ func (r *runner) succeed(ctx context.Context, at Checkpoint, pg *page) {
 	if r.failed && r.m.states.forget(ctx, r.Name, at.Generation) == nil {
 		r.failed = false
 	}
-	r.m.announce()
+	r.announce(at.Position)
 }
 
 // refuse notes why this node can't run the projection, nil when it can.
@@ -347,7 +356,7 @@ func (r *runner) refuse(ctx context.Context, err error) {
 	r.mu.Unlock()
 	if err != nil && !known {
 		r.logger.ErrorContext(ctx, "projection refused", "error", err)
-		r.m.announce()
+		r.announce(0)
 	}
 }
 

@@ -162,11 +162,18 @@ func (r *runner) waitFor(ctx context.Context, position eventsourced.Position) er
 				return fmt.Errorf("wait for %s: %w: %w", r.Name, ErrNotRunning, err)
 			}
 		}
-		select {
-		case <-changed:
-		case <-poll.C:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for %s to reach position %d, it is at %d: %w", r.Name, position, stored.Position, ctx.Err())
+		for look := false; !look; {
+			select {
+			case <-changed:
+				// While it advances on this node there is nothing to ask the database for.
+				changed = r.m.changes()
+				at := eventsourced.Position(r.advanced.Load())
+				look = at == 0 || at >= position
+			case <-poll.C:
+				look = true
+			case <-ctx.Done():
+				return fmt.Errorf("wait for %s to reach position %d, it is at %d: %w", r.Name, position, stored.Position, ctx.Err())
+			}
 		}
 	}
 }

@@ -45,8 +45,12 @@ var balances = readview.Projection{
 	Tables:   []string{"balance"},
 }
 
-// clear empties the read view and puts the projection at a position.
+// clear empties the read view and puts the projection at a position. It also opens
+// the connections that are missing, as a new one takes longer than many pages.
 func (e *environment) clear(ctx context.Context, at eventsourced.Position) error {
+	if err := connect(ctx, e.pool); err != nil {
+		return err
+	}
 	_, err := e.pool.Exec(ctx, `TRUNCATE balance, readviews, readview_states`)
 	if err == nil && at > 0 {
 		_, err = e.pool.Exec(ctx, `INSERT INTO readviews VALUES ('balances', $1)`, int64(at))
