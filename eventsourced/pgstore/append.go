@@ -103,8 +103,22 @@ func (s *Store) sendOne(ctx context.Context, r *request) (decided bool, err erro
 		return false, fmt.Errorf("metadata of %s: %w", event.Name, err)
 	}
 	batch := &pgx.Batch{}
-	batch.Queue(s.sql.lockForOne)
-	batch.Queue(s.sql.appendOne, [16]byte(event.ID), event.Name, r.stream.AggregateName, r.stream.AggregateID,
+	if large := s.large.Load(); large {
+		batch.Queue(s.sql.lock)
+	} else {
+		batch.Queue(s.sql.lockForOne).QueryRow(func(row pgx.Row) error {
+			if err := row.Scan(&large, nil, nil); err != nil {
+				return err
+			}
+			s.large.Store(large)
+			return nil
+		})
+	}
+	appendSQL := s.sql.appendOne
+	if r.expected == eventsourced.NoStream {
+		appendSQL = s.sql.appendNew
+	}
+	batch.Queue(appendSQL, [16]byte(event.ID), event.Name, r.stream.AggregateName, r.stream.AggregateID,
 		int64(r.expected), event.SchemaVersion, event.Time, event.Payload, metadata).
 		QueryRow(func(row pgx.Row) error { return row.Scan((*int64)(&r.position)) })
 	err = s.pool.SendBatch(ctx, batch).Close()

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,11 +20,14 @@ const (
 
 // hub carries wake-ups: from appends of this process at once, from those of other
 // processes by LISTEN on one connection, which is held while anybody listens.
-// NOTIFY takes a lock on the whole cluster when it commits, so it is sent after
-// the append's commit, on its own, and not for every append.
+// NOTIFY takes a lock on the whole cluster when it commits, and a flush to disk, so
+// it is sent after the append's commit, on its own, not for every append, and not
+// when nobody listens elsewhere: listeners hold a shared advisory lock.
 type hub struct {
-	pool       *pgxpool.Pool
-	channelSQL string
+	pool *pgxpool.Pool
+	sql  statements
+
+	listenerPID atomic.Uint32 // the server's process that this one listens on, 0 when it does not
 
 	mu        sync.Mutex
 	listeners map[chan struct{}]struct{}
@@ -33,8 +37,8 @@ type hub struct {
 	running   sync.WaitGroup
 }
 
-func newHub(pool *pgxpool.Pool, channelSQL string) *hub {
-	return &hub{pool: pool, channelSQL: channelSQL, listeners: map[chan struct{}]struct{}{}}
+func newHub(pool *pgxpool.Pool, sql statements) *hub {
+	return &hub{pool: pool, sql: sql, listeners: map[chan struct{}]struct{}{}}
 }
 
 // Listen implements [eventsourced.Listener]. While anybody listens, one
@@ -101,7 +105,7 @@ func (h *hub) tellLocked() {
 func (h *hub) notify() {
 	for more := true; more; {
 		ctx, cancel := context.WithTimeout(context.Background(), notifyTimeout)
-		_, _ = h.pool.Exec(ctx, `SELECT pg_notify((`+h.channelSQL+`), '')`) // a lost hint costs one poll interval
+		_, _ = h.pool.Exec(ctx, h.sql.notify, int32(h.listenerPID.Load())) // a lost hint costs one poll interval
 		cancel()
 		sleep(context.Background(), notifyInterval)
 		h.mu.Lock()
@@ -135,12 +139,16 @@ func (h *hub) receiveOnce(ctx context.Context) error {
 		_ = conn.Close(closeCtx)
 	}()
 	var channel string
-	if err := conn.QueryRow(connectCtx, h.channelSQL).Scan(&channel); err != nil {
+	if err := conn.QueryRow(connectCtx, h.sql.channel).Scan(&channel); err != nil {
 		return err
 	}
-	if _, err := conn.Exec(connectCtx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
-		return err
+	for _, statement := range []string{h.sql.listening, "LISTEN " + pgx.Identifier{channel}.Sanitize()} {
+		if _, err := conn.Exec(connectCtx, statement); err != nil {
+			return err
+		}
 	}
+	h.listenerPID.Store(conn.PgConn().PID())
+	defer h.listenerPID.Store(0)
 	for {
 		h.tell()
 		if _, err := conn.WaitForNotification(ctx); err != nil {

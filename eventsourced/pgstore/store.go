@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"io/fs"
 	"strings"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -38,7 +39,8 @@ type Store struct {
 	sql      statements
 	hub      *hub
 	appends  *coalescer
-	unusable error // why the pool does not do
+	large    atomic.Bool // the log is so large that no plan for it scans it
+	unusable error       // why the pool does not do
 }
 
 var (
@@ -53,7 +55,7 @@ func New(pool *pgxpool.Pool, registry *eventsourced.Registry, config Config) *St
 		config.MaxPayload = DefaultMaxPayload
 	}
 	s := &Store{pool: pool, registry: registry, config: config, sql: newStatements(config.Schema)}
-	s.hub = newHub(pool, s.sql.channel)
+	s.hub = newHub(pool, s.sql)
 	s.appends = newCoalescer(s.sendOwn)
 	switch pool.Config().ConnConfig.DefaultQueryExecMode {
 	case pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec:
@@ -107,11 +109,12 @@ var (
 
 // statements are the store's SQL with the names of its tables filled in.
 type statements struct {
-	lock, lockForOne, lockForGroup, append, appendOne string
-	readStream, readLog, readName, readNames          string
-	head, count                                       string
-	loadSnapshot, saveSnapshot                        string
-	channel                                           string
+	lock, lockForOne, lockForGroup           string
+	append, appendOne, appendNew             string
+	readStream, readLog, readName, readNames string
+	head, count                              string
+	loadSnapshot, saveSnapshot               string
+	channel, listening, notify               string
 }
 
 func newStatements(schema string) statements {
@@ -129,14 +132,17 @@ func newStatements(schema string) statements {
 		lock: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int)`),
 		// In a transaction of our own the plan is kept, as planning an append takes
 		// longer than running it. So it must be one for a large log, also when the
-		// log is empty still.
-		lockForOne: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int),
-			set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true)`),
+		// log is empty still. One event's append does without once the log is large:
+		// settings are a good part of what it costs.
+		lockForOne: replacer.Replace(`SELECT pg_relation_size({oid}) > 1048576, set_config('enable_seqscan', 'off', true),
+			pg_advisory_xact_lock(1702260334, {oid}::int)`),
 		lockForGroup: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int),
 			set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
 			set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`),
-		append:     replacer.Replace(appendSQL),
-		appendOne:  replacer.Replace(appendOneSQL),
+		append:    replacer.Replace(appendSQL),
+		appendNew: replacer.Replace(strings.ReplaceAll(appendOneSQL, "{expected}", "$5 = 0")),
+		appendOne: replacer.Replace(strings.ReplaceAll(appendOneSQL, "{expected}",
+			"EXISTS (SELECT FROM {events} WHERE aggregate_name = $3 AND aggregate_id = $4 AND version = $5)")),
 		readStream: replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
 		readLog:    replacer.Replace(`SELECT {columns} FROM {events} WHERE tstamp > $1 AND tstamp <= $2 ORDER BY tstamp LIMIT $3`),
 		readName: replacer.Replace(`SELECT {columns} FROM {events}
@@ -161,6 +167,10 @@ func newStatements(schema string) statements {
 			ON CONFLICT (aggregate_name, aggregate_id) DO UPDATE
 			SET version = EXCLUDED.version, tstamp = EXCLUDED.tstamp, schema_version = EXCLUDED.schema_version, state = EXCLUDED.state
 			WHERE s.version < EXCLUDED.version OR s.schema_version <> EXCLUDED.schema_version`),
-		channel: replacer.Replace(`SELECT 'eventsourced_' || {oid}`),
+		channel:   replacer.Replace(`SELECT 'eventsourced_' || {oid}`),
+		listening: replacer.Replace(`SELECT pg_advisory_lock_shared(1702260335, {oid}::int)`),
+		notify: replacer.Replace(`SELECT pg_notify('eventsourced_' || {oid}, '') WHERE EXISTS (
+			SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1702260335 AND objid = {oid} AND objsubid = 2
+				AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> $1)`),
 	}
 }
