@@ -14,6 +14,7 @@ import (
 const (
 	notifyTimeout   = 5 * time.Second        // for one NOTIFY
 	notifyInterval  = 10 * time.Millisecond  // between two: the first goes at once, those that follow become one
+	lookInterval    = 100 * time.Millisecond // the same while nobody listens elsewhere
 	listenTimeout   = 10 * time.Second       // for connecting and LISTEN
 	listenerBackOff = 500 * time.Millisecond // after the listening connection was lost
 )
@@ -105,9 +106,13 @@ func (h *hub) tellLocked() {
 func (h *hub) notify() {
 	for more := true; more; {
 		ctx, cancel := context.WithTimeout(context.Background(), notifyTimeout)
-		_, _ = h.pool.Exec(ctx, h.sql.notify, int32(h.listenerPID.Load())) // a lost hint costs one poll interval
+		tag, err := h.pool.Exec(ctx, h.sql.notify, int32(h.listenerPID.Load())) // a lost hint costs one poll interval
 		cancel()
-		sleep(context.Background(), notifyInterval)
+		pause := notifyInterval
+		if err == nil && tag.RowsAffected() == 0 {
+			pause = lookInterval
+		}
+		sleep(context.Background(), pause)
 		h.mu.Lock()
 		more, h.again = h.again, false
 		h.notifying = more

@@ -98,6 +98,13 @@ func (e *environment) close(ctx context.Context) error {
 
 // fill puts n events into the log, of 1,000 accounts; one in every is a Deposited.
 func (e *environment) fill(ctx context.Context, n, every int) error {
+	if err := e.insert(ctx, n, every); err != nil {
+		return err
+	}
+	return e.settle(ctx)
+}
+
+func (e *environment) insert(ctx context.Context, n, every int) error {
 	payload, err := json.Marshal(&Deposited{Amount: 1})
 	if err != nil {
 		return err
@@ -106,10 +113,7 @@ func (e *environment) fill(ctx context.Context, n, every int) error {
 		SELECT 1700000000000000 + n, gen_random_uuid(), CASE WHEN n % $2 = 0 THEN 'Deposited' ELSE 'Ignored' END,
 			'bank.Account', 'account-' || n % 1000, n / 1000 + 1, now(), $3
 		FROM generate_series(1, $1) n`, n, every, payload)
-	if err != nil {
-		return err
-	}
-	return e.settle(ctx)
+	return err
 }
 
 // settle leaves nothing to do for the server in the background.

@@ -32,6 +32,7 @@ type figure struct {
 	goal     string // what the first contender has to reach, for the table
 	prepare  func(ctx context.Context, e *environment) ([]contender, error)
 	onceOnly bool // rounds would say the same
+	finer    int  // so many times the rounds, each so much shorter: where disks are moody
 }
 
 // contender does the figure's work once and returns what it measured.
@@ -136,8 +137,11 @@ func measure(ctx context.Context, f figure, rounds int, url string) (rows []row,
 	if err != nil {
 		return nil, err
 	}
-	if f.onceOnly {
+	switch {
+	case f.onceOnly:
 		rounds = 1
+	case f.finer > 0:
+		rounds *= f.finer
 	}
 	values := make([][]float64, len(contenders))
 	for round := range rounds {
