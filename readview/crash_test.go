@@ -148,12 +148,18 @@ func TestNodesComeAndGo(t *testing.T) {
 
 func TestStoppedNodeIsTakenOverAndDoesNoHarm(t *testing.T) {
 	t.Parallel()
-	for _, point := range []string{"locked", "applied", "advanced", "committed"} {
+	// The 150th event: the server has some of the page's statements by then.
+	for _, point := range []string{"locked 1", "applied 1", "applied 150", "advanced 1", "committed 1"} {
 		t.Run("stopped when "+point, func(t *testing.T) {
 			t.Parallel()
 			b := newBank(t)
+			page := 7
 			b.deposit(20)
-			stopped := b.spawn(childDies + "=SIGSTOP " + point + " 1")
+			if point == "applied 150" {
+				page = 1000
+				b.deposit(180)
+			}
+			stopped := b.spawn(childDies+"=SIGSTOP "+point, fmt.Sprint(childPage, "=", page))
 			b.eventually("the node is stopped", func() bool { return processState(t, stopped.Process.Pid) == "T" })
 
 			manager, router := b.manager(fast(), balances())

@@ -8,3 +8,10 @@ func SetFailpoint(m *Manager, f func(point string)) {
 		r.failpoint = f
 	}
 }
+
+// ParseInsert returns the statement for many rows of what query does for one, and
+// which of its arguments are the key.
+func ParseInsert(query string) (many string, key []int, ok bool) {
+	i, ok := parseInsert(query)
+	return i.many, i.key, ok
+}

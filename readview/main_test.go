@@ -29,6 +29,7 @@ const (
 	childURL  = "READVIEW_TEST_URL"  // of the database; makes the binary a child
 	childDies = "READVIEW_TEST_DIES" // "SIGKILL applied 3": of that signal, when it passes that point for the third time
 	childDoes = "READVIEW_TEST_DOES" // "reset" instead of running the projection
+	childPage = "READVIEW_TEST_PAGE" // events in a page, 7 if it is not set
 )
 
 // foreignLeaks are goroutines that others leave behind in some tests.
@@ -60,6 +61,9 @@ func child(url string) error {
 	}
 	config := fast()
 	config.PageEvents = 7
+	if n, err := strconv.Atoi(os.Getenv(childPage)); err == nil {
+		config.PageEvents = n
+	}
 	store := pgstore.New(pool, registry(), pgstore.Config{})
 	defer store.Close()
 	manager, err := readview.NewManager(router, store, pool, config)

@@ -1,0 +1,140 @@
+package readview_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+func TestInsertsThatGoTogether(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]string{
+		"INSERT INTO a (x) VALUES ($1)":                                 "INSERT INTO a (x) SELECT * FROM unnest($1)",
+		"insert into s.a(x,\n\ty)values($1,$2)":                         "insert into s.a(x,\n\ty)SELECT * FROM unnest($1, $2)",
+		`INSERT INTO "A" AS b ("x") VALUES ($1) ON CONFLICT DO NOTHING`: `INSERT INTO "A" AS b ("x") SELECT * FROM unnest($1) ON CONFLICT DO NOTHING`,
+		"INSERT INTO a (x, y) VALUES ($1, $2) ON CONFLICT (x) DO UPDATE SET y = coalesce(EXCLUDED.y, a.y) + 1 WHERE a.y < 7": "INSERT INTO a (x, y) SELECT * FROM unnest($1, $2) ON CONFLICT (x) DO UPDATE SET y = coalesce(EXCLUDED.y, a.y) + 1 WHERE a.y < 7",
+	} {
+		many, _, ok := readview.ParseInsert(query)
+		require.True(t, ok, query)
+		require.Equal(t, want, many)
+	}
+	_, key, ok := readview.ParseInsert("INSERT INTO a (x, y, z) VALUES ($1, $2, $3) ON CONFLICT (z, x) DO UPDATE SET y = EXCLUDED.y")
+	require.True(t, ok)
+	require.Equal(t, []int{2, 0}, key)
+}
+
+func TestInsertsThatDoNotGoTogether(t *testing.T) {
+	t.Parallel()
+	for _, query := range []string{
+		"", "(", "SELECT 1", "INSERT INTO a VALUES ($1)", "INSERT INTO a DEFAULT VALUES",
+		"INSERT INTO a (x) VALUES (1)",
+		"INSERT INTO a (x) VALUES ($1 + 1)",
+		"INSERT INTO a (x) VALUES ($1::text)",
+		"INSERT INTO a (x) VALUES (now())",
+		"INSERT INTO a (x, y) VALUES ($2, $1)",
+		"INSERT INTO a (x, y) VALUES ($1, $1)",
+		"INSERT INTO a (x) VALUES ($1), ($2)",
+		"INSERT INTO a (x) VALUES ($1) RETURNING x",
+		"INSERT INTO a (x) VALUES ($1) ON CONFLICT (x) DO NOTHING RETURNING x",
+		"INSERT INTO a (x) VALUES ($1); DROP TABLE a",
+		"INSERT INTO a (x) VALUES ($1) -- comment",
+		"INSERT INTO a (x) /* comment */ VALUES ($1)",
+		"WITH b AS (SELECT 1) INSERT INTO a (x) VALUES ($1)",
+		"INSERT INTO a (x) OVERRIDING SYSTEM VALUE VALUES ($1)",
+		"INSERT INTO a (x, y) VALUES ($1, $2) ON CONFLICT (z) DO UPDATE SET y = 1",
+		"INSERT INTO a (x, y) VALUES ($1, $2) ON CONFLICT (lower(x)) DO UPDATE SET y = 1",
+		"INSERT INTO a (x, y) VALUES ($1, $2) ON CONFLICT (x) WHERE y DO UPDATE SET y = 1",
+		"INSERT INTO a (x, y) VALUES ($1, $2) ON CONFLICT ON CONSTRAINT c DO UPDATE SET y = 1",
+		"INSERT INTO a (x, y) VALUES ($1, $2) ON CONFLICT (x) DO UPDATE SET y = $2",
+		"INSERT INTO a (x, y) VALUES ($1, $2) ON CONFLICT (x) DO UPDATE SET y = f(a.y)",
+		`INSERT INTO a (x, y) VALUES ($1, $2) ON CONFLICT (x) DO UPDATE SET y = "f"(a.y)`,
+		"INSERT INTO a (x, y) VALUES ($1, $2) ON CONFLICT (x) DO UPDATE SET y = (SELECT count(*) FROM a)",
+		"INSERT INTO a (x, y) VALUES ($1, $2) ON CONFLICT (x) DO UPDATE SET y = 'text'",
+	} {
+		_, _, ok := readview.ParseInsert(query)
+		require.False(t, ok, query)
+	}
+}
+
+// FuzzParseInsert: what is accepted keeps its head and its tail, and reads as no
+// INSERT of one row any more.
+func FuzzParseInsert(f *testing.F) {
+	f.Add("INSERT INTO a (x) VALUES ($1)")
+	f.Add(`insert into "a".b as c ("x", y) values ($1, $2) on conflict (y) do update set x = excluded.x || c.x`)
+	f.Fuzz(func(t *testing.T, query string) {
+		many, key, ok := readview.ParseInsert(query)
+		if !ok {
+			return
+		}
+		head, tail, found := strings.Cut(many, "SELECT * FROM unnest($1")
+		require.True(t, found)
+		require.True(t, strings.HasPrefix(query, head))
+		require.True(t, strings.HasSuffix(query, tail[strings.Index(tail, ")"):]))
+		require.Less(t, len(key), len(query))
+		_, _, again := readview.ParseInsert(many)
+		require.False(t, again)
+	})
+}
+
+// Filled is an event whose row has a column of many types.
+type Filled struct {
+	eventsourced.BaseEvent
+	N int
+}
+
+const allTypes = `CREATE TABLE filled (n INT PRIMARY KEY, id UUID, flag BOOL, small SMALLINT, big BIGINT, amount NUMERIC(10,2), ratio FLOAT8,
+	at TIMESTAMPTZ, day DATE, raw BYTEA, doc JSONB, plain JSON, name VARCHAR(40), code CHAR(8), note TEXT, seen BIGINT GENERATED ALWAYS AS IDENTITY)`
+
+func onFilled(ctx context.Context, tx readview.Tx, e *Filled) error {
+	var note any = fmt.Sprintf(`{"%d", \ NULL, ''}`, e.N)
+	if e.N%3 == 0 {
+		note = nil
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO filled (n, id, flag, small, big, amount, ratio, at, day, raw, doc, plain, name, code, note)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+		e.N, fmt.Sprintf("00000000-0000-7000-8000-%012d", e.N), e.N%2 == 0, int16(e.N), int64(e.N)<<40, fmt.Sprintf("%d.125", e.N), float64(e.N)/3,
+		time.Unix(int64(e.N), 0), "2026-11-25", []byte{byte(e.N), 0, '"'}, fmt.Sprintf(`{"n": "\\ %d"}`, e.N), []byte(`[1, "a"]`),
+		sql.NullString{String: "NULL", Valid: e.N%2 == 0}, "x", note)
+	return err
+}
+
+// Rows that go together are what they are one by one, in columns of any type; and on
+// a table whose triggers could tell the difference they don't go together.
+func TestRowsOfSeveralEvents(t *testing.T) {
+	t.Parallel()
+	const events = 600
+	play := func(pageEvents int, ddl string) (contents string, statements int64) {
+		b := newBank(t)
+		b.exec(ddl)
+		filled, err := eventsourced.NewRegistry(eventsourced.Type[Filled]("Filled"))
+		require.NoError(t, err)
+		b.store = pgstore.New(b.pool, filled, pgstore.Config{})
+		t.Cleanup(b.store.Close)
+		b.exec(fmt.Sprintf(`INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
+			SELECT 1000 + n, gen_random_uuid(), 'Filled', 'a', n, 1, now(), json_build_object('N', n) FROM generate_series(1, %d) n`, events))
+		config := fast()
+		config.PageEvents = pageEvents
+		manager, router := b.manager(config, readview.Projection{Name: "filled", Handlers: readview.Handlers{readview.On(onFilled)}})
+		b.start(router)
+		b.waitFor(manager, 1000+events, "filled")
+		require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT string_agg(f::text, chr(10) ORDER BY seen) FROM filled f`).Scan(&contents))
+		return contents, b.int(`SELECT count(*) FROM (SELECT DISTINCT xmin::text, cmin::text FROM filled) s`)
+	}
+	alone, statements := play(1, allTypes)
+	require.EqualValues(t, events, statements)
+	together, statements := play(events, allTypes)
+	require.Equal(t, alone, together)
+	require.Less(t, statements, int64(10))
+	_, statements = play(events, allTypes+`; CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+		CREATE TRIGGER look AFTER INSERT ON filled FOR EACH ROW EXECUTE FUNCTION look()`)
+	require.EqualValues(t, events, statements)
+}
