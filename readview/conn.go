@@ -163,13 +163,15 @@ func (p *pipeline) commit() error {
 	return nil
 }
 
-func (p *pipeline) rollback() error {
-	if !p.begun || p.pgx.PgConn().TxStatus() == 'I' {
+func (p *pipeline) rollback() (err error) {
+	if !p.begun {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), rollbackTimeout)
 	defer cancel()
-	_, err := p.pgx.Exec(ctx, "rollback")
+	if p.pgx.PgConn().TxStatus() != 'I' {
+		_, err = p.pgx.Exec(ctx, "rollback")
+	}
 	if err == nil && p.err != nil {
 		err = p.forget(ctx)
 	}

@@ -102,11 +102,14 @@ type bank struct {
 	accounts    *eventsourced.Repository[*Account]
 }
 
-func newBank(t *testing.T) *bank {
+func newBank(t *testing.T, configure ...func(*pgxpool.Config)) *bank {
 	t.Helper()
 	application := "bank-" + eventsourced.NewEventID().String()
 	db := testdb.New(t, testdb.MaxConns(20), func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["application_name"] = application
+		for _, f := range configure {
+			f(c)
+		}
 	})
 	require.NoError(t, pgstore.Migrate(t.Context(), db.Pool))
 	require.NoError(t, readview.Migrate(t.Context(), db.Pool))

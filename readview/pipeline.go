@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"sync"
@@ -59,8 +60,8 @@ type pipeline struct {
 
 	open    *pgconn.Pipeline // nil when nothing is under way
 	builder pgx.ExtendedQueryBuilder
-	rows    rows           // of the statement after those
 	queue   []statement    // under way, in their order
+	rows    rows           // of the statement that comes after those
 	unsent  int            // of the queue, still in the connection's buffer
 	last    *known         // the statement before
 	ones    bool           // in the queue is one that must change one row
@@ -157,22 +158,17 @@ func (p *pipeline) add(ctx context.Context, query string, args []any, s statemen
 	if err != nil || k == nil || p.builder.Build(p.pgx.TypeMap(), k.description, args) != nil {
 		return false, err
 	}
-	if bulk, err := p.bulk(k, s); bulk == nil || err != nil {
-		if err == nil {
-			err = p.sendRows()
+	bulk, err := p.bulk(k, s)
+	switch {
+	case err != nil:
+	case bulk != nil:
+		err = p.addRow(bulk)
+	default:
+		if err = p.sendRows(); err == nil {
+			err = p.sendOne(k, s)
 		}
-		if err != nil {
-			return false, err
-		}
-		return true, p.sendOne(k, s)
 	}
-	if !p.rows.add(k.bulk, p.event, p.builder.ParamValues, p.builder.ParamFormats) {
-		if err := p.sendRows(); err != nil {
-			return false, err
-		}
-		p.rows.add(k.bulk, p.event, p.builder.ParamValues, p.builder.ParamFormats)
-	}
-	return true, nil
+	return err == nil, err
 }
 
 // bulk returns how a statement goes together with others of its kind, nil if it does
@@ -206,6 +202,17 @@ func (p *pipeline) sendOne(k *known, s statement) error {
 		p.open.SendQueryStatement(&k.undescribed, p.builder.ParamValues, p.builder.ParamFormats, nil)
 	}
 	return p.sent(s, 1)
+}
+
+func (p *pipeline) addRow(of *bulk) error {
+	if p.rows.add(of, p.event, p.builder.ParamValues, p.builder.ParamFormats) {
+		return nil
+	}
+	if err := p.sendRows(); err != nil {
+		return err
+	}
+	p.rows.add(of, p.event, p.builder.ParamValues, p.builder.ParamFormats)
+	return nil
 }
 
 // sendRows sends the rows that go together.
@@ -262,10 +269,13 @@ func (p *pipeline) flush() error {
 	for i := 0; err == nil && i < len(p.queue); {
 		var outcome any
 		outcome, err = p.open.GetResults()
-		if reader, ok := outcome.(*pgconn.ResultReader); ok {
-			err = p.queue[i].done(reader.Close())
-		} else if err == nil {
-			continue // a sync
+		switch outcome := outcome.(type) {
+		case *pgconn.PipelineSync:
+			continue
+		case *pgconn.ResultReader:
+			err = p.queue[i].done(outcome.Close())
+		default:
+			err = cmp.Or(err, io.ErrUnexpectedEOF)
 		}
 		if err != nil {
 			p.fail(p.queue[i].event, err)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -32,7 +34,7 @@ type Step struct {
 }
 
 // The things a handler may do. Those from "error" on can't be applied.
-var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "number", "number", "ask"}
+var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "number", "number", "ask", "copy"}
 var poisons = []string{"error", "panic", "constraint", "syntax", "swallowed", "none", "late", "row"}
 
 const cells = `
@@ -79,6 +81,8 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 			return fmt.Errorf("%d rows: %w", rows, err)
 		}
 		return nil
+	case "copy":
+		return exec(`COPY cell TO STDOUT`)
 	case "row":
 		return exec(count, "4", "one of many", 1000)
 	case "read": // its own writes and those of events before
@@ -169,9 +173,13 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 func TestPagesAreInvisible(t *testing.T) {
 	t.Parallel()
 	var banks []*bank
-	sizes := []int{1, 7, 1000}
-	for range sizes {
-		b := newBank(t)
+	sizes := []int{1, 7, 1000, 1000}
+	for i := range sizes {
+		b := newBank(t, func(c *pgxpool.Config) {
+			if i == 3 { // the connections keep no statements
+				c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+			}
+		})
 		b.exec(cells)
 		scripted, err := eventsourced.NewRegistry(eventsourced.Type[Scripted]("Scripted"))
 		require.NoError(t, err)

@@ -54,7 +54,9 @@
 //
 // After an append the listeners of the same process are woken at once, and those
 // of others by NOTIFY, outside of the append's transaction and at most a hundred
-// times a second. Behind a pooler that can't LISTEN, polling does without.
+// times a second. It costs a transaction and a flush to disk, so it is sent only
+// while another process listens, which its connection shows by a shared advisory
+// lock. Behind a pooler that can't LISTEN, polling does without.
 //
 // # Limits
 //

@@ -259,3 +259,27 @@ func drain(news <-chan struct{}) {
 	default:
 	}
 }
+
+// An append of one event does without settings once no plan would scan the log: it
+// keeps its order and its outcomes.
+func TestAppendsToALargeLog(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	store := open(t, db)
+	_, err := db.Pool.Exec(t.Context(), `INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
+		SELECT n, gen_random_uuid(), 'Noted', 'Note', 'old-' || n, 1, now(), '{}' FROM generate_series(1, 20000) n`)
+	require.NoError(t, err)
+	var last eventsourced.Position
+	for version := range eventsourced.Version(3) {
+		position, err := store.Append(t.Context(), stream("a"), eventsourced.Expected(version), encode(t, "a"))
+		require.NoError(t, err)
+		require.Greater(t, position, last)
+		last = position
+	}
+	_, err = store.Append(t.Context(), stream("a"), 2, encode(t, "a"))
+	require.ErrorIs(t, err, eventsourced.ErrConflict)
+	_, err = store.Append(t.Context(), stream("a"), 7, encode(t, "a"))
+	require.ErrorIs(t, err, eventsourced.ErrConflict)
+	_, err = store.Append(t.Context(), stream("a"), eventsourced.NoStream, encode(t, "a"))
+	require.ErrorIs(t, err, eventsourced.ErrConflict)
+}
