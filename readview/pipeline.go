@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +32,10 @@ var (
 	errAborted   = errors.New("the handler ignored an error of the database, and the transaction is lost")
 	errNotKnown  = errors.New("readview: the result of a statement is asked for after its transaction")
 	errNoInserts = errors.New("readview: PostgreSQL has no LastInsertId: use RETURNING")
+	errCopyIn    = errors.New("readview: COPY FROM STDIN would wait for data for ever: use INSERT")
 )
+
+var copyIn = regexp.MustCompile(`(?is)^\s*copy\s.*\sfrom\s+stdin\b`)
 
 // pipeline is the transaction of a page. Handlers are written one statement at a
 // time, but a statement without a result that anybody looks at is only sent on its
@@ -103,6 +107,9 @@ func (p *pipeline) ExecContext(ctx context.Context, query string, args ...any) (
 		return nil, err
 	case queued:
 		return result, nil
+	}
+	if copyIn.MatchString(query) {
+		return nil, errCopyIn
 	}
 	if err := p.ask(); err != nil {
 		return nil, err

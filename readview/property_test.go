@@ -35,7 +35,7 @@ type Step struct {
 
 // The things a handler may do. Those from "error" on can't be applied.
 var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "number", "number", "ask", "copy"}
-var poisons = []string{"error", "panic", "constraint", "syntax", "swallowed", "none", "late", "row"}
+var poisons = []string{"error", "panic", "constraint", "syntax", "swallowed", "none", "late", "row", "copy in"}
 
 const cells = `
 	CREATE TABLE cell (key TEXT PRIMARY KEY, n BIGINT NOT NULL CHECK (n < 1000));
@@ -83,6 +83,9 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 		return nil
 	case "copy":
 		return exec(`COPY cell TO STDOUT`)
+	case "copy in":
+		return exec(`copy cell (key, n)
+			FROM stdin`)
 	case "row":
 		return exec(count, "4", "one of many", 1000)
 	case "read": // its own writes and those of events before

@@ -36,9 +36,9 @@
 // arrive meanwhile go together. Each has its own outcome; a conflict, a payload
 // that is no JSON or a caller that gives up is nothing to its neighbours. Use one
 // [Store] for a pool, or there is nothing to share. Against plain INSERTs, each a
-// transaction of its own and with no order, that makes 0.84 of their speed with 1
-// writer, 1.2 times with 16, 2.0 with 64 and 4.5 with 256 ("make bench", 2 cores
-// with PostgreSQL 15 on loopback).
+// transaction of its own and with no order, that makes 0.91 of their speed with 1
+// writer, 2.0 times with 16, 6.4 with 64 and 15 with 256 ("make bench", a virtual
+// machine of 2 cores with PostgreSQL 15 on loopback).
 //
 //	failure                                  what happens
 //	the process dies before the commit       nothing was appended; the server frees the lock
