@@ -216,6 +216,7 @@ func drawHistory(rt *rapid.T) []Scripted {
 // play projects a history from the start and tells what came of it. The
 // connections are lost when the given failpoint is passed, counted from 0.
 func (b *bank) play(rt *rapid.T, history []Scripted, pageEvents, crash int) []string {
+	b.pool.Reset() // what was lost in the history before
 	b.exec(`TRUNCATE events, readviews, readview_states, cell, number, trace, promise RESTART IDENTITY`)
 	for i, event := range history {
 		payload, err := json.Marshal(event)
