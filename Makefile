@@ -18,8 +18,9 @@ help: ## List these targets
 demo: ## Run DanceFinder end to end on private servers, once
 	go run ./dancefinder/cmd/dancefinder demo --once
 
+# One package at a time: each keeps two cores and its servers busy by itself, and has times to keep.
 test: cgo ## Run all tests with the race detector, then the checks
-	go run ./internal/services -rabbitmq -install -- sh -c '$(call each,go test -race -timeout 15m ./...) && $(norace)'
+	go run ./internal/services -rabbitmq -install -- sh -c '$(call each,go test -p 1 -race -timeout 15m ./...) && $(norace)'
 	@$(MAKE) --no-print-directory check
 
 check: ## Check format, vet, staticcheck and go.mod; part of test
