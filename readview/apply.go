@@ -85,6 +85,9 @@ func (r *runner) transact(ctx context.Context, pg *page, from, to int, upTo even
 		return noEvent, nil // applied before, its commit unheard of, or by another node
 	}
 	r.failpoint("locked")
+	if pg.meanwhile != nil {
+		pg.meanwhile() // not before: it would be in the way of the trips for the lock
+	}
 	for i := from; i < to; i++ {
 		if pg.items[i].recorded.Position <= at.Position {
 			continue

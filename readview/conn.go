@@ -59,7 +59,7 @@ func newPipeline(ctx context.Context, db *sql.DB, counted *sync.Map, how mode) (
 	err = conn.Raw(func(driverConn any) error {
 		c := driverConn.(*pageConn)
 		c.page, p.pgx = p, c.Conn.Conn()
-		p.known = statementsOf(p.pgx)
+		p.keeper = keeperOf(p.pgx)
 		switch c.mode {
 		case pgx.QueryExecModeCacheStatement:
 			p.named = true
@@ -138,7 +138,6 @@ func (p *pipeline) queryRows(queries []rowQuery) error {
 // commit sends what is queued, and COMMIT behind it, which the server does not reach
 // when anything before it fails. What only we can tell has to be known before.
 func (p *pipeline) commit() error {
-	result := p.newResult("commit")
 	err := p.err
 	if err == nil && p.ones {
 		err = p.flush()
@@ -152,12 +151,12 @@ func (p *pipeline) commit() error {
 	}
 	p.start()
 	p.open.SendQueryParams("commit", nil, nil, nil, nil)
-	p.queue = append(p.queue, statement{event: p.event, result: result})
+	p.queue = append(p.queue, statement{event: p.event})
 	if err := p.flush(); err != nil {
 		_ = p.rollback()
 		return err
 	}
-	if result.tag.String() != "COMMIT" {
+	if p.tag.String() != "COMMIT" {
 		return errAborted
 	}
 	return nil

@@ -21,16 +21,22 @@ type known struct {
 	undescribed pgconn.StatementDescription
 }
 
-// statementsOf returns what a connection has prepared for pipelines.
-func statementsOf(conn *pgx.Conn) map[string]*known {
+// keeper is what a connection keeps from one pipeline to the next.
+type keeper struct {
+	known map[string]*known
+	rows  rows
+}
+
+func keeperOf(conn *pgx.Conn) *keeper {
 	const key = "github.com/dancefinder/eventsourcing/readview"
 	data := conn.PgConn().CustomData()
-	statements, ok := data[key].(map[string]*known)
+	k, ok := data[key].(*keeper)
 	if !ok {
-		statements = map[string]*known{}
-		data[key] = statements
+		k = &keeper{known: map[string]*known{}}
+		data[key] = k
 	}
-	return statements
+	k.rows.of = nil
+	return k
 }
 
 // prepare returns the statement, which is prepared once a connection; nil if there are

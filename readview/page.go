@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime/debug"
+	"sync"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -19,6 +20,7 @@ type page struct {
 	after, upTo eventsourced.Position
 	generation  int64
 	items       []item
+	meanwhile   func() // called when the page's transaction is under way; may be nil
 
 	// Set by the handler before it returns, read after the message was acked or
 	// nacked.
@@ -112,8 +114,9 @@ func pageOf(ctx context.Context) *page {
 	return pg
 }
 
-// reading is a page that is being read in a goroutine of its own.
+// reading is a page that is read in a goroutine of its own.
 type reading struct {
+	begin  func() // the first time
 	result chan struct{}
 	page   *page
 	err    error
@@ -123,14 +126,17 @@ type reading struct {
 func (r *runner) readAhead(ctx context.Context, at Checkpoint) *reading {
 	ctx, stop := context.WithCancel(ctx)
 	next := &reading{result: make(chan struct{}), stop: stop}
-	go func() {
-		defer close(next.result)
-		next.page, next.err = r.readPage(ctx, at)
-	}()
+	next.begin = sync.OnceFunc(func() {
+		go func() {
+			defer close(next.result)
+			next.page, next.err = r.readPage(ctx, at)
+		}()
+	})
 	return next
 }
 
 func (n *reading) await() (*page, error) {
+	n.begin()
 	<-n.result
 	n.stop()
 	return n.page, n.err
@@ -139,5 +145,6 @@ func (n *reading) await() (*page, error) {
 // cancel ends the reading and waits for its goroutine.
 func (n *reading) cancel() {
 	n.stop()
+	n.begin()
 	<-n.result
 }

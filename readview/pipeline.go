@@ -50,8 +50,8 @@ type pipeline struct {
 	*sql.Tx
 	ctx     context.Context // of the transaction: what is under way outlives the handler that sent it
 	pgx     *pgx.Conn       // the connection
-	known   map[string]*known
-	counted *sync.Map // queries whose counts of rows are asked for
+	*keeper                 // the connection's
+	counted *sync.Map       // queries whose counts of rows are asked for
 	close   func()
 	mode    mode
 	named   bool // the connection keeps prepared statements
@@ -63,12 +63,13 @@ type pipeline struct {
 
 	open    *pgconn.Pipeline // nil when nothing is under way
 	builder pgx.ExtendedQueryBuilder
-	queue   []statement    // under way, in their order
-	rows    rows           // of the statement that comes after those
-	unsent  int            // of the queue, still in the connection's buffer
-	last    *known         // the statement before
-	ones    bool           // in the queue is one that must change one row
-	results []queuedResult // a piece of memory for many
+	queue   []statement       // under way, in their order
+	unsent  int               // of the queue, still in the connection's buffer
+	last    *known            // the statement before
+	alone   bool              // it does not go with others, as counts of its rows are asked for
+	ones    bool              // in the queue is one that must change one row
+	tag     pgconn.CommandTag // of the last one whose outcome was read
+	results []queuedResult    // a piece of memory for many
 
 	failed int   // the event whose statement was the first to fail
 	err    error // its error; nothing is sent after it
@@ -181,11 +182,11 @@ func (p *pipeline) add(ctx context.Context, query string, args []any, s statemen
 // not. It is found out when two of a kind come in a row.
 func (p *pipeline) bulk(k *known, s statement) (*bulk, error) {
 	again := k == p.last
-	p.last = k
-	if p.mode != together || s.one {
-		return nil, nil
+	if !again {
+		p.last = k
+		_, p.alone = p.counted.Load(k.description.SQL)
 	}
-	if _, counted := p.counted.Load(k.description.SQL); counted {
+	if p.mode != together || s.one || p.alone {
 		return nil, nil
 	}
 	if again && !k.tried {
@@ -211,13 +212,13 @@ func (p *pipeline) sendOne(k *known, s statement) error {
 }
 
 func (p *pipeline) addRow(of *bulk) error {
-	if p.rows.add(of, p.event, p.builder.ParamValues, p.builder.ParamFormats) {
-		return nil
+	if !p.rows.take(of, p.builder.ParamValues, p.builder.ParamFormats) {
+		if err := p.sendRows(); err != nil {
+			return err
+		}
+		p.rows.start(of, p.event, p.builder.ParamFormats)
 	}
-	if err := p.sendRows(); err != nil {
-		return err
-	}
-	p.rows.add(of, p.event, p.builder.ParamValues, p.builder.ParamFormats)
+	p.rows.add(p.builder.ParamValues)
 	return nil
 }
 
@@ -279,7 +280,8 @@ func (p *pipeline) flush() error {
 		case *pgconn.PipelineSync:
 			continue
 		case *pgconn.ResultReader:
-			err = p.queue[i].done(outcome.Close())
+			p.tag, err = outcome.Close()
+			err = p.queue[i].done(p.tag, err)
 		default:
 			err = cmp.Or(err, io.ErrUnexpectedEOF)
 		}
@@ -306,7 +308,7 @@ func (s statement) done(tag pgconn.CommandTag, err error) error {
 		return err
 	}
 	if s.result != nil {
-		s.result.tag, s.result.known = tag, true
+		s.result.rows = tag.RowsAffected()
 	}
 	if s.one && tag.RowsAffected() != 1 {
 		return notOneRow(tag.RowsAffected())

@@ -52,7 +52,7 @@ func onScripted(ctx context.Context, tx readview.Tx, e *Scripted) error {
 	return nil
 }
 
-const put = `INSERT INTO cell AS c (key, n) VALUES ($1, 1) ON CONFLICT (key) DO UPDATE SET n = c.n * 2 % 997 + 1`
+const put = `INSERT INTO cell AS c (key, n) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET n = c.n * 2 % 997 + 1`
 
 const count = `INSERT INTO number AS old (n, what, times) VALUES ($1, $2, $3)
 	ON CONFLICT (n) DO UPDATE SET what = EXCLUDED.what, times = old.times + EXCLUDED.times`
@@ -67,7 +67,7 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 	}
 	switch step.Do {
 	case "put":
-		return exec(put, step.Key)
+		return exec(put, step.Key, 1)
 	case "delete":
 		return exec(`DELETE FROM cell WHERE key = $1`, step.Key)
 	case "number": // keys that are equal and don't look it
@@ -97,7 +97,7 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 	case "rows", "count":
 		result, err := tx.ExecContext(ctx, `UPDATE cell SET n = n + 1 WHERE key >= $1 AND n < 900`, step.Key)
 		if err == nil && step.Do == "count" {
-			err = exec(put, "between")
+			err = exec(put, "between", 1)
 		}
 		if err != nil {
 			return err
@@ -108,7 +108,7 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 		}
 		return note("%d rows", rows)
 	case "one":
-		if err := exec(put, step.Key); err != nil {
+		if err := exec(put, step.Key, 1); err != nil {
 			return err
 		}
 		return readview.ExecOne(ctx, tx, `UPDATE cell SET n = 7 WHERE key = $1`, step.Key)
@@ -123,7 +123,7 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 		if err := note("before"); err != nil {
 			return err
 		}
-		_, err = stmt.ExecContext(ctx, step.Key)
+		_, err = stmt.ExecContext(ctx, step.Key, 1)
 		return err
 	case "savepoint": // an error that the handler deals with
 		if err := exec(`SAVEPOINT here`); err != nil {
@@ -204,7 +204,12 @@ func drawHistory(rt *rapid.T) []Scripted {
 	step := rapid.Custom(func(rt *rapid.T) Step {
 		return Step{rapid.SampledFrom(steps).Draw(rt, "do"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "key")}
 	})
-	event := rapid.Custom(func(rt *rapid.T) Scripted { return Scripted{Steps: rapid.SliceOfN(step, 0, 3).Draw(rt, "steps")} })
+	event := rapid.Custom(func(rt *rapid.T) Scripted {
+		if rapid.Bool().Draw(rt, "as the one before") { // then their rows may go together
+			return Scripted{Steps: []Step{{"put", rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "key")}}}
+		}
+		return Scripted{Steps: rapid.SliceOfN(step, 0, 3).Draw(rt, "steps")}
+	})
 	history := rapid.SliceOfN(event, 1, 25).Draw(rt, "history")
 	if poison := rapid.IntRange(-10, len(history)-1).Draw(rt, "poisoned"); poison >= 0 {
 		e := &history[poison]

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // queuedResult is the result of a statement that may not have been sent yet.
@@ -13,9 +11,10 @@ type queuedResult struct {
 	pipeline *pipeline
 	event    int
 	query    string
-	tag      pgconn.CommandTag
-	known    bool
+	rows     int64 // notKnown at first
 }
+
+const notKnown = -1
 
 // newResult takes one of a slice that is made now and then: there are as many as
 // statements.
@@ -23,26 +22,26 @@ func (p *pipeline) newResult(query string) *queuedResult {
 	if len(p.results) == cap(p.results) {
 		p.results = make([]queuedResult, 0, 256)
 	}
-	p.results = append(p.results, queuedResult{pipeline: p, event: p.event, query: query})
+	p.results = append(p.results, queuedResult{pipeline: p, event: p.event, query: query, rows: notKnown})
 	return &p.results[len(p.results)-1]
 }
 
 // RowsAffected implements [sql.Result]. It sends the queue if need be.
 func (r *queuedResult) RowsAffected() (int64, error) {
-	if p := r.pipeline; !r.known {
+	if p := r.pipeline; r.rows == notKnown {
 		if err := p.ask(); err != nil {
 			return 0, err
 		}
-		if !r.known && p.event == r.event { // it went with others: not again
+		if r.rows == notKnown && p.event == r.event { // it went with others: not again
 			p.counted.Store(r.query, true)
 			p.fail(r.event, errTogether)
 			return 0, errTogether
 		}
 	}
-	if !r.known {
+	if r.rows == notKnown {
 		return 0, errNotKnown
 	}
-	return r.tag.RowsAffected(), nil
+	return r.rows, nil
 }
 
 // LastInsertId implements [sql.Result].

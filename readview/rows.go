@@ -3,6 +3,7 @@ package readview
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -75,43 +76,27 @@ type rows struct {
 	count  int
 	event  int // that of the first one
 	arrays []array
-	keys   map[string]struct{}
+	keys   map[uint64]struct{} // hashes: of two that are the same by chance, the second row has to wait
 	key    []byte
 }
 
-// add adds a row, unless it has to be of another statement.
-func (r *rows) add(of *bulk, event int, values [][]byte, formats []int16) bool {
-	if r.of != nil && (r.of != of || r.count == maxRows) {
+var keySeed = maphash.MakeSeed()
+
+// take tells whether a row can be of the same statement.
+func (r *rows) take(of *bulk, values [][]byte, formats []int16) bool {
+	if r.of != of || r.count == maxRows {
 		return false
-	}
-	if of.key != nil {
-		r.key = r.key[:0]
-		for _, i := range of.key {
-			r.key = binary.BigEndian.AppendUint32(r.key, uint32(len(values[i])))
-			r.key = append(r.key, values[i]...)
-		}
-		if _, taken := r.keys[string(r.key)]; taken {
-			return false
-		}
-	}
-	if r.of == nil {
-		r.start(of, event, formats)
 	}
 	for i := range r.arrays {
 		if !r.arrays[i].takes(formats[i]) {
 			return false
 		}
 	}
-	for i := range r.arrays {
-		r.arrays[i].add(values[i])
-	}
-	if of.key != nil {
-		r.keys[string(r.key)] = struct{}{}
-	}
-	r.count++
-	return true
+	_, taken := r.keys[r.hash(values)]
+	return of.key == nil || !taken
 }
 
+// start begins another statement.
 func (r *rows) start(of *bulk, event int, formats []int16) {
 	r.of, r.event, r.count = of, event, 0
 	r.arrays = slices.Grow(r.arrays[:0], len(formats))[:len(formats)]
@@ -119,9 +104,29 @@ func (r *rows) start(of *bulk, event int, formats []int16) {
 		r.arrays[i].start(of.elements[i], format)
 	}
 	if r.keys == nil {
-		r.keys = make(map[string]struct{}, maxRows)
+		r.keys = make(map[uint64]struct{}, maxRows)
 	}
 	clear(r.keys)
+}
+
+func (r *rows) add(values [][]byte) {
+	for i := range r.arrays {
+		r.arrays[i].add(values[i])
+	}
+	if r.of.key != nil {
+		r.keys[r.hash(values)] = struct{}{}
+	}
+	r.count++
+}
+
+// hash is that of a row's key.
+func (r *rows) hash(values [][]byte) uint64 {
+	r.key = r.key[:0]
+	for _, i := range r.of.key {
+		r.key = binary.BigEndian.AppendUint32(r.key, uint32(len(values[i])))
+		r.key = append(r.key, values[i]...)
+	}
+	return maphash.Bytes(keySeed, r.key)
 }
 
 // send writes the rows' statement to the connection's buffer.

@@ -138,3 +138,27 @@ func TestRowsOfSeveralEvents(t *testing.T) {
 		CREATE TRIGGER look AFTER INSERT ON filled FOR EACH ROW EXECUTE FUNCTION look()`)
 	require.EqualValues(t, events, statements)
 }
+
+// Rows of one key are of different statements, and none is lost between them.
+func TestRowsOfOneKey(t *testing.T) {
+	t.Parallel()
+	for _, keys := range []int{1, 3, 300} {
+		b := newBank(t)
+		b.exec(`CREATE TABLE tally (n INT PRIMARY KEY, times INT)`)
+		filled, err := eventsourced.NewRegistry(eventsourced.Type[Filled]("Filled"))
+		require.NoError(t, err)
+		b.store = pgstore.New(b.pool, filled, pgstore.Config{})
+		t.Cleanup(b.store.Close)
+		b.exec(`INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
+			SELECT 1000 + n, gen_random_uuid(), 'Filled', 'a', n, 1, now(), json_build_object('N', n) FROM generate_series(1, 900) n`)
+		onFilled := func(ctx context.Context, tx readview.Tx, e *Filled) error {
+			_, err := tx.ExecContext(ctx, `INSERT INTO tally AS t (n, times) VALUES ($1, $2)
+				ON CONFLICT (n) DO UPDATE SET times = t.times + EXCLUDED.times`, e.N%keys, 1)
+			return err
+		}
+		manager, router := b.manager(fast(), readview.Projection{Name: "filled", Handlers: readview.Handlers{readview.On(onFilled)}})
+		b.start(router)
+		b.waitFor(manager, 1900, "filled")
+		require.Equal(t, []string{fmt.Sprint(keys, " ", 900/keys)}, b.rows(`SELECT count(*) || ' ' || times FROM tally GROUP BY times`))
+	}
+}

@@ -231,6 +231,7 @@ func (r *runner) follow(ctx context.Context, at Checkpoint, out chan<- *message.
 		case len(pg.items) > 0:
 			idle = firstPause
 			next = r.readAhead(ctx, at)
+			pg.meanwhile = next.begin
 			err = r.emit(ctx, out, pg)
 		case pg.upTo > pg.after:
 			idle = min(2*idle, lastPause)

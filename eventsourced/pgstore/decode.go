@@ -32,10 +32,16 @@ func (d *decoder) event(rows pgx.Rows) (e eventsourced.Recorded, err error) {
 	e.SchemaVersion = int(int32(binary.BigEndian.Uint32(values[6])))
 	e.Time = timestamp(values[7])
 	e.Payload = bytes.Clone(values[8])
-	if metadata := values[9]; metadata != nil {
-		err = json.Unmarshal(metadata, &e.Metadata)
-	}
+	e.Metadata, err = metadata(values[9])
 	return e, err
+}
+
+// metadata has a variable of its own, as it is on the heap.
+func metadata(value []byte) (m eventsourced.Metadata, err error) {
+	if value != nil {
+		err = json.Unmarshal(value, &m)
+	}
+	return m, err
 }
 
 func integer(value []byte) int64 { return int64(binary.BigEndian.Uint64(value)) }
