@@ -162,8 +162,8 @@ func (r *Registry) Decode(recorded Recorded) (Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	event := t.newFunc()
-	if err := json.Unmarshal(current.Payload, event); err != nil {
+	event, err := unmarshal(current.Payload, t.newFunc)
+	if err != nil {
 		return nil, &DecodeError{recorded, err}
 	}
 	SetBase(event, BaseEvent{EventAggregateId: recorded.Stream.AggregateID, EventTime: recorded.Time})

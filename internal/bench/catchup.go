@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -25,12 +26,31 @@ func prepareCatchUp(ctx context.Context, e *environment) ([]contender, error) {
 		return nil, err
 	}
 	return []contender{
-		{ours, func(ctx context.Context) (float64, error) { return e.project(ctx, 0, catchUpEvents) }},
-		{pgxLoop, func(ctx context.Context) (float64, error) { return e.loop(ctx, pageEvents, catchUpEvents) }},
-		{stock, func(ctx context.Context) (float64, error) { return e.stock(ctx, 4*fewEvents) }},
-		{txPerEvent, func(ctx context.Context) (float64, error) { return e.loop(ctx, 1, fewEvents) }},
-		{insertSelect, func(ctx context.Context) (float64, error) { return e.insertSelect(ctx, catchUpEvents) }},
+		{ours, e.exactly(catchUpEvents, func(ctx context.Context, n int) (float64, error) { return e.project(ctx, 0, n) })},
+		{pgxLoop, e.exactly(catchUpEvents, func(ctx context.Context, n int) (float64, error) { return e.loop(ctx, pageEvents, n) })},
+		{stock, e.exactly(4*fewEvents, e.stock)},
+		{txPerEvent, e.exactly(fewEvents, func(ctx context.Context, n int) (float64, error) { return e.loop(ctx, 1, n) })},
+		{insertSelect, e.exactly(catchUpEvents, e.insertSelect)},
 	}, nil
+}
+
+// exactly refuses the result of a contender that did not apply each of n events
+// once.
+func (e *environment) exactly(n int, run func(ctx context.Context, n int) (float64, error)) func(context.Context) (float64, error) {
+	return func(ctx context.Context) (float64, error) {
+		value, err := run(ctx, n)
+		if err != nil {
+			return 0, err
+		}
+		var applied int
+		if err := e.pool.QueryRow(ctx, `SELECT coalesce(sum(amount), 0) FROM balance`).Scan(&applied); err != nil {
+			return 0, err
+		}
+		if applied != n {
+			return 0, fmt.Errorf("the balances have %d of %d events", applied, n)
+		}
+		return value, nil
+	}
 }
 
 func onDeposited(ctx context.Context, tx readview.Tx, e *Deposited) error {
