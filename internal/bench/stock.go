@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -35,28 +36,32 @@ func (e *environment) stock(ctx context.Context, n int) (float64, error) {
 	}
 	router := message.NewDefaultRouter(watermill.NopLogger{})
 	applied, done := 0, make(chan struct{})
+	finish := sync.OnceFunc(func() { close(done) })
 	router.AddConsumerHandler("balances", "Deposited", subscriber, func(msg *message.Message) error {
-		if applied == n {
+		if applied == n { // one of the next page: the pages before are committed
+			finish()
 			return errEnough
 		}
 		if err := applyStock(msg); err != nil {
 			return err
 		}
-		if applied++; applied == n {
-			close(done)
-		}
+		applied++
 		return nil
 	})
-	return rate(n, func() error {
-		ran := make(chan error, 1)
+	ran := make(chan error, 1)
+	value, err := rate(n, func() error {
 		go func() { ran <- router.Run(ctx) }()
 		select {
 		case <-done:
+			return nil
 		case err := <-ran:
 			return errors.Join(errors.New("the router stopped"), err)
 		}
-		return errors.Join(router.Close(), <-ran)
 	})
+	if err != nil {
+		return 0, err
+	}
+	return value, errors.Join(router.Close(), <-ran) // it takes long, with a message refused
 }
 
 var errEnough = errors.New("all are applied")
