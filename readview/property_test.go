@@ -221,7 +221,6 @@ func drawHistory(rt *rapid.T) []Scripted {
 // play projects a history from the start and tells what came of it. The
 // connections are lost when the given failpoint is passed, counted from 0.
 func (b *bank) play(rt *rapid.T, history []Scripted, pageEvents, crash int) []string {
-	b.pool.Reset() // what was lost in the history before
 	b.exec(`TRUNCATE events, readviews, readview_states, cell, number, trace, promise RESTART IDENTITY`)
 	for i, event := range history {
 		payload, err := json.Marshal(event)
@@ -242,6 +241,11 @@ func (b *bank) play(rt *rapid.T, history []Scripted, pageEvents, crash int) []st
 			_, _ = b.pool.Exec(context.Background(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name = $1`, b.application)
 		}
 	})
+	defer func() {
+		if crash >= 0 && passed.Load() > int64(crash) {
+			b.pool.Reset() // of connections that are lost
+		}
+	}()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	done := make(chan error, 1)
