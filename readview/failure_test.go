@@ -310,3 +310,33 @@ func terminate(ctx context.Context, admin *sql.DB, application string) (ended in
 		WHERE pid <> pg_backend_pid() AND application_name = $1 ORDER BY random() LIMIT 1) s`, application).Scan(&ended)
 	return ended
 }
+
+// A handler that sets a savepoint sees an error at once: nothing needs to be
+// repeated.
+func TestSavepoint(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	b.exec(`CREATE TABLE attempt (n BIGINT CHECK (n < 5)); CREATE TABLE outcome (n BIGINT, error TEXT)`)
+	var last eventsourced.Position
+	for n := range int64(10) {
+		last = b.record("account-1", &Deposited{Amount: n})
+	}
+	calls := 0
+	onDeposited := func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		calls++
+		if _, err := tx.ExecContext(ctx, `SAVEPOINT before`); err != nil {
+			return err
+		}
+		_, refused := tx.ExecContext(ctx, `INSERT INTO attempt (n) VALUES ($1)`, e.Amount)
+		if _, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT before`); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO outcome (n, error) VALUES ($1, $2)`, e.Amount, fmt.Sprint(refused))
+		return err
+	}
+	manager, router := b.manager(fast(), readview.Projection{Name: "attempts", Handlers: readview.Handlers{readview.On(onDeposited)}})
+	b.start(router)
+	b.waitFor(manager, last, "attempts")
+	require.Equal(t, []string{"0 4", "5 9"}, b.rows(`SELECT min(n) || ' ' || max(n) FROM outcome GROUP BY error LIKE '%attempt_n_check%' ORDER BY 1`))
+	require.Equal(t, 10, calls)
+}

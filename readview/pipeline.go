@@ -34,7 +34,10 @@ var (
 	errCopyIn    = errors.New("readview: COPY FROM STDIN would wait for data for ever: use INSERT")
 )
 
-var copyIn = regexp.MustCompile(`(?is)^\s*copy\s.*\sfrom\s+stdin\b`)
+var (
+	copyIn    = regexp.MustCompile(`(?is)^\s*copy\s.*\sfrom\s+stdin\b`)
+	savepoint = regexp.MustCompile(`(?i)^\s*(savepoint|rollback|release)\b`)
+)
 
 // pipeline is the transaction of a page. Handlers are written one statement at a
 // time, but a statement without a result that anybody looks at is only sent on its
@@ -57,9 +60,9 @@ type pipeline struct {
 	named   bool // the connection keeps prepared statements
 	begun   bool // the server has heard of the transaction
 
-	event    int  // whose handler runs, or noEvent
-	prepared bool // this event's handler has prepared statements, which don't queue
-	asked    bool // this event's handler has had an answer of the database
+	event int  // whose handler runs, or noEvent
+	waits bool // for the outcome of each statement from here on, as this event's handler has a use for it
+	asked bool // this event's handler has had an answer of the database
 
 	open    *pgconn.Pipeline // nil when nothing is under way
 	builder pgx.ExtendedQueryBuilder
@@ -96,7 +99,7 @@ type statement struct {
 }
 
 // begin says that the handler of an event is going to run.
-func (p *pipeline) begin(event int) { p.event, p.prepared, p.asked = event, false, false }
+func (p *pipeline) begin(event int) { p.event, p.waits, p.asked = event, false, false }
 
 // ExecContext implements [Tx].
 func (p *pipeline) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
@@ -135,7 +138,7 @@ func (p *pipeline) QueryRowContext(ctx context.Context, query string, args ...an
 // PrepareContext implements [Tx]. A prepared statement goes to the server at
 // once, so from here on to the handler's end the others do, too.
 func (p *pipeline) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	p.prepared = true
+	p.waits = true
 	if err := p.ask(); err != nil {
 		return nil, err
 	}
@@ -152,7 +155,10 @@ func (p *pipeline) ask() error {
 // whether it did. What can't be sent so, or would be refused before it is, has to be
 // executed directly, for what comes of it.
 func (p *pipeline) add(ctx context.Context, query string, args []any, s statement) (queued bool, err error) {
-	if p.mode == direct || p.prepared || !queues(query, args) {
+	if len(args) == 0 && savepoint.MatchString(query) {
+		p.waits = true // it is for a way back from an error
+	}
+	if p.mode == direct || p.waits || !queues(query, args) {
 		return false, nil
 	}
 	if p.err != nil {
