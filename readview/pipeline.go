@@ -19,9 +19,10 @@ import (
 
 // Limits of the pipeline.
 const (
-	sendEvery     = 256  // statements: then they go to the server, which works while the handlers do
-	maxQueue      = 2048 // statements whose outcomes wait to be read
-	maxStatements = 256  // different ones that a connection keeps prepared; others don't queue
+	sendEvery     = 256      // statements: then they go to the server, which works while the handlers do
+	sendBytes     = 64 << 10 // of arguments: then, too
+	maxQueue      = 2048     // statements whose outcomes wait to be read
+	maxStatements = 256      // different ones that a connection keeps prepared; others don't queue
 )
 
 // noEvent is the index of statements that are the framework's own.
@@ -67,7 +68,7 @@ type pipeline struct {
 	open    *pgconn.Pipeline // nil when nothing is under way
 	builder pgx.ExtendedQueryBuilder
 	queue   []statement       // under way, in their order
-	unsent  int               // of the queue, still in the connection's buffer
+	unsent  size              // of the queue, still in the connection's buffer
 	last    *known            // the statement before
 	alone   bool              // it does not go with others, as counts of its rows are asked for
 	ones    bool              // in the queue is one that must change one row
@@ -77,6 +78,22 @@ type pipeline struct {
 	failed int   // the event whose statement was the first to fail
 	err    error // its error; nothing is sent after it
 }
+
+// size is that of statements: for how many events, and the bytes of their arguments.
+type size struct{ events, bytes int }
+
+func sizeOf(values [][]byte) size {
+	s := size{events: 1}
+	for _, value := range values {
+		s.bytes += len(value)
+	}
+	return s
+}
+
+func (s *size) add(other size) { s.events, s.bytes = s.events+other.events, s.bytes+other.bytes }
+
+// full tells whether it is time to send what has this size.
+func (s size) full() bool { return s.events >= sendEvery || s.bytes >= sendBytes }
 
 // mode is how much a pipeline does at once.
 type mode int
@@ -214,7 +231,7 @@ func (p *pipeline) sendOne(k *known, s statement) error {
 	} else {
 		p.open.SendQueryStatement(&k.undescribed, p.builder.ParamValues, p.builder.ParamFormats, nil)
 	}
-	return p.sent(s, 1)
+	return p.sent(s, sizeOf(p.builder.ParamValues))
 }
 
 func (p *pipeline) addRow(of *bulk) error {
@@ -235,16 +252,16 @@ func (p *pipeline) sendRows() error {
 	}
 	p.start()
 	p.rows.send(p.open)
-	return p.sent(statement{event: p.rows.event, rows: true}, p.rows.count)
+	return p.sent(statement{event: p.rows.event, rows: true}, p.rows.size)
 }
 
-// sent notes that a statement, for n events, is in the connection's buffer. Now and
-// then the buffer goes to the server, and a sync each time, not only a flush: so the
+// sent notes that a statement is in the connection's buffer. Now and then the buffer
+// goes to the server, and a sync each time, not only a flush: so the
 // server knows that it waits for us, and Config.IdleTimeout bounds for how long.
-func (p *pipeline) sent(s statement, n int) (err error) {
+func (p *pipeline) sent(s statement, n size) (err error) {
 	p.queue, p.ones = append(p.queue, s), p.ones || s.one
-	if p.unsent += n; p.unsent >= sendEvery {
-		p.unsent = 0
+	if p.unsent.add(n); p.unsent.full() {
+		p.unsent = size{}
 		err = p.open.Sync()
 	}
 	if err != nil || len(p.queue) == maxQueue {
@@ -299,7 +316,7 @@ func (p *pipeline) flush() error {
 	if closeErr := p.open.Close(); p.err == nil && cmp.Or(err, closeErr) != nil {
 		p.fail(p.queue[0].event, cmp.Or(err, closeErr))
 	}
-	p.open, p.queue, p.unsent, p.ones = nil, p.queue[:0], 0, false
+	p.open, p.queue, p.unsent, p.ones = nil, p.queue[:0], size{}, false
 	return p.err
 }
 

@@ -11,9 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// maxRows is how many rows are inserted by one statement at most.
-const maxRows = 256
-
 // Inserts of one row each that follow each other become one statement with many
 // rows, which costs the server a little more than half: an upsert is executed once,
 // for arrays of arguments.
@@ -73,7 +70,7 @@ func (p *pipeline) prepareBulk(query string, one *pgconn.StatementDescription) (
 // rows are those that go with the next statement.
 type rows struct {
 	of     *bulk // nil when there are none
-	count  int
+	size   size
 	event  int // that of the first one
 	arrays []array
 	keys   map[uint64]struct{} // hashes: of two that are the same by chance, the second row has to wait
@@ -84,7 +81,7 @@ var keySeed = maphash.MakeSeed()
 
 // take tells whether a row can be of the same statement.
 func (r *rows) take(of *bulk, values [][]byte, formats []int16) bool {
-	if r.of != of || r.count == maxRows {
+	if r.of != of || r.size.full() {
 		return false
 	}
 	for i := range r.arrays {
@@ -92,19 +89,22 @@ func (r *rows) take(of *bulk, values [][]byte, formats []int16) bool {
 			return false
 		}
 	}
+	if of.key == nil {
+		return true
+	}
 	_, taken := r.keys[r.hash(values)]
-	return of.key == nil || !taken
+	return !taken
 }
 
 // start begins another statement.
 func (r *rows) start(of *bulk, event int, formats []int16) {
-	r.of, r.event, r.count = of, event, 0
+	r.of, r.event, r.size = of, event, size{}
 	r.arrays = slices.Grow(r.arrays[:0], len(formats))[:len(formats)]
 	for i, format := range formats {
 		r.arrays[i].start(of.elements[i], format)
 	}
 	if r.keys == nil {
-		r.keys = make(map[uint64]struct{}, maxRows)
+		r.keys = make(map[uint64]struct{}, sendEvery)
 	}
 	clear(r.keys)
 }
@@ -116,7 +116,7 @@ func (r *rows) add(values [][]byte) {
 	if r.of.key != nil {
 		r.keys[r.hash(values)] = struct{}{}
 	}
-	r.count++
+	r.size.add(sizeOf(values))
 }
 
 // hash is that of a row's key.
@@ -133,7 +133,7 @@ func (r *rows) hash(values [][]byte) uint64 {
 func (r *rows) send(to *pgconn.Pipeline) {
 	values, formats := make([][]byte, len(r.arrays)), make([]int16, len(r.arrays))
 	for i := range r.arrays {
-		values[i], formats[i] = r.arrays[i].value(r.count)
+		values[i], formats[i] = r.arrays[i].value(r.size.events)
 	}
 	to.SendQueryStatement(&r.of.statement, values, formats, nil)
 	r.of = nil
@@ -154,8 +154,13 @@ func (a *array) start(element uint32, format int16) {
 	a.element = element
 	a.strings = element == pgtype.TextOID || element == pgtype.VarcharOID || element == pgtype.BPCharOID
 	a.text = format == pgtype.TextFormatCode && !a.strings
-	if a.buffer = append(a.buffer[:0], '{'); !a.text {
-		a.buffer = append(a.buffer[:0], make([]byte, arrayHeader)...)
+	if a.buffer = a.buffer[:0]; cap(a.buffer) > 4*sendBytes {
+		a.buffer = nil // a connection is kept for long
+	}
+	if a.text {
+		a.buffer = append(a.buffer, '{')
+	} else {
+		a.buffer = append(a.buffer, make([]byte, arrayHeader)...)
 	}
 }
 
