@@ -121,24 +121,31 @@ func (e *environment) byMany(ctx context.Context, writers int, connections int32
 
 // connect opens all connections of the pool.
 func connect(ctx context.Context, pool *pgxpool.Pool) error {
-	var group sync.WaitGroup
+	return onEach(ctx, pool, func(*pgxpool.Conn) error { return nil })
+}
+
+// onEach opens all connections of the pool and does something on each.
+func onEach(ctx context.Context, pool *pgxpool.Pool, work func(*pgxpool.Conn) error) error {
+	var acquired, worked sync.WaitGroup
 	n := int(pool.Config().MaxConns)
-	acquired, errs := make(chan *pgxpool.Conn, n), make(chan error, n)
+	acquired.Add(n)
+	errs := make(chan error, n)
 	for range n {
-		group.Go(func() {
+		worked.Go(func() {
 			conn, err := pool.Acquire(ctx)
+			acquired.Done()
 			if err != nil {
 				errs <- err
 				return
 			}
-			acquired <- conn
+			defer conn.Release()
+			acquired.Wait() // nobody gets one that has been given back
+			if err := work(conn); err != nil {
+				errs <- err
+			}
 		})
 	}
-	group.Wait()
-	close(acquired)
+	worked.Wait()
 	close(errs)
-	for conn := range acquired {
-		conn.Release()
-	}
 	return <-errs
 }

@@ -51,7 +51,7 @@ func newEnvironment(ctx context.Context, admin string) (*environment, error) {
 	}
 	address.Path = "/" + e.name
 	e.url = address.String()
-	if e.pool, err = e.newPool(ctx, 20); err != nil {
+	if e.pool, err = e.newPool(ctx, 8); err != nil {
 		return nil, err
 	}
 	if err := pgstore.Migrate(ctx, e.pool); err != nil {
@@ -96,7 +96,8 @@ func (e *environment) close(ctx context.Context) error {
 	return e.execute(ctx, "DROP DATABASE "+e.name+" WITH (FORCE)")
 }
 
-// fill puts n events into the log, of 1,000 accounts; one in every is a Deposited.
+// fill puts n events into the log; one in every is a Deposited, of 1,000 accounts in
+// turn.
 func (e *environment) fill(ctx context.Context, n, every int) error {
 	if err := e.insert(ctx, n, every); err != nil {
 		return err
@@ -111,7 +112,7 @@ func (e *environment) insert(ctx context.Context, n, every int) error {
 	}
 	_, err = e.pool.Exec(ctx, `INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
 		SELECT 1700000000000000 + n, gen_random_uuid(), CASE WHEN n % $2 = 0 THEN 'Deposited' ELSE 'Ignored' END,
-			'bank.Account', 'account-' || n % 1000, n / 1000 + 1, now(), $3
+			'bank.Account', 'account-' || n / $2 % 1000, n, now(), $3
 		FROM generate_series(1, $1) n`, n, every, payload)
 	return err
 }
