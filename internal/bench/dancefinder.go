@@ -45,20 +45,43 @@ func prepareDanceFinder(ctx context.Context, e *environment) ([]contender, error
 			ignored_dance_hall, ignored_city, ignored_municipality, ignored_state, userpreferences_lookup`)
 		return err
 	}
+	made := ""
+	alike := func(run func(ctx context.Context) (float64, error)) func(context.Context) (float64, error) {
+		return func(ctx context.Context) (float64, error) {
+			if err := empty(ctx); err != nil {
+				return 0, err
+			}
+			value, err := run(ctx)
+			if err != nil {
+				return 0, err
+			}
+			before := made
+			if made, err = e.danceFinderTables(ctx); err == nil && before != "" && made != before {
+				err = fmt.Errorf("the tables are%s, and were%s", made, before)
+			}
+			return value, err
+		}
+	}
 	return []contender{
-		{ours, func(ctx context.Context) (float64, error) {
-			if err := empty(ctx); err != nil {
-				return 0, err
-			}
-			return e.run(ctx, e.pool, store, n, projections.All()...)
-		}},
-		{pgxLoop, func(ctx context.Context) (float64, error) {
-			if err := empty(ctx); err != nil {
-				return 0, err
-			}
+		{ours, alike(func(ctx context.Context) (float64, error) { return e.run(ctx, e.pool, store, n, projections.All()...) })},
+		{pgxLoop, alike(func(ctx context.Context) (float64, error) {
 			return rate(n, func() error { return e.danceFinderLoops(ctx) })
-		}},
+		})},
 	}, nil
+}
+
+// danceFinderTables returns how many rows each table has and a hash of them, which
+// have to be the same for all contenders.
+func (e *environment) danceFinderTables(ctx context.Context) (all string, err error) {
+	for _, table := range []string{"band", "dance_hall", "event", "(SELECT subject, city, created FROM ignored_city)", "userpreferences_lookup"} {
+		var contents string
+		err := e.pool.QueryRow(ctx, `SELECT count(*) || ' ' || md5(string_agg(t::text, ' ' ORDER BY t::text)) FROM `+table+` t`).Scan(&contents)
+		if err != nil {
+			return "", err
+		}
+		all += " " + table + " " + contents
+	}
+	return all, nil
 }
 
 // danceFinderLog makes a log of about 300,000 mixed events: by the real commands,
