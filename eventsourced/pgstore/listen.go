@@ -14,7 +14,7 @@ import (
 const (
 	notifyTimeout   = 5 * time.Second        // for one NOTIFY
 	notifyInterval  = 10 * time.Millisecond  // between two: the first goes at once, those that follow become one
-	lookInterval    = 100 * time.Millisecond // the same while nobody listens elsewhere
+	lookInterval    = 500 * time.Millisecond // the same while nobody listens elsewhere
 	listenTimeout   = 10 * time.Second       // for connecting and LISTEN
 	listenerBackOff = 500 * time.Millisecond // after the listening connection was lost
 )
