@@ -28,6 +28,9 @@ type hub struct {
 	pool *pgxpool.Pool
 	sql  statements
 
+	pauses    context.Context // no longer, once it has ended
+	endPauses context.CancelFunc
+
 	listenerPID atomic.Uint32 // the server's process that this one listens on, 0 when it does not
 
 	mu        sync.Mutex
@@ -39,7 +42,9 @@ type hub struct {
 }
 
 func newHub(pool *pgxpool.Pool, sql statements) *hub {
-	return &hub{pool: pool, sql: sql, listeners: map[chan struct{}]struct{}{}}
+	h := &hub{pool: pool, sql: sql, listeners: map[chan struct{}]struct{}{}}
+	h.pauses, h.endPauses = context.WithCancel(context.Background())
+	return h
 }
 
 // Listen implements [eventsourced.Listener]. While anybody listens, one
@@ -112,7 +117,7 @@ func (h *hub) notify() {
 		if err == nil && tag.RowsAffected() == 0 {
 			pause = lookInterval
 		}
-		sleep(context.Background(), pause)
+		sleep(h.pauses, pause)
 		h.mu.Lock()
 		more, h.again = h.again, false
 		h.notifying = more
@@ -163,4 +168,7 @@ func (h *hub) receiveOnce(ctx context.Context) error {
 }
 
 // close waits for what is under way; the listeners end with their contexts.
-func (h *hub) close() { h.running.Wait() }
+func (h *hub) close() {
+	h.endPauses()
+	h.running.Wait()
+}
