@@ -60,12 +60,3 @@ func (e *DecodeError) Error() string {
 
 // Unwrap returns the cause.
 func (e *DecodeError) Unwrap() error { return e.Err }
-
-// joinErrors reports all problems at once under one heading, nil when there are
-// none.
-func joinErrors(heading string, problems []error) error {
-	if err := errors.Join(problems...); err != nil {
-		return fmt.Errorf("%s: %w", heading, err)
-	}
-	return nil
-}

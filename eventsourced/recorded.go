@@ -1,6 +1,7 @@
 package eventsourced
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -83,7 +84,10 @@ func ValidateAppend(stream Stream, events []EventData, maxPayload int) error {
 			problems = append(problems, fmt.Errorf("%w: twice in one append", ErrDuplicateID))
 		}
 	}
-	return joinErrors("append to "+stream.String(), problems)
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("append to %s: %w", stream, err)
+	}
+	return nil
 }
 
 func validateEvent(i int, event EventData, maxPayload int) error {

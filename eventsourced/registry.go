@@ -97,8 +97,8 @@ func NewRegistry(types ...EventType) (*Registry, error) {
 		}
 		r.byName[t.name], r.byType[t.goType] = t, t
 	}
-	if err := joinErrors("event registry", problems); err != nil {
-		return nil, err
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("event registry: %w", err)
 	}
 	return r, nil
 }

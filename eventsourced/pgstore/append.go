@@ -3,14 +3,12 @@ package pgstore
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
 // Append implements [eventsourced.Appender] in one round trip and one commit,
@@ -86,46 +84,13 @@ func (r *request) wrap(err error) error {
 
 // sendOwn sends the requests in a transaction of their own.
 func (s *Store) sendOwn(ctx context.Context, requests ...*request) error {
-	if len(requests) == 1 && len(requests[0].events) == 1 && requests[0].expected >= 0 {
+	if !s.traced && len(requests) == 1 && len(requests[0].events) == 1 && requests[0].expected >= 0 {
 		decided, err := s.sendOne(ctx, requests[0])
 		if decided || err != nil {
 			return err
 		}
 	}
 	return s.send(ctx, s.pool, s.sql.lockForGroup, requests...)
-}
-
-// sendOne appends one event if all is as expected, and tells whether it did.
-func (s *Store) sendOne(ctx context.Context, r *request) (decided bool, err error) {
-	event := r.events[0]
-	metadata, err := encodeMetadata(event.Metadata)
-	if err != nil {
-		return false, fmt.Errorf("metadata of %s: %w", event.Name, err)
-	}
-	batch := &pgx.Batch{}
-	if large := s.large.Load(); large {
-		batch.Queue(s.sql.lock)
-	} else {
-		batch.Queue(s.sql.lockForOne).QueryRow(func(row pgx.Row) error {
-			if err := row.Scan(&large, nil, nil); err != nil {
-				return err
-			}
-			s.large.Store(large)
-			return nil
-		})
-	}
-	appendSQL := s.sql.appendOne
-	if r.expected == eventsourced.NoStream {
-		appendSQL = s.sql.appendNew
-	}
-	batch.Queue(appendSQL, [16]byte(event.ID), event.Name, r.stream.AggregateName, r.stream.AggregateID,
-		int64(r.expected), event.SchemaVersion, event.Time, event.Payload, metadata).
-		QueryRow(func(row pgx.Row) error { return row.Scan((*int64)(&r.position)) })
-	err = s.pool.SendBatch(ctx, batch).Close()
-	if errors.Is(err, pgx.ErrNoRows) || pgerr.Constraint(err) != "" {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 type batchSender interface {

@@ -3,7 +3,7 @@
 -- $1 to $3: an array element an append. $4 to $11: an array element an event.
 -- Nothing here is joined that grows with both: a group may have hundreds of appends.
 WITH clock AS (
-	SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint, (SELECT tstamp + 1 FROM {events} ORDER BY tstamp DESC LIMIT 1)) AS first
+	SELECT {next} AS first
 ), new AS (
 	SELECT *
 	FROM unnest($4::int[], $5::int[], $6::uuid[], $7::text[], $8::int[], $9::timestamptz[], $10::json[], $11::json[])

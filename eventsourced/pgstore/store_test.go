@@ -3,6 +3,7 @@ package pgstore_test
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -112,8 +113,10 @@ func TestIsolationLevels(t *testing.T) {
 	strict := testdb.New(t, func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "repeatable read"
 	})
-	_, err := open(t, strict).Append(t.Context(), stream("a"), eventsourced.Any, encode(t, "x"))
-	require.ErrorIs(t, err, pgstore.ErrIsolation)
+	for _, expected := range []eventsourced.Expected{eventsourced.Any, eventsourced.NoStream} {
+		_, err := open(t, strict).Append(t.Context(), stream("a"), expected, encode(t, "x"))
+		require.ErrorIs(t, err, pgstore.ErrIsolation)
+	}
 	require.Empty(t, read(t, store, eventsourced.LogQuery{}))
 }
 
@@ -151,6 +154,37 @@ func TestClockThatGoesBack(t *testing.T) {
 	before := read(t, store, eventsourced.LogQuery{})[0].Position
 	require.Equal(t, before+1, appendTo(t, store))
 	require.Equal(t, before+2, appendTo(t, store))
+	position, err := store.Append(t.Context(), stream("a"), eventsourced.Any, encode(t, "x", "y"))
+	require.NoError(t, err)
+	require.Equal(t, before+4, position)
+}
+
+// tracer counts the batches that it sees.
+type tracer struct{ batches atomic.Int32 }
+
+func (t *tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+func (t *tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (t *tracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	t.batches.Add(1)
+	return ctx
+}
+
+func (t *tracer) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+func (t *tracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+func TestTracerSeesAppends(t *testing.T) {
+	t.Parallel()
+	seen := &tracer{}
+	db := testdb.New(t, func(c *pgxpool.Config) { c.ConnConfig.Tracer = seen })
+	store := open(t, db)
+	before := seen.batches.Load()
+	appendTo(t, store)
+	require.Equal(t, before+1, seen.batches.Load())
 }
 
 func TestSchemas(t *testing.T) {
