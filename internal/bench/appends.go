@@ -14,109 +14,124 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 )
 
-// appendTime is for how long each contender appends in a round.
-const appendTime = 2 * time.Second
+// appendTime is for how long each contender appends in five rounds.
+const appendTime = 10 * time.Second
 
 // oldEvents are in the log before: few logs are empty.
 const oldEvents = 20_000
 
+// appendFigure compares appends of one event to new accounts with plain INSERTs of the
+// same row, each on its own copy of the same log. With few writers the speed is that
+// of the disk, which changes from second to second: so turns are short.
 func appendFigure(writers int, goal string) figure {
-	finer := 1
-	if writers <= 16 { // many connections take longer to open than to measure
-		finer = 5
+	finer := 5
+	if writers <= 16 {
+		finer = 25
 	}
-	lasting := appendTime / time.Duration(finer)
+	lasting := appendTime / time.Duration(5*finer)
 	return figure{
 		name: fmt.Sprintf("append, %d writers", writers), unit: "appends/s", baseline: plain, goal: goal, finer: finer,
 		prepare: func(ctx context.Context, e *environment) ([]contender, error) {
-			if _, err := e.pool.Exec(ctx, `CREATE SEQUENCE plain`); err != nil {
+			if err := e.insert(ctx, oldEvents, 1); err != nil {
 				return nil, err
 			}
-			connections := min(int32(max(writers, 4)), 300)
-			return []contender{
-				{ours, func(ctx context.Context) (float64, error) { return e.append(ctx, writers, connections, lasting) }},
-				{plain, func(ctx context.Context) (float64, error) { return e.plainInsert(ctx, writers, connections, lasting) }},
-			}, nil
+			for _, statement := range []string{`CREATE TABLE plain (LIKE events INCLUDING ALL)`, `INSERT INTO plain SELECT * FROM events`, `CREATE SEQUENCE plain_tstamp`} {
+				if _, err := e.pool.Exec(ctx, statement); err != nil {
+					return nil, err
+				}
+			}
+			if err := e.settle(ctx); err != nil {
+				return nil, err
+			}
+			var contenders []contender
+			for _, c := range []struct {
+				name string
+				open func(*pgxpool.Pool) func(context.Context, int64) error
+			}{{ours, e.appends}, {plain, plainInserts}} {
+				pool, err := e.newPool(ctx, min(int32(max(writers, 4)), 300))
+				if err != nil {
+					return nil, err
+				}
+				e.closers = append(e.closers, pool.Close)
+				w := &appendWriters{n: writers, work: c.open(pool)}
+				if err := w.warmUp(ctx, pool); err != nil {
+					return nil, err
+				}
+				contenders = append(contenders, contender{c.name, func(ctx context.Context) (float64, error) { return w.rate(ctx, lasting) }})
+			}
+			return contenders, nil
 		},
 	}
 }
 
-// append appends one event to a new account each time, which must be new.
-func (e *environment) append(ctx context.Context, writers int, connections int32, lasting time.Duration) (float64, error) {
-	return e.byMany(ctx, writers, connections, lasting, func(pool *pgxpool.Pool) (func(int64) error, func()) {
-		store := pgstore.New(pool, e.store.Registry(), pgstore.Config{})
-		return func(n int64) error {
-			events, err := store.Registry().Encode(ctx, &Deposited{Amount: n, BaseEvent: eventsourced.BaseEvent{EventTime: time.Now()}})
-			if err == nil {
-				_, err = store.Append(ctx, eventsourced.Stream{AggregateName: "bank.Account", AggregateID: fmt.Sprint("new-", n)}, eventsourced.NoStream, events)
-			}
-			return err
-		}, store.Close
-	})
-}
-
-// plainInsert inserts the same row in a statement that is its own transaction:
-// without an order, an expectation or anything else to wait for.
-func (e *environment) plainInsert(ctx context.Context, writers int, connections int32, lasting time.Duration) (float64, error) {
-	return e.byMany(ctx, writers, connections, lasting, func(pool *pgxpool.Pool) (func(int64) error, func()) {
-		return func(n int64) error {
-			payload, err := json.Marshal(&Deposited{Amount: n})
-			if err == nil {
-				_, err = pool.Exec(ctx, `INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload)
-					VALUES (nextval('plain'), $1, 'Deposited', 'bank.Account', $2, 1, 1, $3, $4)`,
-					[16]byte(eventsourced.NewEventID()), fmt.Sprint("new-", n), time.Now(), payload)
-			}
-			return err
-		}, func() {}
-	})
-}
-
-// byMany has writers work on a pool for a while, and returns how often they
-// did a second. All connections are open before, and each writer has worked often
-// enough that the server keeps its plans.
-func (e *environment) byMany(ctx context.Context, writers int, connections int32, lasting time.Duration, open func(*pgxpool.Pool) (func(int64) error, func())) (float64, error) {
-	if _, err := e.pool.Exec(ctx, `TRUNCATE events`); err != nil {
-		return 0, err
-	}
-	if err := e.insert(ctx, oldEvents, 1); err != nil {
-		return 0, err
-	}
-	pool, err := e.newPool(ctx, connections)
-	if err != nil {
-		return 0, err
-	}
-	defer pool.Close()
-	if err := connect(ctx, pool); err != nil {
-		return 0, err
-	}
-	work, done := open(pool)
-	defer done()
-	var last atomic.Int64
-	each := func(more func(i int) bool) error {
-		var group sync.WaitGroup
-		errs := make(chan error, writers)
-		for range writers {
-			group.Go(func() {
-				for i := 0; more(i); i++ {
-					if err := work(last.Add(1)); err != nil {
-						errs <- err
-						return
-					}
-				}
-			})
+// appends returns what appends one event to a new account, which must be new.
+func (e *environment) appends(pool *pgxpool.Pool) func(context.Context, int64) error {
+	store := pgstore.New(pool, e.store.Registry(), pgstore.Config{})
+	e.closers = append(e.closers, store.Close)
+	return func(ctx context.Context, n int64) error {
+		events, err := store.Registry().Encode(ctx, &Deposited{Amount: n, BaseEvent: eventsourced.BaseEvent{EventTime: time.Now()}})
+		if err == nil {
+			_, err = store.Append(ctx, eventsourced.Stream{AggregateName: "bank.Account", AggregateID: fmt.Sprint("new-", n)}, eventsourced.NoStream, events)
 		}
-		group.Wait()
-		close(errs)
-		return <-errs
+		return err
 	}
-	if err := each(func(i int) bool { return i < 20 }); err != nil {
+}
+
+// plainInserts returns what inserts the same row in a statement that is its own
+// transaction: without an order, an expectation or anything else to wait for.
+func plainInserts(pool *pgxpool.Pool) func(context.Context, int64) error {
+	return func(ctx context.Context, n int64) error {
+		payload, err := json.Marshal(&Deposited{Amount: n})
+		if err == nil {
+			_, err = pool.Exec(ctx, `INSERT INTO plain (tstamp, id, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload)
+				VALUES (nextval('plain_tstamp'), $1, 'Deposited', 'bank.Account', $2, 1, 1, $3, $4)`,
+				[16]byte(eventsourced.NewEventID()), fmt.Sprint("new-", n), time.Now(), payload)
+		}
+		return err
+	}
+}
+
+// appendWriters are writers that work on the same pool.
+type appendWriters struct {
+	n    int
+	work func(ctx context.Context, n int64) error
+	last atomic.Int64
+}
+
+// warmUp opens all connections and has each writer work often enough that the server
+// keeps its plans.
+func (w *appendWriters) warmUp(ctx context.Context, pool *pgxpool.Pool) error {
+	if err := connect(ctx, pool); err != nil {
+		return err
+	}
+	return w.each(ctx, func(i int) bool { return i < 20 })
+}
+
+// rate has the writers work for a while, and returns how often they did a second.
+func (w *appendWriters) rate(ctx context.Context, lasting time.Duration) (float64, error) {
+	before, started := w.last.Load(), time.Now()
+	if err := w.each(ctx, func(int) bool { return time.Since(started) < lasting }); err != nil {
 		return 0, err
 	}
-	before, started := last.Load(), time.Now()
-	if err := each(func(int) bool { return time.Since(started) < lasting }); err != nil {
-		return 0, err
+	return float64(w.last.Load()-before) / time.Since(started).Seconds(), nil
+}
+
+func (w *appendWriters) each(ctx context.Context, more func(i int) bool) error {
+	var group sync.WaitGroup
+	errs := make(chan error, w.n)
+	for range w.n {
+		group.Go(func() {
+			for i := 0; more(i); i++ {
+				if err := w.work(ctx, w.last.Add(1)); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
 	}
-	return float64(last.Load()-before) / time.Since(started).Seconds(), nil
+	group.Wait()
+	close(errs)
+	return <-errs
 }
 
 // connect opens all connections of the pool.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +24,8 @@ type environment struct {
 	url   string
 	pool  *pgxpool.Pool
 	store *pgstore.Store
+
+	closers []func() // of what a figure opened, the last first
 }
 
 // The account job: an event, and one upsert for each.
@@ -91,6 +94,9 @@ func (e *environment) execute(ctx context.Context, statement string) error {
 }
 
 func (e *environment) close(ctx context.Context) error {
+	for _, closer := range slices.Backward(e.closers) {
+		closer()
+	}
 	e.store.Close()
 	e.pool.Close()
 	return e.execute(ctx, "DROP DATABASE "+e.name+" WITH (FORCE)")

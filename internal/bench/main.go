@@ -111,7 +111,7 @@ func run(ctx context.Context, rounds int, only, out string) (err error) {
 
 func startPostgres(ctx context.Context) (*devservices.Postgres, error) {
 	config := devservices.PostgresConfig{Durable: true, Log: os.Stderr, Settings: map[string]string{
-		"max_connections": "400", // as many as a contender likes
+		"max_connections": "700", // as many as two contenders like
 		"shared_buffers":  "512MB",
 		"max_wal_size":    "4GB",
 	}}
