@@ -164,3 +164,30 @@ func TestRowsOfOneKey(t *testing.T) {
 		require.Equal(t, []string{fmt.Sprint(keys, " ", 900/keys)}, b.rows(`SELECT count(*) || ' ' || times FROM tally GROUP BY times`))
 	}
 }
+
+// What goes to the server in one statement is limited in bytes, so large rows need no
+// more memory, here and there, than small ones.
+func TestLargeRows(t *testing.T) {
+	t.Parallel()
+	const events, large = 64, 16 << 10
+	b := newBank(t)
+	b.exec(`CREATE TABLE filled (n INT PRIMARY KEY, note TEXT NOT NULL)`)
+	filled, err := eventsourced.NewRegistry(eventsourced.Type[Filled]("Filled"))
+	require.NoError(t, err)
+	b.store = pgstore.New(b.pool, filled, pgstore.Config{})
+	t.Cleanup(b.store.Close)
+	b.exec(fmt.Sprintf(`INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
+		SELECT 1000 + n, gen_random_uuid(), 'Filled', 'a', n, 1, now(), json_build_object('N', n) FROM generate_series(1, %d) n`, events))
+	onFilled := func(ctx context.Context, tx readview.Tx, e *Filled) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO filled (n, note) VALUES ($1, $2)`, e.N, strings.Repeat("x", large))
+		return err
+	}
+	manager, router := b.manager(fast(), readview.Projection{Name: "filled", Handlers: readview.Handlers{readview.On(onFilled)}})
+	b.start(router)
+	b.waitFor(manager, 1000+events, "filled")
+	require.EqualValues(t, events, b.int(`SELECT count(*) FROM filled`))
+	require.EqualValues(t, 1, b.int(`SELECT count(DISTINCT xmin::text) FROM filled`), "one page")
+	most := b.int(`SELECT max(n) FROM (SELECT count(*) AS n FROM filled GROUP BY cmin::text) s`)
+	require.Greater(t, most, int64(1), "rows go together")
+	require.LessOrEqual(t, (most-1)*large, int64(64<<10))
+}

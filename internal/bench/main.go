@@ -2,8 +2,9 @@
 // private PostgreSQL with the durability of production. "make bench" runs it.
 //
 // A figure has contenders, of which one is the baseline. They take turns, round
-// by round, so that a machine that gets slower does so for all of them; what
-// counts is the median of the rounds and its ratio to the baseline's.
+// by round, so that a machine that gets slower does so for all of them. What
+// counts is the median of the rounds, and the median of their ratios to the baseline
+// in the same round.
 package main
 
 import (
@@ -32,7 +33,7 @@ type figure struct {
 	goal     string // what the first contender has to reach, for the table
 	prepare  func(ctx context.Context, e *environment) ([]contender, error)
 	onceOnly bool // rounds would say the same
-	finer    int  // so many times the rounds, each so much shorter: where disks are moody
+	finer    int  // so many times the rounds, each short: where the disk is much of it
 }
 
 // contender does the figure's work once and returns what it measured.
@@ -155,14 +156,15 @@ func measure(ctx context.Context, f figure, rounds int, url string) (rows []row,
 		}
 	}
 	_, _ = fmt.Fprintf(os.Stderr, "\r\033[K%s: %s\n", f.name, time.Since(started).Round(time.Second))
-	medians := map[string]float64{}
+	baseline := slices.IndexFunc(contenders, func(c contender) bool { return c.name == f.baseline })
 	for i, c := range contenders {
-		medians[c.name] = median(values[i])
-	}
-	for i, c := range contenders {
-		r := row{Figure: f.name, Contender: c.name, Value: medians[c.name], Unit: f.unit, Baseline: f.baseline}
-		if base := medians[f.baseline]; base != 0 {
-			r.Ratio = medians[c.name] / base
+		r := row{Figure: f.name, Contender: c.name, Value: median(values[i]), Unit: f.unit, Baseline: f.baseline}
+		if baseline >= 0 {
+			ratios := make([]float64, rounds)
+			for round := range ratios {
+				ratios[round] = values[i][round] / values[baseline][round]
+			}
+			r.Ratio = median(ratios)
 		}
 		if i == 0 {
 			r.goal = f.goal
@@ -179,7 +181,7 @@ func median(values []float64) float64 {
 }
 
 func write(rows []row) error {
-	fmt.Printf("\n%s %s/%s, %d processors, medians of rounds in turn\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	fmt.Printf("\n%s %s/%s, %d processors, medians of rounds in turn and of their ratios\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "FIGURE\tCONTENDER\tVALUE\tUNIT\tRATIO TO\t\tGOAL")
 	last := ""
