@@ -23,8 +23,8 @@ var appendOneTypes = []uint32{
 var allBinary = []int16{pgtype.BinaryFormatCode}
 
 // sendOne appends one event if all is as expected, and tells whether it did. Every
-// command waits for it, so it is written against pgconn: a pgx.Batch has three
-// times the allocations for the same bytes.
+// command waits for it, so it is written against pgconn: with a pgx.Batch an append
+// had twice the allocations.
 func (s *Store) sendOne(ctx context.Context, r *request) (decided bool, err error) {
 	parameters, err := appendOneParameters(r)
 	if err != nil {
@@ -41,7 +41,7 @@ func (s *Store) sendOne(ctx context.Context, r *request) (decided bool, err erro
 	if large {
 		lock = s.sql.lock
 	}
-	if r.expected == 0 {
+	if r.expected == eventsourced.NoStream {
 		insert = s.sql.appendNew
 	}
 	batch := &pgconn.Batch{}
@@ -58,7 +58,7 @@ func (s *Store) sendOne(ctx context.Context, r *request) (decided bool, err erro
 			case locked:
 				r.position = eventsourced.Position(binary.BigEndian.Uint64(value))
 			case !large:
-				s.large.Store(value[0] != 0)
+				s.large.Store(len(value) > 0 && value[0] != 0)
 			}
 		}
 	}

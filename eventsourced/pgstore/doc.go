@@ -36,8 +36,8 @@
 // arrive meanwhile go together. Each has its own outcome; a conflict, a payload
 // that is no JSON or a caller that gives up is nothing to its neighbours. Use one
 // [Store] for a pool, or there is nothing to share. Against plain INSERTs, each a
-// transaction of its own and with no order, that makes 0.88 of their speed with 1
-// writer, 2.1 times with 16, 6.3 with 64 and 16 with 256 ("make bench", a virtual
+// transaction of its own and with no order, that makes 0.91 of their speed with 1
+// writer, 2.3 times with 16, 5.9 with 64 and 16 with 256 ("make bench", a virtual
 // machine of 2 cores with PostgreSQL 15 on loopback).
 //
 //	failure                                  what happens

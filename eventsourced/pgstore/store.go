@@ -137,10 +137,10 @@ func newStatements(schema string) statements {
 	// The clock in microseconds, by way of floating point: that is exact to the
 	// microsecond for decades, and cheaper than the numeric of EXTRACT.
 	micros := func(clock string) string { return "(date_part('epoch', " + clock + ") * 1000000)::bigint" }
-	// An event's position is later than the last one's: those from before this
-	// transaction began are earlier than its beginning, and the few since then are
-	// looked at. Without that bound a scan backwards for the last one reads all of the
-	// index's last page.
+	// The next position is above all others: above those from before the transaction
+	// began as it is not before that itself, and above the rest, few if any, by a look at
+	// the last of them. Without that bound the look would read all of the index's last
+	// page.
 	next := strings.NewReplacer("{clock}", micros("clock_timestamp()"), "{began}", micros("now()"), "{events}", table("events")).
 		Replace(`greatest({clock}, {began}, (SELECT tstamp + 1 FROM {events} WHERE tstamp >= {began} ORDER BY tstamp DESC LIMIT 1))`)
 	replacer := strings.NewReplacer("{next}", next, "{events}", table("events"), "{snapshots}", table("snapshots"), "{oid}", oid, "{columns}", columns)
