@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -260,6 +261,49 @@ func (w *workshop) awaitBlocked(want int, story string) {
 			return
 		}
 		require.True(w.t, time.Now().Before(deadline), "%d sessions wait, want %d: %s", blocked, want, story)
+	}
+}
+
+// An append waits for whoever has the lock, and goes on from what that one leaves, even
+// if it is ahead of the clock: so it looks at the log after it has the lock. It is so
+// for each way of appending.
+func TestAppendsFollowTheOneBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t, 0)
+	_, err := w.store.Append(t.Context(), stream("old"), eventsourced.NoStream, encode(t, "x"))
+	require.NoError(t, err)
+	for _, large := range []bool{false, true} { // a log, which changes the statements
+		if large {
+			_, err := w.db.Pool.Exec(t.Context(), `INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
+				SELECT n, gen_random_uuid(), 'Noted', 'Note', 'old-' || n, 1, now(), '{}' FROM generate_series(1, 20000) n`)
+			require.NoError(t, err)
+		}
+		for _, way := range []struct {
+			id       string
+			expected eventsourced.Expected
+			texts    []string
+		}{
+			{"one", eventsourced.NoStream, []string{"a"}},
+			{"one", eventsourced.Revision(1), []string{"b"}},
+			{"many", eventsourced.NoStream, []string{"a", "b"}},
+		} {
+			story := fmt.Sprintf("%+v, large %v", way, large)
+			tx, err := w.db.Pool.Begin(t.Context())
+			require.NoError(t, err)
+			before, err := w.store.AppendTx(t.Context(), tx, stream("before-"+story), eventsourced.NoStream, encode(t, "x"))
+			require.NoError(t, err)
+			_, err = tx.Exec(t.Context(), `UPDATE events SET tstamp = tstamp + 3600000000 WHERE tstamp = $1`, before)
+			require.NoError(t, err)
+			appended := make(chan eventsourced.Position, 1)
+			go func() {
+				position, err := w.store.Append(t.Context(), stream(fmt.Sprint(way.id, large)), way.expected, encode(t, way.texts...))
+				assert.NoError(t, err, story)
+				appended <- position
+			}()
+			w.awaitBlocked(1, story)
+			require.NoError(t, tx.Commit(t.Context()))
+			require.Equal(t, before+3600000000+eventsourced.Position(len(way.texts)), <-appended, story)
+		}
 	}
 }
 
