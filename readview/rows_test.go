@@ -93,6 +93,21 @@ type Filled struct {
 	N int
 }
 
+// newFilled returns a bank with a log of so many of them, the last one at 1000 + events,
+// and a table.
+func newFilled(t *testing.T, events int, ddl string) *bank {
+	t.Helper()
+	b := newBank(t)
+	b.exec(ddl)
+	registry, err := eventsourced.NewRegistry(eventsourced.Type[Filled]("Filled"))
+	require.NoError(t, err)
+	b.store = pgstore.New(b.pool, registry, pgstore.Config{})
+	t.Cleanup(b.store.Close)
+	b.exec(fmt.Sprintf(`INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
+		SELECT 1000 + n, gen_random_uuid(), 'Filled', 'a', n, 1, now(), json_build_object('N', n) FROM generate_series(1, %d) n`, events))
+	return b
+}
+
 const allTypes = `CREATE TABLE filled (n INT PRIMARY KEY, id UUID, flag BOOL, small SMALLINT, big BIGINT, amount NUMERIC(10,2), ratio FLOAT8,
 	at TIMESTAMPTZ, day DATE, raw BYTEA, doc JSONB, plain JSON, name VARCHAR(40), code CHAR(8), note TEXT, seen BIGINT GENERATED ALWAYS AS IDENTITY)`
 
@@ -115,14 +130,7 @@ func TestRowsOfSeveralEvents(t *testing.T) {
 	t.Parallel()
 	const events = 600
 	play := func(pageEvents int, ddl string) (contents string, statements int64) {
-		b := newBank(t)
-		b.exec(ddl)
-		filled, err := eventsourced.NewRegistry(eventsourced.Type[Filled]("Filled"))
-		require.NoError(t, err)
-		b.store = pgstore.New(b.pool, filled, pgstore.Config{})
-		t.Cleanup(b.store.Close)
-		b.exec(fmt.Sprintf(`INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
-			SELECT 1000 + n, gen_random_uuid(), 'Filled', 'a', n, 1, now(), json_build_object('N', n) FROM generate_series(1, %d) n`, events))
+		b := newFilled(t, events, ddl)
 		config := fast()
 		config.PageEvents = pageEvents
 		manager, router := b.manager(config, readview.Projection{Name: "filled", Handlers: readview.Handlers{readview.On(onFilled)}})
@@ -145,14 +153,7 @@ func TestRowsOfSeveralEvents(t *testing.T) {
 func TestRowsOfOneKey(t *testing.T) {
 	t.Parallel()
 	for _, keys := range []int{1, 3, 300} {
-		b := newBank(t)
-		b.exec(`CREATE TABLE tally (n INT PRIMARY KEY, times INT)`)
-		filled, err := eventsourced.NewRegistry(eventsourced.Type[Filled]("Filled"))
-		require.NoError(t, err)
-		b.store = pgstore.New(b.pool, filled, pgstore.Config{})
-		t.Cleanup(b.store.Close)
-		b.exec(`INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
-			SELECT 1000 + n, gen_random_uuid(), 'Filled', 'a', n, 1, now(), json_build_object('N', n) FROM generate_series(1, 900) n`)
+		b := newFilled(t, 900, `CREATE TABLE tally (n INT PRIMARY KEY, times INT)`)
 		onFilled := func(ctx context.Context, tx readview.Tx, e *Filled) error {
 			_, err := tx.ExecContext(ctx, `INSERT INTO tally AS t (n, times) VALUES ($1, $2)
 				ON CONFLICT (n) DO UPDATE SET times = t.times + EXCLUDED.times`, e.N%keys, 1)
@@ -170,14 +171,7 @@ func TestRowsOfOneKey(t *testing.T) {
 func TestLargeRows(t *testing.T) {
 	t.Parallel()
 	const events, large = 64, 16 << 10
-	b := newBank(t)
-	b.exec(`CREATE TABLE filled (n INT PRIMARY KEY, note TEXT NOT NULL)`)
-	filled, err := eventsourced.NewRegistry(eventsourced.Type[Filled]("Filled"))
-	require.NoError(t, err)
-	b.store = pgstore.New(b.pool, filled, pgstore.Config{})
-	t.Cleanup(b.store.Close)
-	b.exec(fmt.Sprintf(`INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
-		SELECT 1000 + n, gen_random_uuid(), 'Filled', 'a', n, 1, now(), json_build_object('N', n) FROM generate_series(1, %d) n`, events))
+	b := newFilled(t, events, `CREATE TABLE filled (n INT PRIMARY KEY, note TEXT NOT NULL)`)
 	onFilled := func(ctx context.Context, tx readview.Tx, e *Filled) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO filled (n, note) VALUES ($1, $2)`, e.N, strings.Repeat("x", large))
 		return err
