@@ -294,9 +294,9 @@ func TestAppendsFollowTheOneBefore(t *testing.T) {
 			require.NoError(t, err)
 			_, err = tx.Exec(t.Context(), `UPDATE events SET tstamp = tstamp + 3600000000 WHERE tstamp = $1`, before)
 			require.NoError(t, err)
-			appended := make(chan eventsourced.Position, 1)
+			events, appended := encode(t, way.texts...), make(chan eventsourced.Position, 1)
 			go func() {
-				position, err := w.store.Append(t.Context(), stream(fmt.Sprint(way.id, large)), way.expected, encode(t, way.texts...))
+				position, err := w.store.Append(t.Context(), stream(fmt.Sprint(way.id, large)), way.expected, events)
 				assert.NoError(t, err, story)
 				appended <- position
 			}()
