@@ -1,6 +1,8 @@
 package watermillsql_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,5 +67,36 @@ func (b *bank) groupPubSub(t *testing.T, group string) (message.Publisher, messa
 	}, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, subscriber.Close()) }) // some of the suite's tests don't
-	return messaging.NewPublisher(b.store), subscriber
+	return messaging.NewPublisher(b.store), &closing{Subscriber: subscriber}
+}
+
+// closing is a Subscriber whose Close returns when the channels are closed, which
+// the suite asserts at once. The Subscriber of watermill-sql closes them right after
+// its Close may return.
+type closing struct {
+	*wsql.Subscriber
+	mu       sync.Mutex
+	channels []<-chan *message.Message
+}
+
+func (c *closing) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	messages, err := c.Subscriber.Subscribe(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.channels = append(c.channels, messages)
+	return messages, nil
+}
+
+func (c *closing) Close() error {
+	err := c.Subscriber.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, messages := range c.channels {
+		for range messages { // none: nobody sends any more
+		}
+	}
+	return err
 }
