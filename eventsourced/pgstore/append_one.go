@@ -63,15 +63,15 @@ func (s *Store) sendOne(ctx context.Context, r *request) (decided bool, err erro
 		}
 	}
 	err = results.Close()
-	if pgerr.Constraint(err) != "" || pgerr.Code(err) == notNull {
+	if pgerr.Constraint(err) != "" || pgerr.Code(err) == notExpected {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// notNull is the SQLSTATE of an event without a position, which it gets only if all
-// is as expected.
-const notNull = "23502"
+// notExpected is the SQLSTATE of append_one.sql's cast. That of malformed JSON is the
+// same, and append.sql says so then.
+const notExpected = "22P02"
 
 // queue adds a statement to a batch, prepared unless the pool's mode is against it.
 func (s *Store) queue(ctx context.Context, conn *pgx.Conn, batch *pgconn.Batch, sql string, parameters [][]byte, types []uint32) error {

@@ -2,12 +2,15 @@ package pgstore_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -185,6 +188,30 @@ func TestTracerSeesAppends(t *testing.T) {
 	before := seen.batches.Load()
 	appendTo(t, store)
 	require.Equal(t, before+1, seen.batches.Load())
+}
+
+// What a statement fails with is in the server's log, where an event's content does
+// not belong.
+func TestConflictsDoNotTellTheEvent(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var failures []string
+	store := open(t, testdb.New(t, func(c *pgxpool.Config) {
+		c.ConnConfig.OnPgError = func(_ *pgconn.PgConn, err *pgconn.PgError) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			failures = append(failures, fmt.Sprintf("%+v", *err))
+			return true
+		}
+	}))
+	_, err := store.Append(t.Context(), stream("a"), eventsourced.NoStream, encode(t, "first", "second"))
+	require.NoError(t, err)
+	for _, expected := range []eventsourced.Expected{eventsourced.NoStream, 1, 3} {
+		_, err := store.Append(t.Context(), stream("a"), expected, encode(t, "confidential"))
+		require.ErrorIs(t, err, eventsourced.ErrConflict)
+	}
+	require.Len(t, failures, 3)
+	require.NotContains(t, strings.Join(failures, "\n"), "confidential")
 }
 
 func TestSchemas(t *testing.T) {
