@@ -43,7 +43,8 @@
 //	failure                                  what happens
 //	the process dies before the commit       nothing was appended; the server frees the lock
 //	the connection is lost at the commit     the append is sent again and recognizes its events by their ids
-//	two writers expect the same version      the second one to get the lock gets [eventsourced.ErrConflict]
+//	two writers expect the same version      the second one to get the lock gets [eventsourced.ErrConflict]; the server's log
+//	                                         may have an error of it (events_stream_key), never the event
 //	the clock goes back, or stands still     positions go on from the last one
 //	the server fails over to a replica       commit order is replay order; positions go on
 //
