@@ -1,11 +1,17 @@
 package pgstore_test
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"regexp"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -29,7 +35,12 @@ func TestPlanOfReadingByName(t *testing.T) {
 		for _, names := range []int{2, 12} {
 			for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 				t.Run(fmt.Sprintf("%d %s names with %s", names, kind, mode), func(t *testing.T) {
-					plan := explain(t, db, store, mode, kind, names)
+					wanted := make([]string, names)
+					for i := range wanted {
+						wanted[i] = fmt.Sprint(kind, i)
+					}
+					plan := explain(t, db, mode, "EXPLAIN", "(bigint, bigint, bigint, text[])", pgstore.ReadNamesSQL(store),
+						fmt.Sprintf("500000, %d, 1000, '{%s}'", math.MaxInt64, strings.Join(wanted, ",")))
 					require.Contains(t, plan, "events_name_idx")
 					require.NotContains(t, plan, "Seq Scan")
 					require.NotContains(t, plan, "Filter:", "nothing is read in vain")
@@ -41,23 +52,100 @@ func TestPlanOfReadingByName(t *testing.T) {
 	require.Len(t, all, 7)
 }
 
-func explain(t *testing.T, db *testdb.DB, store *pgstore.Store, mode, kind string, names int) string {
+// notes is an aggregate that counts its events.
+type notes struct {
+	eventsourced.Root
+	count int
+}
+
+func (n *notes) Apply(eventsourced.Event) { n.count++ }
+func (n *notes) MarshalSnapshot() ([]byte, error) {
+	return strconv.AppendInt(nil, int64(n.count), 10), nil
+}
+func (n *notes) UnmarshalSnapshot(state []byte) (err error) {
+	n.count, err = strconv.Atoi(string(state))
+	return err
+}
+
+// An aggregate of 10,000 events with a snapshot is loaded like one that has no more
+// than those since, in what the server looks at and in what it sends.
+func TestLoadWithASnapshotCostsTheEventsSince(t *testing.T) {
+	t.Parallel()
+	const all, since = 10_000, 10
+	sent := &rowCounter{}
+	db := testdb.New(t, func(c *pgxpool.Config) { c.ConnConfig.Tracer = sent })
+	store := open(t, db)
+	for id, events := range map[string]int{"long": all, "short": since} {
+		_, err := db.Pool.Exec(t.Context(), `INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
+			SELECT (SELECT coalesce(max(tstamp), 0) FROM events) + n, gen_random_uuid(), 'Noted', 'test.Note', $1, n, now(), '{"Text": "x"}'
+			FROM generate_series(1, $2::int) n`, id, events)
+		require.NoError(t, err)
+	}
+	_, err := db.Pool.Exec(t.Context(), `ANALYZE events`)
+	require.NoError(t, err)
+	require.NoError(t, store.SaveSnapshot(t.Context(), stream("long"),
+		eventsourced.Snapshot{Version: all - since, Position: 1, SchemaVersion: 1, State: []byte(strconv.Itoa(all - since))}))
+
+	repository := eventsourced.NewRepository(store, "test.Note", func() *notes { return new(notes) }, eventsourced.SnapshotEvery(1000, 1))
+	load := func(id string, events int) (rows int64) {
+		before := sent.rows.Load()
+		n, err := repository.Load(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, events, n.count)
+		return sent.rows.Load() - before
+	}
+	require.EqualValues(t, since, load("short", since))
+	require.EqualValues(t, since+1, load("long", all), "the snapshot is one more")
+
+	for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+		t.Run(mode, func(t *testing.T) {
+			read := func(id string, after int) (blocks int) {
+				plan := explain(t, db, mode, "EXPLAIN (ANALYZE, BUFFERS, TIMING off)", "(text, text, bigint)", pgstore.ReadStreamSQL(store),
+					fmt.Sprintf("'test.Note', '%s', %d", id, after))
+				require.NotContains(t, plan, "Filter:", "nothing is read in vain")
+				_, buffers, _ := strings.Cut(plan, "Buffers:") // of the outermost node: its own and the others'
+				buffers, _, _ = strings.Cut(buffers, "\n")
+				for _, count := range regexp.MustCompile(`(?:hit|read)=(\d+)`).FindAllStringSubmatch(buffers, -1) {
+					n, err := strconv.Atoi(count[1])
+					require.NoError(t, err)
+					blocks += n
+				}
+				return blocks
+			}
+			short, long := read("short", 0), read("long", all-since)
+			require.Positive(t, short)
+			require.LessOrEqual(t, long, short+5, "blocks; the whole stream has %d", read("long", 0))
+		})
+	}
+}
+
+// rowCounter is a tracer that counts the rows which the server sends.
+type rowCounter struct{ rows atomic.Int64 }
+
+func (c *rowCounter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+func (c *rowCounter) TraceQueryEnd(_ context.Context, _ *pgx.Conn, data pgx.TraceQueryEndData) {
+	if data.CommandTag.Select() {
+		c.rows.Add(data.CommandTag.RowsAffected())
+	}
+}
+
+// explain returns the plan of a query, which the server has prepared, with arguments.
+func explain(t *testing.T, db *testdb.DB, mode, command, types, query, arguments string) string {
 	t.Helper()
 	tx, err := db.Pool.Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback(t.Context()) }()
-	wanted := make([]string, names)
-	for i := range wanted {
-		wanted[i] = fmt.Sprint(kind, i)
-	}
 	for _, statement := range []string{
 		"SET LOCAL plan_cache_mode = " + mode,
-		"PREPARE names (bigint, bigint, bigint, text[]) AS " + pgstore.ReadNamesSQL(store),
+		"PREPARE explained " + types + " AS " + query,
 	} {
 		_, err := tx.Exec(t.Context(), statement)
 		require.NoError(t, err)
 	}
-	rows, err := tx.Query(t.Context(), fmt.Sprintf("EXPLAIN EXECUTE names (500000, %d, 1000, '{%s}')", math.MaxInt64, strings.Join(wanted, ",")))
+	rows, err := tx.Query(t.Context(), fmt.Sprintf("%s EXECUTE explained (%s)", command, arguments))
 	require.NoError(t, err)
 	defer rows.Close()
 	var plan strings.Builder
@@ -67,7 +155,7 @@ func explain(t *testing.T, db *testdb.DB, store *pgstore.Store, mode, kind strin
 		plan.WriteString(line + "\n")
 	}
 	require.NoError(t, rows.Err())
-	_, err = tx.Exec(t.Context(), "DEALLOCATE names")
+	_, err = tx.Exec(t.Context(), "DEALLOCATE explained")
 	require.NoError(t, err)
 	return plan.String()
 }
