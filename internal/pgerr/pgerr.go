@@ -26,27 +26,27 @@ func Lost(err error) bool {
 	}
 	var connectErr *pgconn.ConnectError
 	var netErr net.Error
+	// Not all that pgconn calls safe to retry: a connection that is busy is alive.
 	return errors.As(err, &connectErr) || errors.As(err, &netErr) && !pgconn.Timeout(err) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
-		pgconn.SafeToRetry(err)
+		errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone)
 }
+
+// ReadOnly tells that the server, or the transaction, does not take writes: after a
+// failover a pool keeps connections to what is a replica now. Those are to be given
+// up: see pgxpool.Pool.Reset.
+func ReadOnly(err error) bool { return Code(err) == "25006" }
 
 // Retryable tells that the same work may succeed when it is done again as a
 // whole: the connection was lost, a serialization failure, a deadlock, a lock
-// timeout, or a server short of resources.
+// timeout, or a server that is short of resources or read-only.
 func Retryable(err error) bool {
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
-		switch pgErr.Code {
-		case "40001", "40P01", "55P03":
-			return true
-		}
-		if strings.HasPrefix(pgErr.Code, "53") {
-			return true
-		}
+	code := Code(err)
+	switch code {
+	case "40001", "40P01", "55P03", "25006", "58030": // the last one is an error of input or output
+		return true
 	}
-	return Lost(err)
+	return strings.HasPrefix(code, "53") || Lost(err)
 }
 
 // Code returns the SQLSTATE of err, "" when it is not the server's.
