@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -13,8 +15,6 @@ import (
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
-var errNoPage = errors.New("readview: the message carries no page: a middleware has replaced its context")
-
 // handle is the Watermill handler: it applies the page that the message carries.
 // It may be called again for the same message, and for one that was applied.
 func (r *runner) handle(msg *message.Message) error {
@@ -22,33 +22,35 @@ func (r *runner) handle(msg *message.Message) error {
 	if pg == nil {
 		return errNoPage
 	}
-	pg.err = r.apply(msg.Context(), pg)
-	if errors.Is(pg.err, errStale) {
+	err := pg.attempt(msg.Context(), r.apply)
+	if errors.Is(err, errStale) {
 		return nil // nothing to repeat: the subscriber reads another page
 	}
-	return pg.err
+	return err
 }
 
 // apply applies a page. When an event of it fails, those before it are committed
 // and it is tried again alone, so that its handler sees its error, and so that the
-// outcome is the same for pages of any size.
+// outcome is the same for pages of any size. An event whose handler sets something for
+// the rest of its transaction is applied alone as well.
 func (r *runner) apply(ctx context.Context, pg *page) error {
 	from, to, how := 0, len(pg.items), together
 	for {
-		upTo := pg.upTo
-		if to < len(pg.items) {
-			upTo = pg.items[to-1].recorded.Position
+		if how != direct {
+			from, to, how = r.part(pg, from, to, how)
 		}
-		failed, err := r.transact(ctx, pg, from, to, upTo, how)
+		end, failed, err := r.transact(ctx, pg, from, to, how)
 		switch {
-		case err == nil && to == len(pg.items):
+		case err == nil && end == len(pg.items):
 			return nil
+		case err == nil && end < to:
+			return errCut
 		case err == nil:
-			from, to = to, len(pg.items)
+			from, to = end, len(pg.items)
 			if how == direct {
 				how = together
 			}
-		case failed == noEvent || how == direct || pgerr.Retryable(err) || ctx.Err() != nil:
+		case failed == noEvent || how == direct || ctx.Err() != nil || pgerr.Retryable(err) && !pgerr.Lost(err):
 			return err
 		case errors.Is(err, errTogether):
 			how = queued
@@ -57,120 +59,227 @@ func (r *runner) apply(ctx context.Context, pg *page) error {
 		default:
 			to, how = from+1, direct
 		}
+		if errors.Is(err, errAlone) {
+			r.alone.Store(pg.items[failed].recorded.Name, true) // next time at once
+		}
 	}
 }
 
-// transact applies the items [from, to) of a page and moves the position to upTo,
+// part returns what to apply next of [from, to): an event that has to be alone, or those
+// before the first one that has.
+func (r *runner) part(pg *page, from, to int, how mode) (int, int, mode) {
+	for i := from; i < to; i++ {
+		if _, alone := r.alone.Load(pg.items[i].recorded.Name); !alone {
+			continue
+		}
+		if i == from {
+			return from, from + 1, direct
+		}
+		return from, i, how
+	}
+	return from, to, how
+}
+
+// transact applies the items [from, to) of a page and moves the position past them,
 // in one transaction. It returns errStale and has done nothing when the stored
-// checkpoint does not fit the page. failed is the index of the item at fault, or
-// noEvent.
+// checkpoint does not fit the page. When time runs out it ends at an earlier item. failed
+// is the index of the item at fault, or noEvent.
 //
 // This is where an event counts exactly once: the lock, the comparison, the
 // handlers' writes and the new position are in one transaction.
-func (r *runner) transact(ctx context.Context, pg *page, from, to int, upTo eventsourced.Position, how mode) (failed int, err error) {
+func (r *runner) transact(ctx context.Context, pg *page, from, to int, how mode) (end, failed int, err error) {
+	r.progress.at(atLock, nil)
 	tx, err := newPipeline(ctx, r.db, &r.counted, how)
 	if err != nil {
-		return noEvent, err
+		return from, noEvent, err
 	}
-	defer tx.close()
-	at, err := r.m.store.Lock(ctx, tx, r.Name)
+	pg.tx.Store(tx)
+	r.progress.tx.Store(tx)
+	defer func() {
+		r.progress.tx.Store(nil)
+		tx.close()
+	}()
+	own := tx.begin(ctx, noEvent)
+	at, err := r.m.store.Lock(ctx, own, r.Name)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return noEvent, errStale
+		return from, noEvent, errStale
 	case err != nil:
-		return noEvent, fmt.Errorf("lock the position of %s: %w", r.Name, err)
+		return from, noEvent, fmt.Errorf("lock the position of %s: %w", r.Name, err)
 	case !at.Running || at.Generation != pg.generation || at.Position < pg.after:
-		return noEvent, errStale
-	case at.Position >= upTo:
-		return noEvent, nil // applied before, its commit unheard of, or by another node
+		return from, noEvent, errStale
+	case at.Position >= pg.position(to):
+		return to, noEvent, nil // applied before, its commit unheard of, or by another node
 	}
 	r.failpoint("locked")
 	if pg.meanwhile != nil {
 		pg.meanwhile() // not before: it would be in the way of the trips for the lock
 	}
+	if how == direct { // before the handler, which may leave the transaction in any state
+		if err := r.m.store.Advance(ctx, own, r.Name, pg.position(to)); err != nil {
+			return from, noEvent, err
+		}
+	}
+	end, failed, err = r.callAll(ctx, pg, tx, at, from, to)
+	if err != nil {
+		return from, failed, err
+	}
+	if how != direct {
+		if err := r.advance(ctx, tx, pg.position(end), from == end); err != nil {
+			failed, err = r.blame(pg, tx, noEvent, err)
+			return from, failed, err
+		}
+	}
+	r.failpoint("advanced")
+	r.progress.at(atCommit, pg.recorded(from, end))
+	tx.begin(ctx, min(from, end-1)) // if a deferred constraint speaks up: alone, an event is to blame
+	if err := tx.Commit(); err != nil {
+		failed, err = r.blame(pg, tx, tx.event, fmt.Errorf("commit %s: %w", r.Name, err))
+		return from, failed, err
+	}
+	r.failpoint("committed")
+	return end, noEvent, nil
+}
+
+// callAll runs the handlers of the items [from, to), or up to an earlier one when it is
+// time to end.
+func (r *runner) callAll(ctx context.Context, pg *page, tx *pipeline, at Checkpoint, from, to int) (end, failed int, err error) {
+	late := halfTime(ctx)
+	pg.slowest = 0
 	for i := from; i < to; i++ {
 		if pg.items[i].recorded.Position <= at.Position {
 			continue
 		}
-		if err := r.call(ctx, tx, i, &pg.items[i]); err != nil {
-			return r.blame(pg, tx, i, err)
+		if i > from && (pg.hurry.Load() || !late.IsZero() && time.Now().After(late)) {
+			return i, noEvent, nil
+		}
+		r.progress.at(atHandler, &pg.items[i].recorded)
+		err := r.call(ctx, tx, pg, i)
+		if took := time.Since(time.Unix(0, r.progress.since.Load())); took > pg.slowest {
+			pg.slowest, pg.slow = took, i
+		}
+		if err != nil {
+			failed, err = r.blame(pg, tx, i, err)
+			return from, failed, err
 		}
 		r.failpoint("applied")
 	}
-	tx.begin(noEvent)
-	if from == to {
+	return to, noEvent, nil
+}
+
+// halfTime is when to end a page whose context has a deadline: the rest of the time is
+// for the server to do what was asked of it.
+func halfTime(ctx context.Context) time.Time {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Until(deadline) / 2)
+}
+
+// advance moves the position at the end of a page.
+func (r *runner) advance(ctx context.Context, tx *pipeline, to eventsourced.Position, nothing bool) error {
+	own := tx.begin(ctx, noEvent)
+	if nothing {
 		// Nothing was written. If a crash undoes the move, it is made again.
-		if _, err := tx.ExecContext(ctx, "SET LOCAL synchronous_commit = off"); err != nil {
-			return noEvent, err
+		if _, err := own.ExecContext(ctx, "SET LOCAL synchronous_commit = off"); err != nil {
+			return err
 		}
 	}
-	if err := r.m.store.Advance(ctx, tx, r.Name, upTo); err != nil {
-		return r.blame(pg, tx, noEvent, fmt.Errorf("advance the position of %s: %w", r.Name, err))
-	}
-	r.failpoint("advanced")
-	tx.begin(min(from, to-1)) // if a deferred constraint speaks up: alone, an event is to blame
-	if err := tx.Commit(); err != nil {
-		return r.blame(pg, tx, tx.event, fmt.Errorf("commit %s: %w", r.Name, err))
-	}
-	r.failpoint("committed")
-	return noEvent, nil
+	return r.m.store.Advance(ctx, own, r.Name, to)
 }
 
 // blame returns the event that an error belongs to: that of the first statement
-// that failed in the pipeline, if any did.
+// that failed in the pipeline, if any did. When the connection was lost, it is the one
+// whose handler has just run or has kept the server waiting for too long.
 func (r *runner) blame(pg *page, tx *pipeline, i int, err error) (int, error) {
-	if tx.err != nil {
-		i, err = tx.failed, tx.err
+	tx.mu.Lock()
+	failed, cause := tx.failed, tx.err
+	tx.mu.Unlock()
+	if cause != nil {
+		if pgerr.Lost(cause) {
+			failed = i // it may be anybody's
+		}
+		i, err = failed, cause
 	}
-	if i == noEvent || pgerr.Lost(err) {
+	if pgerr.Code(err) == "22012" && i == noEvent { // a division by zero: see Advance
+		err = fmt.Errorf("projection %s has no row in readviews any more: %w", r.Name, err)
+	}
+	lost := pgerr.Lost(err) || errors.Is(err, sql.ErrTxDone) && tx.pgx.IsClosed()
+	if lost && pg.slowest >= r.m.config.IdleTimeout {
+		i = pg.slow
+		err = fmt.Errorf("the handler took %s, and after Config.IdleTimeout (%s) the server ends a transaction that waits for its client: %w",
+			pg.slowest.Round(time.Millisecond), r.m.config.IdleTimeout, err)
+	}
+	if i == noEvent {
 		return noEvent, err
+	}
+	if pgerr.ReadOnly(err) && !serverIsReadOnly(tx) {
+		err = fmt.Errorf("the handler has made its transaction read-only: %v", err) //nolint:errorlint // it is not the server's
 	}
 	return i, &EventError{Projection: r.Name, Event: pg.items[i].recorded, Err: err}
 }
 
+// serverIsReadOnly tells whether it is not the handler who said so. Servers before
+// version 14 don't tell.
+func serverIsReadOnly(tx *pipeline) bool {
+	standby := tx.pgx.PgConn().ParameterStatus("in_hot_standby")
+	return standby != "off" || tx.pgx.PgConn().ParameterStatus("default_transaction_read_only") != "off"
+}
+
 // call runs the handler of one event.
-func (r *runner) call(ctx context.Context, tx *pipeline, i int, it *item) error {
+func (r *runner) call(ctx context.Context, tx *pipeline, pg *page, i int) error {
+	it := &pg.items[i]
 	if it.err != nil {
 		return it.err
 	}
-	tx.begin(i)
-	err := r.safely(eventsourced.WithRecorded(ctx, &it.recorded), tx, it)
-	if err == nil && tx.aborted() {
-		err = errAborted
+	ctx = eventsourced.WithRecorded(ctx, &it.recorded)
+	own := tx.begin(ctx, i)
+	err := r.safely(ctx, own, pg, i)
+	if wrong := own.finish(); err == nil || errors.Is(wrong, sql.ErrTxDone) {
+		err = wrong
 	}
 	return err
 }
 
-func (r *runner) safely(ctx context.Context, tx Tx, it *item) (err error) {
-	defer recoverAs(&err)
-	return r.handlers[it.recorded.Name].call(ctx, tx, it.event)
+// safely survives a handler that panics, and notes one that ends its goroutine.
+func (r *runner) safely(ctx context.Context, tx Tx, pg *page, i int) (err error) {
+	returned := false
+	defer func() {
+		if value := recover(); value != nil {
+			err = &panicError{value, debug.Stack()}
+		} else if !returned {
+			pg.exited.Store(int64(i) + 1)
+			r.alone.Store(pg.items[i].recorded.Name, true)
+		}
+	}()
+	err = r.handlers[pg.items[i].recorded.Name].call(ctx, tx, pg.items[i].event)
+	returned = true
+	return err
 }
 
 // reset runs the reset handler and sets the position to 0 in one transaction.
 // The lock is the same as a page's, and the new generation makes pages that were
 // read before useless.
 func (r *runner) reset(ctx context.Context) error {
+	statements, err := r.m.states.sql(ctx)
+	if err != nil {
+		return err
+	}
 	db := stdlib.OpenDBFromPool(r.m.pool)
 	defer func() { _ = db.Close() }()
-	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer giveUp(conn) // the reset handler may have left anything in the session
+	tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing to do after a commit
-	for _, step := range []struct {
-		query string
-		args  []any
-	}{
-		{`SELECT set_config('lock_timeout', $1, true)`, []any{fmt.Sprint(r.m.config.LockTimeout.Milliseconds())}},
-		{`INSERT INTO readviews (name, position) VALUES ($1, 0) ON CONFLICT (name) DO UPDATE SET position = 0`, []any{r.Name}},
-		{`INSERT INTO readview_states AS s (name, handled) VALUES ($1, $2)
-			ON CONFLICT (name) DO UPDATE SET handled = $2, generation = s.generation + 1,
-				status = CASE s.status WHEN 'paused' THEN 'paused' ELSE 'running' END,
-				error = NULL, failed_at = NULL, failed_event = NULL, failed_name = NULL, failed_position = NULL`, []any{r.Name, r.handled}},
-	} {
-		if _, err := tx.ExecContext(ctx, step.query, step.args...); err != nil {
-			return explain(err)
-		}
+	if err := r.prepareReset(ctx, tx, statements); err != nil {
+		return explain(err)
 	}
 	r.failpoint("reset")
 	if err := r.resetSafely(ctx, tx); err != nil {
@@ -180,18 +289,34 @@ func (r *runner) reset(ctx context.Context) error {
 	return tx.Commit()
 }
 
+// prepareReset does what is the framework's in a reset.
+func (r *runner) prepareReset(ctx context.Context, tx *sql.Tx, statements *statements) error {
+	for _, step := range []struct {
+		query string
+		args  []any
+	}{
+		{`SELECT set_config('lock_timeout', $1, true)`, []any{fmt.Sprint(r.m.config.LockTimeout.Milliseconds())}},
+		{statements.reset, []any{r.Name}},
+		{statements.insertState, []any{r.Name, r.handled}},
+		{statements.resetState, []any{r.Name, r.handled}},
+	} {
+		if _, err := tx.ExecContext(ctx, step.query, step.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func giveUp(conn *sql.Conn) {
+	_ = conn.Raw(func(driverConn any) error {
+		ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
+		defer cancel()
+		return driverConn.(*stdlib.Conn).Conn().Close(ctx)
+	})
+	_ = conn.Close()
+}
+
 func (r *runner) resetSafely(ctx context.Context, tx Tx) (err error) {
 	defer recoverAs(&err)
 	return r.Reset.Reset(ctx, tx)
-}
-
-// explain adds to an error of the database what to do about it.
-func explain(err error) error {
-	switch pgerr.Code(err) {
-	case "42P01":
-		return fmt.Errorf("%w (readviews and readview_states are made by readview.Migrate)", err)
-	case "55P03":
-		return fmt.Errorf("%w (somebody holds a lock on the tables: see pg_stat_activity, or raise Config.LockTimeout)", err)
-	}
-	return err
 }

@@ -14,6 +14,7 @@ const (
 	DefaultPageBytes    = 4 << 20
 	DefaultPollInterval = time.Second
 	DefaultAttempts     = 3
+	DefaultRetryFor     = 30 * time.Second
 	DefaultDrainTimeout = 10 * time.Second
 	DefaultIdleTimeout  = 30 * time.Second
 	DefaultLockTimeout  = 10 * time.Second
@@ -37,20 +38,26 @@ type Config struct {
 	// takes over from one that died. Defaults to [DefaultPollInterval].
 	PollInterval time.Duration
 
-	// Attempts is how often an event is tried before the projection fails. Errors
-	// that may pass (a lost connection, a deadlock) don't count: they are retried
-	// for ever, with a back-off. Defaults to [DefaultAttempts].
+	// Attempts is how often an event is tried, with a back-off, before the projection
+	// fails. Errors that are not the event's (a server that is down, a deadlock, a lock)
+	// don't count: they are retried for ever. Defaults to [DefaultAttempts].
 	Attempts int
 
+	// RetryFor is for how long at least an event is tried whose error may pass: a
+	// statement timeout, a connection that was lost while its handler ran. Defaults to
+	// [DefaultRetryFor].
+	RetryFor time.Duration
+
 	// DrainTimeout is how long a page that is being applied may go on when the
-	// router closes; after that it is rolled back. Defaults to
-	// [DefaultDrainTimeout].
+	// router closes. After half of it the page ends with the event that is being
+	// applied, after all of it that is rolled back, and a second later a handler that
+	// has not returned is given up. Defaults to [DefaultDrainTimeout].
 	DrainTimeout time.Duration
 
 	// IdleTimeout is for how long a handler may leave the page's transaction
 	// idle. After it the server ends the transaction, so that a node that is
-	// stopped or cut off does not block the others for ever. Defaults to
-	// [DefaultIdleTimeout].
+	// stopped or cut off does not block the others for ever, and a node whose handler
+	// has not returned lets another one take over. Defaults to [DefaultIdleTimeout].
 	IdleTimeout time.Duration
 
 	// LockTimeout is how long a reset waits for its locks before it gives up with
@@ -58,8 +65,8 @@ type Config struct {
 	// Defaults to [DefaultLockTimeout].
 	LockTimeout time.Duration
 
-	// Node names this process in the status. Defaults to the host's name and the
-	// process id.
+	// Node names this process in the status. It has to be another one for each process.
+	// Defaults to the host's name and the process id.
 	Node string
 
 	// Logger defaults to [slog.Default].
@@ -71,6 +78,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.PageBytes, DefaultPageBytes)
 	setDefault(&c.PollInterval, DefaultPollInterval)
 	setDefault(&c.Attempts, DefaultAttempts)
+	setDefault(&c.RetryFor, DefaultRetryFor)
 	setDefault(&c.DrainTimeout, DefaultDrainTimeout)
 	setDefault(&c.IdleTimeout, DefaultIdleTimeout)
 	setDefault(&c.LockTimeout, DefaultLockTimeout)
@@ -101,6 +109,7 @@ func (c Config) validate() error {
 		{"PageBytes", int64(c.PageBytes)},
 		{"PollInterval", int64(c.PollInterval)},
 		{"Attempts", int64(c.Attempts)},
+		{"RetryFor", int64(c.RetryFor)},
 		{"DrainTimeout", int64(c.DrainTimeout)},
 		{"IdleTimeout", int64(c.IdleTimeout)},
 		{"LockTimeout", int64(c.LockTimeout)},

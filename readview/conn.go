@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
 // rollbackTimeout is for taking back a transaction. A connection on which that
@@ -21,14 +23,16 @@ const rollbackTimeout = 5 * time.Second
 // COMMIT are the [pipeline]'s: they travel with its statements and cost no round
 // trips of their own. All else is pgx's.
 func openDB(pool *pgxpool.Pool) *sql.DB {
-	db := sql.OpenDB(connector{stdlib.GetPoolConnector(pool), pool.Config().ConnConfig.DefaultQueryExecMode})
+	config := pool.Config().ConnConfig
+	db := sql.OpenDB(connector{stdlib.GetPoolConnector(pool), config.DefaultQueryExecMode, config.Tracer})
 	db.SetMaxIdleConns(0) // they are the pool's
 	return db
 }
 
 type connector struct {
 	driver.Connector
-	mode pgx.QueryExecMode
+	mode   pgx.QueryExecMode
+	tracer pgx.QueryTracer
 }
 
 // Connect implements [driver.Connector].
@@ -37,28 +41,29 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pageConn{Conn: conn.(*stdlib.Conn), mode: c.mode}, nil
+	return &pageConn{Conn: conn.(*stdlib.Conn), mode: c.mode, tracer: c.tracer}, nil
 }
 
 // pageConn is a connection for the transaction of one page.
 type pageConn struct {
 	*stdlib.Conn
-	mode pgx.QueryExecMode
-	page *pipeline
+	mode   pgx.QueryExecMode
+	tracer pgx.QueryTracer
+	page   *pipeline
 }
 
 // newPipeline begins a transaction at READ COMMITTED on a connection of its own, of
 // which the server hears with the first query. It ends with Commit or Rollback, and
 // close.
 func newPipeline(ctx context.Context, db *sql.DB, counted *sync.Map, how mode) (*pipeline, error) {
-	p := &pipeline{ctx: ctx, counted: counted, mode: how, event: noEvent, failed: noEvent}
+	p := &pipeline{ctx: ctx, counted: counted, mode: how, isolated: how == direct, event: noEvent, failed: noEvent}
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
 	err = conn.Raw(func(driverConn any) error {
 		c := driverConn.(*pageConn)
-		c.page, p.pgx = p, c.Conn.Conn()
+		c.page, p.pgx, p.tracer = p, c.Conn.Conn(), c.tracer
 		p.keeper = keeperOf(p.pgx)
 		switch c.mode {
 		case pgx.QueryExecModeCacheStatement:
@@ -76,11 +81,33 @@ func newPipeline(ctx context.Context, db *sql.DB, counted *sync.Map, how mode) (
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	p.close = func() {
-		_ = p.Rollback() // nothing to do after a commit
-		_ = conn.Close()
-	}
+	p.release = sync.OnceFunc(func() { _ = conn.Close() })
 	return p, nil
+}
+
+// close takes back what is not committed and gives the connection back. It may be
+// called again, and concurrently.
+func (p *pipeline) close() {
+	_ = p.Rollback() // nothing to do after a commit
+	p.mu.Lock()
+	soiled := p.soiled
+	p.mu.Unlock()
+	if soiled {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), rollbackTimeout)
+		defer cancel()
+		_ = p.pgx.Close(ctx) // the pool makes another one
+	}
+	p.release()
+}
+
+// abandon ends the transaction of a handler that does not return. The connection is cut,
+// so that a call to the database that the handler is in returns.
+func (p *pipeline) abandon() {
+	_ = p.pgx.PgConn().Conn().Close()
+	p.mu.Lock()
+	p.dead = true
+	p.mu.Unlock()
+	p.close()
 }
 
 // BeginTx implements [driver.ConnBeginTx].
@@ -108,8 +135,8 @@ type rowQuery struct {
 
 // queryRows makes queries in one round trip.
 func queryRows(ctx context.Context, tx Tx, queries ...rowQuery) error {
-	if p, ok := tx.(*pipeline); ok {
-		return p.queryRows(queries)
+	if t, ok := tx.(*eventTx); ok {
+		return t.p.queryRows(queries)
 	}
 	for _, q := range queries {
 		if err := tx.QueryRowContext(ctx, q.query, q.args...).Scan(q.into...); err != nil {
@@ -121,6 +148,11 @@ func queryRows(ctx context.Context, tx Tx, queries ...rowQuery) error {
 
 // queryRows has BEGIN ahead the first time.
 func (p *pipeline) queryRows(queries []rowQuery) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.dead {
+		return sql.ErrTxDone
+	}
 	if err := p.flush(); err != nil {
 		return err
 	}
@@ -138,7 +170,12 @@ func (p *pipeline) queryRows(queries []rowQuery) error {
 // commit sends what is queued, and COMMIT behind it, which the server does not reach
 // when anything before it fails. What only we can tell has to be known before.
 func (p *pipeline) commit() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	err := p.err
+	if p.dead {
+		err = sql.ErrTxDone
+	}
 	if err == nil && p.ones {
 		err = p.flush()
 	}
@@ -146,14 +183,14 @@ func (p *pipeline) commit() error {
 		err = p.sendRows()
 	}
 	if err != nil {
-		_ = p.rollback()
+		_ = p.takeBack()
 		return err
 	}
 	p.start()
 	p.open.SendQueryParams("commit", nil, nil, nil, nil)
 	p.queue = append(p.queue, statement{event: p.event})
 	if err := p.flush(); err != nil {
-		_ = p.rollback()
+		_ = p.takeBack()
 		return err
 	}
 	if p.tag.String() != "COMMIT" {
@@ -162,13 +199,31 @@ func (p *pipeline) commit() error {
 	return nil
 }
 
-func (p *pipeline) rollback() (err error) {
+func (p *pipeline) rollback() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.takeBack()
+}
+
+// takeBack rolls back. What is under way is read to its end, so that the connection can
+// be used again.
+func (p *pipeline) takeBack() (err error) {
 	if !p.begun {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), rollbackTimeout)
 	defer cancel()
-	if p.pgx.PgConn().TxStatus() != 'I' {
+	if p.open != nil {
+		err = p.open.Close()
+		for _, s := range p.queue {
+			p.trace(s, errAborted)
+		}
+		p.open, p.queue = nil, p.queue[:0]
+		if pgerr.Code(err) != "" {
+			err = nil // a statement's, and taken back with it
+		}
+	}
+	if err == nil && p.pgx.PgConn().TxStatus() != 'I' {
 		_, err = p.pgx.Exec(ctx, "rollback")
 	}
 	if err == nil && p.err != nil {

@@ -1,11 +1,13 @@
 package readview
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
 var (
@@ -29,11 +31,61 @@ var (
 	// not handle when it moved past them. Reset it, or set
 	// [Projection.AcceptNewEvents].
 	ErrNewEvents = errors.New("the projection handles events that it has passed over")
+
+	// ErrOlderProgram is why a node stands by for a projection: another program, which
+	// handles more of the events, has run it since. Nothing is passed over that way. To
+	// go back to the older one, reset the projection with it.
+	ErrOlderProgram = errors.New("this program is older than the one that runs the projection")
+
+	// ErrAhead is the failure of a projection whose position is above the log's head:
+	// the log is an older one, from a backup or of another database, and what the read
+	// view shows is not in it. Nothing is applied on top of that. Restore the log that
+	// belongs to the read view, then resume; or reset the projection.
+	ErrAhead = errors.New("the projection is ahead of the log")
 )
 
-// errStale: the page does not fit what is stored. Somebody else applied it, or
-// the projection was reset, paused or given other handlers. Nothing was done.
-var errStale = errors.New("the page is out of date")
+var (
+	// The page does not fit what is stored. Somebody else applied it, or the projection
+	// was reset, paused or given other handlers. Nothing was done.
+	errStale = errors.New("the page is out of date")
+
+	// The page was ended early, as its time runs out. What was done counts.
+	errCut = fmt.Errorf("the rest of the page has to wait: %w", errStale)
+
+	// A page was still not done when its time had run out.
+	errLate = errors.New("the time of the page has run out (a Timeout middleware, perhaps)")
+
+	errGoexit     = errors.New("the handler has ended its goroutine, by runtime.Goexit or by a test's FailNow")
+	errAbandoned  = errors.New("the handler does not return, and its page was given up")
+	errMiddleware = errors.New("a middleware of the router has refused the page, or acked it without calling the handler")
+	errNoPage     = errors.New("readview: the message carries no page: a middleware has replaced its context")
+)
+
+// mayPass tells that an error of a handler's may pass, so that the event is tried for
+// a while.
+func mayPass(err error) bool {
+	return pgerr.Lost(err) || errors.Is(err, errLate) || errors.Is(err, context.DeadlineExceeded) || pgerr.Code(err) == "57014" // a statement timeout
+}
+
+// passes tells that an error of a handler's is somebody else's, so that the event is
+// tried for ever: a deadlock, a lock, a server that is short of something.
+func passes(err error) bool { return pgerr.Retryable(err) && !pgerr.Lost(err) }
+
+func aheadError(name string, position, head eventsourced.Position) error {
+	return fmt.Errorf("%w: %s is at position %d and the log ends at %d, so the log was restored from an older backup, or is another one; "+
+		"restore the one that belongs to the read view and resume, or reset %s", ErrAhead, name, position, head, name)
+}
+
+// explain adds to an error of the database what to do about it.
+func explain(err error) error {
+	switch {
+	case pgerr.Code(err) == "42P01" && pgerr.OwnTable(err, "readviews", "readview_states"):
+		return fmt.Errorf("%w (readviews and readview_states are made by readview.Migrate)", err)
+	case pgerr.Code(err) == "55P03":
+		return fmt.Errorf("%w (somebody holds a lock on the tables: see pg_stat_activity, or raise Config.LockTimeout)", err)
+	}
+	return err
+}
 
 // EventError says which event a projection could not apply, and why. It unwraps
 // to the handler's error, or to an [*eventsourced.DecodeError].
@@ -60,6 +112,6 @@ type panicError struct {
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 func newEventsError(name string, position eventsourced.Position, added []string) error {
-	return fmt.Errorf("%w: %s is at position %d and now also handles %s; reset it to apply them from the start, or set AcceptNewEvents",
+	return fmt.Errorf("%w: %s is at position %d and now also handles %s; reset it with this program to apply them from the start, or set AcceptNewEvents",
 		ErrNewEvents, name, position, strings.Join(added, ", "))
 }

@@ -238,11 +238,13 @@ func TestMiddlewaresOfTheRouter(t *testing.T) {
 		b.waitFor(manager, last)
 		b.requireExact(last)
 	})
-	t.Run("a middleware that refuses a page fails the projection", func(t *testing.T) {
+	t.Run("a middleware that refuses pages blames no event and shows", func(t *testing.T) {
 		t.Parallel()
 		b := newBank(t)
 		last := b.deposit(3)
-		manager, router := b.manager(fast(), balances())
+		config := fast()
+		config.Attempts = 1
+		manager, router := b.manager(config, balances())
 		var refuse atomic.Bool
 		refuse.Store(true)
 		router.AddMiddleware(func(next message.HandlerFunc) message.HandlerFunc {
@@ -254,12 +256,17 @@ func TestMiddlewaresOfTheRouter(t *testing.T) {
 			}
 		})
 		b.start(router)
-		b.eventually("the projection fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
-		require.Contains(t, b.status(manager, "balances").Failure.Error, "middleware")
+		b.eventually("it shows", func() bool {
+			status := b.status(manager, "balances")
+			return status.State == readview.Retrying && status.Failure.Attempts > 2
+		})
+		failure := b.status(manager, "balances").Failure
+		require.Contains(t, failure.Error, "middleware")
+		require.Empty(t, failure.EventName)
 		refuse.Store(false)
-		require.NoError(t, manager.Resume(t.Context(), "balances"))
 		b.waitFor(manager, last)
 		b.requireExact(last)
+		b.eventually("it is forgotten", func() bool { return b.status(manager, "balances").State == readview.Live })
 	})
 }
 

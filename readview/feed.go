@@ -99,6 +99,6 @@ func (m *Manager) AddRemote(projection Projection, feed Feed) error {
 	}
 	return m.add(feed.Registry, []Projection{projection}, func(r *runner) {
 		r.remote = newRemote(r, feed)
-		m.router.AddConsumerHandler("readview."+r.Name, feed.Topic, r.remote, r.remote.handle)
+		m.router.AddConsumerHandler(handlerName(r.Name), feed.Topic, r.remote, r.remote.handle)
 	})
 }

@@ -11,6 +11,7 @@ import (
 // known is a statement that the connection has prepared.
 type known struct {
 	description *pgconn.StatementDescription
+	used        int64 // when, by the keeper's clock
 
 	bulk  *bulk // nil when there is none
 	tried bool  // to prepare it
@@ -21,10 +22,26 @@ type known struct {
 	undescribed pgconn.StatementDescription
 }
 
-// keeper is what a connection keeps from one pipeline to the next.
+// names returns those that the server keeps.
+func (k *known) names() (names []string) {
+	if k.description.Name != "" {
+		names = append(names, k.description.Name)
+	}
+	if k.bulk != nil && k.bulk.statement.Name != "" {
+		names = append(names, k.bulk.statement.Name)
+	}
+	return names
+}
+
+// keeper is what a connection keeps from one pipeline to the next. What it keeps of a
+// table is looked at again in each transaction.
 type keeper struct {
-	known map[string]*known
-	rows  rows
+	known    map[string]*known
+	kinds    map[string]textKind // of statements, by their text
+	prepared int64               // statements so far
+	clock    int64               // counts uses
+	pages    int64               // counts transactions
+	rows     rows
 }
 
 func keeperOf(conn *pgx.Conn) *keeper {
@@ -32,58 +49,118 @@ func keeperOf(conn *pgx.Conn) *keeper {
 	data := conn.PgConn().CustomData()
 	k, ok := data[key].(*keeper)
 	if !ok {
-		k = &keeper{known: map[string]*known{}}
+		k = &keeper{known: map[string]*known{}, kinds: map[string]textKind{}}
 		data[key] = k
 	}
-	k.rows.of = nil
+	k.pages++
+	k.rows.of, k.rows.traces = nil, nil
 	return k
 }
 
-// prepare returns the statement, which is prepared once a connection; nil if there are
-// too many.
+// prepare returns the statement, which is prepared once a connection. Of too many, the
+// one that was not used for longest is given up.
 func (p *pipeline) prepare(query string) (*known, error) {
+	p.clock++
 	if k := p.known[query]; k != nil {
+		k.used = p.clock
 		return k, nil
-	}
-	if len(p.known) == maxStatements {
-		return nil, nil
 	}
 	if err := p.ask(); err != nil {
 		return nil, err
 	}
+	if len(p.known) >= maxStatements {
+		if err := p.evict(); err != nil {
+			p.fail(p.event, err)
+			return nil, err
+		}
+	}
 	name := "" // behind a pooler that can't keep statements, it is parsed each time
 	if p.named {
 		// Not by its text: database/sql shares those, and closes them.
-		name = "readview_" + strconv.Itoa(len(p.known))
+		p.prepared++
+		name = "readview_" + strconv.FormatInt(p.prepared, 10)
 	}
 	description, err := p.pgx.PgConn().Prepare(p.ctx, name, query, nil)
 	if err != nil {
 		p.fail(p.event, err)
 		return nil, err
 	}
-	k := &known{description: description, undescribed: *description}
+	k := &known{description: description, used: p.clock, undescribed: *description}
 	k.undescribed.Fields = make([]pgconn.FieldDescription, 1)
 	p.known[query] = k
 	return k, nil
 }
 
+// evict gives up the statement that was not used for longest.
+func (p *pipeline) evict() error {
+	var oldest *known
+	for _, k := range p.known {
+		if oldest == nil || k.used < oldest.used {
+			oldest = k
+		}
+	}
+	delete(p.known, oldest.description.SQL)
+	if p.last == oldest {
+		p.last = nil
+	}
+	return p.deallocate(p.ctx, oldest.names())
+}
+
 // forget makes the connection prepare its statements anew: after a failure, as the
 // tables may have changed since.
 func (p *pipeline) forget(ctx context.Context) error {
-	for query, k := range p.known {
-		names := []string{k.description.Name}
-		if k.bulk != nil {
-			names = append(names, k.bulk.statement.Name)
-		}
-		for _, name := range names {
-			if name == "" {
-				continue // it is not kept
-			}
-			if err := p.pgx.PgConn().Deallocate(ctx, name); err != nil {
-				return err
-			}
-		}
-		delete(p.known, query)
+	var names []string
+	for _, k := range p.known {
+		names = append(names, k.names()...)
 	}
-	return nil
+	clear(p.known)
+	clear(p.kinds)
+	p.last = nil
+	return p.deallocate(ctx, names)
+}
+
+// deallocate has the server forget prepared statements, in one round trip.
+func (p *pipeline) deallocate(ctx context.Context, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	open := p.pgx.PgConn().StartPipeline(ctx)
+	for _, name := range names {
+		open.SendDeallocate(name)
+	}
+	return open.Close()
+}
+
+// suspicious are signs, in the source of a function, that it sets something which
+// outlives its statement.
+const suspicious = `(set_config|advisory_(un)?lock|setseed|\mset\s+(local|session|role|search_path|time|statement_timeout|lock_timeout|timezone)\M|\mset\s+[a-z_.]+\s+to\M|\mtemp(orary)?\M|\mexecute\M|\mlisten\M|\mdiscard\M|\mreset\M)`
+
+// kind tells what a statement may do besides reading and writing rows. Functions that
+// are not PostgreSQL's own or written in C are looked into.
+func (p *pipeline) kind(query string) (textKind, error) {
+	if kind, ok := p.kinds[query]; ok {
+		return kind, nil
+	}
+	kind, calls := kindOf(query)
+	if len(calls) > 0 && kind < localText {
+		if err := p.flush(); err != nil {
+			return 0, err
+		}
+		var sets bool
+		err := p.pgx.QueryRow(p.ctx, `SELECT EXISTS (
+			SELECT FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+			WHERE p.oid >= 16384 AND lower(p.proname) = ANY($1) AND l.lanname NOT IN ('c', 'internal') AND p.prosrc ~* $2)`,
+			calls, suspicious).Scan(&sets)
+		if err != nil {
+			return 0, err
+		}
+		if sets {
+			kind = sessionText
+		}
+	}
+	if len(p.kinds) >= 4*maxStatements {
+		clear(p.kinds)
+	}
+	p.kinds[query] = kind
+	return kind, nil
 }

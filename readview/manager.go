@@ -47,17 +47,28 @@ type Manager struct {
 // the tables that [Migrate] makes. log may be nil, for projections whose events come
 // by messages only, see [Manager.AddRemote]. It sends nothing yet. While the router runs,
 // each projection uses two connections of the pool, the log's aside.
+//
+// The error names every problem: a router or a pool that is nil, and what is wrong with
+// the config.
 func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool, config Config) (*Manager, error) {
-	if err := config.validate(); err != nil {
+	problems := []error{config.validate()}
+	if router == nil {
+		problems = append(problems, errors.New("readview.NewManager: the router is nil"))
+	}
+	if pool == nil {
+		problems = append(problems, errors.New("readview.NewManager: the pool is nil"))
+	}
+	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
 	config = config.withDefaults()
+	tables := &tables{pool: pool}
 	return &Manager{
 		router:  router,
 		log:     log,
 		pool:    pool,
-		states:  states{pool: pool},
-		store:   positions{idleTimeout: config.IdleTimeout},
+		states:  states{tables},
+		store:   positions{tables: tables, idleTimeout: config.IdleTimeout},
 		config:  config,
 		node:    config.Node + "/" + eventsourced.NewEventID().String()[32:],
 		runners: map[string]*runner{},
@@ -66,7 +77,7 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 }
 
 // Add registers projections with the router. Projections that are added when the
-// router runs already start with its RunHandlers. All or none are added; the
+// router runs already start at once. All or none are added; the
 // error names every problem. That a projection handles events which it has
 // passed over shows later, as its failure: see [ErrNewEvents].
 func (m *Manager) Add(projections ...Projection) error {
@@ -74,7 +85,7 @@ func (m *Manager) Add(projections ...Projection) error {
 		return errors.New("readview: the manager has no log, only AddRemote is possible")
 	}
 	return m.add(m.log.Registry(), projections, func(r *runner) {
-		m.router.AddConsumerHandler("readview."+r.Name, r.Name, r, r.handle)
+		m.router.AddConsumerHandler(handlerName(r.Name), r.Name, r, r.handle)
 	})
 }
 
@@ -84,6 +95,10 @@ func (m *Manager) add(registry *eventsourced.Registry, projections []Projection,
 	defer m.mu.Unlock()
 	var added []*runner
 	var problems []error
+	if m.router.IsClosed() {
+		problems = append(problems, errors.New("readview: the router is closed"))
+	}
+	taken := m.router.Handlers()
 	for _, p := range projections {
 		d, err := define(p, registry)
 		switch {
@@ -91,6 +106,8 @@ func (m *Manager) add(registry *eventsourced.Registry, projections []Projection,
 			problems = append(problems, err)
 		case m.runners[p.Name] != nil || slices.ContainsFunc(added, func(r *runner) bool { return r.Name == p.Name }):
 			problems = append(problems, fmt.Errorf("projection %q: added twice", p.Name))
+		case taken[handlerName(p.Name)] != nil:
+			problems = append(problems, fmt.Errorf("projection %q: the router has a handler %s already, of another manager perhaps", p.Name, handlerName(p.Name)))
 		default:
 			added = append(added, newRunner(m, d, registry))
 		}
@@ -102,8 +119,17 @@ func (m *Manager) add(registry *eventsourced.Registry, projections []Projection,
 		m.names, m.runners[r.Name] = append(m.names, r.Name), r
 		register(r)
 	}
+	if m.router.IsRunning() {
+		// It ends with the router, as those that were there before.
+		if err := m.router.RunHandlers(context.Background()); err != nil {
+			return fmt.Errorf("readview: start projections on a router that runs: %w", err)
+		}
+	}
 	return nil
 }
+
+// handlerName is the name of a projection's handler on the router.
+func handlerName(projection string) string { return "readview." + projection }
 
 // Names returns the names of the projections in the order of their registration.
 func (m *Manager) Names() []string {

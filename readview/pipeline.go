@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -22,22 +21,16 @@ const (
 	sendEvery     = 256      // statements: then they go to the server, which works while the handlers do
 	sendBytes     = 64 << 10 // of arguments: then, too
 	maxQueue      = 2048     // statements whose outcomes wait to be read
-	maxStatements = 256      // different ones that a connection keeps prepared; others don't queue
+	maxStatements = 256      // different ones that a connection keeps prepared
+	maxTorn       = 3        // times in a row that rows did not go together: then their statement is left alone
 )
 
 // noEvent is the index of statements that are the framework's own.
 const noEvent = -1
 
 var (
-	errAborted   = errors.New("the handler ignored an error of the database, and the transaction is lost")
 	errNotKnown  = errors.New("readview: the result of a statement is asked for after its transaction")
 	errNoInserts = errors.New("readview: PostgreSQL has no LastInsertId: use RETURNING")
-	errCopyIn    = errors.New("readview: COPY FROM STDIN would wait for data for ever: use INSERT")
-)
-
-var (
-	copyIn    = regexp.MustCompile(`(?is)^\s*copy\s.*\sfrom\s+stdin\b`)
-	savepoint = regexp.MustCompile(`(?i)^\s*(savepoint|rollback|release)\b`)
 )
 
 // pipeline is the transaction of a page. Handlers are written one statement at a
@@ -50,16 +43,28 @@ var (
 // is taken back and the event is applied alone, with a pipeline that is direct
 // and queues nothing: then its handler sees the error. When a statement for the rows
 // of several events fails, the page is applied with one for each to see whose it is.
+//
+// Handlers use it through an [eventTx]. All fields below mu are guarded by it, as
+// handlers may use theirs from several goroutines, and as a page may be given up while
+// its handler runs.
 type pipeline struct {
 	*sql.Tx
 	ctx     context.Context // of the transaction: what is under way outlives the handler that sent it
 	pgx     *pgx.Conn       // the connection
-	*keeper                 // the connection's
-	counted *sync.Map       // queries whose counts of rows are asked for
-	close   func()
+	counted *sync.Map       // queries whose counts of rows are asked for, or that don't go together
+	tracer  pgx.QueryTracer // the pool's, nil for none
+	release func()          // gives the connection back, the first time
+
+	mu      sync.Mutex
+	*keeper // the connection's
 	mode    mode
 	named   bool // the connection keeps prepared statements
 	begun   bool // the server has heard of the transaction
+
+	isolated bool // it is for one event, whose handler may set what it likes
+
+	soiled bool // something may be left of it in the session: the connection is given up
+	dead   bool // it was given up
 
 	event int  // whose handler runs, or noEvent
 	waits bool // for the outcome of each statement from here on, as this event's handler has a use for it
@@ -113,53 +118,8 @@ type statement struct {
 	result *queuedResult // nil when nobody can ask
 	one    bool          // it must change one row
 	rows   bool          // it is for several events
-}
-
-// begin says that the handler of an event is going to run.
-func (p *pipeline) begin(event int) { p.event, p.waits, p.asked = event, false, false }
-
-// ExecContext implements [Tx].
-func (p *pipeline) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	result := p.newResult(query)
-	queued, err := p.add(ctx, query, args, statement{event: p.event, result: result})
-	switch {
-	case err != nil:
-		return nil, err
-	case queued:
-		return result, nil
-	}
-	if copyIn.MatchString(query) {
-		return nil, errCopyIn
-	}
-	if err := p.ask(); err != nil {
-		return nil, err
-	}
-	return p.Tx.ExecContext(ctx, query, args...)
-}
-
-// QueryContext implements [Tx].
-func (p *pipeline) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if err := p.ask(); err != nil {
-		return nil, err
-	}
-	return p.Tx.QueryContext(ctx, query, args...)
-}
-
-// QueryRowContext implements [Tx]. If the queue fails, so does the query: the
-// server refuses it, or the page, which is taken back in any case.
-func (p *pipeline) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	_ = p.ask()
-	return p.Tx.QueryRowContext(ctx, query, args...)
-}
-
-// PrepareContext implements [Tx]. A prepared statement goes to the server at
-// once, so from here on to the handler's end the others do, too.
-func (p *pipeline) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	p.waits = true
-	if err := p.ask(); err != nil {
-		return nil, err
-	}
-	return p.Tx.PrepareContext(ctx, query)
+	query  string        // then: that of one
+	traces []context.Context
 }
 
 // ask makes the pipeline ready for a question to the database.
@@ -171,11 +131,11 @@ func (p *pipeline) ask() error {
 // add sends a statement on its way, with its arguments as they are now, and tells
 // whether it did. What can't be sent so, or would be refused before it is, has to be
 // executed directly, for what comes of it.
-func (p *pipeline) add(ctx context.Context, query string, args []any, s statement) (queued bool, err error) {
-	if len(args) == 0 && savepoint.MatchString(query) {
-		p.waits = true // it is for a way back from an error
-	}
-	if p.mode == direct || p.waits || !queues(query, args) {
+//
+// done is that of the handler's context. A statement with a context that may end before
+// is waited for.
+func (p *pipeline) add(ctx context.Context, query string, args []any, s statement, done <-chan struct{}) (queued bool, err error) {
+	if p.mode == direct || p.waits || !queues(query, args) || ctx.Done() != nil && ctx.Done() != done {
 		return false, nil
 	}
 	if p.err != nil {
@@ -185,14 +145,17 @@ func (p *pipeline) add(ctx context.Context, query string, args []any, s statemen
 		return false, err
 	}
 	k, err := p.prepare(query)
-	if err != nil || k == nil || p.builder.Build(p.pgx.TypeMap(), k.description, args) != nil {
+	if err != nil || p.builder.Build(p.pgx.TypeMap(), k.description, args) != nil {
 		return false, err
 	}
 	bulk, err := p.bulk(k, s)
+	if p.tracer != nil && err == nil {
+		s.traces = []context.Context{p.tracer.TraceQueryStart(ctx, p.pgx, pgx.TraceQueryStartData{SQL: query, Args: args})}
+	}
 	switch {
 	case err != nil:
 	case bulk != nil:
-		err = p.addRow(bulk)
+		err = p.addRow(bulk, s)
 	default:
 		if err = p.sendRows(); err == nil {
 			err = p.sendOne(k, s)
@@ -207,7 +170,8 @@ func (p *pipeline) bulk(k *known, s statement) (*bulk, error) {
 	again := k == p.last
 	if !again {
 		p.last = k
-		_, p.alone = p.counted.Load(k.description.SQL)
+		value, _ := p.counted.Load(k.description.SQL)
+		p.alone = value == true
 	}
 	if p.mode != together || s.one || p.alone {
 		return nil, nil
@@ -216,10 +180,17 @@ func (p *pipeline) bulk(k *known, s statement) (*bulk, error) {
 		k.tried = true
 		bulk, err := p.prepareBulk(k.description.SQL, k.description)
 		if err != nil {
+			p.counted.Store(k.description.SQL, true) // it would fail each time
 			p.fail(p.event, fmt.Errorf("%w: %w", errTogether, err))
 			return nil, p.err
 		}
 		k.bulk = bulk
+	}
+	if k.bulk == nil {
+		return nil, nil
+	}
+	if plain, err := p.verify(k.bulk); err != nil || !plain {
+		return nil, err
 	}
 	return k.bulk, nil
 }
@@ -234,14 +205,15 @@ func (p *pipeline) sendOne(k *known, s statement) error {
 	return p.sent(s, sizeOf(p.builder.ParamValues))
 }
 
-func (p *pipeline) addRow(of *bulk) error {
+func (p *pipeline) addRow(of *bulk, s statement) error {
 	if !p.rows.take(of, p.builder.ParamValues, p.builder.ParamFormats) {
 		if err := p.sendRows(); err != nil {
 			return err
 		}
-		p.rows.start(of, p.event, p.builder.ParamFormats)
+		p.rows.start(of, s.event, p.builder.ParamFormats)
 	}
 	p.rows.add(p.builder.ParamValues)
+	p.rows.traces = append(p.rows.traces, s.traces...)
 	return nil
 }
 
@@ -250,9 +222,11 @@ func (p *pipeline) sendRows() error {
 	if p.rows.of == nil {
 		return nil
 	}
+	s := statement{event: p.rows.event, query: p.rows.of.query, rows: true, traces: p.rows.traces}
+	p.rows.traces = nil
 	p.start()
 	p.rows.send(p.open)
-	return p.sent(statement{event: p.rows.event, rows: true}, p.rows.size)
+	return p.sent(s, p.rows.size)
 }
 
 // sent notes that a statement is in the connection's buffer. Now and then the buffer
@@ -280,7 +254,7 @@ func queues(query string, args []any) bool {
 	}
 	query = strings.TrimSpace(query)
 	semicolon := strings.IndexByte(query, ';')
-	return (semicolon < 0 || semicolon == len(query)-1) && (len(query) < 4 || !strings.EqualFold(query[:4], "copy"))
+	return query != "" && (semicolon < 0 || semicolon == len(query)-1) && (len(query) < 4 || !strings.EqualFold(query[:4], "copy"))
 }
 
 func (p *pipeline) start() {
@@ -296,6 +270,7 @@ func (p *pipeline) flush() error {
 		return p.err
 	}
 	err := p.open.Sync()
+	done := 0
 	for i := 0; err == nil && i < len(p.queue); {
 		var outcome any
 		outcome, err = p.open.GetResults()
@@ -304,7 +279,9 @@ func (p *pipeline) flush() error {
 			continue
 		case *pgconn.ResultReader:
 			p.tag, err = outcome.Close()
+			p.trace(p.queue[i], err)
 			err = p.queue[i].done(p.tag, err)
+			p.torn(p.queue[i], err)
 		default:
 			err = cmp.Or(err, io.ErrUnexpectedEOF)
 		}
@@ -312,9 +289,15 @@ func (p *pipeline) flush() error {
 			p.fail(p.queue[i].event, err)
 		}
 		i++
+		done = i
 	}
 	if closeErr := p.open.Close(); p.err == nil && cmp.Or(err, closeErr) != nil {
 		p.fail(p.queue[0].event, cmp.Or(err, closeErr))
+	}
+	if p.err != nil {
+		for _, s := range p.queue[done:] { // what the server did not get to, or we did not read
+			p.trace(s, p.err)
+		}
 	}
 	p.open, p.queue, p.unsent, p.ones = nil, p.queue[:0], size{}, false
 	return p.err
@@ -339,8 +322,32 @@ func (s statement) done(tag pgconn.CommandTag, err error) error {
 	return nil
 }
 
-// aborted tells whether the handler that has just run left a transaction in which
-// a statement has failed.
-func (p *pipeline) aborted() bool {
-	return p.asked && p.pgx.PgConn().TxStatus() == 'E'
+// torn counts how often in a row a statement for several events has failed. What fails
+// each time would make each page run twice.
+func (p *pipeline) torn(s statement, err error) {
+	if !s.rows {
+		return
+	}
+	value, _ := p.counted.Load(s.query)
+	times, _ := value.(int)
+	switch {
+	case err == nil && times > 0:
+		p.counted.Delete(s.query)
+	case errors.Is(err, errTogether) && times+1 == maxTorn:
+		p.counted.Store(s.query, true)
+	case errors.Is(err, errTogether):
+		p.counted.Store(s.query, times+1)
+	}
+}
+
+// trace tells the pool's tracer the outcome of a statement, or of each of those that
+// went together.
+func (p *pipeline) trace(s statement, err error) {
+	tag := p.tag
+	if s.rows && err == nil {
+		tag = pgconn.NewCommandTag("INSERT 0 1")
+	}
+	for _, ctx := range s.traces {
+		p.tracer.TraceQueryEnd(ctx, p.pgx, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
+	}
 }

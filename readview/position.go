@@ -2,6 +2,7 @@ package readview
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -17,7 +18,8 @@ type PositionStore interface {
 	// from doing so until tx ends.
 	Lock(ctx context.Context, tx Tx, name string) (Checkpoint, error)
 
-	// Advance sets the position. It is called after Lock in the same tx.
+	// Advance sets the position. It is called after Lock in the same tx. That there
+	// is no such projection is an error.
 	Advance(ctx context.Context, tx Tx, name string, to eventsourced.Position) error
 }
 
@@ -25,36 +27,41 @@ type PositionStore interface {
 type Checkpoint struct {
 	Position   eventsourced.Position // everything up to it is applied
 	Generation int64                 // changes with every reset
-	Running    bool                  // neither paused nor failed
+	Running    bool                  // neither paused nor failed nor ahead of the log
 }
 
 // positions is the [PositionStore] on the tables readviews and readview_states.
 type positions struct {
+	tables      *tables
 	idleTimeout time.Duration
 }
 
-// The state is read by a statement of its own, after the lock was granted: a
-// single one would see it as it was before the wait. Whoever changes it holds the
-// same lock.
-const (
-	lockSQL    = `SELECT position FROM readviews WHERE name = $1 FOR UPDATE`
-	stateSQL   = `SELECT generation, status = 'running', set_config('idle_in_transaction_session_timeout', $2, true) FROM readview_states WHERE name = $1`
-	advanceSQL = `UPDATE readviews SET position = $2 WHERE name = $1`
-)
-
 // Lock implements [PositionStore]. It also lets the server end the transaction
-// when its client falls silent.
+// when its client falls silent. The state is read by a statement of its own, after the
+// lock was granted: a single one would see it as it was before the wait. Whoever
+// changes it holds the same lock.
 func (p positions) Lock(ctx context.Context, tx Tx, name string) (Checkpoint, error) {
+	sql, err := p.tables.sql(ctx)
+	if err != nil {
+		return Checkpoint{}, err
+	}
 	var at Checkpoint
 	var setting string
-	err := queryRows(ctx, tx,
-		rowQuery{lockSQL, []any{name}, []any{(*int64)(&at.Position)}},
-		rowQuery{stateSQL, []any{name, strconv.FormatInt(p.idleTimeout.Milliseconds(), 10)}, []any{&at.Generation, &at.Running, &setting}})
+	err = queryRows(ctx, tx,
+		rowQuery{sql.lock, []any{name}, []any{(*int64)(&at.Position)}},
+		rowQuery{sql.state, []any{name, strconv.FormatInt(p.idleTimeout.Milliseconds(), 10)}, []any{&at.Generation, &at.Running, &setting}})
 	return at, err
 }
 
-// Advance implements [PositionStore].
-func (positions) Advance(ctx context.Context, tx Tx, name string, to eventsourced.Position) error {
-	_, err := tx.ExecContext(ctx, advanceSQL, name, int64(to))
-	return err
+// Advance implements [PositionStore]. Whether there was a row to change is found out by
+// the server, so that nobody has to wait for the answer.
+func (p positions) Advance(ctx context.Context, tx Tx, name string, to eventsourced.Position) error {
+	sql, err := p.tables.sql(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err = tx.ExecContext(ctx, sql.advance, name, int64(to)); err != nil {
+		return fmt.Errorf("advance the position of %s: %w", name, err)
+	}
+	return nil
 }

@@ -33,7 +33,8 @@ type Projection struct {
 
 	// AcceptNewEvents lets the projection go on when it handles events that it
 	// did not handle when it moved past them: those in the past stay unhandled.
-	// Defaults to false: such a projection is refused until it is reset.
+	// Defaults to false: such a projection is refused until it is reset. Names of which
+	// the log has no event that was passed over need neither.
 	AcceptNewEvents bool
 }
 
@@ -71,6 +72,9 @@ func On[E any, P interface {
 	*E
 	eventsourced.Event
 }](f func(ctx context.Context, tx Tx, event P) error) Handler {
+	if f == nil {
+		return Handler{} // Add refuses it
+	}
 	return Handler{
 		goType: reflect.TypeFor[P](),
 		call: func(ctx context.Context, tx Tx, event eventsourced.Event) error {
@@ -96,16 +100,18 @@ func (f ResetFunc) Reset(ctx context.Context, tx Tx) error { return f(ctx, tx) }
 // Truncate returns a reset handler that empties tables in one TRUNCATE. It does
 // not cascade: where a foreign key of another table refers to one of these, the
 // reset fails and nothing has changed.
-func Truncate(tables ...string) ResetHandler {
+func Truncate(tables ...string) ResetHandler { return truncate(tables) }
+
+type truncate []string
+
+// Reset implements [ResetHandler].
+func (tables truncate) Reset(ctx context.Context, tx Tx) error {
 	quoted := make([]string, len(tables))
 	for i, table := range tables {
 		quoted[i] = pgx.Identifier{table}.Sanitize()
 	}
-	query := "TRUNCATE TABLE " + strings.Join(quoted, ", ")
-	return ResetFunc(func(ctx context.Context, tx Tx) error {
-		_, err := tx.ExecContext(ctx, query)
-		return err
-	})
+	_, err := tx.ExecContext(ctx, "TRUNCATE TABLE "+strings.Join(quoted, ", "))
+	return err
 }
 
 // definition is a checked projection.
@@ -125,6 +131,10 @@ func define(p Projection, registry *eventsourced.Registry) (*definition, error) 
 		problems = append(problems, errors.New("it needs at least one handler"))
 	}
 	for _, handler := range p.Handlers {
+		if handler.call == nil {
+			problems = append(problems, errors.New("it has a handler without a function: On(nil), or one that On did not make"))
+			continue
+		}
 		name, known := registry.NameOf(handler.goType)
 		switch _, twice := d.handlers[name]; {
 		case !known:
@@ -137,26 +147,18 @@ func define(p Projection, registry *eventsourced.Registry) (*definition, error) 
 		}
 	}
 	slices.Sort(d.handled)
+	switch reset := p.Reset.(type) {
+	case ResetFunc:
+		if reset == nil {
+			problems = append(problems, errors.New("its Reset is a nil function"))
+		}
+	case truncate:
+		if len(reset) == 0 {
+			problems = append(problems, errors.New("its Reset truncates no table"))
+		}
+	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("projection %q: %w", p.Name, err)
 	}
 	return d, nil
-}
-
-// accepts tells whether a projection at position that has handled the stored
-// event names may go on with those of d. Handling fewer is fine.
-func (d *definition) accepts(stored []string, position eventsourced.Position) error {
-	if position == 0 || d.AcceptNewEvents {
-		return nil
-	}
-	var added []string
-	for _, name := range d.handled {
-		if !slices.Contains(stored, name) {
-			added = append(added, name)
-		}
-	}
-	if len(added) > 0 {
-		return newEventsError(d.Name, position, added)
-	}
-	return nil
 }

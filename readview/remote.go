@@ -27,14 +27,17 @@ type remote struct {
 	seen   atomic.Int64 // the highest position heard of
 	since  atomic.Int64 // when the request was made that has no answer, in Unix microseconds; 0 is none
 
-	busy       sync.Mutex // held while a message is handled; guards the handler's part of runner, and what follows
-	at         Checkpoint // as it was when last seen
-	ended      bool
-	begun      bool       // something was asked for
-	repeats    int        // of the last request
-	asked      Checkpoint // what was asked for last
-	waiting    bool       // for the end of its answer
-	signOfLife time.Time  // the last request or page applied
+	busy          sync.Mutex // held while a message is handled; guards the handler's part of runner, and what follows
+	at            Checkpoint // as it was when last seen
+	ended         bool
+	begun         bool                  // something was asked for
+	repeats       int                   // of the last request
+	asked         Checkpoint            // what was asked for last
+	waiting       bool                  // for the end of its answer
+	signOfLife    time.Time             // the last request or page applied
+	known         eventsourced.Position // of the last event of the topic that was applied or passed over
+	problem       string                // why messages don't come, the last time that it was put on record
+	signOfTrouble time.Time             // that was when
 }
 
 func newRemote(r *runner, feed Feed) *remote {
@@ -54,7 +57,13 @@ func (r *remote) Subscribe(ctx context.Context, topic string) (<-chan *message.M
 	r.running++
 	context.AfterFunc(ctx, r.close)
 	r.loops.Go(func() { //nolint:contextcheck // Close may end it, too
-		r.watch()
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		var watching sync.WaitGroup
+		watching.Go(func() { r.runner.watch(ctx) })
+		watching.Go(func() { <-r.closed; cancel() })
+		r.look(ctx)
+		watching.Wait()
 		r.end()
 	})
 	return messages, nil
@@ -113,8 +122,14 @@ func (r *remote) handle(msg *message.Message) error {
 	if content.After != unknown {
 		r.hear(content.UpTo)
 	}
+	defer r.progress.at(atRest, nil)
+	_, many := msg.Metadata[messaging.MetaEvents]
 	pg := r.page(content)
 	for {
+		if err := r.proof(content, !many); err != nil && r.at.Running {
+			_ = r.halt(ctx, r.at, err)
+			r.at.Running = false
+		}
 		done, wait, err := r.advance(ctx, pg)
 		switch {
 		case done:
@@ -124,7 +139,7 @@ func (r *remote) handle(msg *message.Message) error {
 			return ctx.Err()
 		case err != nil:
 			wait = r.backOff()
-			r.logger.WarnContext(ctx, "projection waits before it tries again", "error", err, "wait", wait)
+			r.trip(ctx, err, wait)
 		}
 		if !r.hold(ctx, wait) {
 			return errClosing
@@ -132,10 +147,24 @@ func (r *remote) handle(msg *message.Message) error {
 	}
 }
 
+// proof returns [ErrAhead] when a message proves that the log which it comes from is older
+// than what is applied: the relay was asked for what comes after a position that it has
+// not reached, or does not know an event that it has sent.
+func (r *remote) proof(content messaging.Page, live bool) error {
+	switch {
+	case false && content.UpTo < content.After && content.After <= r.at.Position:
+		return aheadError(r.Name, content.After, content.UpTo)
+	case live && content.After != unknown && content.After < r.known && content.UpTo > r.at.Position:
+		return fmt.Errorf("%w: %s knows the event at position %d, and the message of position %d says that %d comes before it; "+
+			"the log of the other context was restored from an older backup; reset %s", ErrAhead, r.Name, r.known, content.UpTo, content.After, r.Name)
+	}
+	return nil
+}
+
 // page returns a message's content as a page, with the events that the projection
 // handles.
 func (r *remote) page(content messaging.Page) *page {
-	pg := &page{after: content.After, upTo: content.UpTo}
+	pg := newPage(r.Name, content.After, content.UpTo, 0)
 	for _, recorded := range content.Events {
 		if _, handled := r.handlers[recorded.Name]; handled {
 			event, err := r.decode(recorded)
@@ -150,7 +179,7 @@ func (r *remote) page(content messaging.Page) *page {
 func (r *remote) advance(ctx context.Context, pg *page) (done bool, wait time.Duration, err error) {
 	pg.generation = r.at.Generation
 	if r.at.Running && r.at.Position >= pg.after && r.at.Position < pg.upTo {
-		err = r.apply(ctx, pg)
+		err = r.attempt(ctx, pg)
 		switch {
 		case err == nil:
 			r.at.Position = pg.upTo
@@ -165,8 +194,9 @@ func (r *remote) advance(ctx context.Context, pg *page) (done bool, wait time.Du
 		}
 	}
 	// Look again: it is not as it was, or the page does not fit.
+	r.progress.at(atState, nil)
 	stored, err := r.load(ctx)
-	if errors.Is(err, ErrNewEvents) {
+	if refusal(err) {
 		return false, r.m.config.PollInterval, nil // until it is reset
 	}
 	if err != nil {
@@ -187,6 +217,14 @@ func (r *remote) advance(ctx context.Context, pg *page) (done bool, wait time.Du
 	return false, 0, nil
 }
 
+// attempt applies a page, which outlives the router's closing by the drain timeout.
+func (r *remote) attempt(ctx context.Context, pg *page) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer r.drain(r.closed, pg, cancel)()
+	return pg.attempt(ctx, r.apply)
+}
+
 // miss is called when what comes before a page is missing.
 func (r *remote) miss(ctx context.Context, pg *page) (done bool, wait time.Duration, err error) {
 	if r.feed.Requests != nil {
@@ -199,8 +237,9 @@ func (r *remote) miss(ctx context.Context, pg *page) (done bool, wait time.Durat
 	if pg.after == unknown {
 		missing = fmt.Errorf("%w, perhaps: the message of position %d does not tell what comes before it; only a messaging.Relay can feed a projection", ErrGap, pg.upTo)
 	}
-	failure := &Failure{Position: pg.upTo, Error: missing.Error(), Time: time.Now().UTC()}
-	if err := r.m.states.fail(ctx, r.Name, r.at.Generation, failure); err != nil {
+	now := time.Now().UTC()
+	failure := &Failure{Position: pg.upTo, Error: missing.Error(), Time: now, Since: now, Attempts: 1}
+	if err := r.m.states.fail(ctx, r.Name, r.at.Generation, "failed", failure); err != nil {
 		return false, 0, err
 	}
 	r.logger.ErrorContext(ctx, "projection stopped at a gap", "error", missing)
@@ -211,6 +250,9 @@ func (r *remote) miss(ctx context.Context, pg *page) (done bool, wait time.Durat
 // answered notes the end of an answer. If that can't be applied, a page of the
 // answer was lost: it is asked for again after a while.
 func (r *remote) answered(content messaging.Page) {
+	if n := len(content.Events); n > 0 && content.Events[n-1].Position <= r.at.Position {
+		r.known = max(r.known, content.Events[n-1].Position)
+	}
 	if !content.Last {
 		return
 	}
@@ -250,35 +292,47 @@ func (r *remote) patience() time.Duration {
 	return min(r.feed.AskAgain<<min(r.repeats, 20), max(r.feed.AskAgain, r.feed.AskAtLeast))
 }
 
-// watch asks for history when no message gives the occasion: at the start, after a
-// reset, when an answer does not come, and when it is quiet.
-func (r *remote) watch() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		<-r.closed
-		cancel()
-	}()
-	for {
+// look asks for history when no message gives the occasion: at the start, after a
+// reset, when an answer does not come, and when it is quiet. It goes on until ctx ends.
+func (r *remote) look(ctx context.Context) {
+	for ctx.Err() == nil {
 		if r.busy.TryLock() {
-			if err := r.look(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, ErrNewEvents) {
-				r.logger.WarnContext(ctx, "projection looks again later", "error", err)
-			}
+			r.lookOnce(ctx)
+			r.progress.at(atRest, nil)
 			r.busy.Unlock()
 		}
 		timer := time.NewTimer(r.m.leaseTime() / 2)
 		select {
 		case <-timer.C:
 		case <-r.looks:
-		case <-r.closed:
-			timer.Stop()
-			return
+		case <-ctx.Done():
 		}
 		timer.Stop()
 	}
 }
 
-func (r *remote) look(ctx context.Context) error {
+// lookOnce puts on record what keeps messages from coming.
+func (r *remote) lookOnce(ctx context.Context) {
+	r.progress.at(atState, nil)
+	err := r.check(ctx)
+	if subscriber, tells := r.feed.Subscriber.(interface{ Problem() error }); err == nil && tells {
+		if problem := subscriber.Problem(); problem != nil {
+			err = fmt.Errorf("no messages come: %w", problem)
+		}
+	}
+	switch {
+	case ctx.Err() != nil || refusal(err):
+	case err != nil && r.problem != err.Error(), err != nil && time.Since(r.signOfTrouble) > slowAgain:
+		r.problem, r.signOfTrouble = err.Error(), time.Now()
+		r.trip(ctx, err, r.m.leaseTime()/2)
+	case err == nil && r.problem != "":
+		r.problem = ""
+		r.recovered(ctx, r.at.Generation)
+	}
+}
+
+// check renews the lease and asks for history if there is reason to.
+func (r *remote) check(ctx context.Context) error {
 	stored, err := r.load(ctx)
 	if err != nil {
 		return err
@@ -344,6 +398,10 @@ func (r *remote) measure(status *Status) {
 	r.mu.Unlock()
 	if running && status.Head == status.Position && !r.unanswered() {
 		return
+	}
+	if since := r.since.Load(); r.unanswered() {
+		at := time.UnixMicro(since).UTC()
+		status.Failure = &Failure{Error: "the request for history has no answer: does the other context's relay run?", Time: time.Now().UTC(), Since: at}
 	}
 	status.Behind = -1
 	if status.Position > 0 {

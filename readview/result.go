@@ -8,33 +8,35 @@ import (
 
 // queuedResult is the result of a statement that may not have been sent yet.
 type queuedResult struct {
-	pipeline *pipeline
-	event    int
-	query    string
-	rows     int64 // notKnown at first
+	tx    *eventTx
+	query string
+	rows  int64 // notKnown at first
 }
 
 const notKnown = -1
 
 // newResult takes one of a slice that is made now and then: there are as many as
 // statements.
-func (p *pipeline) newResult(query string) *queuedResult {
+func (p *pipeline) newResult(tx *eventTx, query string) *queuedResult {
 	if len(p.results) == cap(p.results) {
 		p.results = make([]queuedResult, 0, 256)
 	}
-	p.results = append(p.results, queuedResult{pipeline: p, event: p.event, query: query, rows: notKnown})
+	p.results = append(p.results, queuedResult{tx: tx, query: query, rows: notKnown})
 	return &p.results[len(p.results)-1]
 }
 
 // RowsAffected implements [sql.Result]. It sends the queue if need be.
 func (r *queuedResult) RowsAffected() (int64, error) {
-	if p := r.pipeline; r.rows == notKnown {
+	p := r.tx.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.rows == notKnown && !r.tx.over && !p.dead {
 		if err := p.ask(); err != nil {
 			return 0, err
 		}
-		if r.rows == notKnown && p.event == r.event { // it went with others: not again
+		if r.rows == notKnown { // it went with others: not again
 			p.counted.Store(r.query, true)
-			p.fail(r.event, errTogether)
+			p.fail(r.tx.event, errTogether)
 			return 0, errTogether
 		}
 	}
@@ -63,8 +65,8 @@ func notOneRow(rows int64) error { return fmt.Errorf("%w, not %d", ErrNotOneRow,
 // Unlike a look at RowsAffected it need not wait for the statement: the error may
 // come to light after the handler has returned, and then counts as the handler's.
 func ExecOne(ctx context.Context, tx Tx, query string, args ...any) error {
-	if p, ok := tx.(*pipeline); ok {
-		if queued, err := p.add(ctx, query, args, statement{event: p.event, one: true}); queued || err != nil {
+	if t, ok := tx.(*eventTx); ok {
+		if queued, err := t.execOne(ctx, query, args); queued || err != nil {
 			return err
 		}
 	}
@@ -77,4 +79,14 @@ func ExecOne(ctx context.Context, tx Tx, query string, args ...any) error {
 		err = notOneRow(rows)
 	}
 	return err
+}
+
+// execOne queues the statement if it can be.
+func (t *eventTx) execOne(ctx context.Context, query string, args []any) (queued bool, err error) {
+	t.p.mu.Lock()
+	defer t.p.mu.Unlock()
+	if err := t.ready(query); err != nil {
+		return false, err
+	}
+	return t.p.add(ctx, query, args, statement{event: t.event, one: true}, t.done)
 }

@@ -1,12 +1,15 @@
 package readview
 
 import (
+	"context"
+	_ "embed"
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 )
@@ -19,12 +22,17 @@ import (
 //	INSERT INTO balance (account, amount) SELECT * FROM unnest($1, $2) ON CONFLICT (account) DO ...
 //
 // It is done where nobody can tell the difference: with statements that are no more
-// than that (see [parseInsert]), on tables without triggers, rules or policies, and
+// than that (see [parseInsert]), on tables where nothing looks at the other rows (see
+// plain.sql; a page looks once, and its lock keeps the table as it is), and
 // for rows of different keys, as one statement can't update a row twice. When such
 // a statement fails, the page is applied again without.
 
 // bulk is the statement for many rows.
 type bulk struct {
+	query     string // the statement for one row
+	table     string
+	plain     bool  // the table was found to be
+	page      int64 // when, see keeper
 	statement pgconn.StatementDescription
 	elements  []uint32 // the types of its arrays' elements
 	key       []int    // the arguments that tell which row may be in the way; nil if none may
@@ -46,32 +54,57 @@ func (p *pipeline) prepareBulk(query string, one *pgconn.StatementDescription) (
 		if !ok {
 			return nil, nil
 		}
+		if _, composite := element.Codec.(*pgtype.CompositeCodec); composite {
+			return nil, nil // unnest makes several columns of it
+		}
 		array, ok := p.pgx.TypeMap().TypeForName("_" + element.Name)
 		if !ok {
 			return nil, nil
 		}
 		arrays[i] = array.OID
 	}
-	var plain bool
-	err := p.pgx.QueryRow(p.ctx, `SELECT count(*) = 1 FROM pg_class
-		WHERE oid = to_regclass($1) AND relkind = 'r' AND NOT (relhastriggers OR relhasrules OR relrowsecurity)`, insert.table).Scan(&plain)
-	if err != nil || !plain {
-		return nil, err
+	name := ""
+	if one.Name != "" {
+		name = one.Name + "_rows"
 	}
-	statement, err := p.pgx.PgConn().Prepare(p.ctx, one.Name+"_rows", insert.many, arrays)
+	statement, err := p.pgx.PgConn().Prepare(p.ctx, name, insert.many, arrays)
 	if err != nil {
 		return nil, err
 	}
-	b := &bulk{statement: *statement, elements: one.ParamOIDs, key: insert.key}
+	b := &bulk{query: query, table: insert.table, statement: *statement, elements: one.ParamOIDs, key: insert.key}
 	b.statement.Fields = make([]pgconn.FieldDescription, 1) // see known
 	return b, nil
+}
+
+//go:embed plain.sql
+var plainSQL string
+
+// verify looks, once a page, at the table of rows that go together. From there to the
+// end of the page its lock keeps others from changing what it is.
+func (p *pipeline) verify(b *bulk) (bool, error) {
+	if b.page == p.pages {
+		return b.plain, nil
+	}
+	if err := p.ask(); err != nil {
+		return false, err
+	}
+	batch := &pgx.Batch{}
+	batch.Queue("LOCK TABLE ONLY " + b.table + " IN ROW EXCLUSIVE MODE")
+	batch.Queue(plainSQL, b.table).QueryRow(func(row pgx.Row) error { return row.Scan(&b.plain) })
+	if err := p.pgx.SendBatch(p.ctx, batch).Close(); err != nil {
+		p.fail(p.event, fmt.Errorf("%w: %w", errTogether, err))
+		return false, p.err
+	}
+	b.page = p.pages
+	return b.plain, nil
 }
 
 // rows are those that go with the next statement.
 type rows struct {
 	of     *bulk // nil when there are none
 	size   size
-	event  int // that of the first one
+	event  int               // that of the first one
+	traces []context.Context // of the pool's tracer, one a row
 	arrays []array
 	keys   map[uint64]struct{} // hashes: of two that are the same by chance, the second row has to wait
 	key    []byte
@@ -253,6 +286,7 @@ func parseInsert(query string) (insert, bool) {
 			}
 		}
 	}
+	s.accept(";")
 	if !s.accept("") || slices.Contains(i.key, -1) {
 		return insert{}, false
 	}
@@ -278,9 +312,9 @@ func (s *scanner) peek() string {
 	if s.read {
 		return s.word
 	}
-	for s.at < len(s.text) && strings.IndexByte(" \t\r\n", s.text[s.at]) >= 0 {
-		s.at++
-	}
+	space := lexer{text: s.text, at: s.at}
+	space.space()
+	s.at = space.at
 	s.start, s.read = s.at, true
 	end := s.at
 	for end < len(s.text) && (isLetter(s.text[end]) || end > s.at && isDigit(s.text[end])) {
@@ -296,8 +330,7 @@ func (s *scanner) peek() string {
 	case s.text[end] == '$' || isDigit(s.text[end]):
 		for end++; end < len(s.text) && isDigit(s.text[end]); end++ {
 		}
-	case strings.IndexByte("(),.=+-*/<>|%", s.text[end]) >= 0 &&
-		!strings.HasPrefix(s.text[end:], "--") && !strings.HasPrefix(s.text[end:], "/*"):
+	case strings.IndexByte("(),.=+-*/<>|%;", s.text[end]) >= 0:
 		end++
 	default:
 		s.unexpected = true
@@ -358,7 +391,7 @@ var notAssigned = []string{"select", "values", "table", "with", "returning", "ex
 // assignments reads to the end of the statement.
 func (s *scanner) assignments() {
 	previous := ""
-	for word := s.peek(); word != "" && !s.unexpected; word = s.peek() {
+	for word := s.peek(); word != "" && word != ";" && !s.unexpected; word = s.peek() {
 		called := word == "(" && previous != "" && (isLetter(previous[0]) || previous[0] == '"')
 		if word[0] == '$' || slices.Contains(notAssigned, word) || called && !slices.Contains(beforeParenthesis, previous) {
 			s.unexpected = true

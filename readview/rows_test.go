@@ -20,6 +20,8 @@ func TestInsertsThatGoTogether(t *testing.T) {
 	for query, want := range map[string]string{
 		"INSERT INTO a (x) VALUES ($1)":                                 "INSERT INTO a (x) SELECT * FROM unnest($1)",
 		"insert into s.a(x,\n\ty)values($1,$2)":                         "insert into s.a(x,\n\ty)SELECT * FROM unnest($1, $2)",
+		"INSERT INTO a (x) VALUES ($1) ; -- the end":                    "INSERT INTO a (x) SELECT * FROM unnest($1) ; -- the end",
+		"-- what for\nINSERT INTO a (x) /* one */ VALUES /* it */ ($1)": "-- what for\nINSERT INTO a (x) /* one */ SELECT * FROM unnest($1)",
 		`INSERT INTO "A" AS b ("x") VALUES ($1) ON CONFLICT DO NOTHING`: `INSERT INTO "A" AS b ("x") SELECT * FROM unnest($1) ON CONFLICT DO NOTHING`,
 		"INSERT INTO a (x, y) VALUES ($1, $2) ON CONFLICT (x) DO UPDATE SET y = coalesce(EXCLUDED.y, a.y) + 1 WHERE a.y < 7": "INSERT INTO a (x, y) SELECT * FROM unnest($1, $2) ON CONFLICT (x) DO UPDATE SET y = coalesce(EXCLUDED.y, a.y) + 1 WHERE a.y < 7",
 	} {
@@ -46,8 +48,6 @@ func TestInsertsThatDoNotGoTogether(t *testing.T) {
 		"INSERT INTO a (x) VALUES ($1) RETURNING x",
 		"INSERT INTO a (x) VALUES ($1) ON CONFLICT (x) DO NOTHING RETURNING x",
 		"INSERT INTO a (x) VALUES ($1); DROP TABLE a",
-		"INSERT INTO a (x) VALUES ($1) -- comment",
-		"INSERT INTO a (x) /* comment */ VALUES ($1)",
 		"WITH b AS (SELECT 1) INSERT INTO a (x) VALUES ($1)",
 		"INSERT INTO a (x) OVERRIDING SYSTEM VALUE VALUES ($1)",
 		"INSERT INTO a (x, y) VALUES ($1, $2) ON CONFLICT (z) DO UPDATE SET y = 1",

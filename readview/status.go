@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,18 +16,25 @@ import (
 type State string
 
 const (
-	// Live projections apply events as they come.
+	// Live projections would apply an event now.
 	Live State = "live"
 	// CatchingUp is a projection for which events wait longer than the poll
 	// interval, or may wait: its request for history has no answer.
 	CatchingUp State = "catching up"
+	// Retrying is a projection that does not get on and goes on trying, or waits: its
+	// failure says why, how often it was tried and since when.
+	Retrying State = "retrying"
+	// Ahead is a projection that stopped because the log is older than its read view,
+	// see [ErrAhead].
+	Ahead State = "ahead of the log"
 	// Failed is a projection that stopped at an event that it can't apply, or was
 	// refused.
 	Failed State = "failed"
 	// Paused is a projection that somebody stopped.
 	Paused State = "paused"
 	// Standby is a projection that is ready, but not applied here. As seen by a running manager,
-	// another node applies it; as seen by any other, no node does.
+	// another node applies it, perhaps a newer program (then the failure says so); as seen
+	// by any other, no node does.
 	Standby State = "standby"
 )
 
@@ -38,17 +46,19 @@ type Status struct {
 	Head     eventsourced.Position // of the log; the highest that was heard of, where events come by messages
 	Behind   int64                 // events of the log above Position, those it passes over included; -1 when that is not known: history is missing, or asked for in vain, or this manager does not run
 	Lag      time.Duration         // how long the first of them has been waiting; 0 when there is none
-	Node     string                // who applies it, "" for nobody
-	Failure  *Failure              // the last one, until the projection is past it
+	Node     string                // who applies it, see [Config.Node]; "" for nobody
+	Failure  *Failure              // why it does not get on, or stopped, until the projection is past that
 }
 
-// Failure is why a projection stopped.
+// Failure is why a projection stopped, or does not get on.
 type Failure struct {
-	EventID   eventsourced.EventID // zero, like the two that follow, for a refused projection
+	EventID   eventsourced.EventID // zero, like the two that follow, when it is not about an event
 	EventName string
 	Position  eventsourced.Position
 	Error     string
-	Time      time.Time
+	Time      time.Time // of the last try
+	Since     time.Time // when it began
+	Attempts  int       // tries since then; 0 for something that has not ended yet
 }
 
 // Status returns the status of every projection, in the order of Add.
@@ -76,7 +86,7 @@ func (r *runner) status(ctx context.Context) (Status, error) {
 	known := err == nil
 	status := Status{Name: r.Name, Position: stored.Position, Failure: stored.failure}
 	if stored.leaseValid {
-		status.Node = stored.node
+		status.Node = nodeName(stored.node)
 	}
 	if r.remote != nil {
 		r.remote.measure(&status)
@@ -87,35 +97,65 @@ func (r *runner) status(ctx context.Context) (Status, error) {
 		}
 		status.Head, status.Behind, status.Lag = backlog.Head, backlog.Behind, backlog.Lag
 	}
-	status.State = r.state(stored, status)
-	if refused := r.refusal(stored); known && refused != nil {
-		status.State = Failed
-		status.Failure = &Failure{Error: refused.Error(), Time: time.Now().UTC()}
+	status.State = r.state(stored, &status)
+	if !known {
+		return status, nil
+	}
+	refused := stored.programs.refusal(ctx, r.log(), r.definition, stored.Position)
+	switch {
+	case errors.Is(refused, ErrOlderProgram) && status.State != Paused:
+		status.State, status.Failure = Standby, refusalOf(refused)
+	case errors.Is(refused, ErrNewEvents):
+		status.State, status.Failure = Failed, refusalOf(refused)
+	case refused != nil:
+		return Status{}, refused
 	}
 	return status, nil
 }
 
-func (r *runner) state(stored record, status Status) State {
+func refusalOf(err error) *Failure {
+	now := time.Now().UTC()
+	return &Failure{Error: err.Error(), Time: now, Since: now}
+}
+
+// nodeName is what a node is called, without what makes each manager's lease its own.
+func nodeName(node string) string {
+	if end := strings.LastIndexByte(node, '/'); end >= 0 {
+		return node[:end]
+	}
+	return node
+}
+
+// state tells how the projection is, and completes the status with what only this
+// process knows.
+func (r *runner) state(stored record, status *Status) State {
 	r.mu.Lock()
-	running := r.running > 0
+	running, trouble := r.running > 0, r.trouble
 	r.mu.Unlock()
+	here := running && (!stored.leaseValid || stored.node == r.m.node)
 	switch {
 	case stored.status == "failed":
 		return Failed
 	case stored.status == "paused":
 		return Paused
-	case status.Node == "" || running && status.Node != r.m.node:
+	case stored.status == "ahead":
+		return Ahead
+	case r.remote == nil && status.Head < status.Position:
+		status.Failure = refusalOf(aheadError(r.Name, status.Position, status.Head))
+		return Ahead
+	case here && trouble != nil:
+		status.Failure = trouble
+		return Retrying
+	case stored.failure != nil && (stored.leaseValid || stored.fresh):
+		return Retrying
+	case !stored.leaseValid || running && stored.node != r.m.node:
 		return Standby
-	case status.Lag > r.m.config.PollInterval, r.remote != nil && r.remote.unanswered():
+	case r.remote == nil && status.Behind > 0 && (status.Lag > r.m.config.PollInterval || status.Lag <= 0), // a clock that has gone back
+		r.remote != nil && (status.Lag > r.m.config.PollInterval || r.remote.unanswered()):
 		return CatchingUp
 	default:
 		return Live
 	}
-}
-
-// refusal tells why the projection as it is here can't go on from what is stored.
-func (r *runner) refusal(stored record) error {
-	return r.accepts(stored.handled, stored.Position)
 }
 
 // waitPoll is how often [Manager.WaitFor] looks for what other nodes have done.
@@ -153,13 +193,9 @@ func (r *runner) waitFor(ctx context.Context, position eventsourced.Position) er
 		case errors.Is(err, pgx.ErrNoRows): // it has not started yet
 		case err != nil:
 			return fmt.Errorf("wait for %s: %w", r.Name, explain(err))
-		case stored.Position >= position:
-			return nil
-		case !stored.Running:
-			return r.notRunning(stored)
 		default:
-			if err := r.refusal(stored); err != nil {
-				return fmt.Errorf("wait for %s: %w: %w", r.Name, ErrNotRunning, err)
+			if done, err := r.waited(ctx, stored, position); done || err != nil {
+				return err
 			}
 		}
 		for look := false; !look; {
@@ -178,9 +214,28 @@ func (r *runner) waitFor(ctx context.Context, position eventsourced.Position) er
 	}
 }
 
+// waited tells whether the wait for a position is over: it is reached, or it can't be.
+func (r *runner) waited(ctx context.Context, stored record, position eventsourced.Position) (done bool, err error) {
+	refused := stored.programs.refusal(ctx, r.log(), r.definition, stored.Position)
+	switch {
+	case errors.Is(refused, ErrNewEvents): // what is in the tables is not what this program would have there
+		return false, fmt.Errorf("wait for %s: %w: %w", r.Name, ErrNotRunning, refused)
+	case refused != nil && !errors.Is(refused, ErrOlderProgram):
+		return false, fmt.Errorf("wait for %s: %w", r.Name, refused)
+	case stored.status == "ahead":
+		return false, r.notRunning(stored)
+	case stored.Position >= position:
+		return true, nil
+	case !stored.Running:
+		return false, r.notRunning(stored)
+	}
+	return false, nil
+}
+
 func (r *runner) notRunning(stored record) error {
-	if stored.status == "failed" && stored.failure != nil {
-		return fmt.Errorf("wait for %s: %w, it failed: %s", r.Name, ErrNotRunning, stored.failure.Error)
+	if (stored.status == "failed" || stored.status == "ahead") && stored.failure != nil {
+		return fmt.Errorf("wait for %s: %w, it is %s: %s", r.Name, ErrNotRunning,
+			map[string]State{"failed": Failed, "ahead": Ahead}[stored.status], stored.failure.Error)
 	}
 	return fmt.Errorf("wait for %s: %w, it is %s", r.Name, ErrNotRunning, stored.status)
 }

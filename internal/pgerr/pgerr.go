@@ -66,3 +66,18 @@ func Constraint(err error) string {
 	}
 	return ""
 }
+
+// OwnTable tells whether the error names one of these tables. Only its text does, in
+// quotes, whatever the language.
+func OwnTable(err error, tables ...string) bool {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		return false
+	}
+	for _, table := range tables {
+		if strings.Contains(pgErr.Message, `"`+table+`"`) || strings.Contains(pgErr.Message, `.`+table+`"`) {
+			return true
+		}
+	}
+	return false
+}

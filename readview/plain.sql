@@ -1,0 +1,38 @@
+-- Tells whether rows can be inserted into the table $1 as one statement without anybody noticing: it is an ordinary table
+-- without triggers, rules and row security, and its defaults, checks, generated columns, indexes and domains call no
+-- function that may look at the rows that are there. Those functions are found in the stored expressions.
+WITH RECURSIVE relation AS (
+	SELECT oid FROM pg_class
+	WHERE oid = to_regclass($1) AND relkind = 'r' AND NOT (relhastriggers OR relhasrules OR relrowsecurity)
+), type (oid) AS ( -- of the columns, and those that they are made of
+	SELECT a.atttypid FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
+	UNION
+	SELECT made_of FROM type JOIN pg_type t USING (oid) CROSS JOIN LATERAL unnest(ARRAY[t.typbasetype, t.typelem] || ARRAY(
+		SELECT atttypid FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0) || ARRAY(
+		SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid)) AS made_of WHERE made_of >= 16384
+), expression (tree) AS (
+	SELECT d.adbin::text FROM relation r JOIN pg_attrdef d ON d.adrelid = r.oid
+	UNION ALL SELECT c.conbin::text FROM relation r JOIN pg_constraint c ON c.conrelid = r.oid WHERE c.contype = 'c'
+	UNION ALL SELECT c.conbin::text FROM type t JOIN pg_constraint c ON c.contypid = t.oid
+	UNION ALL SELECT concat(i.indexprs::text, i.indpred::text) FROM relation r JOIN pg_index i ON i.indrelid = r.oid
+		WHERE i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
+), function (oid) AS (
+	SELECT found[1]::oid FROM expression CROSS JOIN regexp_matches(tree, ':funcid (\d+)', 'g') AS found
+	UNION
+	SELECT o.oprcode FROM expression CROSS JOIN regexp_matches(tree, ':opno (\d+)', 'g') AS found JOIN pg_operator o ON o.oid = found[1]::oid
+	UNION -- what an index compares with
+	SELECT p.amproc::oid FROM relation r JOIN pg_index i ON i.indrelid = r.oid CROSS JOIN unnest(i.indclass) AS class (oid)
+		JOIN pg_opclass c ON c.oid = class.oid JOIN pg_amproc p ON p.amprocfamily = c.opcfamily WHERE p.amproc::oid >= 16384
+	UNION
+	SELECT o.oprcode FROM relation r JOIN pg_constraint c ON c.conrelid = r.oid CROSS JOIN unnest(c.conexclop) AS operator (oid) JOIN pg_operator o ON o.oid = operator.oid
+)
+SELECT EXISTS (SELECT FROM relation) AND NOT EXISTS (
+	SELECT FROM function f JOIN pg_proc p USING (oid) JOIN pg_language l ON l.oid = p.prolang
+	WHERE NOT CASE
+		WHEN p.oid >= 16384 THEN p.provolatile = 'i' AND l.lanname IN ('c', 'internal')
+		ELSE p.provolatile = 'i' OR p.proname IN ('now', 'transaction_timestamp', 'statement_timestamp', 'clock_timestamp', 'timeofday',
+			'nextval', 'random', 'gen_random_uuid', 'timezone', 'date', 'timestamp', 'timestamptz', 'time', 'timetz', 'date_trunc', 'date_part', 'extract',
+			'to_char', 'concat', 'concat_ws', 'format', 'array_to_string', 'to_json', 'to_jsonb', 'json_build_object', 'jsonb_build_object', 'current_setting',
+			'pg_current_xact_id', 'txid_current', 'current_schema', 'current_database')
+			OR p.proname ~ '^(timestamp|timestamptz|date|interval|time|timetz)_'
+	END)

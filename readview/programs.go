@@ -1,0 +1,145 @@
+package readview
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
+
+// programs is what is stored of those that run a projection: the event names that the
+// newest one handles, and what it follows on.
+//
+// Of two programs that handle different events only one may apply: what the other one
+// does not handle, it would pass over. The one that was started last does, and those
+// that it has replaced stand by. A program that starts is taken for newer, except when it
+// was replaced before by one that handles more.
+type programs struct {
+	handled    []string                         // sorted
+	dropped    map[string]eventsourced.Position // names that were in handled once, and up to which position
+	superseded [][]string                       // what programs had in handled that were replaced
+}
+
+// maxSuperseded bounds what is remembered of older programs.
+const maxSuperseded = 32
+
+// lacking returns what the stored program handles and d does not.
+func (p programs) lacking(d *definition) []string {
+	return slices.DeleteFunc(slices.Clone(p.handled), func(name string) bool { return slices.Contains(d.handled, name) })
+}
+
+// older tells that d was replaced by a program that handles more than it.
+func (p programs) older(d *definition) error {
+	lacking := p.lacking(d)
+	if len(lacking) == 0 || !slices.ContainsFunc(p.superseded, func(names []string) bool { return slices.Equal(names, d.handled) }) {
+		return nil
+	}
+	return olderProgramError(d.Name, lacking)
+}
+
+func olderProgramError(name string, lacking []string) error {
+	return fmt.Errorf("%w: %s is run by one that also handles %s, and this one stands by; to go back to this one, reset %s with it",
+		ErrOlderProgram, name, strings.Join(lacking, ", "), name)
+}
+
+// replacedBy returns what is stored when d takes over at a position.
+func (p programs) replacedBy(d *definition, position eventsourced.Position) programs {
+	next := programs{handled: d.handled, dropped: map[string]eventsourced.Position{}}
+	for name, upTo := range p.dropped {
+		next.dropped[name] = upTo
+	}
+	for _, name := range p.lacking(d) {
+		next.dropped[name] = position
+	}
+	for _, name := range d.handled {
+		delete(next.dropped, name)
+	}
+	next.superseded = slices.DeleteFunc(append(slices.Clone(p.superseded), p.handled),
+		func(names []string) bool { return slices.Equal(names, d.handled) })
+	next.superseded = next.superseded[max(0, len(next.superseded)-maxSuperseded):]
+	return next
+}
+
+func (p programs) superseding() string {
+	encoded, _ := json.Marshal(append([][]string{}, p.superseded...))
+	return string(encoded)
+}
+
+// passedOver returns [ErrNewEvents] when the log has events up to the position that d
+// handles and that were passed over.
+func (p programs) passedOver(ctx context.Context, log eventsourced.LogReader, d *definition, position eventsourced.Position) error {
+	if position == 0 || d.AcceptNewEvents {
+		return nil
+	}
+	var passed []string
+	for _, name := range d.handled {
+		if slices.Contains(p.handled, name) {
+			continue
+		}
+		after := p.dropped[name]
+		if log == nil { // nobody can tell
+			passed = append(passed, name)
+			continue
+		}
+		for _, err := range log.ReadLog(ctx, eventsourced.LogQuery{After: after, UpTo: position, Names: []string{name}, Limit: 1}) {
+			if err != nil {
+				return fmt.Errorf("look for %s in the log: %w", name, err)
+			}
+			passed = append(passed, name)
+		}
+	}
+	if len(passed) > 0 {
+		return newEventsError(d.Name, position, passed)
+	}
+	return nil
+}
+
+// refusal tells why a program with d can't run what is stored: [ErrOlderProgram] or
+// [ErrNewEvents], nil when it can.
+func (p programs) refusal(ctx context.Context, log eventsourced.LogReader, d *definition, position eventsourced.Position) error {
+	if slices.Equal(p.handled, d.handled) {
+		return nil
+	}
+	if err := p.older(d); err != nil {
+		return err
+	}
+	return p.passedOver(ctx, log, d, position)
+}
+
+// register makes the rows of a new projection, or lets the program of d take over.
+// What the log has is asked for without the lock: as long as the position is the same,
+// the answer is.
+func (s states) register(ctx context.Context, log eventsourced.LogReader, d *definition) error {
+	for {
+		stored, err := s.read(ctx, d.Name)
+		if err == nil {
+			err = stored.programs.refusal(ctx, log, d, stored.Position)
+		}
+		if err != nil && err != pgx.ErrNoRows { //nolint:errorlint // of read, as it is
+			return err
+		}
+		isNew, moved := err != nil, false
+		err = s.locked(ctx, d, func(tx pgx.Tx, sql *statements, position eventsourced.Position) error {
+			if isNew {
+				return nil // its rows are there now
+			}
+			if moved = position != stored.Position; moved {
+				return nil
+			}
+			next := stored.programs.replacedBy(d, position)
+			dropped, err := json.Marshal(next.dropped)
+			if err == nil {
+				_, err = tx.Exec(ctx, sql.register, d.Name, d.handled, string(dropped), next.superseding(), stored.Generation)
+			}
+			return err
+		})
+		if err != nil || !moved {
+			return err
+		}
+	}
+}

@@ -1,0 +1,286 @@
+package readview
+
+import (
+	"slices"
+	"strings"
+)
+
+// textKind says what a statement does besides reading and writing rows, by its text.
+type textKind int
+
+// In the order in which they count: a text of several statements is of the highest.
+const (
+	plainText       textKind = iota // nothing
+	tableText                       // it may change what a table is
+	savepointText                   // a way back within the handler
+	localText                       // something for the rest of the transaction, such as SET LOCAL
+	sessionText                     // perhaps something that outlives the transaction, such as SET
+	copyInText                      // COPY FROM STDIN
+	transactionText                 // it begins or ends a transaction
+)
+
+// kindOf reads a text of one or several statements. calls are the names of what it
+// calls, builtin functions and some words besides: a function may do what its caller
+// does not show.
+func kindOf(query string) (kind textKind, calls []string) {
+	l := lexer{text: query}
+	for {
+		words, end := l.statement()
+		if len(words) > 0 {
+			kind = max(kind, statementKind(words))
+			calls = append(calls, called(words)...)
+		}
+		if end {
+			return kind, calls
+		}
+	}
+}
+
+// Statements that read and write rows or change tables, and those that ask for
+// something of the session.
+var (
+	plainWords = []string{
+		"insert", "update", "delete", "merge", "select", "with", "values", "table", "truncate", "comment", "lock",
+		"notify", "explain", "refresh", "analyze", "vacuum", "cluster", "(",
+	}
+	tableWords   = []string{"alter", "drop", "grant", "revoke", "reindex", "security", "import"}
+	sessionCalls = []string{
+		"pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock", "pg_try_advisory_lock_shared",
+		"pg_advisory_unlock", "pg_advisory_unlock_shared", "pg_advisory_unlock_all", "setseed",
+	}
+	temporary = []string{"temp", "temporary"}
+)
+
+// statementKind tells what one statement is, of which there is a word at least.
+func statementKind(words []string) textKind {
+	second := ""
+	if len(words) > 1 {
+		second = words[1]
+	}
+	switch first := words[0]; {
+	case slices.Contains([]string{"begin", "start", "commit", "end", "abort"}, first), first == "prepare" && second == "transaction":
+		return transactionText
+	case first == "rollback":
+		if slices.Contains(words, "to") {
+			return savepointText
+		}
+		return transactionText
+	case first == "savepoint", first == "release":
+		return savepointText
+	case first == "set":
+		if slices.Contains([]string{"local", "transaction", "constraints"}, second) {
+			return localText
+		}
+		return sessionText
+	case first == "declare":
+		if follows(words, "with", "hold") {
+			return sessionText
+		}
+		return localText
+	case first == "fetch", first == "move", first == "close":
+		return localText
+	case first == "copy":
+		if follows(words, "from", "stdin") {
+			return copyInText
+		}
+		return plainText
+	case first == "create":
+		if !slices.ContainsFunc(words[1:min(len(words), 5)], func(word string) bool { return slices.Contains(temporary, word) }) {
+			return tableText
+		}
+		if follows(words, "commit", "drop") {
+			return localText
+		}
+		return sessionText
+	case slices.Contains(tableWords, first):
+		return tableText
+	case !slices.Contains(plainWords, first):
+		return sessionText
+	}
+	return callKind(words)
+}
+
+// callKind looks for functions that set something, in a statement that is plain
+// otherwise.
+func callKind(words []string) (kind textKind) {
+	for i, word := range words {
+		switch {
+		case word == "set_config":
+			kind = max(kind, setConfigKind(words[i+1:]))
+		case slices.Contains(sessionCalls, word),
+			word == "into" && i+1 < len(words) && slices.Contains(temporary, words[i+1]):
+			kind = sessionText
+		}
+	}
+	return kind
+}
+
+// setConfigKind reads the arguments of set_config, the last of which says whether it is
+// for the transaction.
+func setConfigKind(words []string) textKind {
+	depth := 0
+	for i, word := range words {
+		switch word {
+		case "(":
+			depth++
+		case ")":
+			if depth--; depth == 0 && words[i-1] == "true" {
+				return localText
+			}
+		}
+		if depth <= 0 {
+			break
+		}
+	}
+	return sessionText
+}
+
+func follows(words []string, first, second string) bool {
+	for i := range len(words) - 1 {
+		if words[i] == first && words[i+1] == second {
+			return true
+		}
+	}
+	return false
+}
+
+// called returns the words before a parenthesis.
+func called(words []string) (names []string) {
+	for i, word := range words {
+		if word == "(" && i > 0 && (isLetter(words[i-1][0]) || words[i-1][0] >= 0x80) {
+			names = append(names, words[i-1])
+		}
+	}
+	return names
+}
+
+// lexer splits a text into words as PostgreSQL does, so that a string or a comment is
+// not taken for a statement.
+type lexer struct {
+	text string
+	at   int
+}
+
+// statement returns the words up to the next semicolon or the end: names and keywords
+// in lower case, quoted names without their quotes, strings as "'", and single
+// characters.
+func (l *lexer) statement() (words []string, end bool) {
+	for {
+		switch word := l.word(); word {
+		case "":
+			return words, true
+		case ";":
+			return words, false
+		default:
+			words = append(words, word)
+		}
+	}
+}
+
+func (l *lexer) word() string {
+	l.space()
+	if l.at >= len(l.text) {
+		return ""
+	}
+	begin := l.at
+	c := l.text[begin]
+	switch {
+	case isLetter(c) || c >= 0x80:
+		for l.at < len(l.text) && (isLetter(l.text[l.at]) || isDigit(l.text[l.at]) || l.text[l.at] == '$' || l.text[l.at] >= 0x80) {
+			l.at++
+		}
+		word := strings.ToLower(l.text[begin:l.at])
+		if l.at < len(l.text) && l.text[l.at] == '\'' && slices.Contains([]string{"e", "b", "x", "n"}, word) {
+			l.quoted('\'', word == "e")
+			return "'"
+		}
+		return word
+	case c == '\'':
+		l.quoted('\'', false)
+		return "'"
+	case c == '"':
+		l.quoted('"', false)
+		if name := strings.Trim(l.text[begin:l.at], `"`); name != "" {
+			return name
+		}
+		return `"`
+	case c == '$':
+		return l.dollar()
+	}
+	l.at++
+	return l.text[begin:l.at]
+}
+
+// space passes over white space and comments, which nest.
+func (l *lexer) space() {
+	for l.at < len(l.text) {
+		rest := l.text[l.at:]
+		switch {
+		case strings.IndexByte(" \t\r\n\f\v", rest[0]) >= 0:
+			l.at++
+		case strings.HasPrefix(rest, "--"):
+			l.at += len(rest)
+			if line := strings.IndexAny(rest, "\r\n"); line >= 0 {
+				l.at += line - len(rest)
+			}
+		case strings.HasPrefix(rest, "/*"):
+			l.comment()
+		default:
+			return
+		}
+	}
+}
+
+func (l *lexer) comment() {
+	for depth := 0; l.at < len(l.text); {
+		rest := l.text[l.at:]
+		switch {
+		case strings.HasPrefix(rest, "/*"):
+			depth++
+			l.at += 2
+		case strings.HasPrefix(rest, "*/"):
+			depth--
+			l.at += 2
+		default:
+			l.at++
+		}
+		if depth == 0 {
+			return
+		}
+	}
+}
+
+// quoted passes over what begins with a quote. Two quotes are one that does not end it.
+func (l *lexer) quoted(quote byte, escapes bool) {
+	for l.at++; l.at < len(l.text); l.at++ {
+		switch c := l.text[l.at]; {
+		case c == '\\' && escapes:
+			l.at++
+		case c == quote && l.at+1 < len(l.text) && l.text[l.at+1] == quote:
+			l.at++
+		case c == quote:
+			l.at++
+			return
+		}
+	}
+	l.at = len(l.text)
+}
+
+// dollar reads an argument such as $1, or a string such as $tag$text$tag$.
+func (l *lexer) dollar() string {
+	begin := l.at
+	end := begin + 1
+	for end < len(l.text) && (isLetter(l.text[end]) || isDigit(l.text[end]) || l.text[end] >= 0x80) {
+		end++
+	}
+	if end == len(l.text) || l.text[end] != '$' || end > begin+1 && isDigit(l.text[begin+1]) {
+		l.at = end
+		return l.text[begin:end]
+	}
+	tag := l.text[begin : end+1]
+	l.at = len(l.text)
+	if length := strings.Index(l.text[end+1:], tag); length >= 0 {
+		l.at = end + 1 + length + len(tag)
+	}
+	return "'"
+}

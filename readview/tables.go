@@ -1,0 +1,80 @@
+package readview
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// tables knows in which schema readviews and readview_states are: in the first of the
+// pool's search path that has them. Statements name it, so that a handler which sets
+// another path finds no other tables for them.
+type tables struct {
+	pool  *pgxpool.Pool
+	found atomic.Pointer[statements]
+}
+
+// statements are the SQL of this package with the names of its tables.
+type statements struct {
+	lock, state, advance                string // of a page
+	read, insert, insertState, register string
+	retry, status, fail, note, forget   string
+	lease, release, reset, resetState   string
+}
+
+// leaseIsValid is true of a lease that another node has to respect. One that is further
+// away than its length is none: the database's clock has gone back.
+const leaseIsValid = `(s.lease_until > clock_timestamp() AND s.lease_until <= clock_timestamp() + s.lease_length)`
+
+const noFailure = `error = NULL, failed_at = NULL, failed_event = NULL, failed_name = NULL, failed_position = NULL,
+	failing_since = NULL, attempts = NULL, tried_at = NULL`
+
+const setFailure = `error = $3, failed_at = $4, failed_event = $5, failed_name = $6, failed_position = $7, failing_since = $8, attempts = $9,
+	tried_at = clock_timestamp()`
+
+func (t *tables) sql(ctx context.Context) (*statements, error) {
+	if sql := t.found.Load(); sql != nil {
+		return sql, nil
+	}
+	var schema string
+	err := t.pool.QueryRow(ctx, `SELECT quote_ident(nspname) FROM pg_namespace WHERE oid = (SELECT relnamespace FROM pg_class WHERE oid = 'readviews'::regclass)`).Scan(&schema)
+	if err != nil {
+		return nil, fmt.Errorf("find the table readviews: %w", explain(err))
+	}
+	r := strings.NewReplacer("{readviews}", schema+".readviews", "{states}", schema+".readview_states",
+		"{valid}", leaseIsValid, "{no failure}", noFailure, "{failure}", setFailure).Replace
+	sql := &statements{
+		lock:  r(`SELECT position FROM {readviews} WHERE name = $1 FOR UPDATE`),
+		state: r(`SELECT generation, status = 'running', set_config('idle_in_transaction_session_timeout', $2, true) FROM {states} WHERE name = $1`),
+		// It fails where there is no row to change.
+		advance: r(`WITH moved AS (UPDATE {readviews} SET position = $2 WHERE name = $1 RETURNING name) SELECT 1 / count(*) FROM moved`),
+		read: r(`SELECT r.position, s.generation, s.status, s.handled, s.dropped, s.superseded, s.node, {valid},
+				CASE WHEN {valid} THEN (extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint ELSE 0 END,
+				abs(extract(epoch FROM clock_timestamp() - s.tried_at)) < 15,
+				s.error, s.failed_at, s.failed_event, s.failed_name, s.failed_position, s.failing_since, s.attempts
+			FROM {readviews} r JOIN {states} s USING (name) WHERE r.name = $1`),
+		insert:      r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT DO NOTHING`),
+		insertState: r(`INSERT INTO {states} (name, handled) VALUES ($1, $2) ON CONFLICT DO NOTHING`),
+		register: r(`UPDATE {states} SET handled = $2, dropped = $3, superseded = $4, generation = generation + 1
+			WHERE name = $1 AND generation = $5 AND handled IS DISTINCT FROM $2`),
+		retry:  r(`UPDATE {states} SET status = 'running' WHERE name = $1 AND status = 'failed'`),
+		status: r(`UPDATE {states} SET status = $2 WHERE name = $1`),
+		fail:   r(`UPDATE {states} SET status = $10, {failure} WHERE name = $1 AND generation = $2 AND status = 'running'`),
+		note:   r(`UPDATE {states} s SET {failure} WHERE name = $1 AND status = 'running' AND (node = $2 OR NOT {valid})`),
+		forget: r(`UPDATE {states} SET {no failure} WHERE name = $1 AND generation = $2 AND status = 'running'`),
+		lease: r(`UPDATE {states} s SET node = $2, lease_length = $3 * interval '1 microsecond', lease_until = clock_timestamp() + $3 * interval '1 microsecond'
+			WHERE name = $1 AND (node = $2 OR NOT {valid}) AND generation = $4 AND status = 'running'`),
+		release: r(`UPDATE {states} SET lease_until = '-infinity' WHERE name = $1 AND node = $2`),
+		reset:   r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT (name) DO UPDATE SET position = 0`),
+		resetState: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}',
+				superseded = (SELECT coalesce(jsonb_agg(names), '[]') FROM jsonb_array_elements(superseded || jsonb_build_array(to_jsonb(handled))) AS names
+					WHERE names <> to_jsonb($2::text[])),
+				status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}
+			WHERE name = $1`),
+	}
+	t.found.Store(sql)
+	return sql, nil
+}

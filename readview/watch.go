@@ -1,0 +1,165 @@
+package readview
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
+
+// Times of the watch over a projection.
+const (
+	watchInterval = 250 * time.Millisecond
+	slowAfter     = time.Second     // what takes longer is on record
+	slowAgain     = 5 * time.Second // and again
+	noteTimeout   = time.Second     // for putting something on record
+)
+
+// phase is what the goroutine of a projection is at.
+type phase int32
+
+const (
+	atRest phase = iota
+	atState
+	atLog
+	atLock
+	atHandler
+	atCommit
+)
+
+var phases = map[phase]string{
+	atState:   "looking at the projection's state takes longer than a second",
+	atLog:     "reading the log takes longer than a second",
+	atLock:    "the projection's row in readviews is locked",
+	atHandler: "the handler has not returned yet",
+	atCommit:  "the transaction is not committed yet",
+}
+
+// progress says what the goroutine of a projection is at, since when, for those who
+// watch it.
+type progress struct {
+	phase atomic.Int32
+	since atomic.Int64 // Unix nanoseconds
+	event atomic.Pointer[eventsourced.Recorded]
+	tx    atomic.Pointer[pipeline]
+}
+
+func (p *progress) at(now phase, event *eventsourced.Recorded) {
+	p.event.Store(event)
+	p.phase.Store(int32(now))
+	p.since.Store(time.Now().UnixNano())
+}
+
+// step is what the goroutine was at at some moment.
+type step struct {
+	phase phase
+	since time.Time
+	event *eventsourced.Recorded
+	tx    *pipeline
+}
+
+// now returns it, false while it is changing or idle.
+func (p *progress) now() (step, bool) {
+	since := p.since.Load()
+	s := step{phase: phase(p.phase.Load()), since: time.Unix(0, since), event: p.event.Load(), tx: p.tx.Load()}
+	return s, s.phase != atRest && p.since.Load() == since
+}
+
+// watch puts on record what takes longer than a second, until ctx ends: a goroutine that
+// hangs can't do it.
+func (r *runner) watch(ctx context.Context) {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	var noted, noticed time.Time // the step's beginning, and when it was noted
+	warned := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		s, busy := r.progress.now()
+		took := time.Since(s.since)
+		if !busy || took < slowAfter {
+			continue
+		}
+		if !s.since.Equal(noted) {
+			noted, noticed, warned = s.since, time.Time{}, false
+		}
+		if time.Since(noticed) >= slowAgain {
+			noticed = time.Now()
+			r.noteSlow(ctx, s)
+		}
+		if s.phase == atHandler && took >= r.m.config.IdleTimeout && !warned {
+			warned = true
+			r.logger.WarnContext(ctx, "handler has not returned; the lease is no longer renewed, so that another node can take over",
+				"event_id", s.event.ID.String(), "event_name", s.event.Name, "position", int64(s.event.Position), "duration", took.Round(time.Millisecond))
+		}
+	}
+}
+
+// stuck tells that a handler runs for longer than a node may be the active one for it.
+func (r *runner) stuck() bool {
+	s, busy := r.progress.now()
+	return busy && s.phase == atHandler && time.Since(s.since) >= r.m.config.IdleTimeout
+}
+
+func (r *runner) noteSlow(ctx context.Context, s step) {
+	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
+	defer cancel()
+	what := phases[s.phase]
+	if s.tx != nil && s.phase != atLog && s.phase != atState {
+		if blocker := r.blocker(ctx, s.tx.pgx.PgConn().PID()); blocker != "" {
+			what += ", it waits for a lock of " + blocker
+		}
+	}
+	if s.event != nil {
+		what = (&EventError{Projection: r.Name, Event: *s.event, Err: fmt.Errorf("%s", what)}).Error()
+	}
+	r.note(ctx, s.event, what, s.since, 0)
+}
+
+// blocker says who holds the lock that a process of the server waits for.
+func (r *runner) blocker(ctx context.Context, pid uint32) (who string) {
+	_ = r.m.pool.QueryRow(ctx, `SELECT coalesce(string_agg(format('pid %s (%s, %s, in its transaction for %s): %s',
+			pid, coalesce(nullif(application_name, ''), usename, 'not visible'), coalesce(state, 'not visible'),
+			date_trunc('seconds', clock_timestamp() - xact_start), left(query, 80)), '; '), '')
+		FROM pg_stat_activity WHERE pid = ANY(pg_blocking_pids($1))`, int32(pid)).Scan(&who)
+	return who
+}
+
+// note puts on record what keeps the projection from getting on: here, for the status
+// of this process, and in the database, if that can be written. It counts tries more
+// of them.
+func (r *runner) note(ctx context.Context, event *eventsourced.Recorded, what string, since time.Time, tries int) {
+	failure := &Failure{Error: what, Time: time.Now().UTC(), Since: since.UTC()}
+	if event != nil {
+		failure.EventID, failure.EventName, failure.Position = event.ID, event.Name, event.Position
+	}
+	r.mu.Lock()
+	if before := r.trouble; before != nil && before.EventID == failure.EventID {
+		failure.Since, failure.Attempts = before.Since, before.Attempts
+	}
+	failure.Attempts += tries
+	r.trouble = failure
+	r.mu.Unlock()
+	r.failed.Store(true)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
+	defer cancel()
+	if err := r.m.states.note(ctx, r.Name, r.m.node, failure); err != nil {
+		r.logger.DebugContext(ctx, "failure not recorded", "error", err)
+	}
+	r.announce(0)
+}
+
+// recovered forgets what was on record.
+func (r *runner) recovered(ctx context.Context, generation int64) {
+	r.mu.Lock()
+	r.trouble = nil
+	r.mu.Unlock()
+	if r.failed.Load() && r.m.states.forget(ctx, r.Name, generation) == nil {
+		r.failed.Store(false)
+	}
+}
