@@ -214,7 +214,7 @@ func (p *pipeline) takeBack() (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), rollbackTimeout)
 	defer cancel()
 	if p.open != nil {
-		err = p.open.Close()
+		err = errors.Join(p.open.Sync(), p.open.Close())
 		for _, s := range p.queue {
 			p.trace(s, errAborted)
 		}

@@ -56,7 +56,9 @@ func (t *eventTx) finish() error {
 		for _, row := range t.rows {
 			_ = row.Scan() // closes one that nobody has scanned
 		}
-		p.fail(t.event, errRowsLeft)
+		if p.err == nil {
+			p.fail(t.event, errRowsLeft)
+		}
 	}
 	switch {
 	case p.dead:

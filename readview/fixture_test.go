@@ -152,6 +152,7 @@ func fast() readview.Config {
 	return readview.Config{
 		PollInterval: 200 * time.Millisecond,
 		IdleTimeout:  2 * time.Second,
+		RetryFor:     time.Second,
 		Logger:       slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 }

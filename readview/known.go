@@ -2,6 +2,7 @@ package readview
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
@@ -128,7 +129,7 @@ func (p *pipeline) deallocate(ctx context.Context, names []string) error {
 	for _, name := range names {
 		open.SendDeallocate(name)
 	}
-	return open.Close()
+	return errors.Join(open.Sync(), open.Close())
 }
 
 // suspicious are signs, in the source of a function, that it sets something which

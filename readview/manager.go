@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -39,7 +40,8 @@ type Manager struct {
 	mu      sync.Mutex
 	names   []string // in the order of Add
 	runners map[string]*runner
-	changed chan struct{} // closed and replaced whenever a position or a state changes here
+	changed chan struct{}                   // closed and replaced whenever a position or a state changes here
+	life    atomic.Pointer[context.Context] // of the router's Run, once a projection was subscribed
 }
 
 // NewManager returns a manager of projections of log, whose read views are in
@@ -76,8 +78,10 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 	}, nil
 }
 
-// Add registers projections with the router. Projections that are added when the
-// router runs already start at once. All or none are added; the
+// Add registers projections with the router. When the router runs already they start at
+// once, and end with the manager's others; the first ones of a manager are better
+// added before, or started with the router's RunHandlers: otherwise they start a second
+// later, and end only when the router is closed. All or none are added; the
 // error names every problem. That a projection handles events which it has
 // passed over shows later, as its failure: see [ErrNewEvents].
 func (m *Manager) Add(projections ...Projection) error {
@@ -98,7 +102,10 @@ func (m *Manager) add(registry *eventsourced.Registry, projections []Projection,
 	if m.router.IsClosed() {
 		problems = append(problems, errors.New("readview: the router is closed"))
 	}
-	taken := m.router.Handlers()
+	var taken map[string]message.HandlerFunc
+	if !m.router.IsRunning() { // while it runs, they may change at any time
+		taken = m.router.Handlers()
+	}
 	for _, p := range projections {
 		d, err := define(p, registry)
 		switch {
@@ -116,15 +123,51 @@ func (m *Manager) add(registry *eventsourced.Registry, projections []Projection,
 		return err
 	}
 	for _, r := range added {
-		m.names, m.runners[r.Name] = append(m.names, r.Name), r
-		register(r)
-	}
-	if m.router.IsRunning() {
-		// It ends with the router, as those that were there before.
-		if err := m.router.RunHandlers(context.Background()); err != nil {
-			return fmt.Errorf("readview: start projections on a router that runs: %w", err)
+		if err := m.register(r, register); err != nil {
+			return err
 		}
 	}
+	if m.router.IsRunning() && len(added) > 0 {
+		return m.startLate(added)
+	}
+	return nil
+}
+
+// register has the router take a projection. It panics when it has one of that name.
+func (m *Manager) register(r *runner, register func(*runner)) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("projection %q: %v", r.Name, value)
+		}
+	}()
+	register(r)
+	m.names, m.runners[r.Name] = append(m.names, r.Name), r
+	return nil
+}
+
+// startGrace is how long the caller of Add has for RunHandlers.
+const startGrace = time.Second
+
+// startLate starts projections that were added to a router that runs. Left alone, they
+// would never start, and the router would wait for their end for ever.
+func (m *Manager) startLate(added []*runner) error {
+	if life := m.life.Load(); life != nil && (*life).Err() == nil {
+		if err := m.router.RunHandlers(*life); err != nil {
+			return fmt.Errorf("readview: start projections on a router that runs: %w", err)
+		}
+		return nil
+	}
+	time.AfterFunc(startGrace, func() {
+		for _, r := range added {
+			if r.starts() || m.router.IsClosed() {
+				continue
+			}
+			m.config.Logger.Warn("projection was added to a router that runs, without RunHandlers: it ends only when the router is closed", "projection", r.Name)
+			if err := m.router.RunHandlers(context.Background()); err != nil {
+				m.config.Logger.Error("projection not started", "projection", r.Name, "error", err)
+			}
+		}
+	})
 	return nil
 }
 

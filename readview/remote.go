@@ -47,6 +47,7 @@ func newRemote(r *runner, feed Feed) *remote {
 
 // Subscribe implements [message.Subscriber].
 func (r *remote) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	r.m.life.Store(&ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	messages, err := r.feed.Subscriber.Subscribe(ctx, topic)

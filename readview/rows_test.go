@@ -97,7 +97,12 @@ type Filled struct {
 // and a table.
 func newFilled(t *testing.T, events int, ddl string) *bank {
 	t.Helper()
-	b := newBank(t)
+	return newBank(t).filled(events, ddl)
+}
+
+func (b *bank) filled(events int, ddl string) *bank {
+	t := b.t
+	t.Helper()
 	b.exec(ddl)
 	registry, err := eventsourced.NewRegistry(eventsourced.Type[Filled]("Filled"))
 	require.NoError(t, err)

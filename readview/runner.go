@@ -94,6 +94,8 @@ func newRunner(m *Manager, d *definition, registry *eventsourced.Registry) *runn
 // Subscribe implements [message.Subscriber]. It does not fail: a database that is
 // down is waited for.
 func (r *runner) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
+	life := ctx
+	r.m.life.Store(&life)
 	ctx, cancel := context.WithCancel(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -112,6 +114,13 @@ func (r *runner) Subscribe(ctx context.Context, _ string) (<-chan *message.Messa
 		r.running--
 	})
 	return out, nil
+}
+
+// starts tells whether the router has subscribed.
+func (r *runner) starts() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.running > 0
 }
 
 // Close implements [message.Subscriber]. It returns when the page that is being

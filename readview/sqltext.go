@@ -144,10 +144,15 @@ func follows(words []string, first, second string) bool {
 	return false
 }
 
+// What may stand before a parenthesis without being called.
+var notCalled = []string{"values", "in", "and", "or", "as", "set", "exists", "any", "all", "not", "where", "select", "from", "by", "on", "using", "conflict",
+	"coalesce", "greatest", "least", "nullif", "when", "then", "else", "returning", "over", "filter", "array", "row", "cast"}
+
 // called returns the words before a parenthesis.
 func called(words []string) (names []string) {
 	for i, word := range words {
-		if word == "(" && i > 0 && (isLetter(words[i-1][0]) || words[i-1][0] >= 0x80) {
+		if word == "(" && i > 0 && (isLetter(words[i-1][0]) || words[i-1][0] >= 0x80) && !slices.Contains(notCalled, words[i-1]) &&
+			(i < 2 || words[i-2] != "into") {
 			names = append(names, words[i-1])
 		}
 	}

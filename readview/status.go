@@ -44,7 +44,7 @@ type Status struct {
 	State    State
 	Position eventsourced.Position // everything up to it is applied
 	Head     eventsourced.Position // of the log; the highest that was heard of, where events come by messages
-	Behind   int64                 // events of the log above Position, those it passes over included; -1 when that is not known: history is missing, or asked for in vain, or this manager does not run
+	Behind   int64                 // events of the log above Position, those it passes over included; -1 when that is not known: history is missing, or asked for in vain, or this manager does not run; or the log can't be read
 	Lag      time.Duration         // how long the first of them has been waiting; 0 when there is none
 	Node     string                // who applies it, see [Config.Node]; "" for nobody
 	Failure  *Failure              // why it does not get on, or stopped, until the projection is past that
@@ -88,32 +88,40 @@ func (r *runner) status(ctx context.Context) (Status, error) {
 	if stored.leaseValid {
 		status.Node = nodeName(stored.node)
 	}
+	var unread error // why the log can't be read
 	if r.remote != nil {
 		r.remote.measure(&status)
 	} else {
-		backlog, err := eventsourced.BacklogAfter(ctx, r.m.log, stored.Position)
-		if err != nil {
-			return Status{}, err
-		}
+		var backlog eventsourced.Backlog
+		backlog, unread = eventsourced.BacklogAfter(ctx, r.m.log, stored.Position)
 		status.Head, status.Behind, status.Lag = backlog.Head, backlog.Behind, backlog.Lag
 	}
+	if unread != nil {
+		status.Head, status.Behind = stored.Position, -1
+	}
 	status.State = r.state(stored, &status)
+	if unread != nil && status.Failure == nil {
+		status.Failure = failureOf(unread)
+		if status.State == Live || status.State == CatchingUp {
+			status.State = Retrying
+		}
+	}
 	if !known {
 		return status, nil
 	}
 	refused := stored.programs.refusal(ctx, r.log(), r.definition, stored.Position)
 	switch {
 	case errors.Is(refused, ErrOlderProgram) && status.State != Paused:
-		status.State, status.Failure = Standby, refusalOf(refused)
+		status.State, status.Failure = Standby, failureOf(refused)
 	case errors.Is(refused, ErrNewEvents):
-		status.State, status.Failure = Failed, refusalOf(refused)
+		status.State, status.Failure = Failed, failureOf(refused)
 	case refused != nil:
 		return Status{}, refused
 	}
 	return status, nil
 }
 
-func refusalOf(err error) *Failure {
+func failureOf(err error) *Failure {
 	now := time.Now().UTC()
 	return &Failure{Error: err.Error(), Time: now, Since: now}
 }
@@ -141,7 +149,7 @@ func (r *runner) state(stored record, status *Status) State {
 	case stored.status == "ahead":
 		return Ahead
 	case r.remote == nil && status.Head < status.Position:
-		status.Failure = refusalOf(aheadError(r.Name, status.Position, status.Head))
+		status.Failure = failureOf(aheadError(r.Name, status.Position, status.Head))
 		return Ahead
 	case here && trouble != nil:
 		status.Failure = trouble

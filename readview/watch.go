@@ -139,7 +139,8 @@ func (r *runner) note(ctx context.Context, event *eventsourced.Recorded, what st
 		failure.EventID, failure.EventName, failure.Position = event.ID, event.Name, event.Position
 	}
 	r.mu.Lock()
-	if before := r.trouble; before != nil && before.EventID == failure.EventID {
+	// It goes on while it is about one event, or about none in between.
+	if before := r.trouble; before != nil && (before.EventID == failure.EventID || before.EventID.IsZero() || event == nil) {
 		failure.Since, failure.Attempts = before.Since, before.Attempts
 	}
 	failure.Attempts += tries
