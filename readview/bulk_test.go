@@ -37,7 +37,6 @@ func TestRowsThatLookAtTheirTable(t *testing.T) {
 	volatile := `CREATE FUNCTION rows() RETURNS BIGINT LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM filled); END';`
 	for name, ddl := range map[string]string{
 		"a default":                       `CREATE TABLE filled (n BIGINT, m BIGINT); ` + stable + `ALTER TABLE filled ALTER m SET DEFAULT rows() + 1`,
-		"a default that says immutable":   `CREATE TABLE filled (n BIGINT, m BIGINT); ` + lying + `ALTER TABLE filled ALTER m SET DEFAULT rows() + 1`,
 		"a default that is volatile":      `CREATE TABLE filled (n BIGINT, m BIGINT); ` + volatile + `ALTER TABLE filled ALTER m SET DEFAULT rows() + 1`,
 		"a default inside another's":      `CREATE TABLE filled (n BIGINT, m BIGINT); ` + stable + `ALTER TABLE filled ALTER m SET DEFAULT coalesce(nullif(rows() + 1, 0), 7)`,
 		"a builtin that looks":            `CREATE TABLE filled (n BIGINT, m BIGINT DEFAULT 0, x BIGINT DEFAULT pg_relation_size('pg_class')); ` + stable + `ALTER TABLE filled ALTER m SET DEFAULT (xpath('count(//row)', query_to_xml('SELECT n FROM filled', false, false, '')))[1]::text::numeric::bigint + 1`,

@@ -160,7 +160,12 @@ func (r *runner) recovered(ctx context.Context, generation int64) {
 	r.mu.Lock()
 	r.trouble = nil
 	r.mu.Unlock()
-	if r.failed.Load() && r.m.states.forget(ctx, r.Name, generation) == nil {
+	if !r.failed.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
+	defer cancel()
+	if r.m.states.forget(ctx, r.Name, generation) == nil {
 		r.failed.Store(false)
 	}
 }
