@@ -21,24 +21,43 @@ import (
 // the one between the server's commit and the client's knowledge of it.
 func TestKilledAtEveryPoint(t *testing.T) {
 	t.Parallel()
-	const rounds = 100
-	b := newBank(t)
-	points := []string{"locked", "applied", "advanced", "committed"}
-	for round := range rounds {
-		b.deposit(10) // two pages
-		point := points[round%len(points)]
-		times := 1 + rand.IntN(2)
-		if point == "applied" {
-			times = 1 + rand.IntN(10) // in the midst of either page, or at its end
-		}
-		node := b.spawn(fmt.Sprintf("%s=SIGKILL %s %d", childDies, point, times))
-		require.ErrorContains(t, node.Wait(), "killed", "the node reaches its point")
+	for name, c := range ways() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const rounds = 60
+			b := newBank(t)
+			points := []string{"locked", "applied", "advanced", "committed"}
+			for round := range rounds {
+				b.deposit(10) // two pages
+				point := points[round%len(points)]
+				times := 1 + rand.IntN(2)
+				if point == "applied" {
+					times = 1 + rand.IntN(10) // in the midst of either page, or at its end
+				}
+				node := b.spawn(c.environment, fmt.Sprintf("%s=SIGKILL %s %d", childDies, point, times))
+				require.ErrorContains(t, node.Wait(), "killed", "the node reaches its point")
+			}
+			last := b.deposit(1)
+			manager, router := b.manager(fast(), c.projection)
+			b.start(router)
+			b.waitFor(manager, last)
+			c.require(b, last)
+		})
 	}
-	last := b.deposit(1)
-	manager, router := b.manager(fast(), balances())
-	b.start(router)
-	b.waitFor(manager, last)
-	b.requireExact(last)
+}
+
+// way is one of the two in which a projection's rows reach their tables.
+type way struct {
+	projection  readview.Projection
+	environment string // of a child
+	require     func(*bank, eventsourced.Position)
+}
+
+func ways() map[string]way {
+	return map[string]way{
+		"statement by statement": {balances(), childBulk + "=no", (*bank).requireExact},
+		"rows that go together":  {entries(), childBulk + "=yes", (*bank).requireEntries},
+	}
 }
 
 func TestKilledInAReset(t *testing.T) {
@@ -109,7 +128,16 @@ func (b *bank) requireConsistent() {
 
 func TestNodesComeAndGo(t *testing.T) {
 	t.Parallel()
-	b := newBank(t)
+	for name, c := range ways() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			nodesComeAndGo(newBank(t), c)
+		})
+	}
+}
+
+func nodesComeAndGo(b *bank, c way) {
+	t := b.t
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 	defer cancel()
 	var work sync.WaitGroup
@@ -124,14 +152,14 @@ func TestNodesComeAndGo(t *testing.T) {
 			}
 		}
 	})
-	nodes := []*exec.Cmd{b.spawn(), b.spawn()}
+	nodes := []*exec.Cmd{b.spawn(c.environment), b.spawn(c.environment)}
 	for ctx.Err() == nil { // two to five nodes, one more or one less each time
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Duration(rand.IntN(200)) * time.Millisecond):
 		}
 		if len(nodes) < 5 && (len(nodes) == 2 || rand.IntN(2) == 0) {
-			nodes = append(nodes, b.spawn())
+			nodes = append(nodes, b.spawn(c.environment))
 			continue
 		}
 		victim := rand.IntN(len(nodes))
@@ -141,43 +169,49 @@ func TestNodesComeAndGo(t *testing.T) {
 	}
 	work.Wait()
 	last := b.deposit(1)
-	tool, _ := b.manager(fast(), balances())
+	tool, _ := b.manager(fast(), c.projection)
 	b.waitFor(tool, last)
-	b.requireExact(last)
+	c.require(b, last)
 }
 
 func TestStoppedNodeIsTakenOverAndDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	// The 150th event: the server has some of the page's statements by then.
-	for _, point := range []string{"locked 1", "applied 1", "applied 150", "advanced 1", "committed 1"} {
-		t.Run("stopped when "+point, func(t *testing.T) {
-			t.Parallel()
-			b := newBank(t)
-			page := 7
-			b.deposit(20)
-			if point == "applied 150" {
-				page = 1000
-				b.deposit(180)
-			}
-			stopped := b.spawn(childDies+"=SIGSTOP "+point, fmt.Sprint(childPage, "=", page))
-			b.eventually("the node is stopped", func() bool { return processState(t, stopped.Process.Pid) == "T" })
-
-			manager, router := b.manager(fast(), balances())
-			b.start(router)
-			last := b.deposit(5)
-			b.waitFor(manager, last) // past what the stopped one holds
-			b.requireExact(last)
-
-			require.NoError(t, stopped.Process.Signal(syscall.SIGCONT))
-			b.eventually("the node goes on", func() bool { return processState(t, stopped.Process.Pid) != "T" })
-			last = b.deposit(30)
-			b.waitFor(manager, last)
-			b.requireExact(last)
-			require.NoError(t, stopped.Process.Signal(syscall.SIGTERM))
-			require.NoError(t, stopped.Wait(), "it ends in order")
-			b.requireExact(last)
-		})
+	for name, c := range ways() {
+		for _, point := range []string{"locked 1", "applied 1", "applied 150", "advanced 1", "committed 1"} {
+			t.Run("stopped when "+point+", "+name, func(t *testing.T) {
+				t.Parallel()
+				stoppedNode(newBank(t), c, point)
+			})
+		}
 	}
+}
+
+func stoppedNode(b *bank, c way, point string) {
+	t := b.t
+	page := 7
+	b.deposit(20)
+	if point == "applied 150" {
+		page = 1000
+		b.deposit(180)
+	}
+	stopped := b.spawn(c.environment, childDies+"=SIGSTOP "+point, fmt.Sprint(childPage, "=", page))
+	b.eventually("the node is stopped", func() bool { return processState(t, stopped.Process.Pid) == "T" })
+
+	manager, router := b.manager(fast(), c.projection)
+	b.start(router)
+	last := b.deposit(5)
+	b.waitFor(manager, last) // past what the stopped one holds
+	c.require(b, last)
+
+	require.NoError(t, stopped.Process.Signal(syscall.SIGCONT))
+	b.eventually("the node goes on", func() bool { return processState(t, stopped.Process.Pid) != "T" })
+	last = b.deposit(30)
+	b.waitFor(manager, last)
+	c.require(b, last)
+	require.NoError(t, stopped.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, stopped.Wait(), "it ends in order")
+	c.require(b, last)
 }
 
 // processState returns the letter of a process's state in the kernel's words.

@@ -30,6 +30,7 @@ const (
 	childDies = "READVIEW_TEST_DIES" // "SIGKILL applied 3": of that signal, when it passes that point for the third time
 	childDoes = "READVIEW_TEST_DOES" // "reset" instead of running the projection
 	childPage = "READVIEW_TEST_PAGE" // events in a page, 7 if it is not set
+	childBulk = "READVIEW_TEST_BULK" // "yes": its rows go together, see entries
 )
 
 // foreignLeaks are goroutines that others leave behind in some tests.
@@ -70,7 +71,11 @@ func child(url string) error {
 	if err != nil {
 		return err
 	}
-	if err := manager.Add(balances()); err != nil {
+	projection := balances()
+	if os.Getenv(childBulk) == "yes" {
+		projection = entries()
+	}
+	if err := manager.Add(projection); err != nil {
 		return err
 	}
 	if plan := strings.Fields(os.Getenv(childDies)); len(plan) == 3 {
