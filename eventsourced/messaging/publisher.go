@@ -50,8 +50,11 @@ type Publisher struct {
 
 var _ message.Publisher = (*Publisher)(nil)
 
-// NewPublisher returns a publisher to store.
+// NewPublisher returns a publisher to store. It panics without one.
 func NewPublisher(store eventsourced.Store) *Publisher {
+	if isNil(store) || store.Registry() == nil {
+		panic("messaging.NewPublisher: the store is nil, or has no registry")
+	}
 	p := &Publisher{store: store, registered: map[string]bool{}}
 	for _, name := range store.Registry().Names() {
 		p.registered[name] = true
