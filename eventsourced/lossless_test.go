@@ -84,8 +84,8 @@ type (
 		InMap   map[string]onPointer
 		Keys    map[bool]int
 		KeysToo map[inner]int
-		First   int `json:"same"`
-		Second  int `json:"same"`
+		Same    int
+		Other   int `json:"Same"`
 		Deep    struct {
 			In []struct{ Of map[string][]shape }
 		}
@@ -135,7 +135,7 @@ func TestTypesThatDoNotComeBack(t *testing.T) {
 		"Bad.InMap[] is of type eventsourced_test.onPointer in a map, where only *eventsourced_test.onPointer has a MarshalJSON",
 		"Bad.Keys has keys of type bool, which JSON can't give back",
 		"Bad.KeysToo has keys of type eventsourced_test.inner",
-		`Bad.Second has the JSON name "same", as Bad.First has`,
+		`Bad.Other has the JSON name "Same", as Bad.Same has`,
 		"Bad.Deep.In[].Of[][] is of the interface type eventsourced_test.shape",
 		"Bad.Nested.BaseEvent is the base of an event in another one: its id and time are lost",
 		"Bad.inner is an embedded pointer to an unexported type: it can't be set",

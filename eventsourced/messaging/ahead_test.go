@@ -95,7 +95,7 @@ func TestAheadOfTheLog(t *testing.T) {
 			}
 			all, err := b.positions.Status(t.Context(), b.store)
 			require.NoError(t, err)
-			require.True(t, isAhead(all[0]))
+			require.Equal(t, messaging.Ahead, all[0].State)
 			c = start(b)
 			b.becomes(c, "it notices", func(s messaging.Status) bool { return isAhead(s) && s.Node != "" && s.Failure.Attempts > 0 })
 			more := b.deposit(2)

@@ -1,6 +1,7 @@
 package messaging
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,8 +50,10 @@ type follower struct {
 	nudges   chan struct{}
 	position eventsourced.Position // everything up to it is done
 	at       atomic.Int64          // the position, for other goroutines
-	aheadAt  eventsourced.Position // where the consumer was found to be ahead of the log
+	aheadAt  atomic.Int64          // the position at which the consumer was found to be ahead of the log
 	resumed  atomic.Bool           // since then; without a table
+	leads    atomic.Bool           // it has the lease, as far as it knows
+	look     atomic.Bool           // at the log's head, now
 	headAt   time.Time             // when to compare it with the log's head again
 	failures int                   // in a row
 
@@ -140,6 +143,8 @@ func (f *follower) lead(ctx context.Context, news <-chan struct{}) (time.Duratio
 	}
 	f.setPosition(lease.Position)
 	f.record.suspect()
+	f.leads.Store(true)
+	defer f.leads.Store(false)
 
 	leading, lose := context.WithCancelCause(ctx)
 	var renewal sync.WaitGroup
@@ -191,85 +196,6 @@ func (f *follower) acquire(ctx context.Context) (lease Lease, err error) {
 		return err
 	})
 	return lease, err
-}
-
-// errStopped tells that the consumer is stopped, and that it is on record.
-var errStopped = errors.New("the consumer is stopped")
-
-// ready returns when there is nothing that forbids to handle events: a consumer that
-// is stopped at a failure, or ahead of the log, waits to be resumed or for another
-// position.
-func (f *follower) ready(ctx context.Context) error {
-	if f.restart != nil {
-		if err := f.restart(ctx); err != nil {
-			return err
-		}
-		f.restart = nil
-	}
-	for ctx.Err() == nil {
-		stopped, err := f.stopped(ctx)
-		if err != nil {
-			return err
-		}
-		if !stopped {
-			head, err := f.log.Head(ctx)
-			if err != nil {
-				return fmt.Errorf("read the log: %w", err)
-			}
-			if f.aheadAt = 0; head >= f.position {
-				return nil
-			}
-			if err := f.stopAhead(ctx, head); err != nil {
-				return err
-			}
-		}
-		f.wait(ctx, nil)
-	}
-	return context.Cause(ctx)
-}
-
-// stopped tells whether the consumer is stopped. It returns [ErrLeaseLost] when
-// somebody has set its position.
-func (f *follower) stopped(ctx context.Context) (stopped bool, err error) {
-	position := f.position
-	switch {
-	case f.table != nil:
-		position, stopped, err = f.table.stopped(ctx, f.consumer)
-	case f.aheadAt != 0 && f.aheadAt == f.position:
-		var lease Lease
-		lease, err = f.acquire(ctx)
-		position, stopped = lease.Position, lease.Held && !f.resumed.Swap(false)
-	}
-	if err == nil && position != f.position {
-		err = ErrLeaseLost
-	}
-	return stopped, err
-}
-
-// stopAhead stops a consumer whose position is above the log's head. What comes next
-// would be handled on top of events that the log does not have.
-func (f *follower) stopAhead(ctx context.Context, head eventsourced.Position) error {
-	err := aheadError(f.position, head)
-	f.aheadAt = f.position
-	f.logger.ErrorContext(ctx, "consumer stopped: it is ahead of the log", "position", int64(f.position), "head", int64(head), "error", err)
-	f.record.note(ofEvents, nil, err)
-	return f.stop(ctx, nil, err, stoppedAhead)
-}
-
-func aheadError(position, head eventsourced.Position) error {
-	return fmt.Errorf("%w: position %d is above its head at %d, so the log was restored from a backup or replaced, or this is another database. "+
-		"Bring the right log back, or set the position in the table consumers to where to go on; then resume", ErrAhead, position, head)
-}
-
-// resume lets a consumer go on that is stopped.
-func (f *follower) resume(ctx context.Context) error {
-	var err error
-	if f.table != nil {
-		err = f.table.resume(ctx, f.consumer)
-	}
-	f.resumed.Store(true)
-	f.nudge()
-	return err
 }
 
 func (f *follower) setPosition(to eventsourced.Position) {
@@ -339,10 +265,15 @@ func (f *follower) follow(ctx context.Context, news <-chan struct{}) error {
 // then, to the head of the log: a consumer of a rare event is not behind.
 func (f *follower) read(ctx context.Context) ([]eventsourced.Recorded, error) {
 	events, err := f.page(ctx, 0)
-	if err != nil || len(events) > 0 || time.Now().Before(f.headAt) {
+	if err != nil || len(events) > 0 || !f.look.Swap(false) && time.Now().Before(f.headAt) {
 		return events, err
 	}
 	f.headAt = time.Now().Add(f.config.PollInterval)
+	if f.table != nil { // somebody may have set the position
+		if stopped, err := f.stopped(ctx); err != nil || stopped {
+			return nil, cmp.Or(err, errStopped)
+		}
+	}
 	// The head is read before the events are looked for once more: one that comes
 	// in between is above it.
 	head, err := f.log.Head(ctx)

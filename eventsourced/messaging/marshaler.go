@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/components/cqrs"
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -16,8 +15,8 @@ import (
 // Marshaler makes Watermill's cqrs.EventProcessor, EventGroupProcessor and EventBus
 // work with the events of a registry, under the names that they have there. A handler
 // gets an event with its aggregate's id and its time, and in today's schema version.
-// An event that is published goes to the stream of its own aggregate. It is safe for
-// concurrent use.
+// An event that is published goes to the stream of its own aggregate. It implements
+// cqrs.CommandEventMarshaler and is safe for concurrent use.
 //
 // To publish, give the event its base:
 //
@@ -26,8 +25,6 @@ type Marshaler struct {
 	registry *eventsourced.Registry
 	config   MarshalerConfig
 }
-
-var _ cqrs.CommandEventMarshaler = (*Marshaler)(nil)
 
 // MarshalerConfig is the optional part of a [Marshaler]. The zero value works for those
 // who only receive.

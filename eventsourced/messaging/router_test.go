@@ -63,6 +63,8 @@ func TestHandlerThatPanicsOrFails(t *testing.T) {
 	require.Equal(t, events[2].Position, b.position(messaging.AllEvents), "the router's Close lets the Ack through")
 }
 
+var _ cqrs.CommandEventMarshaler = (*messaging.Marshaler)(nil) // here, as cqrs would bring protobuf along
+
 func (b *bank) marshaler() *messaging.Marshaler {
 	b.t.Helper()
 	marshaler, err := messaging.NewMarshaler(b.store.Registry(), messaging.MarshalerConfig{
@@ -186,7 +188,16 @@ func TestEventGroupProcessor(t *testing.T) {
 	})
 	require.NoError(t, err)
 	calls := make(chan call, 10)
-	require.NoError(t, processor.AddHandlersGroup("all", handlers(calls)...))
+	require.NoError(t, processor.AddHandlersGroup("all",
+		cqrs.NewGroupEventHandler(func(ctx context.Context, event *Deposited) error {
+			calls <- call{"mails", event, eventsourced.FromContext(ctx).Position}
+			return nil
+		}),
+		cqrs.NewGroupEventHandler(func(ctx context.Context, event *Renamed) error {
+			calls <- call{"names", event, eventsourced.FromContext(ctx).Position}
+			return nil
+		}),
+	))
 	b.start(router)
 	for i := range 3 {
 		deposited := b.record(&Deposited{Amount: int64(i)})

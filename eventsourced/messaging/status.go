@@ -75,7 +75,8 @@ type Failure struct {
 
 // Status returns how all consumers stand that the table has, in the order of their
 // names: relays, reactors and consumer groups, whichever process runs them. log is
-// the one that they follow.
+// the one that they follow. A Subscriber with an adapter of package watermillsql has no
+// lease, and reads as a standby.
 func (p *Positions) Status(ctx context.Context, log eventsourced.LogReader) (all []Status, err error) {
 	rows, err := p.pool.Query(ctx, `SELECT `+standingColumns+` FROM consumers c ORDER BY name, topic`, reactorTopic)
 	if err != nil {
@@ -143,7 +144,8 @@ func scanStanding(row pgx.Row) (standing, error) {
 // standby at 0. What this process knows of a failure counts, unless another one runs
 // the consumer: it may be that the table can't be written.
 func (f *follower) status(ctx context.Context) (Status, error) {
-	s := standing{consumer: f.consumer, position: eventsourced.Position(f.at.Load()), node: f.node, leased: f.at.Load() > 0}
+	at := f.at.Load()
+	s := standing{consumer: f.consumer, position: eventsourced.Position(at), node: f.node, leased: f.leads.Load(), ahead: at > 0 && at == f.aheadAt.Load()}
 	if f.table != nil {
 		var err error
 		s, err = scanStanding(f.table.pool.QueryRow(ctx, `SELECT `+standingColumns+` FROM consumers c WHERE name = $2 AND topic = $3`,
@@ -166,7 +168,12 @@ func (f *follower) status(ctx context.Context) (Status, error) {
 		}
 		s.failure, s.trying = failure, true
 	}
-	return s.status(ctx, f.log)
+	status, err := s.status(ctx, f.log)
+	if err == nil && status.Head < status.Position && !s.ahead {
+		f.look.Store(true) // and stop
+		f.nudge()
+	}
+	return status, err
 }
 
 // unread is the status when it can't be read, with what this process knows.
@@ -209,7 +216,7 @@ func (s standing) status(ctx context.Context, log eventsourced.LogReader) (Statu
 	default:
 		status.Head, status.Behind, status.Lag = backlog.Head, backlog.Behind, backlog.Lag
 		if backlog.Head < s.position {
-			s.ahead = true
+			s.ahead = s.ahead || !s.leased // who has the lease looks soon, and stops
 			if status.Failure == nil {
 				status.Failure = newFailure(nil, time.Now(), aheadError(s.position, backlog.Head))
 				status.Failure.Attempts = 0
@@ -221,7 +228,7 @@ func (s standing) status(ctx context.Context, log eventsourced.LogReader) (Statu
 }
 
 func (s standing) state(status Status, backlog eventsourced.Backlog) State {
-	failing := status.Failure != nil && s.trying
+	failing := status.Failure != nil && (s.trying || s.failure == nil) // the latter is ahead of the log
 	switch {
 	case s.ahead:
 		return Ahead

@@ -73,8 +73,8 @@ func (s *subscription) send(ctx context.Context, event eventsourced.Recorded) (a
 	if err != nil {
 		return false, &eventError{event, err}
 	}
-	w := s.watch(ofEvents, &event, "the handler of a message")
-	defer w.end()
+	w := s.watch(ofEvents, &event, "handing out a message")
+	defer func() { w.end() }()
 	msgCtx, cancel := context.WithCancel(eventsourced.WithRecorded(context.WithoutCancel(ctx), &event))
 	defer cancel()
 	msg.SetContext(msgCtx)
@@ -84,8 +84,10 @@ func (s *subscription) send(ctx context.Context, event eventsourced.Recorded) (a
 		select {
 		case out <- msg:
 			out = nil
+			w.end()
+			w = s.watch(ofEvents, &event, "the handler of a message")
 		case <-w.timer.C:
-			if w.late(ctx) {
+			if w.late(ctx) && out == nil {
 				cancel()
 			}
 		case <-msg.Acked():
