@@ -143,7 +143,7 @@ func TestSecondChangeUnderOneCommand(t *testing.T) {
 			accounts := newRepository(store)
 			_, firstErr := accounts.Update(ctx, accountID, first)
 			before := len(stored(t, store))
-			_, err := accounts.Update(context.WithValue(ctx, accountID, 1), accountID, depositing(6))
+			_, err := accounts.Update(eventsourced.WithActor(ctx, "åsa"), accountID, depositing(6))
 			require.ErrorIs(t, err, eventsourced.ErrCommandUsed)
 			require.ErrorContains(t, err, "WithStep")
 			require.NotErrorIs(t, firstErr, eventsourced.ErrCommandUsed)

@@ -26,11 +26,11 @@ func TestExists(t *testing.T) {
 		return nil
 	})
 	require.NoError(t, err)
-	ctx := eventsourced.WithCommand(t.Context(), eventsourced.NewEventID())
-	a, err := accounts.Load(ctx, accountID)
-	require.NoError(t, err)
-	require.NoError(t, a.Deposit(1))
-	_, err = accounts.Save(ctx, a)
+	var a *Account
+	_, err = accounts.Update(eventsourced.WithCommand(t.Context(), eventsourced.NewEventID()), "new", func(created *Account) error {
+		a = created
+		return a.Deposit(1)
+	})
 	require.NoError(t, err)
 	require.True(t, a.Exists(), "and after a command")
 }

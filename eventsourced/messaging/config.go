@@ -158,7 +158,7 @@ type RelayConfig struct {
 	// [DefaultRelayName].
 	Name string
 
-	// Topic returns the topic of an event. It has to return the same one for ever.
+	// Topic returns the topic of an event, never none. It has to return the same one for ever.
 	// A consumer receives the events of one topic in order, so events that belong
 	// together belong into one topic. By default all go to [DefaultTopic].
 	Topic func(eventsourced.Recorded) string

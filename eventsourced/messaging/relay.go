@@ -176,6 +176,8 @@ func (r *Relay) save(ctx context.Context, to eventsourced.Position, sent map[str
 	return err
 }
 
+var errNoTopic = errors.New("it has no topic; it is Translate that keeps events inside")
+
 // outgoing is an event in the form in which it leaves the context, and its topic, ""
 // for one that stays inside.
 type outgoing struct {
@@ -222,7 +224,11 @@ func (r *Relay) translate(recorded eventsourced.Recorded) (out outgoing, err err
 		}
 		event.Metadata[eventsourced.MetaCorrelation] = event.ID.String()
 	}
-	return outgoing{event, r.config.Topic(recorded)}, nil
+	topic := r.config.Topic(recorded)
+	if topic == "" {
+		return out, errNoTopic
+	}
+	return outgoing{event, topic}, nil
 }
 
 // checkTranslated finds what no consumer could make anything of.

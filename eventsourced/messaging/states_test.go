@@ -176,6 +176,15 @@ func TestWhatKeepsARelayIsOnRecord(t *testing.T) {
 		relay, _ := b.relay(newOutbox(), relaying())
 		b.becomes(relay, "it says so", retrying(eventsourced.Recorded{}, "relay_topics"))
 	})
+	t.Run("an event without a topic", func(t *testing.T) {
+		t.Parallel()
+		b := newBank(t)
+		event := b.deposit(1)[0]
+		config := relaying()
+		config.Topic = func(eventsourced.Recorded) string { return "" }
+		relay, _ := b.relay(newOutbox(), config)
+		b.becomes(relay, "it does not stay inside", retrying(event, "it has no topic"))
+	})
 	t.Run("requests that can't be subscribed to", func(t *testing.T) {
 		t.Parallel()
 		b := newBank(t)
