@@ -153,8 +153,8 @@ func (r *remote) handle(msg *message.Message) error {
 // not reached, or does not know an event that it has sent.
 func (r *remote) proof(content messaging.Page, live bool) error {
 	switch {
-	case false && content.UpTo < content.After && content.After <= r.at.Position:
-		return aheadError(r.Name, content.After, content.UpTo)
+	case content.Head != 0 && content.Head < content.After && content.After <= r.at.Position:
+		return aheadError(r.Name, content.After, content.Head)
 	case live && content.After != unknown && content.After < r.known && content.UpTo > r.at.Position:
 		return fmt.Errorf("%w: %s knows the event at position %d, and the message of position %d says that %d comes before it; "+
 			"the log of the other context was restored from an older backup; reset %s", ErrAhead, r.Name, r.known, content.UpTo, content.After, r.Name)

@@ -1,0 +1,104 @@
+package readview_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
+	"github.com/dancefinder/eventsourcing/internal/testamqp"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+// A remote projection whose messages can't come says so within two seconds.
+func TestRemoteProjectionWithoutItsBroker(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://guest:guest@127.0.0.1:1/")
+	manager, router := c.branchManager()
+	c.start(router)
+	began := time.Now()
+	c.branch.eventually("it shows", func() bool { return c.branch.status(manager, "balances").State == readview.Retrying })
+	require.Less(t, time.Since(began), 2*time.Second)
+	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "connection refused")
+	elsewhere, _ := c.branchManager()
+	c.branch.eventually("it shows elsewhere", func() bool { return c.branch.status(elsewhere, "balances").State == readview.Retrying })
+}
+
+func TestRemoteProjectionWhoseQueueIsOfAnotherType(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, testamqp.URL(t))
+	c.queueType = amqpbus.Classic
+	first := c.subscriber("branch")
+	_, err := first.Subscribe(t.Context(), c.topic)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return first.Problem() == nil }, time.Minute, 5*time.Millisecond)
+	require.NoError(t, first.Close())
+
+	c.queueType = amqpbus.Quorum
+	c.startRelay()
+	manager, router := c.branchManager()
+	c.start(router)
+	c.branch.eventually("it shows", func() bool { return c.branch.status(manager, "balances").State == readview.Retrying })
+	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "PRECONDITION_FAILED")
+}
+
+// The other context's log was restored from an older backup: its relay is asked for what
+// comes after a position that it has not reached.
+func TestRemoteProjectionAheadOfTheRelay(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	b.bind(c.topic, "branch")
+	relay := c.startRelayOver(b)
+	manager, router := c.branchManagerOver(b, nil)
+	stop := c.start(router)
+	middle := c.deposit(5)
+	last := c.deposit(5)
+	c.branch.waitFor(manager, last)
+	stop()
+	relay.stop()
+	c.exec(`DELETE FROM events WHERE tstamp > $1`, int64(middle))
+	c.exec(`UPDATE consumers SET position = $1`, int64(middle))
+	c.exec(`DELETE FROM relay_topics`)
+	c.startRelayOver(b)
+	manager, router = c.branchManagerOver(b, nil)
+	c.start(router)
+	c.branch.eventually("it shows", func() bool { return c.branch.status(manager, "balances").State == readview.Ahead })
+	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "restored from an older backup")
+	next := c.deposit(3)
+	require.ErrorIs(t, manager.WaitFor(t.Context(), next), readview.ErrNotRunning)
+	require.EqualValues(t, 10, c.branch.int(`SELECT count(*) FROM journal`), "nothing is applied on top of it")
+	require.NoError(t, manager.ResetProjection(t.Context(), "balances"))
+	c.branch.waitFor(manager, next)
+	c.requireSame()
+}
+
+// The same, noticed by a message: what it says came before it is not the last one known.
+func TestRemoteProjectionAheadOfAMessage(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	b.bind(c.topic, "branch")
+	relay := c.startRelayOver(b)
+	manager, router := c.branchManagerOver(b, nil)
+	c.start(router)
+	middle := c.deposit(5)
+	c.branch.waitFor(manager, middle)
+	relay.stop()
+	c.exec(`CREATE TABLE backup AS SELECT * FROM relay_topics; CREATE TABLE position AS SELECT position FROM consumers`)
+	relay = c.startRelayOver(b)
+	c.branch.waitFor(manager, c.deposit(5))
+	relay.stop()
+	c.exec(`DELETE FROM events WHERE tstamp > $1`, int64(middle))
+	c.exec(`DELETE FROM relay_topics`)
+	c.exec(`INSERT INTO relay_topics SELECT * FROM backup`)
+	c.exec(`UPDATE consumers SET position = (SELECT position FROM position)`)
+	next := c.deposit(3)
+	c.startRelayOver(b)
+	c.branch.eventually("it shows", func() bool { return c.branch.status(manager, "balances").State == readview.Ahead })
+	require.EqualValues(t, 10, c.branch.int(`SELECT count(*) FROM journal`))
+	require.NoError(t, manager.ResetProjection(t.Context(), "balances"))
+	c.branch.waitFor(manager, next)
+	c.requireSame()
+}
