@@ -61,7 +61,7 @@ func TestTimeoutOfAMiddleware(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		})))
-		router.AddMiddleware(middleware.Timeout(100 * time.Millisecond))
+		router.AddMiddleware(middleware.Timeout(time.Second))
 		b.start(router)
 		b.eventually("it fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
 		require.Contains(t, b.status(manager, "balances").Failure.Error, "Timeout")

@@ -20,12 +20,10 @@ import (
 // 99.
 func misuse(wrong func(ctx context.Context, tx readview.Tx) error) readview.Handler {
 	return readview.On(func(ctx context.Context, tx readview.Tx, e *Deposited) error {
-		if e.Amount == 99 {
-			if err := wrong(ctx, tx); err != nil {
-				return err
-			}
+		if err := onDeposited(ctx, tx, e); err != nil || e.Amount != 99 {
+			return err
 		}
-		return onDeposited(ctx, tx, e)
+		return wrong(ctx, tx)
 	})
 }
 

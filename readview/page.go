@@ -161,7 +161,7 @@ func (r *runner) readPage(ctx context.Context, at Checkpoint) (*page, error) {
 
 // collect adds events to the page until it is full.
 func (r *runner) collect(ctx context.Context, pg *page, upTo eventsourced.Position) error {
-	query := eventsourced.LogQuery{After: pg.after, UpTo: upTo, Names: r.handled, Limit: r.pageLimit}
+	query := eventsourced.LogQuery{After: pg.after, UpTo: upTo, Names: r.handled, Limit: min(r.pageLimit, int(r.pageCap.Load()))}
 	bytes := 0
 	pg.items = make([]item, 0, r.lastItems) // in a catch-up all pages have as many
 	defer func() { r.lastItems = len(pg.items) }()
@@ -181,7 +181,7 @@ func (r *runner) collect(ctx context.Context, pg *page, upTo eventsourced.Positi
 	if bytes >= r.m.config.PageBytes {
 		r.pageLimit = len(pg.items) + 1
 	} else {
-		r.pageLimit = min(r.pageCap, r.pageLimit*2)
+		r.pageLimit = min(r.m.config.PageEvents, r.pageLimit*2)
 	}
 	return nil
 }

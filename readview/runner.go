@@ -52,7 +52,8 @@ type runner struct {
 	alone    sync.Map     // names of events that are applied alone
 	advanced atomic.Int64 // the position of the page applied last, 0 when the state may have changed since
 	progress progress
-	failed   atomic.Bool // there is a failure on record
+	failed   atomic.Bool  // there is a failure on record
+	pageCap  atomic.Int64 // events, at most PageEvents, less when a page took too long
 
 	loops sync.WaitGroup
 	db    *sql.DB // on the pool, open while the loop runs
@@ -64,8 +65,7 @@ type runner struct {
 	trouble *Failure // why it does not get on, as this node knows it
 
 	// Of the loop's goroutine, or of the remote's handler.
-	pageLimit  int // events, at most pageCap
-	pageCap    int // at most PageEvents, less when a page took too long
+	pageLimit  int // events, at most PageEvents
 	lastItems  int // in the page that was read last
 	failures   int // in a row
 	attempted  eventsourced.EventID
@@ -79,16 +79,17 @@ type runner struct {
 }
 
 func newRunner(m *Manager, d *definition, registry *eventsourced.Registry) *runner {
-	return &runner{
+	r := &runner{
 		definition: d,
 		m:          m,
 		registry:   registry,
 		logger:     m.config.Logger.With("projection", d.Name),
 		nudges:     make(chan struct{}, 1),
 		pageLimit:  m.config.PageEvents,
-		pageCap:    m.config.PageEvents,
 		failpoint:  func(string) {},
 	}
+	r.pageCap.Store(int64(m.config.PageEvents))
+	return r
 }
 
 // Subscribe implements [message.Subscriber]. It does not fail: a database that is
@@ -415,8 +416,7 @@ func (r *runner) settle(ctx context.Context, pg *page, err error) error {
 	}
 	var failed *EventError
 	if n := len(pg.items); errors.Is(err, errLate) && n > 1 {
-		r.pageCap = max(1, min(r.pageCap, n)/2)
-		r.pageLimit = min(r.pageLimit, r.pageCap)
+		r.pageCap.Store(max(1, min(r.pageCap.Load(), int64(n))/2))
 		return err
 	} else if errors.Is(err, errLate) && n == 1 {
 		failed = &EventError{Projection: r.Name, Event: pg.items[0].recorded, Err: err}
@@ -471,8 +471,8 @@ func (r *runner) halt(ctx context.Context, at Checkpoint, cause error) error {
 
 // succeed clears what is remembered of errors, and tells those who wait.
 func (r *runner) succeed(ctx context.Context, at Checkpoint, pg *page) {
-	if len(pg.items) > 0 && r.pageCap < r.m.config.PageEvents {
-		r.pageCap = min(r.m.config.PageEvents, r.pageCap+r.pageCap/8+1)
+	if limit, most := r.pageCap.Load(), int64(r.m.config.PageEvents); len(pg.items) > 0 && limit < most {
+		r.pageCap.Store(min(most, limit+limit/8+1))
 	}
 	r.failures, r.attempts = 0, 0
 	r.recovered(ctx, at.Generation)
