@@ -4,7 +4,7 @@ WITH locks AS (
 	WHERE locktype = 'advisory' AND classid = 1702260334 AND objid = {oid} AND objsubid = 2
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 )
-SELECT coalesce(l.pid, 0), coalesce(p.gid, ''), coalesce(a.state, ''), coalesce(left(a.query, 100), ''), coalesce(a.usename, p.owner, '')::text,
+SELECT coalesce(l.pid, 0), coalesce(p.gid, ''), coalesce(a.state, ''), coalesce(left(regexp_replace(a.query, '\s+', ' ', 'g'), 100), ''), coalesce(a.usename, p.owner, '')::text,
 	coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''), coalesce(began, 'epoch'),
 	coalesce((date_part('epoch', clock_timestamp() - began) * 1000000)::bigint, 0)
 FROM locks l

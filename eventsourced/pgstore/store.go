@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"io/fs"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -154,6 +155,14 @@ type statements struct {
 	channel, listening, notify               string
 }
 
+// bare returns a file's statement without its comments: what an operator sees of it in
+// pg_stat_activity should say what it is.
+func bare(sql string) string {
+	return "/* eventsourced */ " + strings.TrimSpace(comment.ReplaceAllString(sql, "\n"))
+}
+
+var comment = regexp.MustCompile(`[ \t]*--[^\n]*\n`)
+
 // forTx ends a transaction that stands idle, unless a shorter time is set already, and sees to
 // it that it can't be prepared: PostgreSQL refuses that to who holds one lock both for
 // the session and for the transaction. Nobody waits for this one, so the session may keep it.
@@ -185,7 +194,7 @@ func newStatements(schema string) statements {
 	replacer := strings.NewReplacer("{next}", next, "{events}", table("events"), "{snapshots}", table("snapshots"), "{oid}", oid, "{columns}", columns)
 	return statements{
 		lock:   replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int)`),
-		holder: replacer.Replace(holderSQL),
+		holder: replacer.Replace(bare(holderSQL)),
 		// In a transaction of our own the plan is kept, as planning an append takes
 		// longer than running it. So it must be one for a large log, also when the
 		// log is empty still. One event's append does without once the log is large:
@@ -194,9 +203,9 @@ func newStatements(schema string) statements {
 		forGroup: `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
 			set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`,
 		forTx:     forTx,
-		append:    replacer.Replace(appendSQL),
-		appendNew: replacer.Replace(strings.ReplaceAll(appendOneSQL, "{expected}", "true")),
-		appendOne: replacer.Replace(strings.ReplaceAll(appendOneSQL, "{expected}",
+		append:    replacer.Replace(bare(appendSQL)),
+		appendNew: replacer.Replace(strings.ReplaceAll(bare(appendOneSQL), "{expected}", "true")),
+		appendOne: replacer.Replace(strings.ReplaceAll(bare(appendOneSQL), "{expected}",
 			"EXISTS (SELECT FROM {events} WHERE aggregate_name = $3 AND aggregate_id = $4 AND version = $5)")),
 		readStream: replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
 		readLog:    replacer.Replace(`SELECT {columns} FROM {events} WHERE tstamp > $1 AND tstamp <= $2 ORDER BY tstamp LIMIT $3`),
