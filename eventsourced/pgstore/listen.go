@@ -184,14 +184,10 @@ func (h *hub) receiveOnce(ctx context.Context) error {
 		defer cancel()
 		_ = conn.Close(closeCtx)
 	}()
-	if _, err := conn.Exec(connectCtx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
-		return err
-	}
-	if _, err := h.session(connectCtx, conn); err != nil {
-		return err
-	}
-	if _, err := conn.Exec(connectCtx, h.sql.listening); err != nil {
-		return err
+	for _, statement := range []string{h.sql.listening, "LISTEN " + pgx.Identifier{channel}.Sanitize()} {
+		if _, err := conn.Exec(connectCtx, statement); err != nil {
+			return err
+		}
 	}
 	h.listenerPID.Store(conn.PgConn().PID())
 	defer h.listenerPID.Store(0)
@@ -205,14 +201,17 @@ func (h *hub) receiveOnce(ctx context.Context) error {
 }
 
 // session returns the name of the channel, if the connection is a session of the server: a
-// pooler tells its clients a process id that is not the server's.
+// pooler tells its clients a process id that is not the server's, or has several for
+// several statements.
 func (h *hub) session(ctx context.Context, conn *pgx.Conn) (channel string, err error) {
-	var pid uint32
-	if err := conn.QueryRow(ctx, h.sql.channel).Scan(&channel, &pid); err != nil {
-		return "", err
-	}
-	if pid != conn.PgConn().PID() {
-		return "", errPooled
+	for range 3 {
+		var pid uint32
+		if err := conn.QueryRow(ctx, h.sql.channel).Scan(&channel, &pid); err != nil {
+			return "", err
+		}
+		if pid != conn.PgConn().PID() {
+			return "", errPooled
+		}
 	}
 	return channel, nil
 }

@@ -56,8 +56,8 @@ type proxy struct {
 	stall  atomic.Int64
 	silent chan struct{}
 
-	// With answers above 0, the one connection that gets more than so many bytes from
-	// the server is closed after them.
+	// With answers above 0, the server's next so many bytes are passed on, and then the
+	// connection that was to get more is closed.
 	answers atomic.Int64
 
 	pooler bool // it tells clients another process id than the server's
@@ -108,7 +108,6 @@ func (p *proxy) serve(ctx context.Context, client net.Conn, address string) {
 		closeBoth()
 	}()
 	buffer := make([]byte, 64<<10)
-	var answered int64
 	for {
 		n, err := server.Read(buffer)
 		if p.pooler {
@@ -116,10 +115,12 @@ func (p *proxy) serve(ctx context.Context, client net.Conn, address string) {
 				buffer[i+8] ^= 1
 			}
 		}
-		answered += int64(n)
-		if limit := p.answers.Load(); limit > 0 && answered > limit && p.answers.CompareAndSwap(limit, 0) {
-			_, _ = client.Write(buffer[:max(int64(n)-answered+limit, 0)])
-			return
+		if left := p.answers.Load(); left > 0 {
+			p.answers.Store(max(left-int64(n), 0))
+			if left <= int64(n) {
+				_, _ = client.Write(buffer[:left])
+				return
+			}
 		}
 		// An answer that ends with "ready, and not in a transaction" comes after the commit.
 		if n >= 6 && string(buffer[n-6:n]) == "Z\x00\x00\x00\x05I" && p.cut.CompareAndSwap(true, false) {
