@@ -47,7 +47,7 @@ type EventData struct {
 	ID            EventID
 	Name          string    // the registered name, such as "BandCreated"
 	SchemaVersion int       // the payload's, from 1
-	Time          time.Time // when it happened, UTC, in microseconds
+	Time          time.Time // when it happened, from the year 0 to 9999; kept as UTC, in microseconds
 	Payload       []byte    // valid JSON
 	Metadata      Metadata  // nil when there is none
 }
@@ -59,6 +59,13 @@ const (
 	MaxEvents        = 1000     // events in one append
 	MaxSchemaVersion = 1 << 30  // of a payload
 	MaxMetadata      = 16 << 10 // bytes in the keys and values of an event's metadata
+)
+
+// What of an event's time is stored and sent is the same everywhere: JSON and RFC 3339 go no
+// further.
+var (
+	minTime = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
+	endTime = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
 // ValidateAppend reports what no store accepts, all problems at once, each
@@ -99,6 +106,8 @@ func validateEvent(i int, event EventData, maxPayload int) error {
 		return fmt.Errorf("event %d, %s: %w: it has no id", i, event.Name, ErrInvalid)
 	case event.SchemaVersion < 1 || event.SchemaVersion > MaxSchemaVersion:
 		return fmt.Errorf("event %d, %s: %w: schema version %d, want 1 to %d", i, event.Name, ErrInvalid, event.SchemaVersion, MaxSchemaVersion)
+	case event.Time.Before(minTime) || !event.Time.Before(endTime):
+		return fmt.Errorf("event %d, %s: %w: its time is not in the years 0 to 9999", i, event.Name, ErrInvalid)
 	case len(event.Payload) == 0:
 		return fmt.Errorf("event %d, %s: %w: it has no payload", i, event.Name, ErrInvalid)
 	case len(event.Payload) > maxPayload:

@@ -60,19 +60,21 @@ func TestValidateAppendRefuses(t *testing.T) {
 		is     error
 		says   string
 	}{
-		"an empty aggregate name":  {eventsourced.Stream{AggregateID: "1"}, []eventsourced.EventData{valid()}, eventsourced.ErrInvalid, "the aggregate name is empty"},
-		"a blank aggregate id":     {eventsourced.Stream{AggregateName: "a", AggregateID: " \t"}, []eventsourced.EventData{valid()}, eventsourced.ErrInvalid, "the aggregate id is empty"},
-		"an aggregate id too long": {eventsourced.Stream{AggregateName: "a", AggregateID: strings.Repeat("i", 201)}, []eventsourced.EventData{valid()}, eventsourced.ErrInvalid, "has 201 bytes, the limit is 200"},
-		"a control character":      {eventsourced.Stream{AggregateName: "a\nb", AggregateID: "1"}, []eventsourced.EventData{valid()}, eventsourced.ErrInvalid, `"a\nb" has a control character`},
-		"what is not UTF-8":        {eventsourced.Stream{AggregateName: "a", AggregateID: "\xff"}, []eventsourced.EventData{valid()}, eventsourced.ErrInvalid, "is not UTF-8"},
-		"no events":                {accountStream, nil, eventsourced.ErrInvalid, "at least one event"},
-		"too many events":          {accountStream, make([]eventsourced.EventData, eventsourced.MaxEvents+1), eventsourced.ErrTooManyEvents, "1001"},
-		"an event without a name":  {accountStream, with(func(e *eventsourced.EventData) { e.Name = "" }), eventsourced.ErrInvalid, "event 0: invalid: the event name is empty"},
-		"an event without an id":   {accountStream, with(func(e *eventsourced.EventData) { e.ID = eventsourced.EventID{} }), eventsourced.ErrInvalid, "event 0, Deposited: invalid: it has no id"},
-		"schema version 0":         {accountStream, with(func(e *eventsourced.EventData) { e.SchemaVersion = 0 }), eventsourced.ErrInvalid, "schema version 0, want 1 to 1073741824"},
-		"no payload":               {accountStream, with(func(e *eventsourced.EventData) { e.Payload = nil }), eventsourced.ErrInvalid, "it has no payload"},
-		"a payload too large":      {accountStream, with(func(e *eventsourced.EventData) { e.Payload = make([]byte, payloadLimit+1) }), eventsourced.ErrInvalid, "a payload of 101 bytes, the limit is 100"},
-		"an id twice":              {accountStream, []eventsourced.EventData{twice, valid(), twice}, eventsourced.ErrDuplicateID, "twice in one append"},
+		"an empty aggregate name":    {eventsourced.Stream{AggregateID: "1"}, []eventsourced.EventData{valid()}, eventsourced.ErrInvalid, "the aggregate name is empty"},
+		"a blank aggregate id":       {eventsourced.Stream{AggregateName: "a", AggregateID: " \t"}, []eventsourced.EventData{valid()}, eventsourced.ErrInvalid, "the aggregate id is empty"},
+		"an aggregate id too long":   {eventsourced.Stream{AggregateName: "a", AggregateID: strings.Repeat("i", 201)}, []eventsourced.EventData{valid()}, eventsourced.ErrInvalid, "has 201 bytes, the limit is 200"},
+		"a control character":        {eventsourced.Stream{AggregateName: "a\nb", AggregateID: "1"}, []eventsourced.EventData{valid()}, eventsourced.ErrInvalid, `"a\nb" has a control character`},
+		"what is not UTF-8":          {eventsourced.Stream{AggregateName: "a", AggregateID: "\xff"}, []eventsourced.EventData{valid()}, eventsourced.ErrInvalid, "is not UTF-8"},
+		"no events":                  {accountStream, nil, eventsourced.ErrInvalid, "at least one event"},
+		"too many events":            {accountStream, make([]eventsourced.EventData, eventsourced.MaxEvents+1), eventsourced.ErrTooManyEvents, "1001"},
+		"an event without a name":    {accountStream, with(func(e *eventsourced.EventData) { e.Name = "" }), eventsourced.ErrInvalid, "event 0: invalid: the event name is empty"},
+		"an event without an id":     {accountStream, with(func(e *eventsourced.EventData) { e.ID = eventsourced.EventID{} }), eventsourced.ErrInvalid, "event 0, Deposited: invalid: it has no id"},
+		"schema version 0":           {accountStream, with(func(e *eventsourced.EventData) { e.SchemaVersion = 0 }), eventsourced.ErrInvalid, "schema version 0, want 1 to 1073741824"},
+		"no payload":                 {accountStream, with(func(e *eventsourced.EventData) { e.Payload = nil }), eventsourced.ErrInvalid, "it has no payload"},
+		"a payload too large":        {accountStream, with(func(e *eventsourced.EventData) { e.Payload = make([]byte, payloadLimit+1) }), eventsourced.ErrInvalid, "a payload of 101 bytes, the limit is 100"},
+		"a time before the year 0":   {accountStream, with(func(e *eventsourced.EventData) { e.Time = time.Date(-1, 12, 31, 23, 59, 59, 0, time.UTC) }), eventsourced.ErrInvalid, "its time is not in the years 0 to 9999"},
+		"a time after the year 9999": {accountStream, with(func(e *eventsourced.EventData) { e.Time = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC) }), eventsourced.ErrInvalid, "its time is not in the years 0 to 9999"},
+		"an id twice":                {accountStream, []eventsourced.EventData{twice, valid(), twice}, eventsourced.ErrDuplicateID, "twice in one append"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -41,12 +41,14 @@ func Registry() *eventsourced.Registry {
 func TestStore(t *testing.T, open func(t *testing.T) eventsourced.LogStore) {
 	for name, test := range map[string]func(*testing.T, eventsourced.LogStore){
 		"appended events are read back as they were":            readBack,
+		"an event's time is kept to the microsecond":            times,
 		"a stream is as expected or the append is a conflict":   expectations,
 		"an append that is repeated is stored once":             idempotence,
 		"an event id is never used twice":                       duplicates,
 		"invalid input is refused and nothing is stored":        refusals,
 		"the log is read in the order of commits":               logOrder,
 		"the log is read by name, range and limit":              queries,
+		"the log is read up to each bound and no further":       ranges,
 		"writers at once leave no gap and no double":            writers,
 		"one of many writers wins each version":                 races,
 		"a reader may stop early":                               earlyStop,
@@ -124,6 +126,52 @@ func readBack(t *testing.T, store eventsourced.LogStore) {
 	require.Equal(t, "one", event.(*Noted).Text)
 	require.Equal(t, "ä/1", event.AggregateID())
 	require.Equal(t, events[0].Time, event.OccurredAt())
+}
+
+// times appends them one by one and all at once, as a store may have ways of its own for
+// each.
+func times(t *testing.T, store eventsourced.LogStore) {
+	all := []time.Time{
+		{}, // the zero time
+		time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(0, 12, 31, 23, 59, 59, 999_999_000, time.UTC),
+		time.Date(1582, 10, 10, 12, 0, 0, 1000, time.UTC),
+		time.Date(1677, 9, 21, 0, 12, 43, 0, time.UTC), // from here to 2262: nanoseconds in 64 bits
+		time.Date(1707, 9, 22, 0, 12, 43, 145_224_000, time.UTC),
+		time.Date(1969, 12, 31, 23, 59, 59, 999_999_000, time.UTC),
+		time.Date(1999, 12, 31, 23, 59, 59, 999_999_000, time.UTC),
+		time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(2026, 7, 4, 20, 30, 0, 123_456_789, time.FixedZone("east", 5*3600)),
+		time.Date(2292, 4, 11, 0, 0, 0, 0, time.UTC),
+		time.Date(5138, 11, 16, 9, 46, 40, 1000, time.UTC),
+		time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
+	}
+	events := func() []eventsourced.EventData {
+		encoded := encode(t.Context(), t, make([]string, len(all))...)
+		for i, at := range all {
+			encoded[i].Time = at
+		}
+		return encoded
+	}
+	requireTimes := func(id string) {
+		got := collect(t, store.ReadStream(t.Context(), stream(id), 0))
+		require.Len(t, got, len(all))
+		for i, event := range got {
+			require.Equal(t, all[i].UTC().Truncate(time.Microsecond), event.Time, "%s, %d", id, i)
+		}
+	}
+	_, err := store.Append(t.Context(), stream("at once"), eventsourced.NoStream, events())
+	require.NoError(t, err)
+	requireTimes("at once")
+	for i, event := range events() {
+		for id, expected := range map[string]eventsourced.Expected{"any": eventsourced.Any, "expected": eventsourced.Revision(eventsourced.Version(i))} {
+			event.ID = eventsourced.NewEventID()
+			_, err := store.Append(t.Context(), stream(id), expected, []eventsourced.EventData{event})
+			require.NoError(t, err)
+		}
+	}
+	requireTimes("any")
+	requireTimes("expected")
 }
 
 func expectations(t *testing.T, store eventsourced.LogStore) {
@@ -222,9 +270,13 @@ func refusals(t *testing.T, store eventsourced.LogStore) {
 		"too much metadata": {stream("a"), with(func(e *eventsourced.EventData) {
 			e.Metadata = eventsourced.Metadata{"actor": strings.Repeat("x", eventsourced.MaxMetadata)}
 		})},
-		"a payload not JSON": {stream("a"), with(func(e *eventsourced.EventData) { e.Payload = []byte("{") })},
-		"no payload":         {stream("a"), with(func(e *eventsourced.EventData) { e.Payload = nil })},
-		"a large payload":    {stream("a"), with(func(e *eventsourced.EventData) { e.Payload = fmt.Appendf(nil, "%q", bytes.Repeat([]byte("x"), 2<<20)) })},
+		"a time before the year 0":    {stream("a"), with(func(e *eventsourced.EventData) { e.Time = time.Date(-1, 12, 31, 23, 59, 59, 0, time.UTC) })},
+		"a time after the year 9999":  {stream("a"), with(func(e *eventsourced.EventData) { e.Time = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC) })},
+		"a time that no year is for":  {stream("a"), with(func(e *eventsourced.EventData) { e.Time = time.Unix(1<<62, 0) })},
+		"a time in the second of two": {stream("a"), append(valid(), with(func(e *eventsourced.EventData) { e.Time = time.Unix(-1<<62, 0) })...)},
+		"a payload not JSON":          {stream("a"), with(func(e *eventsourced.EventData) { e.Payload = []byte("{") })},
+		"no payload":                  {stream("a"), with(func(e *eventsourced.EventData) { e.Payload = nil })},
+		"a large payload":             {stream("a"), with(func(e *eventsourced.EventData) { e.Payload = fmt.Appendf(nil, "%q", bytes.Repeat([]byte("x"), 2<<20)) })},
 	} {
 		_, err := store.Append(t.Context(), attempt.stream, eventsourced.Any, attempt.events)
 		require.ErrorIs(t, err, eventsourced.ErrInvalid, name)
@@ -265,41 +317,6 @@ func requireOrdered(t *testing.T, log []eventsourced.Recorded, want int) {
 		versions[event.Stream]++
 		require.Equal(t, versions[event.Stream], event.Version, "versions of %s", event.Stream)
 	}
-}
-
-func queries(t *testing.T, store eventsourced.LogStore) {
-	for i := range 10 {
-		events := encode(t.Context(), t, fmt.Sprint(i))
-		if i%2 == 1 {
-			events[0].Name = "Unnoted"
-		}
-		_, err := store.Append(t.Context(), stream("a"), eventsourced.Any, events)
-		require.NoError(t, err)
-	}
-	all := wholeLog(t, store)
-	for _, c := range []struct {
-		query eventsourced.LogQuery
-		want  []int
-	}{
-		{eventsourced.LogQuery{After: all[6].Position}, []int{7, 8, 9}},
-		{eventsourced.LogQuery{UpTo: all[2].Position}, []int{0, 1, 2}},
-		{eventsourced.LogQuery{After: all[2].Position, UpTo: all[4].Position}, []int{3, 4}},
-		{eventsourced.LogQuery{Limit: 2}, []int{0, 1}},
-		{eventsourced.LogQuery{Names: []string{"Noted"}}, []int{0, 2, 4, 6, 8}},
-		{eventsourced.LogQuery{Names: []string{"Noted"}, After: all[1].Position, Limit: 2}, []int{2, 4}},
-		{eventsourced.LogQuery{Names: []string{"Unnoted", "Noted", "Never"}, UpTo: all[8].Position, Limit: 3, After: all[4].Position}, []int{5, 6, 7}},
-		{eventsourced.LogQuery{Names: []string{"Never"}}, nil},
-		{eventsourced.LogQuery{After: all[9].Position}, nil},
-	} {
-		var want []eventsourced.Recorded
-		for _, i := range c.want {
-			want = append(want, all[i])
-		}
-		require.Equal(t, want, collect(t, store.ReadLog(t.Context(), c.query)), "%+v", c.query)
-	}
-	count, err := store.CountLog(t.Context(), all[6].Position)
-	require.NoError(t, err)
-	require.EqualValues(t, 3, count)
 }
 
 func writers(t *testing.T, store eventsourced.LogStore) {
@@ -410,34 +427,4 @@ func endedContext(t *testing.T, store eventsourced.LogStore) {
 	require.Len(t, failed, 1, "one error and the end")
 	require.ErrorIs(t, failed[0], context.Canceled)
 	require.Len(t, wholeLog(t, store), 1)
-}
-
-func snapshots(t *testing.T, store eventsourced.LogStore) {
-	keeper, ok := store.(eventsourced.SnapshotStore)
-	if !ok {
-		return // snapshots are optional
-	}
-	snapshot, err := keeper.LoadSnapshot(t.Context(), stream("a"))
-	require.NoError(t, err)
-	require.Nil(t, snapshot)
-	save := func(version eventsourced.Version, schema int) {
-		require.NoError(t, keeper.SaveSnapshot(t.Context(), stream("a"), eventsourced.Snapshot{
-			Version: version, Position: eventsourced.Position(version * 10), SchemaVersion: schema, State: []byte{0, byte(version)},
-		}))
-	}
-	requireVersion := func(version eventsourced.Version) {
-		snapshot, err := keeper.LoadSnapshot(t.Context(), stream("a"))
-		require.NoError(t, err)
-		require.Equal(t, version, snapshot.Version)
-		require.Equal(t, eventsourced.Position(version*10), snapshot.Position)
-		require.Equal(t, []byte{0, byte(version)}, snapshot.State)
-	}
-	save(5, 1)
-	requireVersion(5)
-	save(3, 1) // a slow writer
-	requireVersion(5)
-	save(9, 1)
-	requireVersion(9)
-	save(4, 2) // another schema: what is there is of no use
-	requireVersion(4)
 }

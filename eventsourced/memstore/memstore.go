@@ -74,6 +74,7 @@ func (s *Store) Append(ctx context.Context, stream eventsourced.Stream, expected
 	position := max(eventsourced.Position(time.Now().UnixMicro()), s.head()+1)
 	for i, event := range events {
 		event.Payload = slices.Clone(event.Payload)
+		event.Time = event.Time.UTC().Truncate(time.Microsecond)
 		s.ids[event.ID] = len(s.log)
 		s.streams[stream] = append(s.streams[stream], len(s.log))
 		s.log = append(s.log, eventsourced.Recorded{

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
@@ -15,11 +17,18 @@ const (
 )
 
 // again does work that may be repeated, also when its outcome is unknown, until
-// its connection is not lost. A pool may well hold several that are.
-func again(ctx context.Context, work func() error) error {
+// its connection is good. A pool may well hold several that are lost, that lead to a server
+// which is a replica since a failover, or on which somebody deallocated all
+// prepared statements.
+func again(ctx context.Context, pool *pgxpool.Pool, work func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := work()
-		if err == nil || !pgerr.Lost(err) || attempt == lostAttempts || !sleep(ctx, time.Duration(attempt)*lostBackOff) {
+		if pgerr.ReadOnly(err) {
+			pool.Reset() // the pool would keep them, as they are alive
+		} else if !pgerr.Lost(err) && !isForgotten(err) {
+			return err
+		}
+		if attempt == lostAttempts || !sleep(ctx, time.Duration(attempt)*lostBackOff) {
 			return err
 		}
 	}

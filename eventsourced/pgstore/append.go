@@ -3,12 +3,15 @@ package pgstore
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
 // Append implements [eventsourced.Appender] in one round trip and one commit,
@@ -16,11 +19,15 @@ import (
 // When the connection is lost it sends the append again, a few times: that is
 // safe because it is idempotent by event id.
 func (s *Store) Append(ctx context.Context, stream eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData) (eventsourced.Position, error) {
-	r, err := s.newRequest(stream, expected, events)
+	r, err := s.newRequest(ctx, stream, expected, events)
 	if err != nil {
 		return 0, err
 	}
+	began := time.Now()
 	if err := s.appends.append(ctx, r); err != nil {
+		if ctx.Err() != nil && !errors.Is(err, ErrLockTimeout) { // it did not come to its turn
+			err = s.waits.blame(began, err)
+		}
 		return 0, r.wrap(err)
 	}
 	if r.err == nil {
@@ -31,18 +38,35 @@ func (s *Store) Append(ctx context.Context, stream eventsourced.Stream, expected
 
 // AppendTx is [Store.Append] as a part of the caller's transaction, which must
 // run at READ COMMITTED. From here to the end of that transaction all other
-// appends to the log wait: append last, and commit at once. An
-// [eventsourced.ErrConflict] leaves the transaction usable. Consumers notice the
+// appends to the log wait, those of all processes: append last, and commit at once. An
+// [eventsourced.ErrConflict] leaves the transaction usable, and the lock with it. Consumers notice the
 // events at their next poll, or at once if [Store.Wake] is called after the
 // commit.
 //
-// It returns [ErrIsolation] when the transaction runs at another level.
+// A transaction that then stands idle for longer than [Config.IdleTimeout] is ended by the
+// server, with its connection. It can't be prepared for a two-phase commit: PREPARE
+// TRANSACTION fails, as the log would be locked until the second phase, across
+// restarts.
+//
+// It returns [ErrIsolation] when the transaction runs at another level, and
+// [ErrLockTimeout] when it gave up waiting for the lock. When ctx ends meanwhile the
+// connection is closed, and the transaction with it.
 func (s *Store) AppendTx(ctx context.Context, tx pgx.Tx, stream eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData) (eventsourced.Position, error) {
-	r, err := s.newRequest(stream, expected, events)
+	r, err := s.newRequest(ctx, stream, expected, events)
 	if err != nil {
 		return 0, err
 	}
-	if err := s.send(ctx, tx, s.sql.lock, r); err != nil {
+	// By tx itself: it knows whether it is still open.
+	if _, err = tx.Exec(ctx, s.sql.forTx, s.config.IdleTimeout.Milliseconds()); err == nil {
+		err = s.send(ctx, tx.Conn(), "", r)
+	}
+	if err == nil && tx.Conn().IsClosed() {
+		err = ctx.Err()
+	}
+	if err != nil {
+		if pgerr.ReadOnly(err) {
+			s.pool.Reset()
+		}
 		return 0, r.wrap(err)
 	}
 	return r.position, r.err
@@ -57,21 +81,24 @@ type request struct {
 	position eventsourced.Position
 	err      error // what was decided about it
 
+	ctx context.Context // the caller's, for a tracer
+
 	// Of the coalescer.
 	bytes   int           // of payloads
+	since   time.Time     // when it began to wait
 	group   *group        // nil while it waits
 	failure error         // why nothing was decided
 	done    chan struct{} // closed when there is an outcome
 }
 
-func (s *Store) newRequest(stream eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData) (*request, error) {
+func (s *Store) newRequest(ctx context.Context, stream eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData) (*request, error) {
 	if err := eventsourced.ValidateAppend(stream, events, s.config.MaxPayload); err != nil {
 		return nil, err
 	}
 	if s.unusable != nil {
 		return nil, s.unusable
 	}
-	r := &request{stream: stream, expected: expected, events: events}
+	r := &request{ctx: ctx, stream: stream, expected: expected, events: events}
 	for _, event := range events {
 		r.bytes += len(event.Payload)
 	}
@@ -82,60 +109,64 @@ func (r *request) wrap(err error) error {
 	return fmt.Errorf("append to %s: %w", r.stream, translate(err))
 }
 
-// sendOwn sends the requests in a transaction of their own.
+// sendOwn sends the requests in a transaction of their own, which is sent again if its
+// connection is lost: it is idempotent.
 func (s *Store) sendOwn(ctx context.Context, requests ...*request) error {
-	if !s.traced && len(requests) == 1 && len(requests[0].events) == 1 && requests[0].expected >= 0 {
-		decided, err := s.sendOne(ctx, requests[0])
-		if decided || err != nil {
+	return again(ctx, s.pool, func() error {
+		if len(requests) == 1 && len(requests[0].events) == 1 && requests[0].expected >= 0 {
+			decided, err := s.sendOne(ctx, requests[0])
+			if decided || err != nil {
+				return err
+			}
+		}
+		pooled, err := s.pool.Acquire(ctx)
+		if err != nil {
 			return err
 		}
-	}
-	return s.send(ctx, s.pool, s.sql.lockForGroup, requests...)
+		defer pooled.Release()
+		return s.send(ctx, pooled.Conn(), s.sql.forGroup, requests...)
+	})
 }
 
-type batchSender interface {
-	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults
+// appendTypes are the types of append.sql's parameters.
+var appendTypes = []uint32{
+	pgtype.TextArrayOID, pgtype.TextArrayOID, pgtype.Int8ArrayOID, pgtype.Int4ArrayOID, pgtype.Int4ArrayOID, pgtype.UUIDArrayOID,
+	pgtype.TextArrayOID, pgtype.Int4ArrayOID, pgtype.TimestamptzArrayOID, pgtype.JSONArrayOID, pgtype.JSONArrayOID,
 }
 
-// send takes the lock and appends the requests, each of a stream of its own. On a
-// pool the batch is one transaction, without a BEGIN or COMMIT to wait for. An error is that of
-// all; otherwise each request has its own outcome.
-func (s *Store) send(ctx context.Context, on batchSender, lock string, requests ...*request) error {
+// send appends the requests, each of a stream of its own. Outside of a transaction it is
+// one in itself, without a BEGIN or COMMIT to wait for. An error is that of all; otherwise
+// each request has its own outcome.
+func (s *Store) send(ctx context.Context, conn *pgx.Conn, settings string, requests ...*request) error {
 	arguments, err := appendArguments(requests)
 	if err != nil {
 		return err
 	}
-	batch := &pgx.Batch{}
-	batch.Queue(lock)
-	batch.Queue(s.sql.append, arguments...).Query(func(rows pgx.Rows) error {
-		i, base := 0, 0
-		for rows.Next() {
-			if i == len(requests) {
-				break
-			}
-			if err := requests[i].scan(rows, base); err != nil {
-				return err
-			}
-			base += len(requests[i].events)
-			i++
+	x := &exchange{settings: settings, insert: s.sql.append, types: appendTypes, parameters: make([][]byte, len(arguments))}
+	for i, argument := range arguments {
+		if x.parameters[i], err = conn.TypeMap().Encode(appendTypes[i], pgtype.BinaryFormatCode, argument, nil); err != nil {
+			return err
 		}
-		return rows.Err()
-	})
-	return on.SendBatch(ctx, batch).Close()
+	}
+	i, base := 0, 0
+	x.row = func(values [][]byte) error {
+		requests[i].decide(values, base)
+		base += len(requests[i].events)
+		i++
+		return nil
+	}
+	traced := s.trace(conn, x.insert, requests)
+	err = s.run(ctx, conn, x)
+	traced(err)
+	return err
 }
 
-// scan reads the outcome of one request, whose first event has the index base in
-// its group.
-func (r *request) scan(row pgx.Row, base int) error {
-	var (
-		accepted, sameStream      bool
-		current, stored, storedAt int64
-		first                     int64
-		isolation                 string
-	)
-	if err := row.Scan(&accepted, &current, &stored, &sameStream, &storedAt, &first, &isolation); err != nil {
-		return err
-	}
+// decide takes the outcome of one request, whose first event has the index base in its
+// group, from a row of append.sql.
+func (r *request) decide(row [][]byte, base int) {
+	isTrue := func(value []byte) bool { return len(value) == 1 && value[0] != 0 }
+	accepted, current, stored, sameStream := isTrue(row[0]), integer(row[1]), integer(row[2]), isTrue(row[3])
+	storedAt, first, isolation := integer(row[4]), integer(row[5]), string(row[6])
 	r.position, r.err = 0, nil
 	switch {
 	case accepted:
@@ -149,7 +180,6 @@ func (r *request) scan(row pgx.Row, base int) error {
 	default:
 		r.err = &eventsourced.ConflictError{Stream: r.stream, Expected: r.expected, Actual: eventsourced.Version(current)}
 	}
-	return nil
 }
 
 // appendArguments lays the requests out as the arrays of append.sql.

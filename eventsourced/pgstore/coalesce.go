@@ -2,11 +2,12 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
 // Limits of what is appended in one transaction, and of what may wait for it.
@@ -53,7 +54,7 @@ func (c *coalescer) append(ctx context.Context, r *request) error {
 		c.alone++
 		c.mu.Unlock()
 		defer c.next()
-		return again(ctx, func() error { return c.send(ctx, r) })
+		return c.send(ctx, r)
 	}
 	c.mu.Unlock()
 	select {
@@ -67,7 +68,7 @@ func (c *coalescer) append(ctx context.Context, r *request) error {
 
 // wait lets r go with a group.
 func (c *coalescer) wait(ctx context.Context, r *request) error {
-	r.done = make(chan struct{})
+	r.done, r.since = make(chan struct{}), time.Now()
 	c.mu.Lock()
 	c.waiting = append(c.waiting, r)
 	if c.alone == 0 { // what was under way has ended meanwhile
@@ -123,10 +124,15 @@ func (c *coalescer) run() {
 		if group == nil {
 			return
 		}
-		group.settle(again(group.ctx, func() error { return c.send(group.ctx, group.requests...) }), c.send)
+		began := time.Now()
+		err := c.send(group.ctx, group.requests...)
+		group.settle(err, c.send)
 		group.cancel()
 		for _, r := range group.requests {
 			close(r.done)
+		}
+		if errors.Is(err, ErrLockTimeout) {
+			c.refuse(began, err)
 		}
 		// Let those that have just been answered come again before the next group is
 		// formed: half the transactions for the same appends.
@@ -134,6 +140,23 @@ func (c *coalescer) run() {
 			runtime.Gosched()
 		}
 	}
+}
+
+// refuse hands the error of a group that waited too long for the lock on to those who have
+// waited longer still: the next group would wait as long.
+func (c *coalescer) refuse(began time.Time, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var later []*request
+	for _, r := range c.waiting {
+		if r.since.After(began) {
+			later = append(later, r)
+			continue
+		}
+		r.failure = err
+		close(r.done)
+	}
+	c.waiting = later
 }
 
 // group is the requests of one transaction.
@@ -177,13 +200,17 @@ func (c *coalescer) take() *group {
 	return g
 }
 
-// settle hands an error of the whole group on. Unless it is the connection's, one of
-// the requests is to blame, and each is sent alone to see which.
+// settle hands an error of the whole group on. If it is one that a single request can cause,
+// each is sent alone to see which, as long as nothing else is in the way.
 func (g *group) settle(err error, send func(context.Context, ...*request) error) {
+	alone := len(g.requests) > 1 && blamesOne(err)
 	for _, r := range g.requests {
 		r.failure = err
-		if err != nil && len(g.requests) > 1 && !pgerr.Lost(err) && g.ctx.Err() == nil {
-			r.failure = again(g.ctx, func() error { return send(g.ctx, r) })
+		if alone && g.ctx.Err() == nil {
+			r.failure = send(g.ctx, r)
+			if r.failure != nil && !blamesOne(r.failure) {
+				alone, err = false, r.failure
+			}
 		}
 	}
 }

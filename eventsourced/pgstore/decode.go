@@ -46,10 +46,10 @@ func metadata(value []byte) (m eventsourced.Metadata, err error) {
 
 func integer(value []byte) int64 { return int64(binary.BigEndian.Uint64(value)) }
 
-// timestamp reads microseconds since 2000.
+// timestamp reads microseconds since 2000. As a duration they would not go beyond 292 years.
 func timestamp(value []byte) time.Time {
-	const epoch = 946_684_800
-	return time.Unix(epoch, 0).Add(time.Duration(integer(value)) * time.Microsecond).UTC()
+	micros := integer(value)
+	return time.Unix(epoch.Unix()+micros/1e6, micros%1e6*1000).UTC()
 }
 
 func (d *decoder) name(value []byte) string {

@@ -29,6 +29,27 @@
 // What is decided under the lock is exact: whether the stream is as expected, and
 // whether the events are in the log already.
 //
+// # Who holds the lock
+//
+// While one transaction holds the lock, all other appends to the log wait, those of all
+// processes. So nobody may hold it by falling silent:
+//
+//		client   data ────────────── bound ── "take the lock, insert, commit" ──┐
+//		server   reads, has nothing locked     lock ── insert ── commit, unlock ─┘
+//
+//	  - The data of an append goes first and the lock last, as some sixty bytes after it. A client that
+//	    is stopped, or cut off, in the middle of 8 MB has locked nothing. What is left are
+//	    those bytes: only a network that is cut between two of their segments leaves the
+//	    lock behind, until TCP's keepalive or transaction_timeout (PostgreSQL 17) ends it.
+//	  - A [Store.AppendTx] holds the lock to the end of the caller's transaction: append last,
+//	    commit at once, do nothing else in between. One that stands idle is ended by the server
+//	    after [Config.IdleTimeout], half a minute; it can't be prepared for a two-phase
+//	    commit. Such commits go one after the other: about 800 appends a second for all
+//	    processes together, where a commit takes a millisecond and a bit.
+//	  - Who has waited for a second puts it into the log, once for each holder: its process id,
+//	    state and query. Who gives up gets a [LockError] that says the same. A lock_timeout of the
+//	    role bounds the wait; it fails all who have waited as long at once.
+//
 // # Many writers
 //
 // As only one transaction can hold the lock, appends of a process that are made at
@@ -37,16 +58,21 @@
 // that is no JSON or a caller that gives up is nothing to its neighbours. Use one
 // [Store] for a pool, or there is nothing to share. Against plain INSERTs, each a
 // transaction of its own and with no order, that makes 0.91 of their speed with 1
-// writer, 2.3 times with 16, 5.9 with 64 and 16 with 256 ("make bench", a virtual
-// machine of 2 cores with PostgreSQL 15 on loopback).
+// writer and, over several runs and machines, 1.4 to 2.3 times with 16, 2.6 to 5.9 with
+// 64 and 4.7 to 16 with 256 ("make bench", virtual machines of 2 cores with PostgreSQL 15 on
+// loopback).
 //
 //	failure                                  what happens
 //	the process dies before the commit       nothing was appended; the server frees the lock
 //	the connection is lost at the commit     the append is sent again and recognizes its events by their ids
 //	two writers expect the same version      the second one to get the lock gets [eventsourced.ErrConflict]; the server's log
 //	                                         may have an error of it (events_stream_key), never the event
+//	the client falls silent in an append     it has locked nothing, see above
+//	an AppendTx is not committed             the server ends it after [Config.IdleTimeout]; who waits is told for whom
 //	the clock goes back, or stands still     positions go on from the last one
-//	the server fails over to a replica       commit order is replay order; positions go on
+//	the server fails over to a replica       commit order is replay order; positions go on. Connections to what is read-only
+//	                                         since then are given up, and appends are sent again on new ones
+//	prepared statements were deallocated     the connection is given up, and the append sent again
 //
 // Events are never changed and never deleted: that the last position is in the
 // table is what the next one relies on.
@@ -57,13 +83,22 @@
 // of others by NOTIFY, outside of the append's transaction and at most a hundred
 // times a second. It costs a transaction and a flush to disk, so it is sent only
 // while another process listens, which its connection shows by a shared advisory
-// lock. Behind a pooler that can't LISTEN, polling does without.
+// lock. What does not work is a warning in the log, once until it works again.
+//
+// # Behind a pooler
+//
+// PgBouncer in transaction mode spreads a session's statements over several connections. Prepared
+// statements are not where they were left, which the errors say (42P05, 26000): set
+// default_query_exec_mode=cache_describe in the pool's URL. A LISTEN there is nobody's, and the lock
+// of a listener would stay in the pooler's connection. So the store compares the session's process id
+// with the server's, and where they differ, it polls only and says so once; that is also so for a
+// pooler in session mode. Appends and reads are complete without.
 //
 // # Limits
 //
 // Names and ids have at most [eventsourced.MaxName] bytes, an append has at most
 // [eventsourced.MaxEvents] events, a payload at most [Config.MaxPayload] bytes,
-// metadata at most [eventsourced.MaxMetadata]. Payloads are JSON, kept to the byte.
+// metadata at most [eventsourced.MaxMetadata], a time lies in the years 0 to 9999. Payloads are JSON, kept to the byte.
 // 4096 appends of a process wait for their turn; more wait for a place, as long as
 // their contexts let them. The pool's query mode must be one that knows types, see
 // [ErrProtocol].

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
@@ -21,6 +22,68 @@ var ErrIsolation = errors.New("an append must run at READ COMMITTED")
 // QueryExecModeCacheDescribe.
 var ErrProtocol = errors.New("the connection's query mode does not do: use pgx.QueryExecModeCacheStatement or QueryExecModeCacheDescribe")
 
+// ErrLockTimeout is returned by appends that gave up waiting for the log's lock: the
+// caller's context ended, or the role has a lock_timeout or a statement_timeout. Nothing
+// was appended if it was the server's timeout; after a context's end the outcome is open, as always.
+// The error is a [*LockError].
+var ErrLockTimeout = errors.New("gave up waiting for the log's lock")
+
+// LockError says how long an append waited for the log's lock, and for whom. It unwraps to
+// [ErrLockTimeout] and to what ended the wait: the context's error or the server's.
+type LockError struct {
+	Waited time.Duration
+	Holder *LockHolder // as it was seen last, nil if it is not known
+	Err    error
+}
+
+func (e *LockError) Error() string {
+	holder := "whose holder is not known"
+	if e.Holder != nil {
+		holder = "held by " + e.Holder.String()
+	}
+	return fmt.Sprintf("waited %s for the log's lock, %s: %v", e.Waited.Round(time.Millisecond), holder, e.Err)
+}
+
+// Unwrap returns [ErrLockTimeout] and the cause.
+func (e *LockError) Unwrap() []error { return []error{ErrLockTimeout, e.Err} }
+
+// errPooled says that a connection is not a session of the server.
+var errPooled = errors.New("there is a pooler between, which spreads a session's statements: LISTEN needs a connection of its own")
+
+// kind tells errors of LISTEN and NOTIFY apart.
+func kind(err error) string {
+	if errors.Is(err, errPooled) {
+		return "pooler"
+	}
+	return pgerr.Code(err)
+}
+
+// isTimeout tells that the server gave up: a lock_timeout, or a statement_timeout or a
+// cancellation.
+func isTimeout(err error) bool {
+	code := pgerr.Code(err)
+	return code == "55P03" || code == "57014"
+}
+
+// blamesOne tells that an error of a group of appends can be one request's fault: its
+// data, a constraint, a limit that it exceeds, a trigger that refuses it. Everything else would happen
+// to the others, too.
+func blamesOne(err error) bool {
+	code := pgerr.Code(err)
+	return len(code) == 5 && strings.Contains(" 22 23 44 54 P0 ", " "+code[:2]+" ")
+}
+
+// isForgotten tells that a prepared statement is not where pgx has left it, or another is: somebody
+// deallocated it, or the statements of a session are spread by a pooler.
+func isForgotten(err error) bool {
+	code := pgerr.Code(err)
+	return code == "26000" || code == "42P05"
+}
+
+// isNotExpected tells of append_one.sql's cast. The SQLSTATE of malformed JSON is the same,
+// and append.sql says so then.
+func isNotExpected(err error) bool { return pgerr.Code(err) == "22P02" }
+
 // translate gives the server's errors our names.
 func translate(err error) error {
 	switch pgerr.Constraint(err) {
@@ -33,6 +96,8 @@ func translate(err error) error {
 	switch code := pgerr.Code(err); {
 	case code == "42P01":
 		return fmt.Errorf("%w (the log's tables are made by pgstore.Migrate)", err)
+	case isForgotten(err):
+		return fmt.Errorf("%w (behind a pooler in transaction mode set default_query_exec_mode=cache_describe in the pool's URL)", err)
 	case strings.HasPrefix(code, "22"): // data exception: not JSON, not UTF-8
 		return fmt.Errorf("%w: %w", eventsourced.ErrInvalid, err)
 	}

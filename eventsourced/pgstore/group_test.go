@@ -5,11 +5,11 @@ package pgstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -127,7 +127,7 @@ func TestGroups(t *testing.T) {
 	})
 	t.Run("that fail are sent one by one", func(t *testing.T) {
 		t.Parallel()
-		bad := errors.New("bad payload")
+		bad := &pgconn.PgError{Code: "22P02"}
 		var sizes []int
 		c := newCoalescer(func(_ context.Context, requests ...*request) error {
 			sizes = append(sizes, len(requests))
@@ -149,6 +149,42 @@ func TestGroups(t *testing.T) {
 		require.ErrorIs(t, members[1].failure, bad)
 		require.NoError(t, members[2].failure)
 		require.Equal(t, []int{3, 1, 1, 1}, sizes)
+	})
+	t.Run("that fail by nobody's fault fail at once, with those who wait for as long", func(t *testing.T) {
+		t.Parallel()
+		for _, code := range []string{"55P03", "57014", "53100", "42501", "40001"} {
+			var sizes []int
+			failure := &LockError{Err: &pgconn.PgError{Code: code}}
+			c := newCoalescer(func(_ context.Context, requests ...*request) error {
+				sizes = append(sizes, len(requests))
+				return failure
+			})
+			members := []*request{newRequest("a", 1), newRequest("b", 1), newRequest("a", 1)}
+			for _, r := range members {
+				r.done = make(chan struct{})
+			}
+			c.waiting = members
+			c.grouped = true
+			c.run()
+			for _, r := range members {
+				require.ErrorIs(t, r.failure, ErrLockTimeout)
+			}
+			require.Equal(t, []int{2}, sizes, code)
+		}
+	})
+	t.Run("stop to be sent one by one when something else is in the way", func(t *testing.T) {
+		t.Parallel()
+		var sizes []int
+		failures := []error{&pgconn.PgError{Code: "23514"}, nil, &pgconn.PgError{Code: "57014"}}
+		g := &group{requests: []*request{newRequest("a", 1), newRequest("b", 1), newRequest("c", 1)}, ctx: t.Context()}
+		g.settle(failures[0], func(_ context.Context, requests ...*request) error {
+			sizes = append(sizes, len(requests))
+			return failures[len(sizes)]
+		})
+		require.NoError(t, g.requests[0].failure)
+		require.Equal(t, failures[2], g.requests[1].failure)
+		require.Equal(t, failures[2], g.requests[2].failure)
+		require.Equal(t, []int{1, 1}, sizes)
 	})
 	t.Run("leave no more than so many waiting", func(t *testing.T) {
 		t.Parallel()

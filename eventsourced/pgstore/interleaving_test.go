@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -265,11 +266,25 @@ func (w *workshop) awaitBlocked(want int, story string) {
 }
 
 // An append waits for whoever has the lock, and goes on from what that one leaves, even
-// if it is ahead of the clock: so it looks at the log after it has the lock. It is so
-// for each way of appending.
+// if it is ahead of the clock: so it looks at the log after it has the lock, although its
+// statement is there before. It is so for each way of appending, and with plans of each kind.
 func TestAppendsFollowTheOneBefore(t *testing.T) {
 	t.Parallel()
-	w := newWorkshop(t, 0)
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe} {
+		for _, plans := range []string{"auto", "force_generic_plan", "force_custom_plan"} {
+			t.Run(fmt.Sprint(mode, ", plans: ", plans), func(t *testing.T) {
+				t.Parallel()
+				followTheOneBefore(t, testdb.New(t, func(c *pgxpool.Config) {
+					c.ConnConfig.DefaultQueryExecMode = mode
+					c.ConnConfig.RuntimeParams["plan_cache_mode"] = plans
+				}))
+			})
+		}
+	}
+}
+
+func followTheOneBefore(t *testing.T, db *testdb.DB) {
+	w := &workshop{t: t, db: db, store: open(t, db)}
 	_, err := w.store.Append(t.Context(), stream("old"), eventsourced.NoStream, encode(t, "x"))
 	require.NoError(t, err)
 	for _, large := range []bool{false, true} { // a log, which changes the statements
@@ -282,10 +297,13 @@ func TestAppendsFollowTheOneBefore(t *testing.T) {
 			id       string
 			expected eventsourced.Expected
 			texts    []string
+			inTx     bool
 		}{
-			{"one", eventsourced.NoStream, []string{"a"}},
-			{"one", eventsourced.Revision(1), []string{"b"}},
-			{"many", eventsourced.NoStream, []string{"a", "b"}},
+			{"one", eventsourced.NoStream, []string{"a"}, false},
+			{"one", eventsourced.Revision(1), []string{"b"}, false},
+			{"many", eventsourced.NoStream, []string{"a", "b"}, false},
+			{"tx", eventsourced.NoStream, []string{"a"}, true},
+			{"tx", eventsourced.Revision(1), []string{"b", "c"}, true},
 		} {
 			story := fmt.Sprintf("%+v, large %v", way, large)
 			tx, err := w.db.Pool.Begin(t.Context())
@@ -296,7 +314,7 @@ func TestAppendsFollowTheOneBefore(t *testing.T) {
 			require.NoError(t, err)
 			events, appended := encode(t, way.texts...), make(chan eventsourced.Position, 1)
 			go func() {
-				position, err := w.store.Append(t.Context(), stream(fmt.Sprint(way.id, large)), way.expected, events)
+				position, err := w.append(stream(fmt.Sprint(way.id, large)), way.expected, events, way.inTx)
 				assert.NoError(t, err, story)
 				appended <- position
 			}()
@@ -305,6 +323,18 @@ func TestAppendsFollowTheOneBefore(t *testing.T) {
 			require.Equal(t, before+3600000000+eventsourced.Position(len(way.texts)), <-appended, story)
 		}
 	}
+}
+
+// append appends, by a transaction of the caller's if inTx.
+func (w *workshop) append(s eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData, inTx bool) (position eventsourced.Position, err error) {
+	if !inTx {
+		return w.store.Append(w.t.Context(), s, expected, events)
+	}
+	err = pgx.BeginFunc(w.t.Context(), w.db.Pool, func(tx pgx.Tx) (err error) {
+		position, err = w.store.AppendTx(w.t.Context(), tx, s, expected, events)
+		return err
+	})
+	return position, err
 }
 
 func read(t *testing.T, store *pgstore.Store, query eventsourced.LogQuery) (all []eventsourced.Recorded) {

@@ -2,12 +2,17 @@ package pgstore
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
 // Times of the wake-up. All of it is a hint: consumers poll as well.
@@ -17,19 +22,23 @@ const (
 	lookInterval    = 500 * time.Millisecond // the same while nobody listens elsewhere
 	listenTimeout   = 10 * time.Second       // for connecting and LISTEN
 	listenerBackOff = 500 * time.Millisecond // after the listening connection was lost
+	pooledBackOff   = time.Minute            // after a pooler was found in its place
 )
 
 // hub carries wake-ups: from appends of this process at once, from those of other
 // processes by LISTEN on one connection, which is held while anybody listens.
 // NOTIFY takes a lock on the whole cluster when it commits, and a flush to disk, so
 // it is sent after the append's commit, on its own, not for every append, and not
-// when nobody listens elsewhere: listeners hold a shared advisory lock.
+// when nobody listens elsewhere: listeners hold a shared advisory lock. Of a pooler that
+// spreads a session's statements the lock would stay in a connection that nobody listens on,
+// so there it is not taken.
 type hub struct {
-	pool *pgxpool.Pool
-	sql  statements
+	pool   *pgxpool.Pool
+	sql    statements
+	logger *slog.Logger
 
-	pauses    context.Context // no longer, once it has ended
-	endPauses context.CancelFunc
+	open context.Context // until close
+	end  context.CancelFunc
 
 	listenerPID atomic.Uint32 // the server's process that this one listens on, 0 when it does not
 
@@ -39,16 +48,18 @@ type hub struct {
 	notifying bool
 	again     bool // another wake came while notifying
 	running   sync.WaitGroup
+	warned    map[[2]string]bool // of errors by what did not work and their kind, until it works again
 }
 
-func newHub(pool *pgxpool.Pool, sql statements) *hub {
-	h := &hub{pool: pool, sql: sql, listeners: map[chan struct{}]struct{}{}}
-	h.pauses, h.endPauses = context.WithCancel(context.Background())
+func newHub(pool *pgxpool.Pool, sql statements, logger *slog.Logger) *hub {
+	h := &hub{pool: pool, sql: sql, logger: logger, listeners: map[chan struct{}]struct{}{}, warned: map[[2]string]bool{}}
+	h.open, h.end = context.WithCancel(context.Background())
 	return h
 }
 
 // Listen implements [eventsourced.Listener]. While anybody listens, one
-// connection of the pool is in use for it.
+// connection more than the pool's is in use for it. After [Store.Close] the channel gets no
+// more values.
 func (s *Store) Listen(ctx context.Context) <-chan struct{} { return s.hub.listen(ctx) }
 
 // Wake tells consumers in all processes to look for new events. It returns at
@@ -60,8 +71,8 @@ func (h *hub) listen(ctx context.Context) <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.listeners[listener] = struct{}{}
-	if h.stop == nil {
-		receiveCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	if h.stop == nil && h.open.Err() == nil {
+		receiveCtx, stop := context.WithCancel(h.open)
 		h.stop = stop
 		h.running.Go(func() { h.receive(receiveCtx) })
 	}
@@ -74,7 +85,7 @@ func (h *hub) unlisten(listener chan struct{}) {
 	defer h.mu.Unlock()
 	delete(h.listeners, listener)
 	close(listener)
-	if len(h.listeners) == 0 {
+	if len(h.listeners) == 0 && h.stop != nil {
 		h.stop()
 		h.stop = nil
 	}
@@ -84,6 +95,9 @@ func (h *hub) unlisten(listener chan struct{}) {
 func (h *hub) wake() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.open.Err() != nil {
+		return
+	}
 	h.tellLocked()
 	if h.notifying {
 		h.again = true
@@ -111,13 +125,19 @@ func (h *hub) tellLocked() {
 func (h *hub) notify() {
 	for more := true; more; {
 		ctx, cancel := context.WithTimeout(context.Background(), notifyTimeout)
-		tag, err := h.pool.Exec(ctx, h.sql.notify, int32(h.listenerPID.Load())) // a lost hint costs one poll interval
+		var told int64
+		err := again(ctx, h.pool, func() error {
+			tag, err := h.pool.Exec(ctx, h.sql.notify, int32(h.listenerPID.Load()))
+			told = tag.RowsAffected()
+			return err
+		})
 		cancel()
+		h.report("NOTIFY", "other processes are not woken, and find new events at their next poll", err)
 		pause := notifyInterval
-		if err == nil && tag.RowsAffected() == 0 {
+		if err == nil && told == 0 {
 			pause = lookInterval
 		}
-		sleep(h.pauses, pause)
+		sleep(h.open, pause)
 		h.mu.Lock()
 		more, h.again = h.again, false
 		h.notifying = more
@@ -129,8 +149,19 @@ func (h *hub) notify() {
 // wakes everybody, because notifications may have been missed.
 func (h *hub) receive(ctx context.Context) {
 	for ctx.Err() == nil {
-		_ = h.receiveOnce(ctx) // lost: polling goes on meanwhile
-		sleep(ctx, listenerBackOff)
+		err := h.receiveOnce(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		h.report("LISTEN", "events of other processes are found at the next poll only", err)
+		pause := listenerBackOff
+		switch {
+		case errors.Is(err, errPooled):
+			pause = pooledBackOff
+		case pgerr.ReadOnly(err):
+			h.pool.Reset()
+		}
+		sleep(ctx, pause)
 	}
 }
 
@@ -141,6 +172,11 @@ func (h *hub) receiveOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	channel, err := h.session(connectCtx, pooled.Conn())
+	if err != nil {
+		pooled.Release()
+		return err
+	}
 	// The connection is in the LISTEN state: it never goes back to the pool.
 	conn := pooled.Hijack()
 	defer func() {
@@ -148,10 +184,6 @@ func (h *hub) receiveOnce(ctx context.Context) error {
 		defer cancel()
 		_ = conn.Close(closeCtx)
 	}()
-	var channel string
-	if err := conn.QueryRow(connectCtx, h.sql.channel).Scan(&channel); err != nil {
-		return err
-	}
 	for _, statement := range []string{h.sql.listening, "LISTEN " + pgx.Identifier{channel}.Sanitize()} {
 		if _, err := conn.Exec(connectCtx, statement); err != nil {
 			return err
@@ -159,6 +191,7 @@ func (h *hub) receiveOnce(ctx context.Context) error {
 	}
 	h.listenerPID.Store(conn.PgConn().PID())
 	defer h.listenerPID.Store(0)
+	h.report("LISTEN", "", nil)
 	for {
 		h.tell()
 		if _, err := conn.WaitForNotification(ctx); err != nil {
@@ -167,8 +200,40 @@ func (h *hub) receiveOnce(ctx context.Context) error {
 	}
 }
 
-// close waits for what is under way; the listeners end with their contexts.
+// session returns the name of the channel, if the connection is a session of the server: a
+// pooler tells its clients a process id that is not the server's, or has several for
+// several statements.
+func (h *hub) session(ctx context.Context, conn *pgx.Conn) (channel string, err error) {
+	for range 3 {
+		var pid uint32
+		if err := conn.QueryRow(ctx, h.sql.channel).Scan(&channel, &pid); err != nil {
+			return "", err
+		}
+		if pid != conn.PgConn().PID() {
+			return "", errPooled
+		}
+	}
+	return channel, nil
+}
+
+// report puts an error into the log, once for each kind of error until it works again.
+func (h *hub) report(what, message string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil {
+		maps.DeleteFunc(h.warned, func(key [2]string, _ bool) bool { return key[0] == what })
+		return
+	}
+	if key := [2]string{what, kind(err)}; !h.warned[key] {
+		h.warned[key] = true
+		h.logger.WarnContext(h.open, message, "statement", what, "error", translate(err))
+	}
+}
+
+// close waits for what is under way, and ends the listening.
 func (h *hub) close() {
-	h.endPauses()
+	h.mu.Lock() // whoever is in wake or listen has begun what is waited for
+	h.end()
+	h.mu.Unlock()
 	h.running.Wait()
 }

@@ -1,8 +1,8 @@
 package pgstore_test
 
 import (
+	"bytes"
 	"context"
-	"io"
 	"net"
 	"net/url"
 	"sync"
@@ -50,9 +50,20 @@ func TestConnectionCutAtTheCommit(t *testing.T) {
 type proxy struct {
 	url string
 	cut atomic.Bool
+
+	// With stall above 0, the one connection that sends more than so many bytes passes nothing
+	// on after them, as a network that is gone without a word. silent is closed then.
+	stall  atomic.Int64
+	silent chan struct{}
+
+	// With answers above 0, the server's next so many bytes are passed on, and then the
+	// connection that was to get more is closed.
+	answers atomic.Int64
+
+	pooler bool // it tells clients another process id than the server's
 }
 
-func newProxy(t *testing.T, target string) *proxy {
+func newProxy(t *testing.T, target string, options ...func(*proxy)) *proxy {
 	t.Helper()
 	address, err := url.Parse(target)
 	require.NoError(t, err)
@@ -60,7 +71,10 @@ func newProxy(t *testing.T, target string) *proxy {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	address.Host = listener.Addr().String()
-	p := &proxy{url: address.String()}
+	p := &proxy{url: address.String(), silent: make(chan struct{})}
+	for _, option := range options {
+		option(p)
+	}
 	var connections sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
 	connections.Go(func() {
@@ -90,17 +104,48 @@ func (p *proxy) serve(ctx context.Context, client net.Conn, address string) {
 	defer closeBoth()
 	defer context.AfterFunc(ctx, closeBoth)()
 	go func() {
-		_, _ = io.Copy(server, client)
+		p.send(ctx, server, client)
 		closeBoth()
 	}()
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := server.Read(buffer)
+		if p.pooler {
+			if i := bytes.Index(buffer[:n], []byte("K\x00\x00\x00\x0c")); i >= 0 {
+				buffer[i+8] ^= 1
+			}
+		}
+		if left := p.answers.Load(); left > 0 {
+			p.answers.Store(max(left-int64(n), 0))
+			if left <= int64(n) {
+				_, _ = client.Write(buffer[:left])
+				return
+			}
+		}
 		// An answer that ends with "ready, and not in a transaction" comes after the commit.
 		if n >= 6 && string(buffer[n-6:n]) == "Z\x00\x00\x00\x05I" && p.cut.CompareAndSwap(true, false) {
 			return
 		}
 		if _, writeErr := client.Write(buffer[:n]); err != nil || writeErr != nil {
+			return
+		}
+	}
+}
+
+// send passes on what the client sends.
+func (p *proxy) send(ctx context.Context, server, client net.Conn) {
+	buffer := make([]byte, 64<<10)
+	sent := int64(0)
+	for {
+		n, err := client.Read(buffer)
+		if limit := p.stall.Load(); limit > 0 && sent+int64(n) > limit && p.stall.CompareAndSwap(limit, 0) {
+			_, _ = server.Write(buffer[:max(limit-sent, 0)])
+			close(p.silent)
+			<-ctx.Done()
+			return
+		}
+		sent += int64(n)
+		if _, writeErr := server.Write(buffer[:n]); err != nil || writeErr != nil {
 			return
 		}
 	}

@@ -58,7 +58,7 @@ func (s *Store) CountLog(ctx context.Context, after eventsourced.Position) (int6
 // LoadSnapshot implements [eventsourced.SnapshotStore].
 func (s *Store) LoadSnapshot(ctx context.Context, stream eventsourced.Stream) (*eventsourced.Snapshot, error) {
 	var snapshot eventsourced.Snapshot
-	err := again(ctx, func() error {
+	err := again(ctx, s.pool, func() error {
 		return s.pool.QueryRow(ctx, s.sql.loadSnapshot, stream.AggregateName, stream.AggregateID).
 			Scan((*int64)(&snapshot.Version), (*int64)(&snapshot.Position), &snapshot.SchemaVersion, &snapshot.State)
 	})
@@ -73,8 +73,11 @@ func (s *Store) LoadSnapshot(ctx context.Context, stream eventsourced.Stream) (*
 
 // SaveSnapshot implements [eventsourced.SnapshotStore].
 func (s *Store) SaveSnapshot(ctx context.Context, stream eventsourced.Stream, snapshot eventsourced.Snapshot) error {
-	_, err := s.pool.Exec(ctx, s.sql.saveSnapshot, stream.AggregateName, stream.AggregateID,
-		int64(snapshot.Version), int64(snapshot.Position), snapshot.SchemaVersion, snapshot.State)
+	err := again(ctx, s.pool, func() error {
+		_, err := s.pool.Exec(ctx, s.sql.saveSnapshot, stream.AggregateName, stream.AggregateID,
+			int64(snapshot.Version), int64(snapshot.Position), snapshot.SchemaVersion, snapshot.State)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("save the snapshot of %s: %w", stream, translate(err))
 	}
@@ -82,7 +85,7 @@ func (s *Store) SaveSnapshot(ctx context.Context, stream eventsourced.Stream, sn
 }
 
 func (s *Store) number(ctx context.Context, sql string, arguments ...any) (n int64, err error) {
-	err = again(ctx, func() error { return s.pool.QueryRow(ctx, sql, arguments...).Scan(&n) })
+	err = again(ctx, s.pool, func() error { return s.pool.QueryRow(ctx, sql, arguments...).Scan(&n) })
 	return n, translate(err)
 }
 
@@ -90,7 +93,7 @@ func (s *Store) read(ctx context.Context, what, sql string, arguments ...any) it
 	return func(yield func(eventsourced.Recorded, error) bool) {
 		more, begun := true, false
 		var broken error // after the first event: what was yielded is not yielded again
-		err := again(ctx, func() error {
+		err := again(ctx, s.pool, func() error {
 			if s.unusable != nil {
 				return s.unusable
 			}

@@ -5,8 +5,12 @@ import (
 	"embed"
 	_ "embed"
 	"io/fs"
+	"log/slog"
+	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -18,6 +22,9 @@ import (
 // DefaultMaxPayload is the default limit of an event's payload in bytes.
 const DefaultMaxPayload = 1 << 20
 
+// DefaultIdleTimeout is the default of [Config.IdleTimeout].
+const DefaultIdleTimeout = 30 * time.Second
+
 // Config is the optional part of a [Store]. The zero value works.
 type Config struct {
 	// Schema is the schema that holds the log's tables. Each schema with such
@@ -28,6 +35,16 @@ type Config struct {
 	// MaxPayload limits the payload of one event, in bytes: a page of events is
 	// held in memory by whoever reads it. Defaults to [DefaultMaxPayload].
 	MaxPayload int
+
+	// IdleTimeout is how long the transaction of an [Store.AppendTx] may stand idle
+	// afterwards: a client that is stopped or cut off would stop all appends. The server then
+	// ends its connection. A shorter idle_in_transaction_session_timeout stays as it
+	// is. Defaults to [DefaultIdleTimeout].
+	IdleTimeout time.Duration
+
+	// Logger gets warnings: of appends that wait for the log's lock for more than a
+	// second, and for whom; of wake-ups that don't work. Defaults to slog.Default().
+	Logger *slog.Logger
 }
 
 // Store is an event log on PostgreSQL. It is safe for concurrent use, and one
@@ -39,10 +56,12 @@ type Store struct {
 	sql      statements
 	hub      *hub
 	appends  *coalescer
-	large    atomic.Bool // the log is so large that no plan for it scans it
-	unusable error       // why the pool does not do
-	prepares bool        // its connections keep prepared statements
-	traced   bool        // it has a tracer, which sees what goes through pgx
+	waits    *waits
+	cancels  sync.WaitGroup  // of what given-up connections wait for
+	large    atomic.Bool     // the log is so large that no plan for it scans it
+	unusable error           // why the pool does not do
+	prepares bool            // its connections keep prepared statements
+	tracer   pgx.QueryTracer // the pool's, or nil
 }
 
 var (
@@ -51,17 +70,24 @@ var (
 )
 
 // New returns the log that pool reaches, whose events are decoded with registry.
-// It sends nothing: the tables come from [Migrate]. The pool stays the caller's. If
-// it has a pgx tracer, appends of one event take a slower way, on which it sees them.
+// It sends nothing: the tables come from [Migrate]. The pool stays the caller's. Its tracer, if
+// it has one, gets a span of each append, in the caller's context.
 func New(pool *pgxpool.Pool, registry *eventsourced.Registry, config Config) *Store {
 	if config.MaxPayload <= 0 {
 		config.MaxPayload = DefaultMaxPayload
 	}
+	if config.IdleTimeout <= 0 {
+		config.IdleTimeout = DefaultIdleTimeout
+	}
+	if config.Logger == nil {
+		config.Logger = slog.Default()
+	}
 	s := &Store{pool: pool, registry: registry, config: config, sql: newStatements(config.Schema)}
-	s.hub = newHub(pool, s.sql)
+	s.hub = newHub(pool, s.sql, config.Logger)
 	s.appends = newCoalescer(s.sendOwn)
+	s.waits = &waits{pool: pool, sql: s.sql.holder, logger: config.Logger}
 	settings := pool.Config().ConnConfig
-	s.traced = settings.Tracer != nil
+	s.tracer = settings.Tracer
 	switch settings.DefaultQueryExecMode {
 	case pgx.QueryExecModeCacheStatement:
 		s.prepares = true
@@ -74,11 +100,13 @@ func New(pool *pgxpool.Pool, registry *eventsourced.Registry, config Config) *St
 // Registry implements [eventsourced.Codec].
 func (s *Store) Registry() *eventsourced.Registry { return s.registry }
 
-// Close waits for appends and wake-ups that are under way. Call it before closing
-// the pool, after the last append.
+// Close waits for appends and wake-ups that are under way, and ends the listening: the
+// channels of [Store.Listen] get no more values, and are closed with their contexts as
+// ever. Call it before closing the pool, after the last append.
 func (s *Store) Close() {
 	s.appends.close()
 	s.hub.close()
+	s.cancels.Wait()
 }
 
 //go:embed migrations/*.sql
@@ -112,17 +140,37 @@ var (
 	appendSQL string
 	//go:embed append_one.sql
 	appendOneSQL string
+	//go:embed holder.sql
+	holderSQL string
 )
 
 // statements are the store's SQL with the names of its tables filled in.
 type statements struct {
-	lock, lockForOne, lockForGroup           string
+	lock, holder                             string
+	forOne, forGroup, forTx                  string // settings
 	append, appendOne, appendNew             string
 	readStream, readLog, readName, readNames string
 	head, count                              string
 	loadSnapshot, saveSnapshot               string
 	channel, listening, notify               string
 }
+
+// bare returns a file's statement without its comments: what an operator sees of it in
+// pg_stat_activity should say what it is.
+func bare(sql string) string {
+	return "/* eventsourced */ " + strings.TrimSpace(comment.ReplaceAllString(sql, "\n"))
+}
+
+var comment = regexp.MustCompile(`[ \t]*--[^\n]*\n`)
+
+// forTx ends a transaction that stands idle, unless a shorter time is set already, and sees to
+// it that it can't be prepared: PostgreSQL refuses that to who holds one lock both for
+// the session and for the transaction. Nobody waits for this one, so the session may keep it.
+const forTx = `SELECT set_config('idle_in_transaction_session_timeout', CASE
+		WHEN now::interval BETWEEN interval '1 millisecond' AND $1::bigint * interval '1 millisecond' THEN now
+		ELSE $1::bigint || 'ms' END, true),
+	pg_advisory_lock_shared(1702260336, 0), pg_advisory_xact_lock_shared(1702260336, 0)
+	FROM current_setting('idle_in_transaction_session_timeout') AS now`
 
 func newStatements(schema string) statements {
 	table := func(name string) string {
@@ -145,19 +193,19 @@ func newStatements(schema string) statements {
 		Replace(`greatest({clock}, {began}, (SELECT tstamp + 1 FROM {events} WHERE tstamp >= {began} ORDER BY tstamp DESC LIMIT 1))`)
 	replacer := strings.NewReplacer("{next}", next, "{events}", table("events"), "{snapshots}", table("snapshots"), "{oid}", oid, "{columns}", columns)
 	return statements{
-		lock: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int)`),
+		lock:   replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int)`),
+		holder: replacer.Replace(bare(holderSQL)),
 		// In a transaction of our own the plan is kept, as planning an append takes
 		// longer than running it. So it must be one for a large log, also when the
 		// log is empty still. One event's append does without once the log is large:
 		// settings are a good part of what it costs.
-		lockForOne: replacer.Replace(`SELECT pg_relation_size({oid}) > 1048576, set_config('enable_seqscan', 'off', true),
-			pg_advisory_xact_lock(1702260334, {oid}::int)`),
-		lockForGroup: replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int),
-			set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
-			set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`),
-		append:    replacer.Replace(appendSQL),
-		appendNew: replacer.Replace(strings.ReplaceAll(appendOneSQL, "{expected}", "true")),
-		appendOne: replacer.Replace(strings.ReplaceAll(appendOneSQL, "{expected}",
+		forOne: replacer.Replace(`SELECT pg_relation_size({oid}) > 1048576, set_config('enable_seqscan', 'off', true)`),
+		forGroup: `SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+			set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`,
+		forTx:     forTx,
+		append:    replacer.Replace(bare(appendSQL)),
+		appendNew: replacer.Replace(strings.ReplaceAll(bare(appendOneSQL), "{expected}", "true")),
+		appendOne: replacer.Replace(strings.ReplaceAll(bare(appendOneSQL), "{expected}",
 			"EXISTS (SELECT FROM {events} WHERE aggregate_name = $3 AND aggregate_id = $4 AND version = $5)")),
 		readStream: replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
 		readLog:    replacer.Replace(`SELECT {columns} FROM {events} WHERE tstamp > $1 AND tstamp <= $2 ORDER BY tstamp LIMIT $3`),
@@ -183,7 +231,7 @@ func newStatements(schema string) statements {
 			ON CONFLICT (aggregate_name, aggregate_id) DO UPDATE
 			SET version = EXCLUDED.version, tstamp = EXCLUDED.tstamp, schema_version = EXCLUDED.schema_version, state = EXCLUDED.state
 			WHERE s.version < EXCLUDED.version OR s.schema_version <> EXCLUDED.schema_version`),
-		channel:   replacer.Replace(`SELECT 'eventsourced_' || {oid}`),
+		channel:   replacer.Replace(`SELECT 'eventsourced_' || {oid}, pg_backend_pid()`),
 		listening: replacer.Replace(`SELECT pg_advisory_lock_shared(1702260335, {oid}::int)`),
 		notify: replacer.Replace(`SELECT pg_notify('eventsourced_' || {oid}, '') WHERE EXISTS (
 			SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1702260335 AND objid = {oid} AND objsubid = 2
