@@ -163,3 +163,39 @@ func TestImportThatIsInterrupted(t *testing.T) {
 		})
 	}
 }
+
+// The listing's limits are the domain's: what the one reads the other takes.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	row := func(change func(*listing.Row)) listing.Row {
+		row := listing.Row{Date: "2026-07-04", Band: "Ängs", Hall: "Parken", City: "Malung", Municipality: "Malung-Sälen", State: "Dalarna"}
+		change(&row)
+		return row
+	}
+	for name, change := range map[string]func(*listing.Row, string){
+		"band":         func(r *listing.Row, s string) { r.Band = s },
+		"hall":         func(r *listing.Row, s string) { r.Hall = s },
+		"city":         func(r *listing.Row, s string) { r.City = s },
+		"municipality": func(r *listing.Row, s string) { r.Municipality = s },
+		"state":        func(r *listing.Row, s string) { r.State = s },
+		"extra":        func(r *listing.Row, s string) { r.Extra = s },
+	} {
+		t.Run("of a "+name, func(t *testing.T) {
+			t.Parallel()
+			limit := map[string]int{"band": listing.MaxName, "hall": listing.MaxName, "extra": listing.MaxExtra}[name]
+			if limit == 0 {
+				limit = listing.MaxPlace
+			}
+			for over := range 2 {
+				c := newCatalogue(t)
+				rows := func(yield func(listing.Row, error) bool) {
+					_ = yield(row(func(r *listing.Row) { change(r, strings.Repeat("ö", limit+over)) }), nil)
+				}
+				result, err := importer.Import(t.Context(), c.service, c.store, rows, importer.Options{})
+				require.NoError(t, err)
+				require.Equal(t, over, result.Problems)
+				require.Equal(t, 1-over, result.Created)
+			}
+		})
+	}
+}
