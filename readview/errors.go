@@ -6,7 +6,12 @@ import (
 	"strings"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/migrate"
 )
+
+// ErrNewerTables is returned by [Migrate] and [Pending] when a newer version of this
+// package has changed the database's tables. Run that version.
+var ErrNewerTables = migrate.ErrNewer
 
 var (
 	// ErrUnknownProjection is returned by the methods of [Manager] that take a
