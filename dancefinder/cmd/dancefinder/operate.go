@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -24,7 +25,7 @@ func projectorCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(a *app) error {
-				if err := checkMigrated(cmd, a); err != nil {
+				if err := a.checkMigrated(cmd.Context()); err != nil {
 					return err
 				}
 				a.announce(cmd.Context(), logger(cmd))
@@ -37,19 +38,6 @@ func projectorCommand() *cobra.Command {
 	command.Flags().String("nominatim-url", "", "the Nominatim server (default: NOMINATIM_URL, then the public one)")
 	command.Flags().String("contact", "", "where Nominatim's operators can reach you (default: NOMINATIM_CONTACT)")
 	return command
-}
-
-func checkMigrated(cmd *cobra.Command, a *app) error {
-	all, err := migrations.Status(cmd.Context(), a.pool)
-	if err != nil {
-		return err
-	}
-	for _, migration := range all {
-		if !migration.Applied {
-			return fmt.Errorf("the database lacks the migration %s: run 'dancefinder migrate up'", migration.Name)
-		}
-	}
-	return nil
 }
 
 func migrateCommand() *cobra.Command {
@@ -72,17 +60,17 @@ func migrateCommand() *cobra.Command {
 	}
 	status := &cobra.Command{
 		Use:   "status",
-		Short: "Show which migrations are applied",
+		Short: "Show which migrations are applied, DanceFinder's and those of the framework",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(a *app) error {
 				all, err := migrations.Status(cmd.Context(), a.pool)
-				if err != nil {
+				if err != nil && !errors.Is(err, migrations.ErrNewer) {
 					return err
 				}
-				return table(cmd.OutOrStdout(), "MIGRATION\tSTATE", all, func(m migrations.Migration) string {
+				return errors.Join(err, table(cmd.OutOrStdout(), "MIGRATION\tSTATE", all, func(m migrations.Migration) string {
 					return m.Name + "\t" + map[bool]string{true: "applied", false: "pending"}[m.Applied]
-				})
+				}))
 			})
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,7 +29,8 @@ type consumer struct {
 	advice            string // what to do about it
 }
 
-// status returns all that goes through the log.
+// status returns all that goes through the log: DanceFinder's projections and its
+// reactor, and whatever else is registered in the database.
 func (a *app) status(ctx context.Context) (all []consumer, err error) {
 	projections, err := a.manager.Status(ctx)
 	if err != nil {
@@ -37,7 +39,7 @@ func (a *app) status(ctx context.Context) (all []consumer, err error) {
 	for _, s := range projections {
 		all = append(all, ofProjection(s))
 	}
-	relay, err := a.relay.Status(ctx)
+	relays, err := a.relays(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -45,10 +47,24 @@ func (a *app) status(ctx context.Context) (all []consumer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(all,
-		ofConsumer("relay", relay, "It tries again by itself."),
-		ofConsumer("reactor", reactor, "Fix the cause, then restart the projector."),
-	), nil
+	all = append(append(all, relays...), ofConsumer("reactor", reactor))
+	others, err := a.positions.Reactors(ctx, a.store)
+	for _, s := range others {
+		if s.Name != reactor.Name {
+			all = append(all, ofConsumer("reactor", s))
+		}
+	}
+	return all, err
+}
+
+// relays returns those that have run on this database: which one a projector runs is
+// a matter of its environment, not of this process's.
+func (a *app) relays(ctx context.Context) (all []consumer, err error) {
+	relays, err := a.positions.Relays(ctx, a.store)
+	for _, s := range relays {
+		all = append(all, ofConsumer("relay", s))
+	}
+	return all, err
 }
 
 func ofProjection(s readview.Status) consumer {
@@ -56,27 +72,47 @@ func ofProjection(s readview.Status) consumer {
 		name: s.Name, kind: "projection", state: string(s.State), position: s.Position, head: s.Head,
 		behind: s.Behind, lag: s.Lag, node: s.Node,
 	}
-	if s.Failure != nil {
-		c.failure, c.failedAt = s.Failure.Error, s.Failure.Time
-		c.advice = fmt.Sprintf("Fix the cause, then run 'dancefinder readviews resume %s'.", s.Name)
+	if f := s.Failure; f != nil {
+		c.fails(f.Error, f.Time, fmt.Sprintf("run 'dancefinder readviews resume %s'", s.Name))
 	}
 	return c
 }
 
-func ofConsumer(kind string, s messaging.Status, advice string) consumer {
+func ofConsumer(kind string, s messaging.Status) consumer {
 	c := consumer{
 		name: s.Name, kind: kind, state: string(s.State), position: s.Position, head: s.Head,
 		behind: s.Behind, lag: s.Lag, node: s.Node,
 	}
-	if s.Failure != nil {
-		c.failure, c.failedAt, c.advice = s.Failure.Error, s.Failure.Time, advice
+	if f := s.Failure; f != nil {
+		text := f.Error
+		if f.EventName != "" {
+			text = fmt.Sprintf("%s, position %d, id %s: %s", f.EventName, f.Position, f.EventID, text)
+		}
+		c.fails(text, f.Time, "restart the projector")
 	}
 	return c
 }
 
+// fails notes why a consumer does not get on, and what to do: next is what lets it
+// try again when it has stopped.
+func (c *consumer) fails(text string, at time.Time, next string) {
+	c.failure, c.failedAt = text, at
+	switch c.state {
+	case "failed":
+		c.advice = "Fix the cause, then " + next + "."
+	case "ahead of the log":
+		c.advice = "The log has gone back: see docs/operating.md before you do anything."
+	default:
+		c.advice = "It tries again by itself once the cause is gone."
+	}
+	if strings.Contains(text, "SQLSTATE 42P05") || strings.Contains(text, "SQLSTATE 26000") {
+		c.advice += " " + poolerHint
+	}
+}
+
 func writeStatus(w io.Writer, all []consumer) error {
 	err := table(w, "NAME\tKIND\tSTATE\tPOSITION\tHEAD\tBEHIND\tLAG\tNODE", all, func(c consumer) string {
-		node := c.node
+		node, _, _ := strings.Cut(c.node, "/") // the rest tells the parts of a process apart
 		if node == "" {
 			node = "-"
 		}
@@ -117,15 +153,15 @@ func writeJSON(w io.Writer, all []consumer) error {
 func relayCommand() *cobra.Command {
 	status := &cobra.Command{
 		Use:   "status",
-		Short: "Show how far the relay is",
+		Short: "Show how far the relays are that have run on this database",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(a *app) error {
-				s, err := a.relay.Status(cmd.Context())
+				relays, err := a.relays(cmd.Context())
 				if err != nil {
 					return err
 				}
-				return writeStatus(cmd.OutOrStdout(), []consumer{ofConsumer("relay", s, "It tries again by itself.")})
+				return writeStatus(cmd.OutOrStdout(), relays)
 			})
 		},
 	}
