@@ -31,12 +31,18 @@ type Root struct {
 	version  Version
 	position Position
 	pending  []Event
+	stored   bool // by a command: then the version is not known
 }
 
 // ID returns the aggregate's id, empty for one that no repository made.
 func (r *Root) ID() string { return r.id }
 
-// Version returns the version of the last stored event: 0 for a new aggregate.
+// Exists tells whether the aggregate has events, stored or pending: an act that is to
+// begin a stream asks it, before its first [Record].
+func (r *Root) Exists() bool { return r.version > 0 || len(r.pending) > 0 || r.stored }
+
+// Version returns the version of the last stored event: 0 for a new aggregate, also
+// while its first events are pending; see Exists.
 func (r *Root) Version() Version { return r.version }
 
 // Position returns the position of the last stored event: 0 for a new aggregate.

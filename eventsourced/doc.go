@@ -12,11 +12,13 @@
 //
 // An aggregate embeds [Root], decides in its own methods, calls [Record] for what
 // has happened, and changes its state in Apply alone. [Repository.Update] does
-// the round: load, act, append; on a lost race again.
+// the round: load, act, append; on a lost race again. [Repository.Create] and
+// [Repository.Change] refuse an aggregate that is there already, or is not.
 //
 // Events are structs that embed [BaseEvent]. Their names are given to a
 // [Registry], which also holds the upcasters for payloads of older schema
-// versions; they run wherever an event leaves the log.
+// versions; they run wherever an event leaves the log. NewRegistry looks at the types
+// and refuses those of which a part would not come back.
 //
 // The log gives every event a [Position]: one total order, equal to the order of
 // commits, so that whoever has read up to a position has missed nothing.

@@ -11,8 +11,16 @@ var (
 	// [Repository.Update] does. The error is a [*ConflictError].
 	ErrConflict = errors.New("stream has changed")
 
-	// ErrNotFound is returned by [Repository.Load] for a stream without events.
+	// ErrNotFound is returned by [Repository.Load] and [Repository.Change] for a stream
+	// without events.
 	ErrNotFound = errors.New("no such aggregate")
+
+	// ErrExists is returned by [Repository.Create] for a stream that has events.
+	ErrExists = errors.New("the aggregate exists already")
+
+	// ErrCommandUsed is returned by a [Repository] for the second change of a stream in
+	// one execution of a command, see [WithCommand]. Nothing is stored.
+	ErrCommandUsed = errors.New("the command has changed the stream already, or is about to: use eventsourced.WithStep for another change")
 
 	// ErrDuplicateID is returned by Append when some of the event ids are in the
 	// log already, or all of them but in another stream. Ids are never used again.

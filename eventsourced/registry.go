@@ -27,6 +27,7 @@ type EventType struct {
 	upcasters map[int]UpcastFunc
 
 	upcastTwice bool // from one version
+	unchecked   bool
 }
 
 // UpcastFunc turns a payload of one schema version into the next one's. It must
@@ -45,6 +46,13 @@ func Upcast(from int, f UpcastFunc) TypeOption {
 		t.upcastTwice = t.upcastTwice || t.upcasters[from] != nil
 		t.upcasters[from] = f
 	}
+}
+
+// Unchecked registers a type although NewRegistry finds that not all of it comes back
+// from its JSON: a field that is only used before the event is stored, an embedded type
+// whose own encoding has everything.
+func Unchecked() TypeOption {
+	return func(t *EventType) { t.unchecked = true }
 }
 
 // Type describes the event type E under the name that it is stored with:
@@ -71,7 +79,14 @@ func (t *EventType) schemaVersion() int { return len(t.upcasters) + 1 }
 
 // NewRegistry returns a registry of the given types. It reports all problems at
 // once: a name or a Go type registered twice, an invalid name, missing
-// upcasters.
+// upcasters, and, unless the type is [Unchecked], what would not come back from the
+// log as it was: a field that is not exported or has the tag json:"-", is of an
+// interface type, of one that JSON does not have, or of one with half of a pair of
+// MarshalJSON and UnmarshalJSON (or of those for text), two fields with one JSON name,
+// the base of an event in another one.
+//
+// A field of type any is no problem, but comes back as JSON has it: nil, bool, string,
+// []any, map[string]any, and [json.Number] for all numbers, which is exact.
 func NewRegistry(types ...EventType) (*Registry, error) {
 	r := &Registry{
 		byName: make(map[string]*EventType, len(types)),
@@ -93,6 +108,14 @@ func NewRegistry(types ...EventType) (*Registry, error) {
 		for version := 1; version < t.schemaVersion(); version++ {
 			if t.upcasters[version] == nil {
 				problems = append(problems, fmt.Errorf("event %q has %d upcasters but none from schema version %d", t.name, len(t.upcasters), version))
+			}
+		}
+		switch {
+		case t.goType == nil:
+			problems = append(problems, fmt.Errorf("event %q is not made by eventsourced.Type", t.name))
+		case !t.unchecked && r.byType[t.goType] == nil:
+			for _, loss := range losses(t.goType) {
+				problems = append(problems, fmt.Errorf("event %q: %w (or register it as eventsourced.Unchecked)", t.name, loss))
 			}
 		}
 		r.byName[t.name], r.byType[t.goType] = t, t

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"reflect"
 	"time"
 )
 
@@ -45,8 +46,12 @@ func Logger(logger *slog.Logger) RepositoryOption {
 }
 
 // NewRepository returns a repository of the aggregates that are stored under
-// aggregateName. newFunc returns a new, empty aggregate.
+// aggregateName. newFunc returns a new, empty aggregate. NewRepository panics, with
+// all that is wrong, when one of them is missing or the name is no name.
 func NewRepository[A Aggregate](store Store, aggregateName string, newFunc func() A, options ...RepositoryOption) *Repository[A] {
+	if err := repositoryProblems(store, aggregateName, newFunc); err != nil {
+		panic(fmt.Sprintf("eventsourced.NewRepository: %v", err))
+	}
 	r := &Repository[A]{
 		store:         store,
 		aggregateName: aggregateName,
@@ -60,6 +65,29 @@ func NewRepository[A Aggregate](store Store, aggregateName string, newFunc func(
 		r.options.snapshots = snapshotStoreOf(store, r.newFunc())
 	}
 	return r
+}
+
+func repositoryProblems[A Aggregate](store Store, aggregateName string, newFunc func() A) error {
+	problems := []error{validateName("aggregate name", aggregateName)}
+	switch {
+	case isNil(store):
+		problems = append(problems, errors.New("the store is nil"))
+	case store.Registry() == nil:
+		problems = append(problems, errors.New("the store has no registry"))
+	}
+	switch {
+	case newFunc == nil:
+		problems = append(problems, errors.New("newFunc is nil"))
+	case isNil(newFunc()):
+		problems = append(problems, errors.New("newFunc returns nil"))
+	}
+	return errors.Join(problems...)
+}
+
+// isNil tells that an interface holds nothing, or a nil pointer.
+func isNil(v any) bool {
+	value := reflect.ValueOf(v)
+	return !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil()
 }
 
 // Load returns the aggregate id as its events say. It returns [ErrNotFound] when
@@ -79,13 +107,51 @@ func (r *Repository[A]) Load(ctx context.Context, id string) (A, error) {
 // Update loads the aggregate id, a new one with version 0 when it has no events,
 // calls act on it and appends the events that act recorded. When somebody else
 // changed the aggregate meanwhile, all of that is repeated on its new state,
-// with a short back-off: act must have no other effects.
+// with a short back-off: act must have no other effects. [Repository.Create] and
+// [Repository.Change] do the same for an aggregate that must not be there yet, or must.
 //
 // It returns the position of the aggregate's last event, also when act recorded
 // none, so that waiting for that position shows what act saw. An error of act is
 // returned as it is, and nothing is stored. It returns [ErrConflict] after the
-// last attempt.
+// last attempt, and [ErrCommandUsed].
 func (r *Repository[A]) Update(ctx context.Context, id string, act func(A) error) (Position, error) {
+	end, err := beginChange(ctx, r.stream(id))
+	if err != nil {
+		return 0, err
+	}
+	refused := false
+	position, err := r.update(ctx, id, func(a A) error {
+		err := act(a)
+		refused = err != nil
+		return err
+	})
+	end(err == nil || refused)
+	return position, err
+}
+
+// Create is Update for a new aggregate: it returns [ErrExists], without calling act,
+// when it has events.
+func (r *Repository[A]) Create(ctx context.Context, id string, act func(A) error) (Position, error) {
+	return r.Update(ctx, id, func(a A) error {
+		if a.root().Exists() {
+			return fmt.Errorf("create %s: %w", r.stream(id), ErrExists)
+		}
+		return act(a)
+	})
+}
+
+// Change is Update for an aggregate that is there: it returns [ErrNotFound], without
+// calling act, when it has no events, as for an id that is spelled wrong.
+func (r *Repository[A]) Change(ctx context.Context, id string, act func(A) error) (Position, error) {
+	return r.Update(ctx, id, func(a A) error {
+		if !a.root().Exists() {
+			return fmt.Errorf("change %s: %w", r.stream(id), ErrNotFound)
+		}
+		return act(a)
+	})
+}
+
+func (r *Repository[A]) update(ctx context.Context, id string, act func(A) error) (Position, error) {
 	load := r.load
 	for attempt := 1; ; attempt++ {
 		a, err := load(ctx, id)
@@ -96,7 +162,7 @@ func (r *Repository[A]) Update(ctx context.Context, id string, act func(A) error
 			return r.carriedOut(ctx, id, err)
 		}
 		loaded := a.root().position
-		position, err := r.Save(ctx, a)
+		position, err := r.save(ctx, a)
 		if errors.Is(err, ErrDuplicateID) {
 			return r.carriedOut(ctx, id, err)
 		}
@@ -149,8 +215,23 @@ func (r *Repository[A]) carriedOut(ctx context.Context, id string, cause error) 
 // an error they still are, and a later Save stores them with new ids, so after
 // an error whose outcome is open (see [Appender]) load the aggregate again. So do
 // after a Save under [WithCommand], which may have been a repetition: the aggregate
-// keeps its version, and another Save of it is an [ErrConflict].
+// keeps its version, and another Save of it is an [ErrConflict], or [ErrCommandUsed]
+// under the same command.
 func (r *Repository[A]) Save(ctx context.Context, a A) (Position, error) {
+	root := a.root()
+	if len(root.pending) == 0 {
+		return root.position, nil
+	}
+	end, err := beginChange(ctx, r.stream(root.id))
+	if err != nil {
+		return 0, err
+	}
+	position, err := r.save(ctx, a)
+	end(err == nil)
+	return position, err
+}
+
+func (r *Repository[A]) save(ctx context.Context, a A) (Position, error) {
 	root := a.root()
 	if len(root.pending) == 0 {
 		return root.position, nil
@@ -172,7 +253,7 @@ func (r *Repository[A]) Save(ctx context.Context, a A) (Position, error) {
 	if command {
 		// It may have been carried out before, also while this aggregate was loaded:
 		// which version that made is not known here.
-		root.pending = nil
+		root.pending, root.stored = nil, true
 		return position, nil
 	}
 	before := root.version

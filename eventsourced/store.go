@@ -63,10 +63,21 @@ type LogReader interface {
 
 // Backlog is what of a log lies before somebody who goes through it.
 type Backlog struct {
-	Head   Position      // of the log
-	Behind int64         // how many events, of all names
-	Lag    time.Duration // how long the first of them has been waiting; 0 when there is none
+	Head   Position // of the log; below the position asked for, the log is another one, or went back
+	Behind int64    // how many events, of all names
+
+	// Lag is how long the first of them has been waiting; 0 when there is none.
+	Lag time.Duration
+
+	// FromFuture tells that the first of them was appended later than now, as after a
+	// clock went back. It waits, for a time that is not known: Lag counts from when it
+	// occurred, and is 0 if that is later than now as well.
+	FromFuture bool
 }
+
+// fromFuture is how much later than now an event's position is before the clock must
+// have gone back: those of two machines differ.
+const fromFuture = time.Second
 
 // BacklogAfter returns what lies above a position.
 func BacklogAfter(ctx context.Context, log LogReader, after Position) (b Backlog, err error) {
@@ -80,7 +91,11 @@ func BacklogAfter(ctx context.Context, log LogReader, after Position) (b Backlog
 		if err != nil {
 			return Backlog{}, err
 		}
-		b.Lag = max(time.Since(first.Position.Time()), 0)
+		waited := time.Since(first.Position.Time())
+		if b.FromFuture = waited < -fromFuture; b.FromFuture {
+			waited = time.Since(first.Time)
+		}
+		b.Lag = max(waited, 0)
 	}
 	return b, nil
 }

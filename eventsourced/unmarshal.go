@@ -3,6 +3,7 @@ package eventsourced
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"sync"
 )
 
@@ -17,11 +18,19 @@ type unmarshaler struct {
 
 var unmarshalers = sync.Pool{New: func() any {
 	u := &unmarshaler{}
-	u.decoder = json.NewDecoder(&u.payload)
+	u.decoder = newDecoder(&u.payload)
 	return u
 }}
 
-// unmarshal does what [json.Unmarshal] does to what newEvent returns.
+// newDecoder returns a decoder that keeps numbers exactly, also in a field of type any.
+func newDecoder(payload io.Reader) *json.Decoder {
+	decoder := json.NewDecoder(payload)
+	decoder.UseNumber()
+	return decoder
+}
+
+// unmarshal does what [json.Unmarshal] does to what newEvent returns, but for numbers
+// in fields of type any, which are [json.Number].
 func unmarshal(payload []byte, newEvent func() Event) (Event, error) {
 	u := unmarshalers.Get().(*unmarshaler)
 	event := newEvent()
@@ -30,7 +39,10 @@ func unmarshal(payload []byte, newEvent func() Event) (Event, error) {
 		return event, nil
 	}
 	event = newEvent()
-	return event, json.Unmarshal(payload, event)
+	if !json.Valid(payload) {
+		return event, json.Unmarshal(payload, event) // it says what is wrong
+	}
+	return event, newDecoder(bytes.NewReader(payload)).Decode(event)
 }
 
 // unmarshal tells whether payload was a value and nothing else. When not, the

@@ -51,7 +51,9 @@ type WorkerConfig struct {
 
 	// MinBackoff is the delay after the first failed attempt, and MaxBackoff the
 	// longest: it doubles with each attempt. The true delay is a random one
-	// between half of that and all of it. They default to [DefaultMinBackoff] and
+	// between half of that and all of it. A job that is to wait longer than any of the
+	// worker's durations is due: the database's clock went back. So give all workers of
+	// a queue the same ones. They default to [DefaultMinBackoff] and
 	// [DefaultMaxBackoff].
 	MinBackoff, MaxBackoff time.Duration
 
@@ -86,6 +88,11 @@ func setDefault[T comparable](field *T, value T) {
 	if *field == zero {
 		*field = value
 	}
+}
+
+// longestWait is how long a job waits at most, for whatever reason.
+func (c WorkerConfig) longestWait() time.Duration {
+	return max(c.MaxBackoff, c.Timeout+leaseMargin, maxPause)
 }
 
 // backoff returns the delay after an attempt, counted from 1.

@@ -15,6 +15,14 @@ import (
 // for would be lost, and the queue would only grow.
 const maxQueue = 10 * time.Second
 
+// What was written before the clock went back may lie years ahead. A slot is never
+// further away than the queue is long, and a pause not longer than the longest one:
+// what is, is over.
+const (
+	slotAt     = `CASE WHEN l.next_at > clock_timestamp() + $2::interval + $4::interval THEN '-infinity' ELSE l.next_at END`
+	pauseUntil = `CASE WHEN l.paused_until > clock_timestamp() + $5::interval THEN '-infinity' ELSE l.paused_until END`
+)
+
 // Limiter spaces the requests to a provider, over all processes that use one
 // database: it hands out slots from the provider's row in geocoding_limit. The
 // clock is the database's. It is safe for concurrent use.
@@ -54,10 +62,10 @@ func (l *Limiter) Reserve(ctx context.Context) (Slot, error) {
 			INSERT INTO geocoding_limit AS l (provider, next_at)
 			VALUES ($1, clock_timestamp() + $2::interval)
 			ON CONFLICT (provider) DO UPDATE
-			SET next_at = greatest(l.next_at, clock_timestamp()) + $2::interval
-			WHERE l.paused_until <= clock_timestamp() AND l.next_at <= clock_timestamp() + $3::interval
+			SET next_at = greatest(`+slotAt+`, clock_timestamp()) + $2::interval
+			WHERE `+pauseUntil+` <= clock_timestamp() AND `+slotAt+` <= clock_timestamp() + $3::interval
 			RETURNING next_at - $2::interval, greatest(next_at - $2::interval - clock_timestamp(), interval '0')`,
-			l.provider, l.interval, ahead).Scan(&slot.At, &slot.Wait)
+			l.provider, l.interval, ahead, maxQueue, maxPause).Scan(&slot.At, &slot.Wait)
 		if err == nil {
 			return slot, nil
 		}
@@ -96,13 +104,15 @@ func (l *Limiter) Wait(ctx context.Context) error {
 }
 
 // Pause makes all limiters of the provider hand out no slot for d, and revokes
-// those that were handed out. A longer pause that is under way stays.
+// those that were handed out. A longer pause that is under way stays. The longest is
+// a day.
 func (l *Limiter) Pause(ctx context.Context, d time.Duration) error {
 	_, err := l.pool.Exec(ctx, `
 		INSERT INTO geocoding_limit AS l (provider, next_at, paused_until)
 		VALUES ($1, clock_timestamp(), clock_timestamp() + $2::interval)
 		ON CONFLICT (provider) DO UPDATE
-		SET paused_until = greatest(l.paused_until, EXCLUDED.paused_until)`, l.provider, d)
+		SET paused_until = CASE WHEN l.paused_until > clock_timestamp() + $3::interval THEN EXCLUDED.paused_until
+			ELSE greatest(l.paused_until, EXCLUDED.paused_until) END`, l.provider, min(d, maxPause), maxPause)
 	if err != nil {
 		return fmt.Errorf("pause %s: %w", l.provider, err)
 	}
@@ -113,8 +123,9 @@ func (l *Limiter) Pause(ctx context.Context, d time.Duration) error {
 // now on; below 0 when they are over.
 func (l *Limiter) ahead(ctx context.Context) (pause, queue time.Duration, err error) {
 	err = l.pool.QueryRow(ctx, `
-		SELECT paused_until - clock_timestamp(), next_at - clock_timestamp()
-		FROM geocoding_limit WHERE provider = $1`, l.provider).Scan(&pause, &queue)
+		SELECT CASE WHEN paused_until > clock_timestamp() + $2::interval THEN interval '0' ELSE paused_until - clock_timestamp() END,
+			next_at - clock_timestamp()
+		FROM geocoding_limit WHERE provider = $1`, l.provider, maxPause).Scan(&pause, &queue)
 	if err != nil {
 		return 0, 0, fmt.Errorf("ask for the pause of %s: %w", l.provider, err)
 	}

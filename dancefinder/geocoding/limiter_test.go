@@ -115,6 +115,16 @@ func TestLimiter(t *testing.T) {
 		require.NoError(t, limiter.Pause(t.Context(), time.Hour))
 		requireRateLimited(t, <-waited, 59*time.Minute, time.Hour)
 	})
+	t.Run("what a clock that went back has left holds up nobody", func(t *testing.T) {
+		t.Parallel()
+		limiter := geocoding.NewLimiter(a.pool, "ahead", time.Millisecond)
+		require.NoError(t, limiter.Wait(t.Context()))
+		a.exec(`UPDATE geocoding_limit SET next_at = clock_timestamp() + interval '1 year', paused_until = clock_timestamp() + interval '1 year' WHERE provider = 'ahead'`)
+		require.NoError(t, limiter.Wait(t.Context()))
+		require.NoError(t, limiter.Pause(t.Context(), time.Hour))
+		_, err := limiter.Reserve(t.Context())
+		requireRateLimited(t, err, 59*time.Minute, time.Hour)
+	})
 	t.Run("waiting ends with the context", func(t *testing.T) {
 		t.Parallel()
 		limiter := geocoding.NewLimiter(a.pool, "cancelled", 9*time.Second)

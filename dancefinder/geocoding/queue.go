@@ -73,13 +73,14 @@ func (q queue) add(ctx context.Context, event *domain.DanceHallCreated, recorded
 
 // claim takes up to limit jobs that are due, those that wait longest first. Until
 // lease has passed nobody else takes them. Rows that are just being claimed
-// elsewhere are passed over, so no two claims get one job.
-func (q queue) claim(ctx context.Context, limit int, lease time.Duration) ([]job, error) {
+// elsewhere are passed over, so no two claims get one job. What is to wait for more
+// than longest is due as well: the clock went back since that was written.
+func (q queue) claim(ctx context.Context, limit int, lease, longest time.Duration) ([]job, error) {
 	rows, err := q.pool.Query(ctx, `
 		WITH due AS MATERIALIZED (
 			SELECT dance_hall_id
 			FROM geocoding_job
-			WHERE state = 'pending' AND next_attempt_at <= now()
+			WHERE state = 'pending' AND (next_attempt_at <= now() OR next_attempt_at > now() + $3::interval)
 			ORDER BY next_attempt_at
 			LIMIT $1
 			FOR UPDATE SKIP LOCKED
@@ -90,7 +91,7 @@ func (q queue) claim(ctx context.Context, limit int, lease time.Duration) ([]job
 		FROM due
 		WHERE j.dance_hall_id = due.dance_hall_id
 		RETURNING j.dance_hall_id::text, j.hall_name, j.hall_city, j.hall_municipality, j.hall_state,
-			j.event_id, j.event_position, j.correlation_id, j.attempts, j.claim`, limit, lease)
+			j.event_id, j.event_position, j.correlation_id, j.attempts, j.claim`, limit, lease, longest)
 	if err != nil {
 		return nil, err
 	}

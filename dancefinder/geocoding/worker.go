@@ -111,7 +111,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			_ = sleep(ctx, pause) // the end of ctx is noticed above
 			continue
 		}
-		claimed, err := w.queue.claim(ctx, places, w.config.Timeout+leaseMargin)
+		claimed, err := w.queue.claim(ctx, places, w.config.Timeout+leaseMargin, w.config.longestWait())
 		give(places - len(claimed))
 		for _, j := range claimed {
 			jobs.Go(func() {
@@ -199,6 +199,7 @@ func (w *Worker) attempt(ctx context.Context, j job) outcome {
 		if delay <= 0 { // against the rules of Geocoder
 			delay = w.config.PollInterval
 		}
+		delay = min(delay, w.config.longestWait())
 		w.pauseFor(ctx, delay)
 		return outcome{state: statePending, delay: delay, forgive: true, err: err}
 	case err != nil:

@@ -163,6 +163,16 @@ func TestOutcomes(t *testing.T) {
 		require.Equal(t, 5, geocoder.total())
 		require.Equal(t, "the cable is cut", a.job(hall).LastError)
 	})
+	t.Run("a clock that went back holds up no job", func(t *testing.T) {
+		t.Parallel()
+		a := newApp(t)
+		a.halls(1)
+		worker := a.worker(answering(malung, nil), geocoding.WorkerConfig{})
+		a.deliver(worker)
+		a.exec(`UPDATE geocoding_job SET next_attempt_at = clock_timestamp() + interval '1 year'`)
+		a.run(worker)
+		a.await(worker, geocoding.Status{Done: 1})
+	})
 	t.Run("a geocoder that panics has failed", func(t *testing.T) {
 		t.Parallel()
 		a := newApp(t)

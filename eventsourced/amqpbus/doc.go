@@ -12,7 +12,8 @@
 //
 // # The Subscriber
 //
-// It is that of watermill-amqp, set up so:
+// It is our own, over the client library of watermill-amqp, whose Subscriber does not
+// tell when it can't receive. It is set up so:
 //
 //	setting                                why
 //	durable exchange and queue             they outlive a restart of the broker; messages are persistent anyway
@@ -24,8 +25,8 @@
 //	deliveries without a broker refused    at a reconnect an empty one can arrive, which would be handled as a message
 //	heartbeat, dial timeout, back-off      a connection that hangs is noticed within 20 seconds; a broker that is down is waited for
 //
-// Two things are added around it. Subscribe does not fail when the broker is down,
-// as a handler of a router whose Subscribe fails is stuck. And a message that was
+// Subscribe does not fail when the broker is down, as a handler of a router whose
+// Subscribe fails is stuck: [Subscriber.Problem] tells why nothing comes. A message that was
 // nacked is not given back to the broker, which would deliver it again at once and
 // for ever: it comes again from here, after a back-off, and nothing else before it.
 // [SubscriberConfig.Attempts] limits how often, after which it goes to a dead-letter
@@ -34,7 +35,7 @@
 //
 // # The Publisher
 //
-// It is our own, over the same client library. The one of watermill-amqp waits for
+// It is our own as well. The one of watermill-amqp waits for
 // the broker's confirm of each message before it sends the next one, which makes
 // about a sixth of the rate; its pool of channels leaks; its transactions can fail
 // and say nothing. This one sends all messages of a Publish and then waits for all

@@ -45,11 +45,11 @@ var _ message.Publisher = (*Publisher)(nil)
 // returns [ErrURL].
 func NewPublisher(url string, config PublisherConfig) (*Publisher, error) {
 	host, err := checkURL(url)
+	if config.ConfirmTimeout < 0 {
+		err = errors.Join(err, errors.New("amqpbus.PublisherConfig: ConfirmTimeout is negative"))
+	}
 	if err != nil {
 		return nil, err
-	}
-	if config.ConfirmTimeout < 0 {
-		return nil, errors.New("amqpbus.PublisherConfig: ConfirmTimeout is negative")
 	}
 	return &Publisher{url: url, host: host, config: config.withDefaults()}, nil
 }

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
-	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 )
 
 // Subscriber receives from RabbitMQ, at least once and, unless
@@ -23,11 +22,11 @@ type Subscriber struct {
 	config SubscriberConfig
 	dead   *Publisher // nil without a dead-letter queue
 
-	mu      sync.Mutex
-	closed  bool
-	cancels map[int]context.CancelFunc
-	next    int
-	running sync.WaitGroup
+	mu            sync.Mutex
+	closed        bool
+	subscriptions map[int]*subscription
+	next          int
+	running       sync.WaitGroup
 }
 
 var (
@@ -44,7 +43,7 @@ func NewSubscriber(url string, config SubscriberConfig) (*Subscriber, error) {
 		return nil, err
 	}
 	config = config.withDefaults()
-	s := &Subscriber{url: url, host: host, config: config, cancels: map[int]context.CancelFunc{}}
+	s := &Subscriber{url: url, host: host, config: config, subscriptions: map[int]*subscription{}}
 	if config.Attempts > 0 {
 		s.dead, err = NewPublisher(url, PublisherConfig{TLS: config.TLS, Logger: config.Logger})
 	}
@@ -65,7 +64,8 @@ func (s *Subscriber) DeadLetterQueue(topic string) string { return s.Queue(topic
 // [SubscriberConfig.DrainTimeout], while it is being handled.
 //
 // It returns [ErrClosed] after Close and [ErrTooLong], and fails for no other reason:
-// a broker that is down is waited for.
+// a broker that is down is waited for, and so is a queue of another kind: Problem
+// tells.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,16 +76,19 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		return nil, fmt.Errorf("subscribe to %.40s...: the name of the queue is %w", topic, ErrTooLong)
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	sub := &subscription{
+		topic: topic, queue: s.Queue(topic), cancel: cancel, out: make(chan *message.Message),
+		problem: &messaging.ProblemError{Err: fmt.Errorf("receive from %s at %s: %w", s.Queue(topic), s.host, errConnecting), Since: time.Now()},
+	}
 	id := s.next
 	s.next++
-	s.cancels[id] = cancel
-	out := make(chan *message.Message)
+	s.subscriptions[id] = sub
 	s.running.Go(func() {
-		defer close(out)
+		defer close(sub.out)
 		defer s.forget(id)
-		s.run(ctx, topic, out)
+		s.run(ctx, sub)
 	})
-	return out, nil
+	return sub.out, nil
 }
 
 // SubscribeInitialize declares the queue of a topic, so that nothing is lost of what
@@ -114,8 +117,8 @@ func (s *Subscriber) SubscribeInitialize(topic string) error {
 func (s *Subscriber) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	for _, cancel := range s.cancels {
-		cancel()
+	for _, sub := range s.subscriptions {
+		sub.cancel()
 	}
 	s.mu.Unlock()
 	s.running.Wait()
@@ -128,155 +131,12 @@ func (s *Subscriber) Close() error {
 func (s *Subscriber) forget(id int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cancels[id]()
-	delete(s.cancels, id)
-}
-
-// run receives until ctx ends.
-func (s *Subscriber) run(ctx context.Context, topic string, out chan<- *message.Message) {
-	logger := s.config.Logger.With("broker", s.host, "queue", s.Queue(topic))
-	for failures := 1; ctx.Err() == nil; failures++ {
-		received, err := s.receive(ctx, topic, out)
-		if received {
-			failures = 1
-		}
-		if ctx.Err() == nil {
-			wait := s.config.backOff(failures)
-			logger.WarnContext(ctx, "subscription waits before it connects again", "error", err, "wait", wait)
-			sleep(ctx, wait)
-		}
-	}
-}
-
-// receive connects, and hands out messages until ctx ends. Once it is connected it
-// reconnects by itself.
-func (s *Subscriber) receive(ctx context.Context, topic string, out chan<- *message.Message) (received bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	inner, err := wamqp.NewSubscriber(s.watermill(topic), quiet(s.config.Logger))
-	if err != nil {
-		return false, err
-	}
-	defer func() {
-		cancel() // or Close would wait for a connection that is being made
-		err = errors.Join(err, inner.Close())
-	}()
-	messages, err := inner.Subscribe(ctx, topic)
-	if err != nil {
-		return false, err
-	}
-	for {
-		select {
-		case msg, open := <-messages:
-			if !open {
-				return received, errors.New("the subscription has ended")
-			}
-			received = true
-			s.handOut(ctx, topic, msg, out)
-		case <-ctx.Done():
-			return received, nil
-		}
-	}
-}
-
-// handOut hands out a message until it is acked. The broker has it meanwhile.
-func (s *Subscriber) handOut(ctx context.Context, topic string, received *message.Message, out chan<- *message.Message) {
-	for attempt := 1; ; attempt++ {
-		acked, err := s.handOutOnce(ctx, received, out)
-		switch {
-		case err != nil:
-			received.Nack() // the broker keeps it for the next subscription
-			return
-		case acked:
-			received.Ack()
-			return
-		case attempt == s.config.Attempts:
-			if s.bury(ctx, topic, received) {
-				received.Ack()
-			} else {
-				received.Nack()
-			}
-			return
-		}
-		wait := s.config.backOff(attempt)
-		s.config.Logger.WarnContext(ctx, "message was nacked", "queue", s.Queue(topic), "message_uuid", received.UUID, "attempt", attempt, "wait", wait)
-		sleep(ctx, wait)
-	}
-}
-
-// handOutOnce tells whether the message was acked; the error is that of ctx.
-func (s *Subscriber) handOutOnce(ctx context.Context, received *message.Message, out chan<- *message.Message) (acked bool, err error) {
-	msg := received.Copy()
-	delete(msg.Metadata, wamqp.MetadataRedeliveredKey) // not the event's
-	msgCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	msg.SetContext(msgCtx)
-	select {
-	case out <- msg:
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-	ended := ctx.Done()
-	var drained <-chan time.Time
-	for {
-		select {
-		case <-msg.Acked():
-			return true, nil
-		case <-msg.Nacked():
-			return false, ctx.Err()
-		case <-ended:
-			ended, drained = nil, time.After(s.config.DrainTimeout)
-		case <-drained:
-			return false, ctx.Err()
-		}
-	}
-}
-
-// bury puts a message into the dead-letter queue, and tells whether it is there.
-func (s *Subscriber) bury(ctx context.Context, topic string, received *message.Message) bool {
-	msg := received.Copy()
-	msg.SetContext(ctx)
-	queue := s.DeadLetterQueue(topic)
-	if err := s.dead.Publish(QueueTopic(queue), msg); err != nil { //nolint:contextcheck // the message has it
-		s.config.Logger.WarnContext(ctx, "message not buried, it comes again", "queue", queue, "message_uuid", msg.UUID, "error", err)
-		return false
-	}
-	s.config.Logger.ErrorContext(ctx, "message could not be handled", "dead_letter_queue", queue, "message_uuid", msg.UUID)
-	return true
-}
-
-// watermill returns the safe set-up of watermill-amqp, see the package
-// documentation.
-func (s *Subscriber) watermill(topic string) wamqp.Config {
-	config := wamqp.NewDurablePubSubConfig(s.url, func(topic string) string { return s.Queue(topic) })
-	connection := connection(s.Queue(topic), s.config.TLS, nil)
-	config.Connection.AmqpConfig = &connection
-	config.Connection.Reconnect = &wamqp.ReconnectConfig{
-		BackoffInitialInterval:     s.config.BackOff,
-		BackoffRandomizationFactor: 0.5,
-		BackoffMultiplier:          2,
-		BackoffMaxInterval:         s.config.MaxBackOff,
-	}
-	config.Marshaler = marshaler{}
-	config.TopologyBuilder = topology{s}
-	return config
-}
-
-// topology declares what a subscription needs.
-type topology struct{ s *Subscriber }
-
-// BuildTopology implements [wamqp.TopologyBuilder].
-func (t topology) BuildTopology(channel *amqp.Channel, params wamqp.BuildTopologyParams, _ wamqp.Config, _ watermill.LoggerAdapter) error {
-	return t.s.declare(channel, params.Topic)
-}
-
-// ExchangeDeclare implements [wamqp.TopologyBuilder].
-func (topology) ExchangeDeclare(channel *amqp.Channel, name string, _ wamqp.Config) error {
-	return channel.ExchangeDeclare(name, amqp.ExchangeTopic, true, false, false, false, nil)
+	s.subscriptions[id].cancel()
+	delete(s.subscriptions, id)
 }
 
 func (s *Subscriber) declare(channel *amqp.Channel, topic string) error {
-	if err := (topology{}).ExchangeDeclare(channel, topic, wamqp.Config{}); err != nil {
+	if err := channel.ExchangeDeclare(topic, amqp.ExchangeTopic, true, false, false, false, nil); err != nil {
 		return err
 	}
 	arguments := amqp.Table{"x-queue-type": string(s.config.QueueType)}
@@ -298,14 +158,6 @@ func (s *Subscriber) declare(channel *amqp.Channel, topic string) error {
 		}
 	}
 	return nil
-}
-
-// quiet is the logger of watermill-amqp: what it takes for an error is a lost
-// connection for the most part, which it mends.
-func quiet(logger *slog.Logger) watermill.LoggerAdapter {
-	return watermill.NewSlogLoggerWithLevelMapping(logger, map[slog.Level]slog.Level{
-		slog.LevelInfo: slog.LevelDebug, slog.LevelError: slog.LevelInfo,
-	})
 }
 
 // sleep waits for d, or until ctx ends.

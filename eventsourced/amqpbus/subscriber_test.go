@@ -2,6 +2,9 @@ package amqpbus_test
 
 import (
 	"context"
+	"errors"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 )
 
@@ -231,4 +235,101 @@ func TestSubscriberConfig(t *testing.T) {
 amqpbus.SubscriberConfig: QueueType is "stream", want "quorum" or "classic"
 amqpbus.SubscriberConfig: Attempts is negative
 amqpbus.SubscriberConfig: BackOff is negative`)
+}
+
+// problemOf waits until the subscriber has a problem that says text.
+func problemOf(t *testing.T, subscriber *amqpbus.Subscriber, text string) *messaging.ProblemError {
+	t.Helper()
+	var problem *messaging.ProblemError
+	eventually(t, "a problem that says "+text, func() bool {
+		problem = nil
+		return errors.As(subscriber.Problem(), &problem) && strings.Contains(problem.Error(), text)
+	})
+	return problem
+}
+
+func TestProblem(t *testing.T) {
+	t.Parallel()
+	t.Run("there is none while nothing is subscribed to", func(t *testing.T) {
+		t.Parallel()
+		require.NoError(t, newSubscriber(t, testamqp.URL(t), consuming("g")).Problem())
+	})
+	t.Run("a broker that is down, and comes, and goes in mid-message", func(t *testing.T) {
+		t.Parallel()
+		broker, topic := testamqp.URL(t), testamqp.Name(t, "topic")
+		proxy := testamqp.NewProxy(t, "")
+		subscriber := newSubscriber(t, proxy.URL(broker), consuming("g"))
+		began := time.Now()
+		messages := subscribe(t, subscriber, topic)
+		require.Error(t, subscriber.Problem(), "from the first moment on")
+		problem := problemOf(t, subscriber, "receive from "+topic+".g at 127.0.0.1:")
+		eventually(t, "tries are counted", func() bool {
+			require.ErrorAs(t, subscriber.Problem(), &problem)
+			return problem.Attempts > 2
+		})
+		require.WithinDuration(t, began, problem.Since, 5*time.Second)
+		proxy.Lead(broker)
+		eventually(t, "it receives", func() bool { return subscriber.Problem() == nil })
+		require.NoError(t, newPublisher(t, broker).Publish(topic, numbered(1)...))
+		msg := receive(t, messages)
+		proxy.Lead("")
+		proxy.Cut()
+		problemOf(t, subscriber, "the connection is lost")
+		msg.Ack()
+		proxy.Lead(broker)
+		eventually(t, "it receives again", func() bool { return subscriber.Problem() == nil })
+		require.Equal(t, numbers(1), receiveAll(t, messages, 1))
+	})
+	t.Run("a queue of another kind", func(t *testing.T) {
+		t.Parallel()
+		broker, topic := testamqp.URL(t), testamqp.Name(t, "topic")
+		require.NoError(t, newSubscriber(t, broker, consuming("g")).SubscribeInitialize(topic))
+		config := consuming("g")
+		config.QueueType = amqpbus.Quorum
+		var logged logs
+		config.Logger = logged.logger()
+		subscriber := newSubscriber(t, broker, config)
+		subscribe(t, subscriber, topic)
+		problemOf(t, subscriber, "PRECONDITION_FAILED")
+		require.ErrorContains(t, subscriber.Problem(), "ask for what it is")
+		eventually(t, "it tries again", func() bool {
+			var problem *messaging.ProblemError
+			require.ErrorAs(t, subscriber.Problem(), &problem)
+			return problem.Attempts > 3
+		})
+		require.Equal(t, 1, strings.Count(logged.String(), "level=WARN"), "it is logged once")
+		_, err := channel(t, broker).QueueDelete(subscriber.Queue(topic), false, false, false)
+		require.NoError(t, err)
+		eventually(t, "the queue is as it is to be", func() bool { return subscriber.Problem() == nil })
+		require.NoError(t, subscriber.Close())
+		require.NoError(t, subscriber.Problem())
+	})
+	t.Run("a user that the broker does not know", func(t *testing.T) {
+		t.Parallel()
+		address, err := url.Parse(testamqp.URL(t))
+		require.NoError(t, err)
+		address.User = url.UserPassword("nobody", "s3cret")
+		subscriber := newSubscriber(t, address.String(), consuming("g"))
+		subscribe(t, subscriber, testamqp.Name(t, "topic"))
+		require.NotContains(t, problemOf(t, subscriber, "403").Error(), "s3cret")
+	})
+	t.Run("a queue that is deleted is made again", func(t *testing.T) {
+		t.Parallel()
+		broker, topic := testamqp.URL(t), testamqp.Name(t, "topic")
+		subscriber := newSubscriber(t, broker, consuming("g"))
+		messages := subscribe(t, subscriber, topic)
+		eventually(t, "it receives", func() bool { return subscriber.Problem() == nil })
+		_, err := channel(t, broker).QueueDelete(subscriber.Queue(topic), false, false, false)
+		require.NoError(t, err)
+		publisher := newPublisher(t, broker)
+		eventually(t, "a message arrives", func() bool {
+			require.NoError(t, publisher.Publish(topic, numbered(1)...))
+			select {
+			case msg := <-messages:
+				return msg.Ack()
+			default:
+				return false
+			}
+		})
+	})
 }

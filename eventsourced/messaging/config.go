@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"reflect"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -19,6 +20,7 @@ const (
 	DefaultBackOff      = 10 * time.Millisecond
 	DefaultMaxBackOff   = 5 * time.Second
 	DefaultDrainTimeout = 10 * time.Second
+	DefaultHangTimeout  = 30 * time.Second
 )
 
 // SubscriberConfig is the optional part of a [Subscriber]. The zero value works; a
@@ -49,6 +51,17 @@ type SubscriberConfig struct {
 	// Defaults to [DefaultDrainTimeout].
 	DrainTimeout time.Duration
 
+	// HangTimeout is how long the handling of one message may take. After that it
+	// counts as hanging: it is in the log and in the status, its context ends, and
+	// until it ends, too, the lease is not renewed, so that another subscriber of the
+	// group takes over. Defaults to [DefaultHangTimeout].
+	HangTimeout time.Duration
+
+	// Unregistered allows topics that are no names of the registry: those of messages
+	// that a [Publisher] stores under names of their own. By default Subscribe refuses
+	// them, as a name that is spelled wrong would never get an event.
+	Unregistered bool
+
 	// Node names this process in the table consumers. Defaults to the host's name
 	// and the process id.
 	Node string
@@ -62,6 +75,7 @@ func (c SubscriberConfig) withDefaults() SubscriberConfig {
 	c.BackOff = cmp.Or(c.BackOff, DefaultBackOff)
 	c.MaxBackOff = cmp.Or(c.MaxBackOff, DefaultMaxBackOff)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, DefaultDrainTimeout)
+	c.HangTimeout = cmp.Or(c.HangTimeout, DefaultHangTimeout)
 	if c.Node == "" {
 		host, _ := os.Hostname()
 		c.Node = fmt.Sprintf("%s:%d", host, os.Getpid())
@@ -70,12 +84,30 @@ func (c SubscriberConfig) withDefaults() SubscriberConfig {
 	return c
 }
 
-func (c SubscriberConfig) validate(positions PositionStore) error {
+func (c SubscriberConfig) problems(positions PositionStore) []error {
 	problems := c.durations("messaging.SubscriberConfig")
-	if c.ConsumerGroup != "" && positions == nil {
+	if c.ConsumerGroup != "" && isNil(positions) {
 		problems = append(problems, errors.New("messaging.SubscriberConfig: ConsumerGroup needs a PositionStore"))
 	}
-	return errors.Join(problems...)
+	return problems
+}
+
+// isNil tells that a dependency is not there: nil, or an interface that holds a nil
+// pointer.
+func isNil(dependency any) bool {
+	value := reflect.ValueOf(dependency)
+	return !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil()
+}
+
+// logProblems finds what would be a nil pointer later, in the arguments of constructor.
+func logProblems(constructor string, log eventsourced.Log) []error {
+	switch {
+	case isNil(log):
+		return []error{fmt.Errorf("messaging.%s: the log is nil", constructor)}
+	case log.Registry() == nil:
+		return []error{fmt.Errorf("messaging.%s: the log has no registry", constructor)}
+	}
+	return nil
 }
 
 // durations reports those that are negative, in a config of that name.
@@ -88,6 +120,7 @@ func (c SubscriberConfig) durations(name string) (problems []error) {
 		{"BackOff", c.BackOff},
 		{"MaxBackOff", c.MaxBackOff},
 		{"DrainTimeout", c.DrainTimeout},
+		{"HangTimeout", c.HangTimeout},
 	} {
 		if field.value < 0 {
 			problems = append(problems, fmt.Errorf("%s: %s is negative", name, field.name))
@@ -125,7 +158,7 @@ type RelayConfig struct {
 	// [DefaultRelayName].
 	Name string
 
-	// Topic returns the topic of an event. It has to return the same one for ever.
+	// Topic returns the topic of an event, never none. It has to return the same one for ever.
 	// A consumer receives the events of one topic in order, so events that belong
 	// together belong into one topic. By default all go to [DefaultTopic].
 	Topic func(eventsourced.Recorded) string
@@ -157,12 +190,14 @@ type RelayConfig struct {
 	// relay and ".requests".
 	RequestTopic string
 
-	// PollInterval, BackOff, MaxBackOff, DrainTimeout, Node and Logger are those of
-	// [SubscriberConfig], with the same defaults.
+	// PollInterval, BackOff, MaxBackOff, DrainTimeout, HangTimeout, Node and Logger are
+	// those of [SubscriberConfig], with the same defaults. HangTimeout is that of one
+	// call: of Publish, Translate or Topic.
 	PollInterval time.Duration
 	BackOff      time.Duration
 	MaxBackOff   time.Duration
 	DrainTimeout time.Duration
+	HangTimeout  time.Duration
 	Node         string
 	Logger       *slog.Logger
 }
@@ -180,16 +215,30 @@ func (c RelayConfig) withDefaults() RelayConfig {
 func (c RelayConfig) following() SubscriberConfig {
 	return SubscriberConfig{
 		PollInterval: c.PollInterval, BackOff: c.BackOff, MaxBackOff: c.MaxBackOff,
-		DrainTimeout: c.DrainTimeout, Node: c.Node, Logger: c.Logger,
+		DrainTimeout: c.DrainTimeout, HangTimeout: c.HangTimeout, Node: c.Node, Logger: c.Logger,
 	}.withDefaults()
 }
 
-func (c RelayConfig) validate() error {
+func (c RelayConfig) problems(log eventsourced.Log) []error {
 	problems := c.following().durations("messaging.RelayConfig")
 	if c.GroupEvents < 0 {
 		problems = append(problems, errors.New("messaging.RelayConfig: GroupEvents is negative"))
 	}
-	return errors.Join(problems...)
+	if len(c.Name) > eventsourced.MaxName {
+		problems = append(problems, fmt.Errorf("messaging.RelayConfig: Name has more than %d bytes", eventsourced.MaxName))
+	}
+	if c.Requests != nil && isNil(c.Requests) {
+		problems = append(problems, errors.New("messaging.RelayConfig: Requests is a nil pointer"))
+	}
+	if len(logProblems("", log)) > 0 {
+		return problems
+	}
+	for _, name := range c.Names {
+		if log.Registry().SchemaVersion(name) == 0 {
+			problems = append(problems, fmt.Errorf("messaging.RelayConfig: Names has %q, which is no event of the registry", name))
+		}
+	}
+	return problems
 }
 
 // DefaultAttempts is how often a [Reactor] tries an event by default.
@@ -226,12 +275,14 @@ type ReactorConfig struct {
 	// reacts to all of the past.
 	StartAtHead bool
 
-	// PollInterval, BackOff, MaxBackOff, DrainTimeout, Node and Logger are those of
-	// [SubscriberConfig], with the same defaults.
+	// PollInterval, BackOff, MaxBackOff, DrainTimeout, HangTimeout, Node and Logger are
+	// those of [SubscriberConfig], with the same defaults. HangTimeout is that of one
+	// call: of a reaction.
 	PollInterval time.Duration
 	BackOff      time.Duration
 	MaxBackOff   time.Duration
 	DrainTimeout time.Duration
+	HangTimeout  time.Duration
 	Node         string
 	Logger       *slog.Logger
 }
@@ -244,7 +295,7 @@ func (c ReactorConfig) withDefaults() ReactorConfig {
 func (c ReactorConfig) following() SubscriberConfig {
 	return SubscriberConfig{
 		PollInterval: c.PollInterval, BackOff: c.BackOff, MaxBackOff: c.MaxBackOff,
-		DrainTimeout: c.DrainTimeout, Node: c.Node, Logger: c.Logger,
+		DrainTimeout: c.DrainTimeout, HangTimeout: c.HangTimeout, Node: c.Node, Logger: c.Logger,
 	}.withDefaults()
 }
 

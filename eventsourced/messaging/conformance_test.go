@@ -64,6 +64,7 @@ func (b *bank) groupPubSub(t *testing.T, group string) (message.Publisher, messa
 	config := grouped(group)
 	config.PollInterval = 5 * time.Second
 	config.BackOff = time.Millisecond
+	config.Unregistered = true
 	config.MaxBackOff = 10 * time.Millisecond
 	subscriber, err := messaging.NewSubscriber(b.store, b.positions, config)
 	require.NoError(t, err)

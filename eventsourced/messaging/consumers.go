@@ -2,8 +2,6 @@ package messaging
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,47 +10,6 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
-
-// State says in one word how a relay or a reactor is.
-type State string
-
-const (
-	// Live consumers handle events as they come.
-	Live State = "live"
-	// CatchingUp is a consumer for which events wait longer than a few moments.
-	CatchingUp State = "catching up"
-	// Retrying is a consumer that can't get past an event, and goes on trying.
-	Retrying State = "retrying"
-	// Failed is a reactor that stopped at an event, see [StopAtFailure].
-	Failed State = "failed"
-	// Standby is a consumer that no node runs.
-	Standby State = "standby"
-)
-
-// catchingUpAfter is how long events wait before a consumer counts as behind.
-const catchingUpAfter = 2 * time.Second
-
-// Status is how a relay or a reactor stands.
-type Status struct {
-	Name     string
-	State    State
-	Position eventsourced.Position // everything up to it is done
-	Head     eventsourced.Position // of the log
-	Behind   int64                 // events of the log above Position, those it passes over included
-	Lag      time.Duration         // how long the first of them has been waiting; 0 when there is none
-	Node     string                // who runs it, "" for nobody
-	Parked   int64                 // events that were put aside, see [ParkFailures]
-	Failure  *Failure              // why it does not get on, nil when it does
-}
-
-// Failure is the error that keeps a relay or a reactor from getting on.
-type Failure struct {
-	EventID   eventsourced.EventID // zero, like the two that follow, when it is not about an event
-	EventName string
-	Position  eventsourced.Position
-	Error     string
-	Time      time.Time
-}
 
 // ParkedEvent is an event that a reactor put aside.
 type ParkedEvent struct {
@@ -65,15 +22,17 @@ type ParkedEvent struct {
 
 const (
 	startSQL = `INSERT INTO consumers (name, topic, position) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
-	failSQL  = `UPDATE consumers SET stopped = $4, error = $5, failed_at = now(), failed_event = $6, failed_name = $7, failed_position = $8
+	failSQL  = `UPDATE consumers SET stopped = stopped OR $4, ahead_at = CASE WHEN $5 THEN position ELSE ahead_at END,
+			error = $6, tried_at = clock_timestamp(), attempts = $7,
+			since = coalesce(CASE WHEN failed_position IS NOT DISTINCT FROM $11 THEN since END, clock_timestamp() - $8 * interval '1 microsecond'),
+			failed_event = $9, failed_name = $10, failed_position = $11
 		WHERE name = $1 AND topic = $2 AND node = $3`
-	recoverSQL = `UPDATE consumers SET stopped = false, error = NULL, failed_at = NULL, failed_event = NULL, failed_name = NULL, failed_position = NULL
-		WHERE name = $1 AND topic = $2 AND (stopped OR error IS NOT NULL)`
-	stoppedSQL = `SELECT stopped FROM consumers WHERE name = $1 AND topic = $2`
-	statusSQL  = `SELECT position, CASE WHEN lease_until > clock_timestamp() THEN node ELSE '' END, stopped,
-			error, failed_at, failed_event, failed_name, failed_position,
-			(SELECT count(*) FROM parked_events p WHERE p.name = c.name AND c.topic = $3)
-		FROM consumers c WHERE name = $1 AND topic = $2`
+	forgetSQL = `UPDATE consumers SET error = NULL, since = NULL, tried_at = NULL, attempts = NULL, ahead_at = NULL,
+			failed_event = NULL, failed_name = NULL, failed_position = NULL
+		WHERE name = $1 AND topic = $2 AND node = $3 AND NOT stopped AND (error IS NOT NULL OR ahead_at IS NOT NULL)`
+	restartSQL   = `UPDATE consumers SET stopped = false WHERE name = $1 AND topic = $2 AND stopped`
+	resumeSQL    = `UPDATE consumers SET stopped = false, ahead_at = NULL WHERE name = $1 AND topic = $2 AND (stopped OR ahead_at IS NOT NULL)`
+	stoppedSQL   = `SELECT position, stopped OR coalesce(ahead_at = position, false) FROM consumers WHERE name = $1 AND topic = $2`
 	topicsSQL    = `SELECT topic, position FROM relay_topics WHERE name = $1`
 	saveTopicSQL = `INSERT INTO relay_topics (name, topic, position) VALUES ($1, $2, $3)
 		ON CONFLICT (name, topic) DO UPDATE SET position = EXCLUDED.position`
@@ -87,33 +46,55 @@ const (
 // start makes the consumer, at a position, if it was never there.
 func (p *Positions) start(ctx context.Context, consumer Consumer, at eventsourced.Position) error {
 	_, err := p.pool.Exec(ctx, startSQL, consumer.Group, consumer.Topic, int64(at))
-	return explain("start", consumer, err)
+	return p.explain("start", consumer, err)
 }
 
-// fail puts on record why node does not get past an event, nil when it is not
-// about one.
-func (p *Positions) fail(ctx context.Context, consumer Consumer, node string, event *eventsourced.Recorded, cause error, stop bool) error {
+// stopping says whether a consumer stops at a failure.
+type stopping int
+
+const (
+	goingOn      stopping = iota // it tries again
+	stoppedThere                 // until it is resumed, or its process restarts
+	stoppedAhead                 // of the log, until it is resumed or has another position
+)
+
+// fail puts on record why node does not get on.
+func (p *Positions) fail(ctx context.Context, consumer Consumer, node string, failure *Failure, how stopping) error {
 	var (
 		id       *[16]byte
 		name     *string
 		position *int64
 	)
-	if event != nil {
-		id, name, position = (*[16]byte)(&event.ID), &event.Name, (*int64)(&event.Position)
+	if failure.EventName != "" {
+		id, name, position = (*[16]byte)(&failure.EventID), &failure.EventName, (*int64)(&failure.Position)
 	}
-	_, err := p.pool.Exec(ctx, failSQL, consumer.Group, consumer.Topic, node, stop, pgerr.Text(cause.Error()), id, name, position)
-	return explain("record the failure of", consumer, err)
+	_, err := p.pool.Exec(ctx, failSQL, consumer.Group, consumer.Topic, node, how == stoppedThere, how == stoppedAhead,
+		pgerr.Text(failure.Error), failure.Attempts, time.Since(failure.Since).Microseconds(), id, name, position)
+	return p.explain("record the failure of", consumer, err)
 }
 
-// recover forgets a failure, and lets a stopped consumer go on.
-func (p *Positions) recover(ctx context.Context, consumer Consumer) error {
-	_, err := p.pool.Exec(ctx, recoverSQL, consumer.Group, consumer.Topic)
-	return explain("resume", consumer, err)
+// forget removes the failure of a consumer that node runs and that is not stopped.
+func (p *Positions) forget(ctx context.Context, consumer Consumer, node string) error {
+	_, err := p.pool.Exec(ctx, forgetSQL, consumer.Group, consumer.Topic, node)
+	return p.explain("forget the failure of", consumer, err)
 }
 
-func (p *Positions) stopped(ctx context.Context, consumer Consumer) (stopped bool, err error) {
-	err = p.pool.QueryRow(ctx, stoppedSQL, consumer.Group, consumer.Topic).Scan(&stopped)
-	return stopped, explain("read the state of", consumer, err)
+// restart lets a consumer that stopped at a failure try again. The failure stays on
+// record until it has got past it.
+func (p *Positions) restart(ctx context.Context, consumer Consumer) error {
+	_, err := p.pool.Exec(ctx, restartSQL, consumer.Group, consumer.Topic)
+	return p.explain("restart", consumer, err)
+}
+
+// resume is restart, also for a consumer that was ahead of the log.
+func (p *Positions) resume(ctx context.Context, consumer Consumer) error {
+	_, err := p.pool.Exec(ctx, resumeSQL, consumer.Group, consumer.Topic)
+	return p.explain("resume", consumer, err)
+}
+
+func (p *Positions) stopped(ctx context.Context, consumer Consumer) (position eventsourced.Position, stopped bool, err error) {
+	err = p.pool.QueryRow(ctx, stoppedSQL, consumer.Group, consumer.Topic).Scan((*int64)(&position), &stopped)
+	return position, stopped, p.explain("read the state of", consumer, err)
 }
 
 // topics returns the position of the last message that a relay sent to each topic.
@@ -128,7 +109,7 @@ func (p *Positions) topics(ctx context.Context, relay Consumer) (map[string]even
 			return nil
 		})
 	}
-	return topics, explain("read the topics of", relay, err)
+	return topics, p.explain("read the topics of", relay, err)
 }
 
 // saveTopics is Save, together with what was sent.
@@ -146,75 +127,33 @@ func (p *Positions) saveTopics(ctx context.Context, relay Consumer, node string,
 		batch.Queue(saveTopicSQL, relay.Group, topic, int64(position))
 	}
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() })
-	return explain("save the position of", relay, err)
+	return p.explain("save the position of", relay, err)
 }
 
 func (p *Positions) park(ctx context.Context, reactor Consumer, event eventsourced.Recorded, cause error) error {
 	_, err := p.pool.Exec(ctx, parkSQL, reactor.Group, int64(event.Position), [16]byte(event.ID), event.Name, pgerr.Text(cause.Error()))
-	return explain("park an event of", reactor, err)
+	return p.explain("park an event of", reactor, err)
 }
 
 func (p *Positions) unpark(ctx context.Context, reactor Consumer, position eventsourced.Position) error {
 	_, err := p.pool.Exec(ctx, unparkSQL, reactor.Group, int64(position))
-	return explain("unpark an event of", reactor, err)
+	return p.explain("unpark an event of", reactor, err)
 }
 
 // parked returns the events that were put aside, or those to be tried again.
 func (p *Positions) parked(ctx context.Context, reactor Consumer, dueOnly bool) ([]ParkedEvent, error) {
 	rows, err := p.pool.Query(ctx, parkedSQL, reactor.Group, dueOnly)
 	if err != nil {
-		return nil, explain("read the parked events of", reactor, err)
+		return nil, p.explain("read the parked events of", reactor, err)
 	}
 	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (event ParkedEvent, err error) {
 		err = row.Scan((*int64)(&event.Position), (*[16]byte)(&event.EventID), &event.EventName, &event.Error, &event.ParkedAt)
 		return event, err
 	})
-	return events, explain("read the parked events of", reactor, err)
+	return events, p.explain("read the parked events of", reactor, err)
 }
 
 func (p *Positions) retryParked(ctx context.Context, reactor Consumer) error {
 	_, err := p.pool.Exec(ctx, dueSQL, reactor.Group)
-	return explain("retry the parked events of", reactor, err)
-}
-
-// status returns how a consumer stands. One that has never run is a standby at 0.
-func (p *Positions) status(ctx context.Context, log eventsourced.LogReader, consumer Consumer) (Status, error) {
-	status := Status{Name: consumer.Group}
-	var (
-		stopped          bool
-		text, failedName *string
-		failedAt         *time.Time
-		failedEvent      *[16]byte
-		failedPosition   *int64
-	)
-	err := p.pool.QueryRow(ctx, statusSQL, consumer.Group, consumer.Topic, reactorTopic).Scan((*int64)(&status.Position), &status.Node, &stopped,
-		&text, &failedAt, &failedEvent, &failedName, &failedPosition, &status.Parked)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return Status{}, explain("status of", consumer, err)
-	}
-	if text != nil && failedAt != nil {
-		status.Failure = &Failure{Error: *text, Time: failedAt.UTC()}
-		if failedEvent != nil && failedName != nil && failedPosition != nil {
-			status.Failure.EventID, status.Failure.EventName = *failedEvent, *failedName
-			status.Failure.Position = eventsourced.Position(*failedPosition)
-		}
-	}
-	backlog, err := eventsourced.BacklogAfter(ctx, log, status.Position)
-	if err != nil {
-		return Status{}, fmt.Errorf("status of %s: %w", consumer, err)
-	}
-	status.Head, status.Behind, status.Lag = backlog.Head, backlog.Behind, backlog.Lag
-	switch {
-	case stopped:
-		status.State = Failed
-	case status.Node == "":
-		status.State = Standby
-	case status.Failure != nil:
-		status.State = Retrying
-	case status.Lag > catchingUpAfter:
-		status.State = CatchingUp
-	default:
-		status.State = Live
-	}
-	return status, nil
+	return p.explain("retry the parked events of", reactor, err)
 }

@@ -35,6 +35,8 @@
 // later and later, and nothing else comes before: what can never be handled has to
 // be acked at last, by the handler or a middleware such as PoisonQueue.
 //
+// Watermill's cqrs components take a [Marshaler], made from the registry.
+//
 // The position of a consumer group advances after the Ack, so an event comes again
 // when the process dies in between. Of several subscribers of one group and topic,
 // in whatever process, one is active and the others stand by; the lease in the
@@ -50,6 +52,23 @@
 //
 // What goes for a subscription goes for a [Relay] and a [Reactor]: they are the same
 // follower of the log with something else to do for each event.
+//
+// # What goes wrong is on record
+//
+// Whatever keeps a consumer from handling events is in its [Status], within two
+// seconds: in memory at once, and in the table consumers as soon as that can be
+// written.
+//
+//	what                                          state             until
+//	a try fails: reading, handling, saving        retrying          one succeeds
+//	a call takes long                             catching up       it returns
+//	a call hangs, see HangTimeout                 retrying          it returns; the lease ends, another node takes over
+//	a reactor gives up an event                   failed            Resume, or a restart
+//	the position is above the log's head          ahead of the log  Resume with the right log, or another position
+//	a node dies at a failure                      standby           another one runs; the failure is shown
+//
+// A lease whose end is further away than leases are long is none: the database's clock
+// went back. State and lag follow from what waits, not from dates in the future.
 //
 // # Relay
 //

@@ -22,4 +22,12 @@ var (
 	// ErrLeaseLost is returned by a [PositionStore] to a node that holds the lease
 	// no more, or that is wrong about the position.
 	ErrLeaseLost = errors.New("another node is active, or the position was changed")
+
+	// ErrNoAggregate is returned by [Marshaler.Marshal] for an event of which it does
+	// not know the aggregate, and so the stream.
+	ErrNoAggregate = errors.New("the event's aggregate is not known")
+
+	// ErrAhead is why a consumer has stopped whose position is above the log's head.
+	// It is in the status and in the log, and no method returns it.
+	ErrAhead = errors.New("ahead of the log")
 )

@@ -39,7 +39,7 @@ const (
 
 var reserved = []string{
 	MetaName, MetaAggregateName, MetaAggregateID, MetaVersion, MetaSchemaVersion,
-	MetaPosition, MetaOccurredAt, MetaEventID, MetaPrevious, MetaEvents, MetaLast, markUUID, markPayload,
+	MetaPosition, MetaOccurredAt, MetaEventID, MetaPrevious, MetaEvents, MetaLast, MetaHead, markUUID, markPayload,
 }
 
 // Marshal makes the message of a stored event, in its current schema version. The

@@ -86,7 +86,9 @@ func TestPayloads(t *testing.T) {
 	for _, payload := range payloads {
 		require.NoError(t, publisher.Publish("topic", newMessage(eventsourced.NewEventID().String(), payload)), "%.40q", payload)
 	}
-	messages := b.subscribe(b.subscriber(grouped("g")), "topic")
+	config := grouped("g")
+	config.Unregistered = true
+	messages := b.subscribe(b.subscriber(config), "topic")
 	for _, payload := range payloads {
 		msg := b.next(messages)
 		require.Equal(t, payload, string(msg.Payload))

@@ -24,6 +24,11 @@ const (
 
 	// MetaLast is "true" in the last page that answers a [ReplayRequest].
 	MetaLast = "last"
+
+	// MetaHead is, in a page that answers a [ReplayRequest], the relay's position: all
+	// that was published is at or below it, and so is what its consumers know, unless
+	// the log went back. 1 is before the first event.
+	MetaHead = "head_position"
 )
 
 // Page is a part of a topic: all its events with a position above After and up to
@@ -33,6 +38,10 @@ type Page struct {
 	After, UpTo eventsourced.Position
 	Events      []eventsourced.Recorded
 	Last        bool // of the answer to a [ReplayRequest]
+
+	// Head is the relay's position, see [MetaHead]; 0 when it is not known, as in a
+	// live message. A consumer whose position is above it is ahead of the log.
+	Head eventsourced.Position
 }
 
 // pageEvent is an event in the payload of a page's message.
@@ -68,6 +77,9 @@ func MarshalPage(page Page) (*message.Message, error) {
 	msg.Metadata[MetaPrevious] = formatPosition(page.After)
 	msg.Metadata[MetaPosition] = formatPosition(page.UpTo)
 	msg.Metadata[MetaEvents] = strconv.Itoa(len(page.Events))
+	if page.Head != 0 {
+		msg.Metadata[MetaHead] = formatPosition(page.Head)
+	}
 	if page.Last {
 		msg.Metadata[MetaLast] = "true"
 	}
@@ -80,6 +92,9 @@ func MarshalPage(page Page) (*message.Message, error) {
 func UnmarshalPage(msg *message.Message) (Page, error) {
 	r := reader{msg: msg}
 	page := Page{After: r.position(MetaPrevious), UpTo: r.position(MetaPosition), Last: msg.Metadata[MetaLast] == "true"}
+	if _, tells := msg.Metadata[MetaHead]; tells {
+		page.Head = r.position(MetaHead)
+	}
 	if err := r.err(); err != nil {
 		return Page{}, err
 	}

@@ -67,20 +67,33 @@ type Positions struct {
 var _ PositionStore = (*Positions)(nil)
 
 // NewPositions returns the positions in the first schema of the pool's search
-// path. It sends nothing. The pool stays the caller's.
-func NewPositions(pool *pgxpool.Pool) *Positions { return &Positions{pool: pool} }
+// path. It sends nothing. The pool stays the caller's; NewPositions panics without
+// one. Connections to a server that has become read-only are given up, all of the
+// pool's: see [pgxpool.Pool.Reset].
+func NewPositions(pool *pgxpool.Pool) *Positions {
+	if pool == nil {
+		panic("messaging.NewPositions: the pool is nil")
+	}
+	return &Positions{pool: pool}
+}
 
 // None of the writes needs a flush to disk: what a crash of the server takes is
 // done again. It saves most of a write's time.
 const asyncSQL = `SELECT set_config('synchronous_commit', 'off', true)`
 
+// leaseHolds is the condition that a lease is valid. One whose end is further away
+// than leases are long is of a clock that went back: it could hold for years.
+const leaseHolds = `(clock_timestamp() < lease_until AND lease_until <= clock_timestamp() + lease_length)`
+
 const (
-	acquireSQL = `UPDATE consumers SET node = $3, lease_until = clock_timestamp() + $4 * interval '1 microsecond'
-		WHERE name = $1 AND topic = $2 AND (node = $3 OR lease_until < clock_timestamp()) RETURNING position`
-	leaseLeftSQL = `SELECT (extract(epoch FROM greatest(lease_until, clock_timestamp()) - clock_timestamp()) * 1000000)::bigint
+	acquireSQL = `UPDATE consumers SET node = $3, lease_until = clock_timestamp() + $4 * interval '1 microsecond',
+			lease_length = $4 * interval '1 microsecond'
+		WHERE name = $1 AND topic = $2 AND (node = $3 OR NOT ` + leaseHolds + `) RETURNING position`
+	leaseLeftSQL = `SELECT CASE WHEN ` + leaseHolds + ` THEN (extract(epoch FROM lease_until - clock_timestamp()) * 1000000)::bigint ELSE 0 END
 		FROM consumers WHERE name = $1 AND topic = $2`
 	registerSQL = `INSERT INTO consumers (name, topic) VALUES ($1, $2) ON CONFLICT DO NOTHING`
-	renewSQL    = `UPDATE consumers SET lease_until = clock_timestamp() + $4 * interval '1 microsecond'
+	renewSQL    = `UPDATE consumers SET lease_until = clock_timestamp() + $4 * interval '1 microsecond',
+			lease_length = $4 * interval '1 microsecond'
 		WHERE name = $1 AND topic = $2 AND node = $3`
 	saveSQL    = `UPDATE consumers SET position = $5 WHERE name = $1 AND topic = $2 AND node = $3 AND position IN ($4, $5)`
 	releaseSQL = `UPDATE consumers SET lease_until = '-infinity' WHERE name = $1 AND topic = $2 AND node = $3`
@@ -94,7 +107,7 @@ func (p *Positions) Acquire(ctx context.Context, consumer Consumer, node string,
 			lease, err = p.acquire(ctx, consumer, node, ttl)
 		}
 	}
-	return lease, explain("acquire the lease of", consumer, err)
+	return lease, p.explain("acquire the lease of", consumer, err)
 }
 
 // acquire returns [pgx.ErrNoRows] for a consumer that is not there.
@@ -122,19 +135,19 @@ func (p *Positions) acquire(ctx context.Context, consumer Consumer, node string,
 // Renew implements [PositionStore].
 func (p *Positions) Renew(ctx context.Context, consumer Consumer, node string, ttl time.Duration) error {
 	err := p.update(ctx, renewSQL, consumer.Group, consumer.Topic, node, ttl.Microseconds())
-	return explain("renew the lease of", consumer, err)
+	return p.explain("renew the lease of", consumer, err)
 }
 
 // Save implements [PositionStore].
 func (p *Positions) Save(ctx context.Context, consumer Consumer, node string, from, to eventsourced.Position) error {
 	err := p.update(ctx, saveSQL, consumer.Group, consumer.Topic, node, int64(from), int64(to))
-	return explain("save the position of", consumer, err)
+	return p.explain("save the position of", consumer, err)
 }
 
 // Release implements [PositionStore].
 func (p *Positions) Release(ctx context.Context, consumer Consumer, node string) error {
 	_, err := p.pool.Exec(ctx, releaseSQL, consumer.Group, consumer.Topic, node)
-	return explain("release the lease of", consumer, err)
+	return p.explain("release the lease of", consumer, err)
 }
 
 // update runs a statement that changes one row, unless the lease is lost.
@@ -153,15 +166,20 @@ func (p *Positions) update(ctx context.Context, sql string, arguments ...any) er
 	return err
 }
 
-func explain(what string, consumer Consumer, err error) error {
+// explain says what failed. Connections to a server that takes no writes any more, as
+// a failover leaves them, are given up.
+func (p *Positions) explain(what string, consumer Consumer, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case pgerr.ReadOnly(err):
+		p.pool.Reset()
 	case pgerr.Code(err) == "42P01":
 		return fmt.Errorf("%s %s: %w (the table is made by messaging.Migrate)", what, consumer, err)
-	default:
-		return fmt.Errorf("%s %s: %w", what, consumer, err)
+	case pgerr.Code(err) == "42703":
+		return fmt.Errorf("%s %s: %w (the table is brought up to date by messaging.Migrate)", what, consumer, err)
 	}
+	return fmt.Errorf("%s %s: %w", what, consumer, err)
 }
 
 //go:embed migrations/*.sql

@@ -102,7 +102,7 @@ func TestMigrate(t *testing.T) {
 	require.NoError(t, messaging.Migrate(t.Context(), b.pool), "again")
 	names, err := fs.Glob(messaging.Migrations(), "*.sql")
 	require.NoError(t, err)
-	require.Equal(t, []string{"0001_consumers.sql", "0002_relays_and_reactors.sql"}, names)
+	require.Equal(t, []string{"0001_consumers.sql", "0002_relays_and_reactors.sql", "0003_states.sql"}, names)
 	_, err = b.positions.Acquire(t.Context(), messaging.Consumer{Group: "g", Topic: "t"}, "node", time.Hour)
 	require.NoError(t, err)
 	require.Equal(t, eventsourced.Position(0), b.position("t"))

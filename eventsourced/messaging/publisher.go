@@ -24,8 +24,9 @@ import (
 //
 //   - its name is the topic. A message that names itself differently, in
 //     [MetaName], is refused;
-//   - its stream is that of [MetaAggregateName], by default the topic, and
-//     [MetaAggregateID], by default the message's UUID. The version is the
+//   - its stream is that of [MetaAggregateName] and [MetaAggregateID]. An event of the
+//     registry has to have both: see [Marshaler]. Any other message is in a stream of
+//     its own without them, named by the topic and its UUID. The version is the
 //     stream's next; [MetaVersion] and [MetaPosition] of the message don't matter;
 //   - its schema version is [MetaSchemaVersion], by default 1, and its time
 //     [MetaOccurredAt], by default now;
@@ -50,8 +51,11 @@ type Publisher struct {
 
 var _ message.Publisher = (*Publisher)(nil)
 
-// NewPublisher returns a publisher to store.
+// NewPublisher returns a publisher to store. It panics without one.
 func NewPublisher(store eventsourced.Store) *Publisher {
+	if isNil(store) || store.Registry() == nil {
+		panic("messaging.NewPublisher: the store is nil, or has no registry")
+	}
 	p := &Publisher{store: store, registered: map[string]bool{}}
 	for _, name := range store.Registry().Names() {
 		p.registered[name] = true
@@ -100,6 +104,10 @@ func (p *Publisher) Close() error {
 // event returns what a message is stored as.
 func (p *Publisher) event(topic string, msg *message.Message) (eventsourced.Recorded, error) {
 	r := reader{msg: msg}
+	own := eventsourced.Stream{AggregateName: topic, AggregateID: msg.UUID}
+	if p.registered[topic] {
+		own = eventsourced.Stream{} // nobody would look for it there
+	}
 	event := eventsourced.Recorded{
 		EventData: r.event(eventID(topic, msg), defaults{
 			name:          topic,
@@ -107,8 +115,8 @@ func (p *Publisher) event(topic string, msg *message.Message) (eventsourced.Reco
 			occurredAt:    time.Now().Format(time.RFC3339Nano),
 		}),
 		Stream: eventsourced.Stream{
-			AggregateName: r.text(MetaAggregateName, topic),
-			AggregateID:   r.text(MetaAggregateID, msg.UUID),
+			AggregateName: r.text(MetaAggregateName, own.AggregateName),
+			AggregateID:   r.text(MetaAggregateID, own.AggregateID),
 		},
 	}
 	event.Time = event.Time.Truncate(time.Microsecond)

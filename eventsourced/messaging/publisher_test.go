@@ -100,16 +100,18 @@ func TestRefusedMessages(t *testing.T) {
 		is    error
 		want  string
 	}{
-		"another name":       {"topic", newMessage(someID, "1", "name", "other"), messaging.ErrMalformed, `metadata "name": "other", but the topic is "topic"`},
-		"no UUID":            {"topic", newMessage("", "1"), messaging.ErrMalformed, `it has no UUID`},
-		"the topic of all":   {messaging.AllEvents, newMessage(someID, "1"), messaging.ErrMalformed, `the topic "$all" is for subscribing`},
-		"a schema version":   {"topic", newMessage(someID, "1", "schema_version", "zero"), messaging.ErrMalformed, `metadata "schema_version": "zero", want a number from 1`},
-		"a time":             {"topic", newMessage(someID, "1", "occurred_at", "noon"), messaging.ErrMalformed, `metadata "occurred_at": "noon", want a time`},
-		"not UTF-8":          {"topic", newMessage(someID, "1", "key", "\xff"), messaging.ErrMalformed, `metadata "key": "\xff" is not UTF-8`},
-		"a known event":      {"Deposited", newMessage(someID, "plain"), messaging.ErrMalformed, `decode Deposited (schema 1) of Deposited/` + someID},
-		"a schema to come":   {"Deposited", newMessage(someID, "{}", "schema_version", "2"), eventsourced.ErrUnknownEvent, "newer version of the program"},
-		"the store's limits": {long, newMessage(someID, "1"), eventsourced.ErrInvalid, "the event name"},
-		"a large payload":    {"topic", newMessage(someID, strings.Repeat("x", 1<<20)), eventsourced.ErrInvalid, "a payload of 1398106 bytes, the limit is 1048576"},
+		"another name":        {"topic", newMessage(someID, "1", "name", "other"), messaging.ErrMalformed, `metadata "name": "other", but the topic is "topic"`},
+		"no UUID":             {"topic", newMessage("", "1"), messaging.ErrMalformed, `it has no UUID`},
+		"the topic of all":    {messaging.AllEvents, newMessage(someID, "1"), messaging.ErrMalformed, `the topic "$all" is for subscribing`},
+		"a schema version":    {"topic", newMessage(someID, "1", "schema_version", "zero"), messaging.ErrMalformed, `metadata "schema_version": "zero", want a number from 1`},
+		"a time":              {"topic", newMessage(someID, "1", "occurred_at", "noon"), messaging.ErrMalformed, `metadata "occurred_at": "noon", want a time`},
+		"not UTF-8":           {"topic", newMessage(someID, "1", "key", "\xff"), messaging.ErrMalformed, `metadata "key": "\xff" is not UTF-8`},
+		"a known event":       {"Deposited", newMessage(someID, "plain", "aggregate_name", "a", "aggregate_id", "1"), messaging.ErrMalformed, `decode Deposited (schema 1) of a/1`},
+		"no aggregate":        {"Deposited", newMessage(someID, "{}", "aggregate_name", "a"), messaging.ErrMalformed, `metadata "aggregate_id" is missing`},
+		"no aggregate's kind": {"Deposited", newMessage(someID, "{}", "aggregate_id", "1"), messaging.ErrMalformed, `metadata "aggregate_name" is missing`},
+		"a schema to come":    {"Deposited", newMessage(someID, "{}", "schema_version", "2", "aggregate_name", "a", "aggregate_id", "1"), eventsourced.ErrUnknownEvent, "newer version of the program"},
+		"the store's limits":  {long, newMessage(someID, "1"), eventsourced.ErrInvalid, "the event name"},
+		"a large payload":     {"topic", newMessage(someID, strings.Repeat("x", 1<<20)), eventsourced.ErrInvalid, "a payload of 1398106 bytes, the limit is 1048576"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := publisher.Publish(c.topic, c.msg)

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
-	"runtime/debug"
 	"slices"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -17,7 +17,7 @@ const reactorTopic = "$reactor" // in the table consumers
 // Reaction handles the events of one type; [On] makes it.
 type Reaction struct {
 	goType reflect.Type
-	call   func(ctx context.Context, event eventsourced.Event) error
+	call   func(ctx context.Context, event eventsourced.Event) error // nil if On got nil
 }
 
 // On makes a reaction of f, for events of the type that f takes.
@@ -29,11 +29,17 @@ type Reaction struct {
 //
 // Its context has the event, see [eventsourced.FromContext]: what is appended under
 // it names the event as its cause. The context ends
-// [ReactorConfig.DrainTimeout] after Run's, and when another node took over.
+// [ReactorConfig.DrainTimeout] after Run's, when another node took over, and when f
+// takes longer than [ReactorConfig.HangTimeout]: then the reactor waits for f to
+// return, and another node takes over. A panic is an error, and so is
+// [runtime.Goexit], which FailNow of a test calls.
 func On[E any, P interface {
 	*E
 	eventsourced.Event
 }](f func(ctx context.Context, event P) error) Reaction {
+	if f == nil {
+		return Reaction{goType: reflect.TypeFor[P]()}
+	}
 	return Reaction{
 		goType: reflect.TypeFor[P](),
 		call:   func(ctx context.Context, event eventsourced.Event) error { return f(ctx, event.(P)) },
@@ -47,7 +53,8 @@ func On[E any, P interface {
 //
 // An event that can't be handled is tried [ReactorConfig.Attempts] times, then
 // parked, or the reactor stops at it: see [ReactorConfig.OnFailure]. Errors of the
-// database that may pass (a lost connection, a deadlock) are retried for ever.
+// database that may pass (a lost connection, a deadlock) are retried for ever. The
+// status says what is wrong, from the first try on.
 //
 // Of several nodes that run a reactor of one name, one is active and the others
 // stand by.
@@ -57,9 +64,6 @@ type Reactor struct {
 	config    ReactorConfig
 	reactions map[string]Reaction // by event name
 	follower  *follower
-	started   bool // a failure of an earlier process is retried
-	halted    bool // by a failure, until it is resumed
-	failing   bool // a failure is on record
 
 	failpoint func(point string) // tests kill the process here
 }
@@ -67,24 +71,12 @@ type Reactor struct {
 // NewReactor returns a reactor to events of log. It sends nothing yet. While it
 // runs, it uses up to two connections of the positions' pool for moments.
 func NewReactor(log eventsourced.Log, positions *Positions, config ReactorConfig, reactions ...Reaction) (*Reactor, error) {
-	problems := config.problems()
-	byName := map[string]Reaction{}
-	var names []string
-	for _, reaction := range reactions {
-		name, known := log.Registry().NameOf(reaction.goType)
-		switch _, twice := byName[name]; {
-		case !known:
-			problems = append(problems, fmt.Errorf("the event type %v is not in the registry", reaction.goType))
-		case twice:
-			problems = append(problems, fmt.Errorf("two reactions to %s", name))
-		default:
-			byName[name] = reaction
-			names = append(names, name)
-		}
+	problems := append(config.problems(), logProblems("NewReactor", log)...)
+	if positions == nil {
+		problems = append(problems, errors.New("messaging.NewReactor: the positions are nil"))
 	}
-	if len(reactions) == 0 {
-		problems = append(problems, errors.New("it needs at least one reaction"))
-	}
+	byName, reactionProblems := reactionsByName(log, reactions)
+	problems = append(problems, reactionProblems...)
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("reactor %q: %w", config.Name, err)
 	}
@@ -97,19 +89,50 @@ func NewReactor(log eventsourced.Log, positions *Positions, config ReactorConfig
 		follower:  newFollower(log, positions, config.following(), Consumer{Group: config.Name, Topic: reactorTopic}),
 		failpoint: func(string) {},
 	}
-	slices.Sort(names)
-	r.follower.names = names
+	r.follower.names = slices.Sorted(maps.Keys(byName))
 	r.follower.pageEvents = subscriptionPage
 	if config.StartAtHead {
 		r.follower.startAt = positions.start
 	}
-	r.follower.session = r.begin
+	r.follower.restart = func(ctx context.Context) error { return positions.restart(ctx, r.follower.consumer) }
 	r.follower.between = r.between
 	r.follower.handle = r.handle
 	return r, nil
 }
 
-// Run handles events until ctx ends, and returns nil. It is called once.
+// reactionsByName returns the reactions by the names of their events, and what is
+// wrong with them.
+func reactionsByName(log eventsourced.Log, reactions []Reaction) (byName map[string]Reaction, problems []error) {
+	byName = map[string]Reaction{}
+	for _, reaction := range reactions {
+		switch {
+		case reaction.goType == nil:
+			problems = append(problems, errors.New("a reaction is not made by On"))
+			continue
+		case reaction.call == nil:
+			problems = append(problems, fmt.Errorf("the reaction to %v is nil", reaction.goType))
+		}
+		if len(logProblems("", log)) > 0 {
+			continue
+		}
+		name, known := log.Registry().NameOf(reaction.goType)
+		switch _, twice := byName[name]; {
+		case !known:
+			problems = append(problems, fmt.Errorf("the event type %v is not in the registry", reaction.goType))
+		case twice:
+			problems = append(problems, fmt.Errorf("two reactions to %s", name))
+		default:
+			byName[name] = reaction
+		}
+	}
+	if len(reactions) == 0 {
+		problems = append(problems, errors.New("it needs at least one reaction"))
+	}
+	return byName, problems
+}
+
+// Run handles events until ctx ends, and returns nil, soon after
+// [ReactorConfig.DrainTimeout] even when a reaction does not return. It is called once.
 func (r *Reactor) Run(ctx context.Context) error {
 	r.follower.run(ctx)
 	return nil
@@ -117,7 +140,7 @@ func (r *Reactor) Run(ctx context.Context) error {
 
 // Status returns how the reactor stands, whichever node runs it.
 func (r *Reactor) Status(ctx context.Context) (Status, error) {
-	return r.positions.status(ctx, r.log, r.follower.consumer)
+	return r.follower.status(ctx)
 }
 
 // Parked returns the events that were put aside, in the order of the log.
@@ -125,47 +148,18 @@ func (r *Reactor) Parked(ctx context.Context) ([]ParkedEvent, error) {
 	return r.positions.parked(ctx, r.follower.consumer, false)
 }
 
-// Resume lets the reactor go on: one that stopped tries its event again, and
-// parked events are tried again, once each, by the node that runs it.
+// Resume lets the reactor go on: one that stopped tries its event again, one that was
+// ahead of the log goes on from its position, unless it still is, and parked events are
+// tried again, once each, by the node that runs it.
 func (r *Reactor) Resume(ctx context.Context) error {
-	if err := r.positions.recover(ctx, r.follower.consumer); err != nil {
-		return err
-	}
 	if err := r.positions.retryParked(ctx, r.follower.consumer); err != nil {
 		return err
 	}
-	r.follower.nudge()
-	return nil
+	return r.follower.resume(ctx)
 }
 
-var errStopped = errors.New("the reactor is stopped: fix the cause, then resume it or restart the process")
-
-// begin lets a reactor that was stopped in an earlier process try again.
-func (r *Reactor) begin(ctx context.Context) (end func(), err error) {
-	if !r.started {
-		if err := r.positions.recover(ctx, r.follower.consumer); err != nil {
-			return nil, err
-		}
-		r.started = true
-	}
-	r.halted = true // perhaps, by another node
-	return func() {}, nil
-}
-
-// between waits while the reactor is stopped, and tries parked events again.
+// between tries parked events again.
 func (r *Reactor) between(ctx context.Context) error {
-	for r.halted {
-		stopped, err := r.positions.stopped(ctx, r.follower.consumer)
-		if err != nil {
-			return err
-		}
-		if r.halted = stopped; stopped {
-			r.follower.wait(ctx, nil)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
 	if r.config.OnFailure != ParkFailures {
 		return nil
 	}
@@ -193,9 +187,12 @@ func (r *Reactor) react(ctx context.Context, event eventsourced.Recorded) error 
 		err := r.call(ctx, event)
 		switch {
 		case err == nil:
-			return r.succeed(ctx)
+			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		}
+		r.follower.record.note(ofEvents, &event, err)
+		switch {
 		case r.mayPass(ctx, err):
 		case attempts >= r.config.Attempts:
 			return r.giveUp(ctx, event, err)
@@ -212,6 +209,9 @@ func (r *Reactor) react(ctx context.Context, event eventsourced.Recorded) error 
 // mayPass tells that err comes from a database that is down, or busy. A lost
 // connection may also be that of a call to somebody else: then the database answers.
 func (r *Reactor) mayPass(ctx context.Context, err error) bool {
+	if pgerr.ReadOnly(err) {
+		r.positions.pool.Reset() // most likely it is the pool of the reaction as well
+	}
 	if !pgerr.Retryable(err) || pgerr.Code(err) != "" {
 		return pgerr.Retryable(err)
 	}
@@ -219,20 +219,14 @@ func (r *Reactor) mayPass(ctx context.Context, err error) bool {
 }
 
 // call runs the reaction once.
-func (r *Reactor) call(ctx context.Context, recorded eventsourced.Recorded) (err error) {
-	ctx, cancel := r.follower.draining(ctx)
-	defer cancel()
-	defer func() {
-		if value := recover(); value != nil {
-			err = fmt.Errorf("panic: %v", value)
-			r.follower.logger.ErrorContext(ctx, "a reaction panicked", "panic", value, "stack", string(debug.Stack()))
+func (r *Reactor) call(ctx context.Context, recorded eventsourced.Recorded) error {
+	return r.follower.guard(ctx, ofEvents, &recorded, "a reaction", func(ctx context.Context) error {
+		event, err := r.log.Registry().Decode(recorded)
+		if err != nil {
+			return err
 		}
-	}()
-	event, err := r.log.Registry().Decode(recorded)
-	if err != nil {
-		return err
-	}
-	return r.reactions[recorded.Name].call(eventsourced.WithRecorded(ctx, &recorded), event)
+		return r.reactions[recorded.Name].call(eventsourced.WithExecution(eventsourced.WithRecorded(ctx, &recorded)), event)
+	})
 }
 
 // giveUp parks an event, or stops at it.
@@ -243,20 +237,10 @@ func (r *Reactor) giveUp(ctx context.Context, event eventsourced.Recorded, cause
 		return detached(ctx, func(ctx context.Context) error { return r.positions.park(ctx, r.follower.consumer, event, cause) })
 	}
 	logger.ErrorContext(ctx, "reactor stopped at an event; fix the cause, then resume or restart")
-	err := detached(ctx, func(ctx context.Context) error {
-		return r.positions.fail(ctx, r.follower.consumer, r.follower.node, &event, cause, true)
-	})
-	r.failing, r.halted = true, err == nil
-	return errors.Join(errStopped, err)
-}
-
-func (r *Reactor) succeed(ctx context.Context) error {
-	if !r.failing {
-		return nil
+	if err := r.follower.stop(ctx, &event, cause, stoppedThere); err != nil {
+		return &eventError{event, errors.Join(cause, err)} // it is tried again
 	}
-	err := detached(ctx, func(ctx context.Context) error { return r.positions.recover(ctx, r.follower.consumer) })
-	r.failing = err != nil
-	return err
+	return errStopped
 }
 
 // retryParked tries the parked events that Resume has marked, once each.
@@ -266,17 +250,27 @@ func (r *Reactor) retryParked(ctx context.Context) error {
 		return err
 	}
 	for _, parked := range due {
-		query := eventsourced.LogQuery{After: parked.Position - 1, UpTo: parked.Position}
-		for event, err := range r.log.ReadLog(ctx, query) {
-			if err != nil {
-				return err
-			}
-			if err := r.retry(ctx, event); err != nil {
-				return err
-			}
+		event, found, err := r.read(ctx, parked.Position)
+		if err == nil && found {
+			err = r.retry(ctx, event)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// read returns the event at a position. The query ends with it: a reaction may need
+// the only connection of a pool.
+func (r *Reactor) read(ctx context.Context, at eventsourced.Position) (event eventsourced.Recorded, found bool, err error) {
+	for event, err = range r.log.ReadLog(ctx, eventsourced.LogQuery{After: at - 1, UpTo: at}) {
+		if err != nil {
+			return event, false, fmt.Errorf("read the log: %w", err)
+		}
+		found = true
+	}
+	return event, found, nil
 }
 
 func (r *Reactor) retry(ctx context.Context, event eventsourced.Recorded) error {

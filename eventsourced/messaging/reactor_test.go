@@ -176,7 +176,10 @@ func TestReactorParksFailures(t *testing.T) {
 		[]string{parked[0].EventID.String(), parked[1].EventID.String(), parked[2].EventID.String()})
 	require.Equal(t, "broken", parked[0].Error)
 	require.Equal(t, "panic: fifteen", parked[2].Error)
-	require.Equal(t, messaging.Live, b.statusOf(reactor).State)
+	b.eventually("it is live", func() bool {
+		status := b.statusOf(reactor)
+		return status.State == messaging.Live && status.Failure == nil
+	})
 
 	cured.Store(true)
 	require.NoError(t, reactor.Resume(t.Context()))
@@ -275,4 +278,41 @@ func TestReactorThatCallsOthers(t *testing.T) {
 		return fmt.Errorf("call the bank: %w", io.ErrUnexpectedEOF)
 	}))
 	b.eventually("it is parked", func() bool { return b.statusOf(reactor).Parked == 1 })
+}
+
+// A reaction that changes an aggregate twice under one command learns it at once,
+// however it says it: the second change is not taken for a repetition of the first.
+func TestReactionThatUsesItsCommandTwice(t *testing.T) {
+	t.Parallel()
+	for name, command := range map[string]func(context.Context) func() context.Context{
+		"under one context": func(ctx context.Context) func() context.Context {
+			ctx = eventsourced.WithCommand(ctx, eventsourced.CommandID(eventsourced.FromContext(ctx), "test"))
+			return func() context.Context { return ctx }
+		},
+		"under two": func(ctx context.Context) func() context.Context {
+			return func() context.Context {
+				return eventsourced.WithCommand(ctx, eventsourced.CommandID(eventsourced.FromContext(ctx), "test"))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBank(t)
+			accounts := eventsourced.NewRepository(b.store, "bank.Account", func() *Account { return new(Account) })
+			rename := func(ctx context.Context) error {
+				_, err := accounts.Update(ctx, "other", func(a *Account) error { return eventsourced.Record(a, &Renamed{First: "X"}) })
+				return err
+			}
+			b.deposit(1)
+			reactor, _ := b.reactor(reacting(), messaging.On(func(ctx context.Context, _ *Deposited) error {
+				next := command(ctx)
+				if err := rename(next()); err != nil {
+					return err
+				}
+				return rename(next())
+			}))
+			b.eventually("it stops", func() bool { return b.statusOf(reactor).State == messaging.Failed })
+			require.Contains(t, b.statusOf(reactor).Failure.Error, eventsourced.ErrCommandUsed.Error())
+		})
+	}
 }

@@ -43,7 +43,6 @@ type Relay struct {
 	tails     chan *tail
 	reached   atomic.Int64                     // about the follower's position, for the replays
 	sent      map[string]eventsourced.Position // the last message to each topic; of the follower's goroutine
-	failing   bool                             // a failure is on record
 
 	failpoint func(point string) // tests kill the process here
 }
@@ -51,7 +50,14 @@ type Relay struct {
 // NewRelay returns a relay of log. It sends nothing yet. While it runs, it uses up
 // to three connections of the positions' pool for moments.
 func NewRelay(log eventsourced.Log, positions *Positions, publisher message.Publisher, config RelayConfig) (*Relay, error) {
-	if err := config.validate(); err != nil {
+	problems := append(logProblems("NewRelay", log), config.problems(log)...)
+	if positions == nil {
+		problems = append(problems, errors.New("messaging.NewRelay: the positions are nil"))
+	}
+	if isNil(publisher) {
+		problems = append(problems, errors.New("messaging.NewRelay: the publisher is nil"))
+	}
+	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
 	config = config.withDefaults()
@@ -77,7 +83,8 @@ func NewRelay(log eventsourced.Log, positions *Positions, publisher message.Publ
 }
 
 // Run publishes until ctx ends, and returns nil. What is being published then may
-// go on for [RelayConfig.DrainTimeout]. It is called once.
+// go on for [RelayConfig.DrainTimeout], and is not waited for much longer. It is
+// called once.
 func (r *Relay) Run(ctx context.Context) error {
 	r.follower.run(ctx)
 	return nil
@@ -85,8 +92,12 @@ func (r *Relay) Run(ctx context.Context) error {
 
 // Status returns how the relay stands, whichever node runs it.
 func (r *Relay) Status(ctx context.Context) (Status, error) {
-	return r.positions.status(ctx, r.log, r.follower.consumer)
+	return r.follower.status(ctx)
 }
+
+// Resume lets a relay go on that has stopped because it is ahead of the log, see
+// [Ahead], from its position, unless it still is.
+func (r *Relay) Resume(ctx context.Context) error { return r.follower.resume(ctx) }
 
 // begin reads what was sent, and answers requests as long as the lease is held.
 func (r *Relay) begin(ctx context.Context) (end func(), err error) {
@@ -94,7 +105,6 @@ func (r *Relay) begin(ctx context.Context) (end func(), err error) {
 		return nil, err
 	}
 	f := r.follower
-	r.failing = true // perhaps, on another node
 	if reached, known := r.sent[reachedKey]; !known || reached != f.position {
 		// It is new, or somebody has set its position. What comes next does not
 		// follow what was sent: who has not all up to here has to ask.
@@ -137,7 +147,7 @@ func (r *Relay) handle(ctx context.Context, events []eventsourced.Recorded) erro
 		}
 		if err != nil {
 			saveErr := r.save(ctx, group.done, group.sent) // what is out need not go out again
-			return errors.Join(r.fail(ctx, err), saveErr)
+			return errors.Join(err, saveErr)
 		}
 	}
 	r.failpoint("published")
@@ -145,7 +155,7 @@ func (r *Relay) handle(ctx context.Context, events []eventsourced.Recorded) erro
 		return err
 	}
 	r.failpoint("saved")
-	return r.succeed(ctx)
+	return nil
 }
 
 // save moves the position, and with it what was sent.
@@ -166,68 +176,45 @@ func (r *Relay) save(ctx context.Context, to eventsourced.Position, sent map[str
 	return err
 }
 
-// fail puts on record why the relay does not get on, with the first failure in a
-// row, and returns the error.
-func (r *Relay) fail(ctx context.Context, cause error) error {
-	if ctx.Err() != nil {
-		return cause
-	}
-	var failed *relayError
-	var event *eventsourced.Recorded
-	if errors.As(cause, &failed) {
-		event = &failed.event
-	}
-	err := detached(ctx, func(ctx context.Context) error {
-		return r.positions.fail(ctx, r.follower.consumer, r.follower.node, event, cause, false)
-	})
-	r.failing = true
-	return errors.Join(cause, err)
-}
+var errNoTopic = errors.New("it has no topic; it is Translate that keeps events inside")
 
-func (r *Relay) succeed(ctx context.Context) error {
-	if !r.failing {
-		return nil
-	}
-	err := detached(ctx, func(ctx context.Context) error { return r.positions.recover(ctx, r.follower.consumer) })
-	r.failing = err != nil
-	return err
-}
-
-// relayError is an event that can't become a message.
-type relayError struct {
+// outgoing is an event in the form in which it leaves the context, and its topic, ""
+// for one that stays inside.
+type outgoing struct {
 	event eventsourced.Recorded
-	err   error
+	topic string
 }
 
-func (e *relayError) Error() string {
-	return fmt.Sprintf("relay %s of %s, position %d, id %s: %v", e.event.Name, e.event.Stream, e.event.Position, e.event.ID, e.err)
+// outgoing returns how an event leaves. The error is about the event: it survives
+// functions that panic.
+func (r *Relay) outgoing(ctx context.Context, p part, recorded eventsourced.Recorded) (outgoing, error) {
+	made := make(chan outgoing, 1)
+	err := r.follower.guard(ctx, p, &recorded, "Translate or Topic", func(context.Context) error {
+		out, err := r.translate(recorded)
+		made <- out
+		return err
+	})
+	if err != nil {
+		return outgoing{}, &eventError{recorded, fmt.Errorf("relay %s of %s, position %d, id %s: %w",
+			recorded.Name, recorded.Stream, recorded.Position, recorded.ID, err)}
+	}
+	return <-made, nil
 }
 
-func (e *relayError) Unwrap() error { return e.err }
-
-// outgoing returns an event in the form in which it leaves the context, and its
-// topic, "" for one that stays inside. It survives functions that panic.
-func (r *Relay) outgoing(recorded eventsourced.Recorded) (event eventsourced.Recorded, topic string, err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = fmt.Errorf("panic: %v", value)
-		}
-		if err != nil {
-			err = &relayError{event: recorded, err: err}
-		}
-	}()
-	if event, err = r.log.Registry().Upcast(recorded); err != nil {
-		return event, "", err
+func (r *Relay) translate(recorded eventsourced.Recorded) (out outgoing, err error) {
+	event, err := r.log.Registry().Upcast(recorded)
+	if err != nil {
+		return out, err
 	}
 	if r.config.Translate != nil {
 		translated, err := r.config.Translate(event)
 		if err != nil || translated.Name == "" {
-			return event, "", err
+			return out, err
 		}
 		event.Name, event.SchemaVersion = translated.Name, max(translated.SchemaVersion, 1)
 		event.Payload, event.Metadata = translated.Payload, translated.Metadata
 		if err := checkTranslated(event); err != nil {
-			return event, "", err
+			return out, err
 		}
 	}
 	if event.Metadata[eventsourced.MetaCorrelation] == "" { // the chain begins with it
@@ -237,7 +224,11 @@ func (r *Relay) outgoing(recorded eventsourced.Recorded) (event eventsourced.Rec
 		}
 		event.Metadata[eventsourced.MetaCorrelation] = event.ID.String()
 	}
-	return event, r.config.Topic(recorded), nil
+	topic := r.config.Topic(recorded)
+	if topic == "" {
+		return out, errNoTopic
+	}
+	return outgoing{event, topic}, nil
 }
 
 // checkTranslated finds what no consumer could make anything of.
@@ -257,6 +248,7 @@ type group struct {
 	relay    *Relay
 	topic    string
 	messages []*message.Message
+	first    eventsourced.Recorded            // of the messages
 	last     eventsourced.Position            // of the messages
 	passed   eventsourced.Position            // all up to it is done once the messages are out
 	done     eventsourced.Position            // all up to it is out
@@ -270,10 +262,11 @@ func newGroup(r *Relay) *group {
 // add takes an event into the group, after publishing it if the event belongs to
 // another one.
 func (g *group) add(ctx context.Context, recorded eventsourced.Recorded) error {
-	event, topic, err := g.relay.outgoing(recorded)
+	out, err := g.relay.outgoing(ctx, ofEvents, recorded)
 	if err != nil {
 		return errors.Join(err, g.publish(ctx))
 	}
+	event, topic := out.event, out.topic
 	if topic == "" {
 		g.passed = recorded.Position
 		return nil
@@ -286,7 +279,10 @@ func (g *group) add(ctx context.Context, recorded eventsourced.Recorded) error {
 	}
 	msg, err := marshal(event)
 	if err != nil {
-		return errors.Join(&relayError{event: recorded, err: err}, g.publish(ctx))
+		return errors.Join(&eventError{recorded, err}, g.publish(ctx))
+	}
+	if len(g.messages) == 0 {
+		g.first = recorded
 	}
 	msg.Metadata[MetaPrevious] = formatPosition(g.last)
 	g.messages = append(g.messages, msg)
@@ -298,8 +294,8 @@ func (g *group) add(ctx context.Context, recorded eventsourced.Recorded) error {
 func (g *group) publish(ctx context.Context) error {
 	if len(g.messages) > 0 {
 		g.relay.failpoint("publishing")
-		if err := g.relay.publish(ctx, g.topic, g.messages...); err != nil {
-			return err
+		if err := g.relay.publish(ctx, ofEvents, &g.first, g.topic, g.messages...); err != nil {
+			return &eventError{g.first, err}
 		}
 		g.sent[g.topic] = g.last
 		g.messages, g.topic = nil, ""
@@ -317,13 +313,14 @@ func (r *Relay) lastSent(sent map[string]eventsourced.Position, topic string) ev
 	return sent[beginning]
 }
 
-func (r *Relay) publish(ctx context.Context, topic string, messages ...*message.Message) error {
-	ctx, cancel := r.follower.draining(ctx)
-	defer cancel()
-	for _, msg := range messages {
-		msg.SetContext(ctx)
-	}
-	if err := r.publisher.Publish(topic, messages...); err != nil {
+func (r *Relay) publish(ctx context.Context, p part, event *eventsourced.Recorded, topic string, messages ...*message.Message) error {
+	err := r.follower.guard(ctx, p, event, "publishing to "+topic, func(ctx context.Context) error {
+		for _, msg := range messages {
+			msg.SetContext(ctx)
+		}
+		return r.publisher.Publish(topic, messages...)
+	})
+	if err != nil {
 		return fmt.Errorf("publish to %s: %w", topic, err)
 	}
 	return nil

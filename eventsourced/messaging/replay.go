@@ -2,6 +2,7 @@ package messaging
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 
 // replayAttempts is how often a request is tried to be answered.
 const replayAttempts = 3
+
+// problemInterval is how often the subscriber to requests is asked how it is.
+const problemInterval = 500 * time.Millisecond
 
 // Limits of a page of history.
 const (
@@ -29,18 +33,59 @@ type tail struct {
 // answer serves the requests for history until ctx ends. Only the node that
 // publishes does: others could not know what follows their answer.
 func (r *Relay) answer(ctx context.Context) {
+	defer r.follower.record.clear(ofRequests)
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		requests, err := r.config.Requests.Subscribe(ctx, r.config.RequestTopic)
-		if err != nil {
+		if err == nil {
+			err = errRequestsEnded
+			if r.serveAll(ctx, requests) {
+				attempt = 1
+			}
+		}
+		if ctx.Err() == nil {
+			r.noteRequests(err)
 			r.follower.logger.WarnContext(ctx, "relay can't receive requests for history", "error", err)
 			sleep(ctx, r.follower.config.backOff(attempt))
-			continue
 		}
-		for msg := range requests {
-			attempt = 0
+	}
+}
+
+var errRequestsEnded = errors.New("the subscription has ended")
+
+func (r *Relay) noteRequests(err error) {
+	r.follower.record.note(ofRequests, nil, fmt.Errorf("receive requests for history from %s: %w", r.config.RequestTopic, err))
+}
+
+// serveAll serves requests as long as there may be some, and tells whether there was
+// one. A subscriber that tells when it can't receive is asked now and then.
+func (r *Relay) serveAll(ctx context.Context, requests <-chan *message.Message) (served bool) {
+	subscriber, tells := r.config.Requests.(interface{ Problem() error })
+	look := time.NewTicker(problemInterval)
+	defer look.Stop()
+	if !tells {
+		r.follower.record.clear(ofRequests)
+	}
+	for {
+		select {
+		case msg, open := <-requests:
+			if !open {
+				return served
+			}
+			served = true
 			r.serve(ctx, msg)
+			r.follower.record.clear(ofRequests)
+		case <-look.C:
+			if !tells {
+				continue
+			}
+			if err := subscriber.Problem(); err != nil {
+				r.noteRequests(err)
+			} else {
+				r.follower.record.clear(ofRequests)
+			}
+		case <-ctx.Done():
+			return served
 		}
-		sleep(ctx, r.follower.config.backOff(max(attempt, 1)))
 	}
 }
 
@@ -72,6 +117,7 @@ func (r *Relay) serve(ctx context.Context, msg *message.Message) {
 			return
 		}
 		logger.WarnContext(ctx, "replay failed, and is tried again", "error", err)
+		r.follower.record.note(ofRequests, nil, err)
 		sleep(ctx, r.follower.config.backOff(attempt))
 	}
 }
@@ -88,6 +134,7 @@ func (r *Relay) replay(ctx context.Context, request ReplayRequest) error {
 		if !more {
 			break
 		}
+		page.Head = eventsourced.Position(r.reached.Load())
 		if err := r.publishPage(ctx, request.ReplyTo, page); err != nil {
 			return err
 		}
@@ -134,7 +181,7 @@ func (r *Relay) publishTail(ctx context.Context, request ReplayRequest) error {
 		if page, more, err = r.history(ctx, request.Topic, request.After, r.follower.position, &limit); err != nil {
 			return err
 		}
-		page.Last = !more
+		page.Last, page.Head = !more, r.follower.position
 		if err := r.publishPage(ctx, request.ReplyTo, page); err != nil {
 			return err
 		}
@@ -144,45 +191,63 @@ func (r *Relay) publishTail(ctx context.Context, request ReplayRequest) error {
 }
 
 func (r *Relay) publishPage(ctx context.Context, topic string, page Page) error {
+	page.Head = max(page.Head, 1) // 0 would be unknown, and no event is that old
 	msg, err := MarshalPage(page)
 	if err != nil {
 		return err
 	}
-	return r.publish(ctx, topic, msg)
+	return r.publish(ctx, ofRequests, nil, topic, msg)
 }
 
-// history reads a page of a topic, and tells whether there is more of it up to
-// upTo. It looks at limit events at most, and sets the limit for the next page:
-// what is read beyond the limit of bytes is read in vain.
+// history returns a page of a topic, and tells whether there is more of it up to
+// upTo. It looks at limit events at most, and sets the limit for the next page: what is
+// read beyond the limit of bytes is read in vain.
 func (r *Relay) history(ctx context.Context, topic string, after, upTo eventsourced.Position, limit *int) (page Page, more bool, err error) {
 	page = Page{After: after, UpTo: max(after, upTo)}
 	if after >= upTo {
 		return page, false, nil
 	}
-	query := eventsourced.LogQuery{After: after, UpTo: upTo, Names: r.config.Names, Limit: *limit + 1}
-	read, bytes := 0, 0
-	for recorded, err := range r.log.ReadLog(ctx, query) {
-		if err != nil {
-			return Page{}, false, fmt.Errorf("read the history of %s: %w", topic, err)
-		}
-		switch read++; {
-		case bytes >= pageBytes:
-			*limit = read - 1
-			return page, true, nil
-		case read > *limit:
-			*limit = min(2**limit, pageEvents)
-			return page, true, nil
-		}
-		event, eventTopic, err := r.outgoing(recorded)
+	events, more, err := r.readHistory(ctx, after, upTo, *limit)
+	if err != nil {
+		return Page{}, false, fmt.Errorf("read the history of %s: %w", topic, err)
+	}
+	bytes := 0
+	for i, recorded := range events { // the query has ended: Translate may need its connection
+		out, err := r.outgoing(ctx, ofRequests, recorded)
 		if err != nil {
 			return Page{}, false, err
 		}
-		if eventTopic == topic {
-			page.Events = append(page.Events, event)
-			bytes += len(event.Payload)
-		}
 		page.UpTo = recorded.Position
+		if out.topic != topic {
+			continue
+		}
+		page.Events = append(page.Events, out.event)
+		if bytes += len(out.event.Payload); bytes >= pageBytes && (more || i < len(events)-1) {
+			*limit = i + 1
+			return page, true, nil
+		}
 	}
-	page.UpTo = upTo
-	return page, false, nil
+	if !more {
+		page.UpTo = upTo
+	}
+	*limit = min(2**limit, pageEvents)
+	return page, more, nil
+}
+
+// readHistory reads limit events at most, of a megabyte and one event at most, and
+// tells whether there are more.
+func (r *Relay) readHistory(ctx context.Context, after, upTo eventsourced.Position, limit int) (events []eventsourced.Recorded, more bool, err error) {
+	query := eventsourced.LogQuery{After: after, UpTo: upTo, Names: r.config.Names, Limit: limit + 1}
+	bytes := 0
+	for recorded, err := range r.log.ReadLog(ctx, query) {
+		if err != nil {
+			return nil, false, err
+		}
+		if len(events) == limit || bytes >= pageBytes {
+			return events, true, nil
+		}
+		events = append(events, recorded)
+		bytes += len(recorded.Payload)
+	}
+	return events, false, nil
 }

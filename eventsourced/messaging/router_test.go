@@ -3,9 +3,9 @@ package messaging_test
 import (
 	"context"
 	"errors"
-	"reflect"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/components/cqrs"
@@ -63,35 +63,31 @@ func TestHandlerThatPanicsOrFails(t *testing.T) {
 	require.Equal(t, events[2].Position, b.position(messaging.AllEvents), "the router's Close lets the Ack through")
 }
 
-// marshaler is Watermill's, with the names of the registry.
-func marshaler(registry *eventsourced.Registry) cqrs.JSONMarshaler {
-	return cqrs.JSONMarshaler{GenerateName: func(event any) string {
-		name, _ := registry.NameOf(reflect.TypeOf(event))
-		return name
-	}}
+var _ cqrs.CommandEventMarshaler = (*messaging.Marshaler)(nil) // here, as cqrs would bring protobuf along
+
+func (b *bank) marshaler() *messaging.Marshaler {
+	b.t.Helper()
+	marshaler, err := messaging.NewMarshaler(b.store.Registry(), messaging.MarshalerConfig{
+		AggregateName: func(event eventsourced.Event) string {
+			if _, ok := event.(*Deposited); ok {
+				return "bank.Account"
+			}
+			return ""
+		},
+	})
+	require.NoError(b.t, err)
+	return marshaler
 }
 
-func TestEventProcessor(t *testing.T) {
-	t.Parallel()
-	b := newBank(t)
-	router := b.router()
-	processor, err := cqrs.NewEventProcessorWithConfig(router, cqrs.EventProcessorConfig{
-		GenerateSubscribeTopic: func(params cqrs.EventProcessorGenerateSubscribeTopicParams) (string, error) {
-			return params.EventName, nil
-		},
-		SubscriberConstructor: func(params cqrs.EventProcessorSubscriberConstructorParams) (message.Subscriber, error) {
-			return b.subscriber(grouped(params.HandlerName)), nil
-		},
-		Marshaler: marshaler(b.store.Registry()),
-	})
-	require.NoError(t, err)
-	type call struct {
-		handler  string
-		event    eventsourced.Event
-		position eventsourced.Position
-	}
-	calls := make(chan call, 10)
-	require.NoError(t, processor.AddHandlers(
+// call is what a handler got.
+type call struct {
+	handler  string
+	event    eventsourced.Event
+	position eventsourced.Position
+}
+
+func handlers(calls chan<- call) []cqrs.EventHandler {
+	return []cqrs.EventHandler{
 		cqrs.NewEventHandler("mails", func(ctx context.Context, event *Deposited) error {
 			calls <- call{"mails", event, eventsourced.FromContext(ctx).Position}
 			return nil
@@ -100,28 +96,151 @@ func TestEventProcessor(t *testing.T) {
 			calls <- call{"names", event, eventsourced.FromContext(ctx).Position}
 			return nil
 		}),
-	))
-	b.start(router)
+	}
+}
 
-	deposited := b.record(&Deposited{Amount: 5})
-	require.Equal(t, call{"mails", &Deposited{Amount: 5}, deposited.Position}, <-calls)
-	renamed := b.recordOld(`{"Name": "Jo"}`)
-	require.Equal(t, call{"names", &Renamed{First: "J", Last: "o"}, renamed.Position}, <-calls)
+func base(event eventsourced.Recorded) eventsourced.BaseEvent {
+	return eventsourced.BaseEvent{EventAggregateId: event.Stream.AggregateID, EventTime: event.Time}
+}
 
-	bus, err := cqrs.NewEventBusWithConfig(messaging.NewPublisher(b.store), cqrs.EventBusConfig{
-		GeneratePublishTopic: func(params cqrs.GenerateEventPublishTopicParams) (string, error) { return params.EventName, nil },
-		Marshaler:            marshaler(b.store.Registry()),
-		OnPublish: func(params cqrs.OnEventSendParams) error {
-			params.Message.Metadata.Set(messaging.MetaAggregateName, "bank.Account")
-			params.Message.Metadata.Set(messaging.MetaAggregateID, "account-1")
-			return nil
+func TestEventProcessor(t *testing.T) {
+	t.Parallel()
+	for name, topic := range map[string]func(string) string{
+		"with a topic for each event":   func(name string) string { return name },
+		"with one topic for all events": func(string) string { return messaging.AllEvents },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBank(t)
+			router := b.router()
+			var hooked atomic.Int64
+			processor, err := cqrs.NewEventProcessorWithConfig(router, cqrs.EventProcessorConfig{
+				GenerateSubscribeTopic: func(params cqrs.EventProcessorGenerateSubscribeTopicParams) (string, error) {
+					return topic(params.EventName), nil
+				},
+				SubscriberConstructor: func(params cqrs.EventProcessorSubscriberConstructorParams) (message.Subscriber, error) {
+					return b.subscriber(grouped(params.HandlerName)), nil
+				},
+				OnHandle: func(params cqrs.EventProcessorOnHandleParams) error {
+					hooked.Add(1)
+					return params.Handler.Handle(params.Message.Context(), params.Event)
+				},
+				AckOnUnknownEvent: true,
+				Marshaler:         b.marshaler(),
+			})
+			require.NoError(t, err)
+			calls := make(chan call, 10)
+			require.NoError(t, processor.AddHandlers(handlers(calls)...))
+			b.start(router)
+			deposited := b.record(&Deposited{Amount: 5})
+			require.Equal(t, call{"mails", &Deposited{BaseEvent: base(deposited), Amount: 5}, deposited.Position}, <-calls)
+			renamed := b.recordOld(`{"Name": "Jo"}`)
+			require.Equal(t, call{"names", &Renamed{BaseEvent: base(renamed), First: "J", Last: "o"}, renamed.Position}, <-calls)
+
+			bus, err := cqrs.NewEventBusWithConfig(messaging.NewPublisher(b.store), cqrs.EventBusConfig{
+				GeneratePublishTopic: func(params cqrs.GenerateEventPublishTopicParams) (string, error) { return params.EventName, nil },
+				Marshaler:            b.marshaler(),
+			})
+			require.NoError(t, err)
+			at := time.Date(2020, 1, 2, 3, 4, 5, 6000, time.UTC)
+			require.NoError(t, bus.Publish(t.Context(), &Deposited{BaseEvent: eventsourced.BaseEvent{EventAggregateId: "account-1", EventTime: at}, Amount: 7}))
+			published := <-calls
+			event := b.at(published.position)
+			require.Equal(t, &Deposited{BaseEvent: base(event), Amount: 7}, published.event)
+			require.Equal(t, eventsourced.Stream{AggregateName: "bank.Account", AggregateID: "account-1"}, event.Stream)
+			require.EqualValues(t, 2, event.Version)
+			require.Equal(t, at, event.Time)
+			require.EqualValues(t, 3, hooked.Load())
+			b.requireRefused(bus)
+		})
+	}
+}
+
+// requireRefused publishes what has no stream of its own.
+func (b *bank) requireRefused(bus *cqrs.EventBus) {
+	b.t.Helper()
+	before := len(b.log())
+	for event, want := range map[any]error{
+		&Deposited{Amount: 1}: messaging.ErrNoAggregate,
+		&Renamed{BaseEvent: eventsourced.BaseEvent{EventAggregateId: "account-1"}}: messaging.ErrNoAggregate,
+		(*Deposited)(nil):         eventsourced.ErrInvalid,
+		Deposited{}:               eventsourced.ErrUnknownEvent,
+		new(struct{ Amount int }): eventsourced.ErrUnknownEvent,
+		nil:                       eventsourced.ErrUnknownEvent,
+	} {
+		require.ErrorIs(b.t, bus.Publish(b.t.Context(), event), want)
+	}
+	require.Len(b.t, b.log(), before)
+}
+
+func TestEventGroupProcessor(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	router := b.router()
+	processor, err := cqrs.NewEventGroupProcessorWithConfig(router, cqrs.EventGroupProcessorConfig{
+		GenerateSubscribeTopic: func(cqrs.EventGroupProcessorGenerateSubscribeTopicParams) (string, error) {
+			return messaging.AllEvents, nil
 		},
+		SubscriberConstructor: func(params cqrs.EventGroupProcessorSubscriberConstructorParams) (message.Subscriber, error) {
+			return b.subscriber(grouped(params.EventGroupName)), nil
+		},
+		Marshaler: b.marshaler(),
 	})
 	require.NoError(t, err)
-	require.NoError(t, bus.Publish(t.Context(), &Deposited{Amount: 7}))
-	published := <-calls
-	require.Equal(t, &Deposited{Amount: 7}, published.event)
-	event := b.at(published.position)
-	require.Equal(t, eventsourced.Stream{AggregateName: "bank.Account", AggregateID: "account-1"}, event.Stream)
-	require.EqualValues(t, 2, event.Version)
+	calls := make(chan call, 10)
+	require.NoError(t, processor.AddHandlersGroup("all",
+		cqrs.NewGroupEventHandler(func(ctx context.Context, event *Deposited) error {
+			calls <- call{"mails", event, eventsourced.FromContext(ctx).Position}
+			return nil
+		}),
+		cqrs.NewGroupEventHandler(func(ctx context.Context, event *Renamed) error {
+			calls <- call{"names", event, eventsourced.FromContext(ctx).Position}
+			return nil
+		}),
+	))
+	b.start(router)
+	for i := range 3 {
+		deposited := b.record(&Deposited{Amount: int64(i)})
+		require.Equal(t, call{"mails", &Deposited{BaseEvent: base(deposited), Amount: int64(i)}, deposited.Position}, <-calls)
+		renamed := b.record(&Renamed{First: "J"})
+		require.Equal(t, call{"names", &Renamed{BaseEvent: base(renamed), First: "J"}, renamed.Position}, <-calls)
+	}
+}
+
+func TestMarshaler(t *testing.T) {
+	t.Parallel()
+	marshaler, err := messaging.NewMarshaler(registry(), messaging.MarshalerConfig{AggregateName: func(eventsourced.Event) string { return "bank.Account" }})
+	require.NoError(t, err)
+	t.Run("what it makes needs no log to be read", func(t *testing.T) {
+		t.Parallel()
+		event := &Deposited{BaseEvent: eventsourced.BaseEvent{EventAggregateId: "a"}, Amount: 5}
+		msg, err := marshaler.Marshal(event)
+		require.NoError(t, err)
+		require.Equal(t, "Deposited", marshaler.NameFromMessage(msg))
+		require.Equal(t, "bank.Account", msg.Metadata[messaging.MetaAggregateName])
+		require.NotContains(t, msg.Metadata, messaging.MetaVersion)
+		require.NotContains(t, msg.Metadata, messaging.MetaPosition)
+		var again Deposited
+		require.NoError(t, marshaler.Unmarshal(msg, &again))
+		require.WithinDuration(t, time.Now(), again.EventTime, time.Minute)
+		require.Equal(t, "a", again.AggregateID())
+		require.EqualValues(t, 5, again.Amount)
+		require.Zero(t, event.EventTime, "the event is not changed")
+	})
+	t.Run("a message that is no event of the type is refused", func(t *testing.T) {
+		t.Parallel()
+		msg, err := messaging.Marshal(registry(), someEvent())
+		require.NoError(t, err)
+		require.ErrorIs(t, marshaler.Unmarshal(msg, new(Renamed)), messaging.ErrMalformed)
+		require.ErrorIs(t, marshaler.Unmarshal(message.NewMessage("1", []byte("{}")), new(Deposited)), messaging.ErrMalformed)
+		msg.Metadata[messaging.MetaName] = "Mystery"
+		require.ErrorIs(t, marshaler.Unmarshal(msg, new(Deposited)), eventsourced.ErrUnknownEvent)
+	})
+	t.Run("a handler of what is not registered is noticed", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, "Renamed", marshaler.Name(&Renamed{}))
+		require.PanicsWithValue(t, "messaging.Marshaler: messaging_test.Renamed is no event of the registry", func() { marshaler.Name(Renamed{}) })
+	})
+	_, err = messaging.NewMarshaler(nil, messaging.MarshalerConfig{})
+	require.EqualError(t, err, "messaging.NewMarshaler: the registry is nil")
 }

@@ -1,9 +1,12 @@
 package messaging
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -34,7 +37,7 @@ var _ message.Subscriber = (*Subscriber)(nil)
 // needed for a consumer group only and may be nil without one. With [Positions], an
 // active subscription uses up to two connections of their pool for moments.
 func NewSubscriber(log eventsourced.Log, positions PositionStore, config SubscriberConfig) (*Subscriber, error) {
-	if err := config.validate(positions); err != nil {
+	if err := errors.Join(append(logProblems("NewSubscriber", log), config.problems(positions)...)...); err != nil {
 		return nil, err
 	}
 	return &Subscriber{
@@ -54,11 +57,15 @@ func NewSubscriber(log eventsourced.Log, positions PositionStore, config Subscri
 // when its handler has not finished within [SubscriberConfig.DrainTimeout] of the
 // subscription's end, and when another subscriber of the group took over.
 //
-// It returns [ErrClosed] after Close, and fails for no other reason but an empty
-// topic: a database that is down is waited for.
+// It returns [ErrClosed] after Close, and [eventsourced.ErrUnknownEvent] for a topic
+// that the registry does not have, see [SubscriberConfig.Unregistered]. It fails for
+// no other reason but an empty topic: a database that is down is waited for.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	if topic == "" {
 		return nil, errors.New("subscribe: the topic is empty")
+	}
+	if topic != AllEvents && !s.config.Unregistered && s.log.Registry().SchemaVersion(topic) == 0 {
+		return nil, fmt.Errorf("subscribe to %.200s: %w: no event of the registry has that name", topic, eventsourced.ErrUnknownEvent)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,6 +82,32 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		sub.run(ctx)
 	})
 	return sub.out, nil
+}
+
+// Status returns how the subscriptions of this subscriber stand, whichever process
+// receives their messages, in the order of their topics.
+func (s *Subscriber) Status(ctx context.Context) (all []Status, err error) {
+	s.mu.Lock()
+	subscriptions := slices.Collect(maps.Keys(s.cancels))
+	s.mu.Unlock()
+	slices.SortFunc(subscriptions, func(a, b *subscription) int { return cmp.Compare(a.consumer.Topic, b.consumer.Topic) })
+	for _, sub := range subscriptions {
+		status, statusErr := sub.status(ctx)
+		all, err = append(all, status), errors.Join(err, statusErr)
+	}
+	return all, err
+}
+
+// Resume lets subscriptions of this subscriber's group go on that have stopped because
+// they are ahead of the log, see [Ahead].
+func (s *Subscriber) Resume(ctx context.Context) (err error) {
+	s.mu.Lock()
+	subscriptions := slices.Collect(maps.Keys(s.cancels))
+	s.mu.Unlock()
+	for _, sub := range subscriptions {
+		err = errors.Join(err, sub.resume(ctx))
+	}
+	return err
 }
 
 // Close ends all subscriptions and returns when their channels are closed. It

@@ -326,7 +326,9 @@ func TestUpcast(t *testing.T) {
 func TestConnectionLost(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	subscriber, publisher := b.subscriber(grouped("g")), messaging.NewPublisher(b.store)
+	config := grouped("g")
+	config.Unregistered = true
+	subscriber, publisher := b.subscriber(config), messaging.NewPublisher(b.store)
 	messages := b.subscribe(subscriber, "topic")
 	const writers, each = 8, 100
 	var writing sync.WaitGroup
@@ -366,7 +368,8 @@ func TestSubscriberConfig(t *testing.T) {
 	_, err := messaging.NewSubscriber(nil, nil, messaging.SubscriberConfig{
 		ConsumerGroup: "g", PollInterval: -1, BackOff: -1, MaxBackOff: -1, DrainTimeout: -1,
 	})
-	require.EqualError(t, err, `messaging.SubscriberConfig: PollInterval is negative
+	require.EqualError(t, err, `messaging.NewSubscriber: the log is nil
+messaging.SubscriberConfig: PollInterval is negative
 messaging.SubscriberConfig: BackOff is negative
 messaging.SubscriberConfig: MaxBackOff is negative
 messaging.SubscriberConfig: DrainTimeout is negative

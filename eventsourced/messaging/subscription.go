@@ -3,7 +3,6 @@ package messaging
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -59,6 +58,7 @@ func (s *subscription) deliver(ctx context.Context, event eventsourced.Recorded)
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		}
+		s.record.note(ofEvents, &event, errNotAcked)
 		wait := s.config.backOff(attempt)
 		s.logger.WarnContext(ctx, "message was nacked", "event_id", event.ID.String(), "event_name", event.Name,
 			"position", int64(event.Position), "attempt", attempt, "wait", wait)
@@ -69,27 +69,35 @@ func (s *subscription) deliver(ctx context.Context, event eventsourced.Recorded)
 // send hands an event out once and tells whether it was acked. The message
 // outlives ctx by the drain timeout: a handler should finish what it has begun.
 func (s *subscription) send(ctx context.Context, event eventsourced.Recorded) (acked bool, err error) {
-	msg, err := s.marshal(event)
+	msg, err := s.marshal(ctx, event)
 	if err != nil {
-		return false, err
+		return false, &eventError{event, err}
 	}
+	w := s.watch(ofEvents, &event, "handing out a message")
+	defer func() { w.end() }()
 	msgCtx, cancel := context.WithCancel(eventsourced.WithRecorded(context.WithoutCancel(ctx), &event))
 	defer cancel()
 	msg.SetContext(msgCtx)
-	select {
-	case s.out <- msg:
-	case <-ctx.Done():
-		return false, nil
-	}
-	ended := ctx.Done()
+	out, ended := s.out, ctx.Done()
 	var drained <-chan time.Time
 	for {
 		select {
+		case out <- msg:
+			out = nil
+			w.end()
+			w = s.watch(ofEvents, &event, "the handler of a message")
+		case <-w.timer.C:
+			if w.late(ctx) && out == nil {
+				cancel()
+			}
 		case <-msg.Acked():
 			return true, nil
 		case <-msg.Nacked():
 			return false, nil
 		case <-ended:
+			if out != nil {
+				return false, nil
+			}
 			ended, drained = nil, time.After(s.config.DrainTimeout)
 			if errors.Is(context.Cause(ctx), ErrLeaseLost) {
 				cancel() // somebody else has the event now
@@ -101,13 +109,21 @@ func (s *subscription) send(ctx context.Context, event eventsourced.Recorded) (a
 }
 
 // marshal survives upcasters that panic.
-func (s *subscription) marshal(event eventsourced.Recorded) (msg *message.Message, err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = &eventsourced.DecodeError{Event: event, Err: fmt.Errorf("panic: %v", value)}
+func (s *subscription) marshal(ctx context.Context, event eventsourced.Recorded) (msg *message.Message, err error) {
+	made := make(chan *message.Message, 1)
+	err = s.guard(ctx, ofEvents, &event, "an upcaster", func(context.Context) error {
+		msg, err := Marshal(s.log.Registry(), event)
+		made <- msg
+		return err
+	})
+	if err != nil {
+		var decode *eventsourced.DecodeError
+		if !errors.As(err, &decode) {
+			err = &eventsourced.DecodeError{Event: event, Err: err}
 		}
-	}()
-	return Marshal(s.log.Registry(), event)
+		return nil, err
+	}
+	return <-made, nil
 }
 
 // unkept is the position of one subscription without a consumer group.

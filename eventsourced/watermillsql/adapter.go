@@ -33,6 +33,10 @@ type Config struct {
 	// that can't be made a message holds up none before it. Defaults to
 	// [DefaultPageEvents].
 	PageEvents int
+
+	// Unregistered allows topics that are no names of the registry, as
+	// [messaging.SubscriberConfig.Unregistered] does.
+	Unregistered bool
 }
 
 func (c Config) validate(registry *eventsourced.Registry) error {
@@ -50,9 +54,10 @@ func (c Config) validate(registry *eventsourced.Registry) error {
 // watermill-sql; see the package documentation. Its methods are for that
 // Subscriber. It has no state: any number of Subscribers may share one.
 type Adapter struct {
-	registry   *eventsourced.Registry
-	events     string // the table, quoted where need be
-	pageEvents int
+	registry     *eventsourced.Registry
+	events       string // the table, quoted where need be
+	pageEvents   int
+	unregistered bool
 }
 
 var (
@@ -66,7 +71,12 @@ func NewAdapter(registry *eventsourced.Registry, config Config) (*Adapter, error
 	if err := config.validate(registry); err != nil {
 		return nil, err
 	}
-	a := &Adapter{registry: registry, events: "events", pageEvents: cmp.Or(config.PageEvents, DefaultPageEvents)}
+	a := &Adapter{
+		registry:     registry,
+		events:       "events",
+		pageEvents:   cmp.Or(config.PageEvents, DefaultPageEvents),
+		unregistered: config.Unregistered,
+	}
 	if config.Schema != "" {
 		a.events = pgx.Identifier{config.Schema, "events"}.Sanitize()
 	}
@@ -79,7 +89,8 @@ func (a *Adapter) SchemaInitializingQueries(string) []wsql.Query { return nil }
 
 // BeforeSubscribingQueries implements [wsql.OffsetsAdapter]. A consumer that was
 // never seen starts at position 0. Subscribe fails, with an error of PostgreSQL that
-// says what to do, when a table is missing and when the topic or the group is empty.
+// says what to do, when a table is missing, when the topic or the group is empty, when
+// the registry does not have the topic, and when the position is above the log's head.
 func (a *Adapter) BeforeSubscribingQueries(topic, group string) []wsql.Query {
 	switch {
 	case topic == "":
@@ -88,11 +99,15 @@ func (a *Adapter) BeforeSubscribingQueries(topic, group string) []wsql.Query {
 		// There would be one position for all who forgot theirs, and each would
 		// miss what another one got.
 		return []wsql.Query{raise("true", invalidParameter, "the ConsumerGroup of the Subscriber is empty")}
+	case topic != messaging.AllEvents && !a.unregistered && a.registry.SchemaVersion(topic) == 0:
+		return []wsql.Query{raise("true", invalidParameter, fmt.Sprintf("no event of the registry has the name %q: nothing would ever come", topic))}
 	}
 	return []wsql.Query{
 		missing(a.events, "the log's tables are made by pgstore.Migrate"),
 		missing("consumers", "it is made by messaging.Migrate"),
 		{Query: `INSERT INTO consumers (name, topic) VALUES ($1, $2) ON CONFLICT DO NOTHING`, Args: []any{group, topic}},
+		raise(fmt.Sprintf("(SELECT position FROM consumers WHERE name = %s AND topic = %s) > (SELECT coalesce(max(tstamp), 0) FROM %s)",
+			literal(group), literal(topic), a.events), objectNotInPrerequisiteState, aheadAdvice),
 	}
 }
 
@@ -107,7 +122,8 @@ func (a *Adapter) SubscribeIsolationLevel() sql.IsolationLevel { return sql.Leve
 func (a *Adapter) NextOffsetQuery(topic, group string) wsql.Query {
 	return wsql.Query{
 		Query: `SELECT position FROM consumers
-			WHERE name = $1 AND topic = $2 AND lease_until < clock_timestamp() FOR UPDATE SKIP LOCKED`,
+			WHERE name = $1 AND topic = $2
+				AND NOT (clock_timestamp() < lease_until AND lease_until <= clock_timestamp() + lease_length) FOR UPDATE SKIP LOCKED`,
 		Args: []any{group, topic},
 	}
 }

@@ -116,6 +116,8 @@ func TestSubscribeIsRefused(t *testing.T) {
 		"without positions":    {"Deposited", "g", `DROP TABLE consumers`, "there is no table consumers: it is made by messaging.Migrate"},
 		"to an empty topic":    {"", "g", ``, "the topic is empty"},
 		"for an empty group":   {"Deposited", "", ``, "the ConsumerGroup of the Subscriber is empty"},
+		"to an unknown name":   {"Deposit", "g", ``, `no event of the registry has the name "Deposit"`},
+		"ahead of the log":     {"Deposited", "g", `INSERT INTO consumers (name, topic, position) VALUES ('g', 'Deposited', 7)`, "the consumer is ahead of the log"},
 		"to what isn't a name": {"all events", "g", ``, wsql.ErrInvalidTopicName.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {

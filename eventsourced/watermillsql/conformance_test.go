@@ -13,6 +13,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/watermillsql"
 )
 
 // Watermill's acceptance suite, with the Publisher of package messaging. What it
@@ -57,13 +58,14 @@ func (b *bank) pubSub(group string) tests.PubSubConstructor {
 
 // groupPubSub is a [tests.ConsumerGroupPubSubConstructor].
 func (b *bank) groupPubSub(t *testing.T, group string) (message.Publisher, message.Subscriber) {
+	adapter := newAdapter(t, watermillsql.Config{Unregistered: true}) // the suite's topics are no events
 	subscriber, err := wsql.NewSubscriber(b.db.SQL(), wsql.SubscriberConfig{
 		ConsumerGroup:  group,
 		PollInterval:   50 * time.Millisecond,
 		ResendInterval: time.Millisecond,
 		RetryInterval:  50 * time.Millisecond,
-		SchemaAdapter:  b.adapter,
-		OffsetsAdapter: b.adapter,
+		SchemaAdapter:  adapter,
+		OffsetsAdapter: adapter,
 	}, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, subscriber.Close()) }) // some of the suite's tests don't

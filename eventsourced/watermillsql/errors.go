@@ -15,7 +15,12 @@ var ErrPublish = errors.New("the log takes events in its own order: publish with
 const (
 	undefinedTable   = "42P01"
 	invalidParameter = "22023"
+
+	objectNotInPrerequisiteState = "55000"
 )
+
+const aheadAdvice = "the consumer is ahead of the log: its position is above the log's head, so the log was restored from a backup or replaced. " +
+	"Bring the right log back, or set the position in the table consumers to where to go on"
 
 // raise returns a query that fails with the message when the condition, in SQL,
 // holds. Watermill-sql has no other way for an adapter to fail.

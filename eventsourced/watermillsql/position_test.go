@@ -36,6 +36,16 @@ func TestRestartContinues(t *testing.T) {
 	b.ack(anotherMessages, events...)
 }
 
+// A lease that lies further ahead than leases are long is of a clock that went back.
+func TestLeaseOfAClockThatWentBack(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	events := b.deposit(1)
+	b.exec(`INSERT INTO consumers (name, topic, node, lease_until, lease_length)
+		VALUES ('g', 'Deposited', 'dead', clock_timestamp() + interval '1 year', interval '1 second')`)
+	b.ack(b.subscribe(b.subscriber(b.grouped()), "Deposited"), events...)
+}
+
 func TestPositionSetByHand(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
@@ -147,6 +157,7 @@ func TestChangeOfKind(t *testing.T) {
 func TestConnectionLost(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
+	b.adapter = newAdapter(t, watermillsql.Config{Unregistered: true})
 	messages := b.subscribe(b.subscriber(b.grouped()), "topic")
 	const writers, each = 8, 100
 	publisher := messaging.NewPublisher(b.store)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +30,8 @@ type consumer struct {
 	advice            string // what to do about it
 }
 
-// status returns all that goes through the log: DanceFinder's projections and its
-// reactor, and whatever else is registered in the database.
+// status returns all that goes through the log: DanceFinder's projections, and what
+// else is registered in the database.
 func (a *app) status(ctx context.Context) (all []consumer, err error) {
 	projections, err := a.manager.Status(ctx)
 	if err != nil {
@@ -39,30 +40,21 @@ func (a *app) status(ctx context.Context) (all []consumer, err error) {
 	for _, s := range projections {
 		all = append(all, ofProjection(s))
 	}
-	relays, err := a.relays(ctx)
-	if err != nil {
-		return nil, err
-	}
-	reactor, err := a.reactor.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all = append(append(all, relays...), ofConsumer("reactor", reactor))
-	others, err := a.positions.Reactors(ctx, a.store)
-	for _, s := range others {
-		if s.Name != reactor.Name {
-			all = append(all, ofConsumer("reactor", s))
-		}
+	consumers, err := a.consumers(ctx)
+	all = append(all, consumers...)
+	if !slices.ContainsFunc(consumers, func(c consumer) bool { return c.name == geocodingName }) && err == nil {
+		reactor, err := a.reactor.Status(ctx) // no projector has run yet
+		return append(all, ofConsumer(reactor)), err
 	}
 	return all, err
 }
 
-// relays returns those that have run on this database: which one a projector runs is
-// a matter of its environment, not of this process's.
-func (a *app) relays(ctx context.Context) (all []consumer, err error) {
-	relays, err := a.positions.Relays(ctx, a.store)
-	for _, s := range relays {
-		all = append(all, ofConsumer("relay", s))
+// consumers returns those that are registered in the database: what a projector runs
+// is a matter of its environment, not of this process's.
+func (a *app) consumers(ctx context.Context) (all []consumer, err error) {
+	registered, err := a.positions.Status(ctx, a.store)
+	for _, s := range registered {
+		all = append(all, ofConsumer(s))
 	}
 	return all, err
 }
@@ -78,9 +70,9 @@ func ofProjection(s readview.Status) consumer {
 	return c
 }
 
-func ofConsumer(kind string, s messaging.Status) consumer {
+func ofConsumer(s messaging.Status) consumer {
 	c := consumer{
-		name: s.Name, kind: kind, state: string(s.State), position: s.Position, head: s.Head,
+		name: s.Name, kind: s.Kind, state: string(s.State), position: s.Position, head: s.Head,
 		behind: s.Behind, lag: s.Lag, node: s.Node,
 	}
 	if f := s.Failure; f != nil {
@@ -157,11 +149,11 @@ func relayCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(a *app) error {
-				relays, err := a.relays(cmd.Context())
+				all, err := a.consumers(cmd.Context())
 				if err != nil {
 					return err
 				}
-				return writeStatus(cmd.OutOrStdout(), relays)
+				return writeStatus(cmd.OutOrStdout(), slices.DeleteFunc(all, func(c consumer) bool { return c.kind != messaging.KindRelay }))
 			})
 		},
 	}

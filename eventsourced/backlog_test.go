@@ -1,0 +1,50 @@
+package eventsourced_test
+
+import (
+	"context"
+	"iter"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
+
+// waiting is a log in which one event waits.
+type waiting struct{ event eventsourced.Recorded }
+
+func (w waiting) Head(context.Context) (eventsourced.Position, error) { return w.event.Position, nil }
+
+func (w waiting) CountLog(context.Context, eventsourced.Position) (int64, error) { return 1, nil }
+
+func (w waiting) ReadLog(context.Context, eventsourced.LogQuery) iter.Seq2[eventsourced.Recorded, error] {
+	return func(yield func(eventsourced.Recorded, error) bool) { yield(w.event, nil) }
+}
+
+func TestBacklogOfAClockThatWentBack(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		appended, occurred time.Duration // ago
+		lag                time.Duration
+		fromFuture         bool
+	}{
+		"an event of the past":                       {time.Hour, 2 * time.Hour, time.Hour, false},
+		"one that was appended in the future":        {-time.Hour, 2 * time.Hour, 2 * time.Hour, true},
+		"one that occurred in the future as well":    {-time.Hour, -time.Hour, 0, true},
+		"one that is new, by a clock a little ahead": {-100 * time.Millisecond, 10000 * time.Hour, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			now := time.Now()
+			backlog, err := eventsourced.BacklogAfter(t.Context(), waiting{eventsourced.Recorded{
+				EventData: eventsourced.EventData{Time: now.Add(-test.occurred)},
+				Position:  eventsourced.Position(now.Add(-test.appended).UnixMicro()),
+			}}, 0)
+			require.NoError(t, err)
+			require.EqualValues(t, 1, backlog.Behind)
+			require.InDelta(t, test.lag, backlog.Lag, float64(time.Minute))
+			require.Equal(t, test.fromFuture, backlog.FromFuture)
+		})
+	}
+}

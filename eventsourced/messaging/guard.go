@@ -1,0 +1,52 @@
+package messaging
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
+
+var (
+	errGoexit   = errors.New("it ended its goroutine (runtime.Goexit, as FailNow of a test does)")
+	errGivenUp  = errors.New("it did not end in time, and is not waited for any longer")
+	errNotAcked = errors.New("the message was nacked")
+)
+
+// guard calls what is not ours, on behalf of an event, nil for none. A panic and
+// runtime.Goexit are errors. What takes long is on record; after
+// [SubscriberConfig.HangTimeout] its context ends. It is waited for, as nothing may
+// overtake it, but not when Run is to end.
+func (f *follower) guard(ctx context.Context, p part, event *eventsourced.Recorded, what string, call func(context.Context) error) error {
+	ctx, cancel := f.draining(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		err := errGoexit
+		defer func() {
+			if value := recover(); value != nil {
+				err = fmt.Errorf("panic: %v", value)
+				f.logger.ErrorContext(ctx, what+" panicked", "panic", value, "stack", string(debug.Stack()))
+			}
+			done <- err
+		}()
+		err = call(ctx)
+	}()
+	w := f.watch(p, event, what)
+	defer w.end()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-w.timer.C:
+			if w.late(ctx) {
+				cancel()
+			}
+		case <-f.givenUp:
+			f.logger.WarnContext(ctx, "consumer ends without waiting any longer", "what", what)
+			return errGivenUp
+		}
+	}
+}

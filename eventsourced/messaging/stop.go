@@ -1,0 +1,89 @@
+package messaging
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
+
+// errStopped tells that the consumer is stopped, and that it is on record.
+var errStopped = errors.New("the consumer is stopped")
+
+// ready returns when there is nothing that forbids to handle events: a consumer that
+// is stopped at a failure, or ahead of the log, waits to be resumed or for another
+// position.
+func (f *follower) ready(ctx context.Context) error {
+	if f.restart != nil {
+		if err := f.restart(ctx); err != nil {
+			return err
+		}
+		f.restart = nil
+	}
+	for ctx.Err() == nil {
+		stopped, err := f.stopped(ctx)
+		if err != nil {
+			return err
+		}
+		if !stopped {
+			head, err := f.log.Head(ctx)
+			if err != nil {
+				return fmt.Errorf("read the log: %w", err)
+			}
+			if f.aheadAt.Store(0); head >= f.position {
+				return nil
+			}
+			if err := f.stopAhead(ctx, head); err != nil {
+				return err
+			}
+		}
+		f.wait(ctx, nil)
+	}
+	return context.Cause(ctx)
+}
+
+// stopped tells whether the consumer is stopped. It returns [ErrLeaseLost] when
+// somebody has set its position.
+func (f *follower) stopped(ctx context.Context) (stopped bool, err error) {
+	position := f.position
+	switch {
+	case f.table != nil:
+		position, stopped, err = f.table.stopped(ctx, f.consumer)
+	case f.aheadAt.Load() != 0 && f.aheadAt.Load() == int64(f.position):
+		var lease Lease
+		lease, err = f.acquire(ctx)
+		position, stopped = lease.Position, lease.Held && !f.resumed.Swap(false)
+	}
+	if err == nil && position != f.position {
+		err = ErrLeaseLost
+	}
+	return stopped, err
+}
+
+// stopAhead stops a consumer whose position is above the log's head. What comes next
+// would be handled on top of events that the log does not have.
+func (f *follower) stopAhead(ctx context.Context, head eventsourced.Position) error {
+	err := aheadError(f.position, head)
+	f.aheadAt.Store(int64(f.position))
+	f.resumed.Store(false)
+	f.logger.ErrorContext(ctx, "consumer stopped: it is ahead of the log", "position", int64(f.position), "head", int64(head), "error", err)
+	f.record.note(ofEvents, nil, err)
+	return f.stop(ctx, nil, err, stoppedAhead)
+}
+
+func aheadError(position, head eventsourced.Position) error {
+	return fmt.Errorf("%w: position %d is above its head at %d, so the log was restored from a backup or replaced, or this is another database. "+
+		"Bring the right log back, or set the position in the table consumers to where to go on; then resume", ErrAhead, position, head)
+}
+
+// resume lets a consumer go on that is stopped.
+func (f *follower) resume(ctx context.Context) error {
+	var err error
+	if f.table != nil {
+		err = f.table.resume(ctx, f.consumer)
+	}
+	f.resumed.Store(true)
+	f.nudge()
+	return err
+}
