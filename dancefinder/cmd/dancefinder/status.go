@@ -27,6 +27,8 @@ type consumer struct {
 	node              string
 	failure           string // why it does not get on, "" when it does
 	failedAt          time.Time
+	since             time.Time // when that began, zero when it is not known
+	tries             int
 	advice            string // what to do about it
 }
 
@@ -81,6 +83,7 @@ func ofConsumer(s messaging.Status) consumer {
 			text = fmt.Sprintf("%s, position %d, id %s: %s", f.EventName, f.Position, f.EventID, text)
 		}
 		c.fails(text, f.Time, "restart the projector")
+		c.since, c.tries = f.Since, f.Attempts
 	}
 	return c
 }
@@ -112,7 +115,11 @@ func writeStatus(w io.Writer, all []consumer) error {
 	})
 	for _, c := range all {
 		if c.failure != "" {
-			_, writeErr := fmt.Fprintf(w, "\n%s failed at %s:\n  %s\n  %s\n", c.name, c.failedAt.Format(time.RFC3339), c.failure, c.advice)
+			since := ""
+			if !c.since.IsZero() {
+				since = fmt.Sprintf(", since %s, tries: %d", c.since.Format(time.RFC3339), c.tries)
+			}
+			_, writeErr := fmt.Fprintf(w, "\n%s failed at %s%s:\n  %s\n  %s\n", c.name, c.failedAt.Format(time.RFC3339), since, c.failure, c.advice)
 			err = errors.Join(err, writeErr)
 		}
 	}
