@@ -20,6 +20,9 @@ func projectorCommand() *cobra.Command {
 		Long: "Applies events to the read views, publishes them to RabbitMQ, and finds dance halls on the map, until\n" +
 			"SIGINT or SIGTERM. Several projectors may run: for each projection, for the relay and for geocoding one is\n" +
 			"active, the others stand by. Without AMQP_URL events are published in this process only.\n\n" +
+			"A projector takes at most 16 connections to the database and one to listen. With pool_max_conns=N in the\n" +
+			"database's URL it takes N and that one, at least 2. Behind PgBouncer in transaction mode the URL needs\n" +
+			"default_query_exec_mode=cache_describe.\n\n" +
 			"Halls are looked up in a list of places that is part of the program. In production use a Nominatim server:\n" +
 			"--geocoder nominatim --contact you@example.org, and --nominatim-url for one of your own.",
 		Args: cobra.NoArgs,
