@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"regexp"
 	"strings"
 	"sync"
@@ -97,4 +98,33 @@ func TestTablesOfAnotherVersion(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A projector needs no right to create tables, see docs/operating.md.
+func TestRoleThatMayNotCreateTables(t *testing.T) {
+	t.Parallel()
+	d := newTables(t)
+	role := "role_" + d.Schema
+	_, err := d.Pool.Exec(t.Context(), strings.NewReplacer("{role}", role, "{schema}", d.Schema).Replace(`CREATE ROLE {role};
+		GRANT USAGE ON SCHEMA {schema} TO {role};
+		GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA {schema} TO {role};
+		REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON eventsourcing_migrations, goose_db_version FROM {role}`))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := d.Pool.Exec(context.WithoutCancel(t.Context()), "DROP OWNED BY "+role+"; DROP ROLE "+role)
+		require.NoError(t, err)
+	})
+	url := d.with("role=" + role)
+	require.Equal(t, "up to date\n", dancefinder(t, "migrate", "up", "--database-url", url).out)
+	projector := start(t, "projector", "--database-url", url)
+	got := dancefinderReads(t, july, "import", "-", "--database-url", url)
+	require.Equal(t, exitDone, got.code, got.err)
+	require.NoError(t, d.app().project(t))
+	got = dancefinder(t, "readviews", "reset", "band", "event", "--database-url", url)
+	require.Equal(t, exitDone, got.code, got.err)
+	require.NoError(t, d.app().project(t))
+	require.EqualValues(t, 2, d.number("SELECT count(*) FROM band"))
+	require.Equal(t, exitDone, projector.stop())
+	require.NotContains(t, projector.err.String(), "level=ERROR")
+	require.NotContains(t, projector.err.String(), "level=WARN")
 }
