@@ -23,11 +23,13 @@ test: cgo ## Run all tests with the race detector, then the checks
 	go run ./internal/services -rabbitmq -install -- sh -c '$(call each,go test -p 1 -race -timeout 15m ./...) && $(norace)'
 	@$(MAKE) --no-print-directory check
 
-check: ## Check format, vet, staticcheck and go.mod; part of test
+check: ## Check format, vet, staticcheck, go.mod and go.work.sum; part of test
 	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	$(call each,go vet ./...)
 	$(call each,go run $(STATICCHECK) ./...)
 	$(call each,go mod tidy -diff)
+	@before=$$(cat go.work.sum); for command in "list -m all" "list -deps ./... ./dancefinder/..." "doc ./readview"; do go $$command >/dev/null || exit 1; done; \
+		[ "$$before" = "$$(cat go.work.sum)" ] || { echo "go.work.sum was not complete: commit what it is now"; exit 1; }
 
 lint: ## Run golangci-lint; the first time it takes minutes to build
 	$(call each,go run $(GOLANGCI_LINT) run)

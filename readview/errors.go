@@ -7,8 +7,13 @@ import (
 	"strings"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/migrate"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
+
+// ErrNewerTables is returned by [Migrate] and [Pending] when a newer version of this
+// package has changed the database's tables. Run that version.
+var ErrNewerTables = migrate.ErrNewer
 
 var (
 	// ErrUnknownProjection is returned by the methods of [Manager] that take a

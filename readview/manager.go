@@ -270,7 +270,16 @@ func Migrations() fs.FS {
 
 // Migrate makes the tables readviews and readview_states, or brings them up to
 // date, in the first schema of the connection's search path. It may be called at
-// every start, by several processes at once.
+// every start, by several processes at once: a role that may not create tables can
+// call it when there is nothing to do. It returns [ErrNewerTables], and has changed
+// nothing then.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	return migrate.Run(ctx, pool, "", "readview", Migrations())
+}
+
+// Pending returns the names of the migrations that the database lacks, none when
+// [Migrate] has nothing to do. It changes nothing. With [ErrNewerTables] it returns
+// them, too.
+func Pending(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
+	return migrate.Pending(ctx, pool, "", "readview", Migrations())
 }

@@ -79,14 +79,12 @@ func Import(ctx context.Context, service *domain.Service, log Log, rows iter.Seq
 	if err != nil {
 		return Result{}, fmt.Errorf("import: %w", err)
 	}
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(options.Workers)
-	i := &run{options: options, service: service, known: known, group: group, ctx: groupCtx}
-	err = i.rows(rows)
+	i := &run{options: options, service: service, known: known}
+	err = i.together(ctx, func() error { return i.rows(rows) })
+	// Only now all problems are known, also those of the last rows.
 	if err == nil && !options.Partial && i.result.Problems == 0 {
-		i.withdraw()
+		err = i.together(ctx, i.withdraw)
 	}
-	err = errors.Join(err, group.Wait())
 	if err != nil {
 		err = fmt.Errorf("import: %w", err)
 	}
@@ -99,17 +97,30 @@ type run struct {
 	options Options
 	service *domain.Service
 	known   *known
-	group   *errgroup.Group
+	group   *errgroup.Group // of together
 	ctx     context.Context // the group's; a run lives no longer than the call
 
 	mu     sync.Mutex
 	result Result
 }
 
+// together calls do, and returns when all commands that it led to have ended, with
+// the errors of both.
+func (i *run) together(ctx context.Context, do func() error) error {
+	i.group, i.ctx = errgroup.WithContext(ctx)
+	i.group.SetLimit(i.options.Workers)
+	err := do()
+	failed := i.group.Wait()
+	if failed != nil && errors.Is(err, context.Canceled) {
+		return failed // it ended the group's context, and so the other
+	}
+	return errors.Join(err, failed)
+}
+
 func (i *run) rows(rows iter.Seq2[listing.Row, error]) error {
 	for row, err := range rows {
-		if i.ctx.Err() != nil {
-			return nil // the group has the error
+		if err := i.ctx.Err(); err != nil {
+			return err // the rest was not looked at
 		}
 		var rowErr *listing.RowError
 		if errors.As(err, &rowErr) {
@@ -171,10 +182,11 @@ func (i *run) row(row listing.Row) error {
 }
 
 // withdraw deletes the dances of the listing's months that it does not have.
-func (i *run) withdraw() {
+func (i *run) withdraw() error {
 	for _, id := range i.known.withdrawn() {
 		i.delete(0, id, "Finns inte längre i listan")
 	}
+	return nil
 }
 
 func (i *run) delete(line int, id domain.EventID, reason string) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,12 +17,15 @@ func FuzzCSV(f *testing.F) {
 	f.Add(header + "December 2026\nLör 5;21.00-01.00;Tollez;Parken;Malung;Malung-Sälen;Dalarna;Inställt\n")
 	f.Add(header + "2026-12-05;;20.00 Tollez 21,00;\"Loge \"\"Parken\"\"\";;;Båt;\n")
 	f.Add("\ufeffDatum,Tid,Dansband,Dansställe,Ort,Kommun,Län,Övrigt\nfre 2026-12-05,kl 21,Ej fastställt,,,,,\n")
+	f.Add(header + "2026-12-05;;A\x00B;Par\x1fken;\x7f;Malung\u0085;Dalarna\u200b;\ufffd\n")
+	f.Add("Maj\x00 2026\n" + header + "5;;" + strings.Repeat("Å", 201) + ";Parken;;Malung;Dalarna;" + strings.Repeat("x", 2001) + "\n")
 	f.Fuzz(requireSoundRows)
 }
 
 func FuzzHTML(f *testing.F) {
 	f.Add("<h1>December 2026</h1><table>" + htmlHeader + "<tr><td>Lör 5<td>21-01<td>Tollez<td>Parken<td>Trysil<td><td>Norge<td><b>Kaf</b>fe")
 	f.Add("<table><tr><td><table>" + htmlHeader + "</table></table></tr><td colspan=9>")
+	f.Add("<h1>Maj\x01 2026</h1><table>" + htmlHeader + "<tr><td>2026-12-05<td><td>A&#0;B<td>Par&#1;ken<td>&nbsp;<td>Malung<td>Dala\x00rna")
 	f.Add("<table>" + htmlHeader + "<tr><td>2026-12-05<td><table><tr><td><script><td></script></h1><caption>Maj</caption>")
 	f.Fuzz(requireSoundRows)
 }
@@ -38,6 +42,7 @@ func requireSoundRows(t *testing.T, text string) {
 		requireTimes(t, row.Start, row.End)
 		for _, s := range []string{row.Band, row.Hall, row.City, row.Municipality, row.State, row.Extra} {
 			require.False(t, strings.ContainsFunc(s, unicode.IsControl), "%q", s)
+			require.LessOrEqual(t, utf8.RuneCountInString(s), listing.MaxExtra)
 			require.Equal(t, strings.Join(strings.Fields(s), " "), s)
 		}
 		require.Positive(t, row.Line)

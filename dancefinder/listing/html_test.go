@@ -77,8 +77,11 @@ func TestReadHTMLReportsBadRowsAndGoesOn(t *testing.T) {
 	t.Parallel()
 	good := "<tr><td>2026-12-05<td>21-01<td>Tollez<td>Malungs Folkets Park<td>Malung<td>Malung-Sälen<td>Dalarna<td>\n"
 	tests := []struct{ name, row, want string }{
+		{"a NUL", "<tr><td>2026-12-05<td>21-01<td>A\x00B<td>Parken<td>Malung<td>Malung<td>Dalarna<td>", `line 2: Dansband "A\x00B": expected text without control characters, found U+0000`},
+		{"a NUL as an entity", "<tr><td>2026-12-05<td>21-01<td>A&#0;B<td>Parken<td>Malung<td>Malung<td>Dalarna<td>", `line 2: Dansband "A�B": expected text without control characters, found U+FFFD`},
+		{"a control character as an entity", "<tr><td>2026-12-05<td>21-01<td>Tollez<td>Par&#1;ken<td>Malung<td>Malung<td>Dalarna<td>", `line 2: Dansställe "Par\x01ken": expected text without control characters, found U+0001`},
 		{"a row with one cell", "<tr><td colspan=8>Annons", `line 2: Datum "Annons": expected a date such as Lör 5, lör 5/12 or 2026-12-05`},
-		{"a cell that is too long", "<tr><td>" + strings.Repeat("x", listing.MaxCell+1), `line 2: expected at most 4096 bytes in a cell`},
+		{"a cell that is too long", "<tr><td>" + strings.Repeat("x", listing.MaxCell+1), `line 2: Datum "` + strings.Repeat("x", 100) + `": expected at most 4096 bytes in a cell`},
 		{"far too many cells", "<tr>" + strings.Repeat("<td colspan=60>", 60), `line 2: expected at most 64 columns`},
 	}
 	for _, test := range tests {

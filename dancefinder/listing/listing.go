@@ -37,9 +37,13 @@ func Columns() []string {
 	}
 }
 
-// The limits of what is read. A cell or row beyond them is a RowError; a
+// The limits of what is read. A text, cell or row beyond them is a RowError; a
 // record or token beyond them ends the reading, since its end can't be found.
+// Those of texts are the domain's.
 const (
+	MaxName    = 200      // characters of a band or hall
+	MaxPlace   = 100      // characters of a city, municipality or state
+	MaxExtra   = 2000     // characters of the extra
 	MaxCell    = 4 << 10  // bytes of a cell
 	MaxColumns = 64       // cells of a row
 	MaxRecord  = 64 << 10 // bytes of a row of CSV, and of what may precede its header
@@ -50,8 +54,10 @@ const (
 // Ferry is the State of a hall that is a ferry and so has no fixed place.
 const Ferry = "(Båt)"
 
-// Row is one dance of a listing. Its texts are in Unicode NFC and without
-// control characters; white space is trimmed and collapsed to single blanks.
+// Row is one dance of a listing. Its texts are in Unicode NFC; white space, tabs
+// and line breaks among it, is trimmed and collapsed to single blanks, and what
+// has no width is left out. A cell with other control characters, or with U+FFFD
+// where a character was lost, is a RowError.
 // Band, Hall, Municipality and State are never empty, unless Skip is
 // SkipUndecided.
 type Row struct {

@@ -62,6 +62,8 @@ func TestReadForgives(t *testing.T) {
 		{"an empty extra that is not even there", strings.TrimSuffix("lör 2026-12-05;21.00-01.00"+place, ";"), plain(nil), nil},
 		{"superfluous white space and invisible characters",
 			"Lör\u00a02026-12-05 ; 21.00 - 01.00 ;  Tol\u00adlez ;Malungs   Folkets\tPark;Malung;Malung-Sälen;Dalarna;", plain(nil), nil},
+		{"line breaks, a line separator and zero-width characters within cells",
+			"2026-12-05;21.00-01.00;\u200bTol\u200dlez\ufeff;\"Malungs\r\nFolkets\u2028Park\v\";\u0085Malung\f;Malung-Sälen;Dalarna;", plain(nil), nil},
 		{"letters composed of two characters",
 			"2026-12-05;21.00-01.00;Tollez;Malungs Folkets Park;Malung;Malung-Sa\u0308len;Dalarna;", plain(nil), nil},
 		{"a weekday that contradicts its date", "Fre 2026-12-05;21.00-01.00" + place, plain(nil), listing.ErrWeekday},
@@ -125,8 +127,19 @@ func TestReadReportsBadRowsAndGoesOn(t *testing.T) {
 		{"no state", "2026-12-05;;Tollez;Parken;Malung;Malung-Sälen", `line 2: Län "": expected a name`},
 		{"too many cells", "2026-12-05;;Tollez;Parken;Malung;Malung-Sälen;Dalarna;Kaffe;Bulle", `line 2: expected 8 cells, found 9`},
 		{"far too many cells", "2026-12-05" + strings.Repeat(";", listing.MaxColumns), `line 2: expected at most 64 columns`},
-		{"a cell that is too long", "2026-12-05;;" + strings.Repeat("x", listing.MaxCell+1), `line 2: expected at most 4096 bytes in a cell`},
-		{"another encoding", "2026-12-05;;K\xe5re;Parken;Malung;Malung;Dalarna;", `line 2: expected text in UTF-8`},
+		{"a cell that is too long", "2026-12-05;;" + strings.Repeat("x", listing.MaxCell+1), `line 2: Dansband "` + strings.Repeat("x", 100) + `": expected at most 4096 bytes in a cell`},
+		{"another encoding", "2026-12-05;;K\xe5re;Parken;Malung;Malung;Dalarna;", `line 2: Dansband "K\xe5re": expected text in UTF-8`},
+		{"a NUL", "2026-12-05;;A\x00B;Parken;Malung;Malung;Dalarna;", `line 2: Dansband "A\x00B": expected text without control characters, found U+0000`},
+		{"an escape", "2026-12-05;;Tollez;Parken;Malung;Malung;Dalarna;Kaf\x1bfe", `line 2: Övrigt "Kaf\x1bfe": expected text without control characters, found U+001B`},
+		{"a control character of the second set", "2026-12-05;;Tollez;Par\u0081ken;Malung;Malung;Dalarna;", `line 2: Dansställe "Par\u0081ken": expected text without control characters, found U+0081`},
+		{"a control character in a date", "2026-12-0\x085;;Tollez;Parken;Malung;Malung;Dalarna;", `line 2: Datum "2026-12-0\b5": expected text without control characters, found U+0008`},
+		{"a control character alone in a cell", "2026-12-05;;Tollez;Parken;\x7f;Malung;Dalarna;", `line 2: Ort "\x7f": expected text without control characters, found U+007F`},
+		{"a control character in a month's row", "Januari\x002027", `line 2: Datum "Januari\x002027": expected text without control characters, found U+0000`},
+		{"a control character beside the columns", "2026-12-05;;Tollez;Parken;Malung;Malung;Dalarna;;\x00", `line 2: cell 9: expected text without control characters, found U+0000`},
+		{"a character that was lost", "2026-12-05;;K\ufffdre;Parken;Malung;Malung;Dalarna;", `line 2: Dansband "K�re": expected text without control characters, found U+FFFD`},
+		{"a band that is too long", "2026-12-05;;" + strings.Repeat("Ä", 201) + ";Parken;Malung;Malung;Dalarna;", `line 2: Dansband "` + strings.Repeat("Ä", 100) + `": expected at most 200 characters, found 201`},
+		{"an extra that is too long", "2026-12-05;;Tollez;Parken;Malung;Malung;Dalarna;" + strings.Repeat("x", 2001), `line 2: Övrigt "` + strings.Repeat("x", 100) + `": expected at most 2000 characters, found 2001`},
+		{"a city that is too long", "2026-12-05;;Tollez;Parken;" + strings.Repeat("x", 101) + ";Malung;Dalarna;", `line 2: Ort "` + strings.Repeat("x", 100) + `": expected at most 100 characters, found 101`},
 		{"a quote within a cell", `2026-12-05;;Tollez;Loge "Parken";Malung;Malung;Dalarna;`, `line 2: bad CSV in column 25: bare " in non-quoted-field`},
 	}
 	for _, test := range tests {
@@ -140,6 +153,29 @@ func TestReadReportsBadRowsAndGoesOn(t *testing.T) {
 			require.Equal(t, []listing.Row{plain(func(r *listing.Row) { r.Line = 3 })}, rows)
 		})
 	}
+}
+
+// A month header that can't be read would leave the dates after it to another month.
+func TestReadReportsDamagedMonths(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"Januari\x002027\n" + header,
+		"Jan\x00uari 2027;;;;;;;\n" + header,
+		"Januari\xff 2027\n" + header,
+		"<h2>Janu\x00ari 2027</h2><table>" + htmlHeader + "</table>",
+		"<table><caption>Januari 2027\x01</caption>" + htmlHeader + "</table>",
+		"<table>" + htmlHeader + "<tr><td colspan=8>Januari\x01 2027</table>",
+	} {
+		rows, _, errs := readAll(t, text, listing.Options{})
+		require.Empty(t, rows)
+		require.Len(t, errs, 1, "%q", text)
+		_, ok := errors.AsType[*listing.RowError](errs[0])
+		require.True(t, ok)
+		require.ErrorContains(t, errs[0], "line 1: ")
+	}
+	rows, _, errs := readAll(t, "<h1>Dans\x01program</h1><table><tr><td>Meny\xff<td>S\xf6k</table><table>"+htmlHeader+"</table>", listing.Options{})
+	require.Empty(t, rows)
+	require.Empty(t, errs, "what is no listing may be damaged")
 }
 
 func TestReadSkipsDuplicates(t *testing.T) {
@@ -198,7 +234,7 @@ func TestReadRefusesWhatIsNoListing(t *testing.T) {
 		{"a header that lacks columns", "Program\nDatum,Tid,Dansband,Dansställe,Ort,Kommun\n2026-12-05,21.00\n",
 			"not a listing: line 2: " + expected + `; missing Län, Övrigt; found "Datum, Tid, Dansband, Dansställe, Ort, Kommun"`},
 		{"another encoding", "Datum,Tid,Dansband,Dansst\xe4lle,Ort,Kommun,L\xe4n,\xd6vrigt\n",
-			"not a listing: " + expected + "; line 1: expected text in UTF-8"},
+			"not a listing: " + expected + "; line 1: cell 4: expected text in UTF-8"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

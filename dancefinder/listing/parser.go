@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 var (
@@ -13,6 +15,7 @@ var (
 	errLongCell       = fmt.Errorf("expected at most %d bytes in a cell", MaxCell)
 	errTooManyColumns = fmt.Errorf("expected at most %d columns", MaxColumns)
 	errEncoding       = errors.New("expected text in UTF-8")
+	errControl        = errors.New("expected text without control characters")
 )
 
 var cancelled = regexp.MustCompile(`(?i)\binställ(?:t|d|da)(?:\PL|$)`)
@@ -49,8 +52,10 @@ func (p *parser) parse(rec record) (row Row, ok bool, err error) {
 		}
 	}
 	if p.columns == nil || rec.depth != p.depth {
-		if rec.err != nil && p.noHeader.Err == nil {
-			p.noHeader.Err = &RowError{Line: rec.line, Err: rec.err}
+		if bad := p.unusable(rec); bad != nil && mayBeMonth(rec) {
+			return Row{}, false, bad // without it, the dates that follow would be of another month
+		} else if bad != nil && p.noHeader.Err == nil {
+			p.noHeader.Err = bad
 		}
 		return Row{}, false, nil
 	}
@@ -58,6 +63,36 @@ func (p *parser) parse(rec record) (row Row, ok bool, err error) {
 		return Row{}, false, err
 	}
 	return row, true, nil
+}
+
+// unusable returns why the cells of a record can't be used, nil if they can.
+func (p *parser) unusable(rec record) *RowError {
+	if rec.err == nil {
+		return nil
+	}
+	if bad, ok := errors.AsType[*cellError](rec.err); ok && rec.depth == p.depth {
+		for column, i := range p.columns {
+			if i == bad.cell {
+				return &RowError{Line: rec.line, Column: column, Value: bad.value, Err: bad.err}
+			}
+		}
+	}
+	return &RowError{Line: rec.line, Err: rec.err}
+}
+
+// mayBeMonth tells whether a record that can't be used begins with a month.
+func mayBeMonth(rec record) bool {
+	text, cells := rec.text()
+	if cells != 1 {
+		return false
+	}
+	letters := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, text)
+	return slices.ContainsFunc(months, func(month string) bool { return strings.HasPrefix(letters, month[:3]) })
 }
 
 // header tells whether the record names the columns, and remembers where they
@@ -99,8 +134,8 @@ func (p *parser) row(rec record) (Row, error) {
 		return &RowError{Line: rec.line, Column: column, Value: cell(column), Err: err}
 	}
 
-	if rec.err != nil {
-		return Row{}, &RowError{Line: rec.line, Err: rec.err}
+	if bad := p.unusable(rec); bad != nil {
+		return Row{}, bad
 	}
 	if n := len(rec.cells); n > p.width && strings.Join(rec.cells[p.width:], "") != "" {
 		return Row{}, &RowError{Line: rec.line, Err: fmt.Errorf("expected %d cells, found %d", p.width, n)}
@@ -133,18 +168,41 @@ func (p *parser) row(rec record) (Row, error) {
 			row.Start, row.End, _ = parseTime(bandTime) // cutTime finds no others
 		}
 	}
-	for _, required := range []struct{ column, value string }{
-		{ColumnBand, row.Band}, {ColumnHall, row.Hall},
-		{ColumnMunicipality, row.Municipality}, {ColumnState, row.State},
-	} {
-		if required.value == "" {
-			return Row{}, problem(required.column, errEmpty)
-		}
+	if column, _, err := checkTexts(row); err != nil {
+		return Row{}, problem(column, err)
 	}
 	if p.duplicate(row) {
 		row.Skip = SkipDuplicate
 	}
 	return row, nil
+}
+
+// checkTexts returns the first of a row's texts that nobody could import, and why.
+func checkTexts(row Row) (column, value string, err error) {
+	for _, text := range []struct {
+		column, value string
+		limit         int
+		required      bool
+	}{
+		{ColumnBand, row.Band, MaxName, true},
+		{ColumnHall, row.Hall, MaxName, true},
+		{ColumnCity, row.City, MaxPlace, false},
+		{ColumnMunicipality, row.Municipality, MaxPlace, true},
+		{ColumnState, row.State, MaxPlace, true},
+		{ColumnExtra, row.Extra, MaxExtra, false},
+	} {
+		err := checkText(text.value)
+		switch n := utf8.RuneCountInString(text.value); {
+		case n == 0 && text.required:
+			err = errEmpty
+		case n > text.limit:
+			err = fmt.Errorf("expected at most %d characters, found %d", text.limit, n)
+		}
+		if err != nil {
+			return text.column, text.value, err
+		}
+	}
+	return "", "", nil
 }
 
 // maxSeen bounds the memory for rows of one date. No day has so many.

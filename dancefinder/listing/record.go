@@ -3,6 +3,7 @@ package listing
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"iter"
 	"strings"
@@ -51,11 +52,11 @@ func records(r io.Reader) iter.Seq2[record, error] {
 	}
 }
 
-// clean trims and collapses white space, drops what can't be seen (control
-// characters, soft hyphens, zero-width characters) and composes letters.
+// clean trims and collapses white space, drops what can't be seen (soft hyphens,
+// zero-width characters) and composes letters.
 func clean(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if !unicode.IsSpace(r) && unicode.In(r, unicode.Cc, unicode.Cf) {
+		if unicode.Is(unicode.Cf, r) {
 			return -1
 		}
 		return r
@@ -63,19 +64,45 @@ func clean(s string) string {
 	return strings.Join(strings.Fields(norm.NFC.String(s)), " ")
 }
 
-// cleanCells cleans cells in place and tells what makes them unusable.
-func cleanCells(cells []string) error {
+// cellError is about one cell of a record.
+type cellError struct {
+	cell  int    // from 0
+	value string // what the listing has there
+	err   error
+}
+
+func (e *cellError) Error() string { return fmt.Sprintf("cell %d: %v", e.cell+1, e.err) }
+
+func (e *cellError) Unwrap() error { return e.err }
+
+// cleanCells cleans cells in place and tells what makes the first of them unusable.
+func cleanCells(cells []string) (err error) {
 	if len(cells) > MaxColumns {
 		return errTooManyColumns
 	}
 	for i, cell := range cells {
-		switch {
-		case len(cell) > MaxCell:
-			return errLongCell
-		case !utf8.ValidString(cell):
-			return errEncoding
+		bad := checkText(cell)
+		if len(cell) > MaxCell {
+			bad = errLongCell
+		}
+		if bad != nil && err == nil {
+			err = &cellError{i, strings.TrimSpace(cell), bad}
 		}
 		cells[i] = clean(cell)
+	}
+	return err
+}
+
+// checkText refuses what has lost its meaning: to leave it out might turn one name
+// into another.
+func checkText(s string) error {
+	if !utf8.ValidString(s) {
+		return errEncoding
+	}
+	for _, r := range s {
+		if r == unicode.ReplacementChar || unicode.IsControl(r) && !unicode.IsSpace(r) {
+			return fmt.Errorf("%w, found %U", errControl, r)
+		}
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func NewWriter(w io.Writer) *Writer { return &Writer{csv: csv.NewWriter(w)} }
 
 // Write writes a row, whatever its Skip, Warnings and Line. A cancelled row
 // gets the word "Inställt" where its Extra lacks it. A row that Read would
-// refuse, for its date or an empty name, is an error and not written.
+// refuse, for its date or its texts, is an error and not written.
 func (w *Writer) Write(row Row) error {
 	day, err := time.Parse(time.DateOnly, row.Date)
 	if err != nil {
@@ -31,10 +31,8 @@ func (w *Writer) Write(row Row) error {
 	if row.Start == "" && row.End != "" {
 		return errors.New("write listing: a row with an end needs a start")
 	}
-	for _, name := range []string{row.Band, row.Hall, row.Municipality, row.State} {
-		if name == "" {
-			return fmt.Errorf("write listing: a row of %s has no band, hall, municipality or state", row.Date)
-		}
+	if column, value, err := checkTexts(row); err != nil {
+		return fmt.Errorf("write listing: a row of %s: %s %.100q: %w", row.Date, column, value, err)
 	}
 
 	clock := strings.ReplaceAll(row.Start, ":", ".")

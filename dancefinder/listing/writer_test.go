@@ -47,6 +47,10 @@ func TestWriter(t *testing.T) {
 			"an end without a start": func(r *listing.Row) { r.Start = "" },
 			"no band":                func(r *listing.Row) { r.Band = "" },
 			"no state":               func(r *listing.Row) { r.State = "" },
+			"a NUL in a name":        func(r *listing.Row) { r.Band = "A\x00B" },
+			"another encoding":       func(r *listing.Row) { r.Hall = "K\xe5re" },
+			"a hall too long":        func(r *listing.Row) { r.Hall = strings.Repeat("x", 201) },
+			"an extra too long":      func(r *listing.Row) { r.Extra = strings.Repeat("x", 2001) },
 		} {
 			var b strings.Builder
 			w := listing.NewWriter(&b)

@@ -8,7 +8,11 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -22,24 +26,51 @@ import (
 //go:embed *.sql
 var files embed.FS
 
-// Migration is one of DanceFinder's own migrations.
+// ErrNewer is returned when the database has migrations that this program does not
+// know: a newer one made them. Nothing was changed.
+var ErrNewer = errors.New("the database's tables are newer than this program")
+
+// Migration is one of the framework's, named with its component, or of DanceFinder's
+// own.
 type Migration struct {
-	Name    string
+	Name    string // pgstore/0001_events.sql, 00001_read_views.sql
 	Applied bool
 }
 
+// components are the framework's parts that have tables.
+var components = []struct {
+	name    string
+	files   func() fs.FS
+	migrate func(context.Context, *pgxpool.Pool) error
+	pending func(context.Context, *pgxpool.Pool) ([]string, error)
+}{
+	{"pgstore", pgstore.Migrations, pgstore.Migrate, pgstore.Pending},
+	{"readview", readview.Migrations, readview.Migrate, readview.Pending},
+	{"messaging", messaging.Migrations, messaging.Migrate, messaging.Pending},
+}
+
 // Up applies what is missing, in the first schema of the pool's search path, and
-// returns the names of the migrations of DanceFinder's own that it applied.
-// Several processes may call it at once.
+// returns the names of what was. Several processes may call it at once: then more
+// than one of them may name the framework's. Before it does anything it returns
+// [ErrNewer].
 func Up(ctx context.Context, pool *pgxpool.Pool) (applied []string, err error) {
-	if err := pgstore.Migrate(ctx, pool); err != nil {
+	all, err := Status(ctx, pool)
+	if err != nil {
 		return nil, err
 	}
-	if err := readview.Migrate(ctx, pool); err != nil {
-		return nil, err
+	missing := Pending(all)
+	for _, c := range components {
+		if err := c.migrate(ctx, pool); err != nil {
+			return applied, err
+		}
+		for _, name := range missing {
+			if strings.HasPrefix(name, c.name+"/") {
+				applied = append(applied, name)
+			}
+		}
 	}
-	if err := messaging.Migrate(ctx, pool); err != nil {
-		return nil, err
+	if len(missing) == len(applied) {
+		return applied, nil
 	}
 	err = withProvider(ctx, pool, func(provider *goose.Provider) error {
 		results, err := provider.Up(ctx)
@@ -51,16 +82,80 @@ func Up(ctx context.Context, pool *pgxpool.Pool) (applied []string, err error) {
 	return applied, err
 }
 
-// Status returns DanceFinder's own migrations in their order.
-func Status(ctx context.Context, pool *pgxpool.Pool) (all []Migration, err error) {
-	err = withProvider(ctx, pool, func(provider *goose.Provider) error {
-		statuses, err := provider.Status(ctx)
-		for _, status := range statuses {
-			all = append(all, Migration{Name: status.Source.Path, Applied: status.State == goose.StateApplied})
+// Pending returns the names of those that are not applied.
+func Pending(all []Migration) (names []string) {
+	for _, m := range all {
+		if !m.Applied {
+			names = append(names, m.Name)
 		}
-		return err
-	})
+	}
+	return names
+}
+
+// Status returns all migrations, in the order in which they are applied. It changes
+// nothing. With [ErrNewer] it returns them, too.
+func Status(ctx context.Context, pool *pgxpool.Pool) (all []Migration, err error) {
+	var newer []error
+	for _, c := range components {
+		pending, err := c.pending(ctx, pool)
+		switch {
+		case errors.Is(err, pgstore.ErrNewerTables), errors.Is(err, readview.ErrNewerTables), errors.Is(err, messaging.ErrNewerTables):
+			newer = append(newer, fmt.Errorf("%w: %w", ErrNewer, err))
+		case err != nil:
+			return nil, err
+		}
+		names, err := fs.Glob(c.files(), "*.sql")
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			all = append(all, Migration{Name: c.name + "/" + name, Applied: !slices.Contains(pending, name)})
+		}
+	}
+	own, err := ownStatus(ctx, pool)
+	if err != nil && !errors.Is(err, ErrNewer) {
+		return nil, err
+	}
+	return append(all, own...), errors.Join(append(newer, err)...)
+}
+
+// ownStatus reads what goose keeps. goose's own look would make its table, and wait
+// for its lock.
+func ownStatus(ctx context.Context, pool *pgxpool.Pool) (all []Migration, err error) {
+	versions, err := ownVersions(ctx, pool)
+	if err != nil {
+		return nil, fmt.Errorf("migrations of dancefinder: %w", err)
+	}
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, Migration{Name: name, Applied: slices.Contains(versions, version)})
+		versions = slices.DeleteFunc(versions, func(v int64) bool { return v == version })
+	}
+	if len(versions) > 0 {
+		err = fmt.Errorf("%w: of dancefinder's migrations it does not know those with the numbers %v", ErrNewer, versions)
+	}
 	return all, err
+}
+
+// ownVersions returns the numbers of DanceFinder's own migrations in the database.
+func ownVersions(ctx context.Context, pool *pgxpool.Pool) ([]int64, error) {
+	var schema *string
+	err := pool.QueryRow(ctx, `SELECT max(schemaname::text) FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'goose_db_version'`).Scan(&schema)
+	if err != nil || schema == nil {
+		return nil, err
+	}
+	rows, err := pool.Query(ctx, "SELECT DISTINCT version_id FROM "+pgx.Identifier{*schema, "goose_db_version"}.Sanitize()+" WHERE version_id > 0 AND is_applied ORDER BY 1")
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
 func withProvider(ctx context.Context, pool *pgxpool.Pool, use func(*goose.Provider) error) (err error) {

@@ -3,6 +3,8 @@ package migrations_test
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,12 +13,32 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/readview"
 	"github.com/dancefinder/eventsourcing/readview/readviewtest"
 )
 
 func TestMain(m *testing.M) { readviewtest.Main(m) }
 
 var names = []string{"00001_read_views.sql", "00002_geocoding.sql"}
+
+// all returns the names of all migrations in their order.
+func all(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, c := range []struct {
+		name  string
+		files fs.FS
+	}{{"pgstore/", pgstore.Migrations()}, {"readview/", readview.Migrations()}, {"messaging/", messaging.Migrations()}} {
+		files, err := fs.Glob(c.files, "*.sql")
+		require.NoError(t, err)
+		for _, file := range files {
+			all = append(all, c.name+file)
+		}
+	}
+	return append(all, names...)
+}
 
 func TestUp(t *testing.T) {
 	t.Parallel()
@@ -25,7 +47,7 @@ func TestUp(t *testing.T) {
 		db := readviewtest.NewDatabase(t)
 		applied, err := migrations.Up(t.Context(), db.Pool)
 		require.NoError(t, err)
-		require.Equal(t, names, applied)
+		require.Equal(t, all(t), applied)
 		tables := tablesOf(t, db)
 		require.Subset(t, tables, []string{
 			"events", "snapshots", "readviews", "readview_states",
@@ -51,17 +73,20 @@ func TestUp(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(pool.Close)
 		// All of them get as far as they can before one can go on.
-		_, err = migrations.Status(t.Context(), db.Pool)
+		_, err = migrations.Up(t.Context(), db.Pool)
+		require.NoError(t, err)
+		_, err = db.Pool.Exec(t.Context(), `DELETE FROM goose_db_version WHERE version_id = 2;
+			DROP TABLE geocoding_job, geocoding_limit, geocoding_cache`)
 		require.NoError(t, err)
 		gate, err := db.Pool.Begin(t.Context())
 		require.NoError(t, err)
 		_, err = gate.Exec(t.Context(), "LOCK TABLE goose_db_version")
 		require.NoError(t, err)
-		var all sync.WaitGroup
+		var group sync.WaitGroup
 		var applied [3][]string
 		var errs [3]error
 		for i := range applied {
-			all.Go(func() { applied[i], errs[i] = migrations.Up(t.Context(), pool) })
+			group.Go(func() { applied[i], errs[i] = migrations.Up(t.Context(), pool) })
 		}
 		require.Eventually(t, func() bool {
 			var waiting int
@@ -70,22 +95,22 @@ func TestUp(t *testing.T) {
 			return err == nil && waiting == len(applied)
 		}, 30*time.Second, 5*time.Millisecond)
 		require.NoError(t, gate.Commit(t.Context()))
-		all.Wait()
+		group.Wait()
 		require.NoError(t, errors.Join(errs[:]...))
-		require.ElementsMatch(t, [][]string{names, nil, nil}, applied, "one of them did it")
+		require.ElementsMatch(t, [][]string{names[1:], nil, nil}, applied, "one of them did it")
 	})
 	t.Run("does schemas of one database apart, also at once", func(t *testing.T) {
 		t.Parallel()
-		var all sync.WaitGroup
+		var group sync.WaitGroup
 		var applied [3][]string
 		var errs [3]error
 		for i := range applied {
 			db := readviewtest.NewDatabase(t)
-			all.Go(func() { applied[i], errs[i] = migrations.Up(t.Context(), db.Pool) })
+			group.Go(func() { applied[i], errs[i] = migrations.Up(t.Context(), db.Pool) })
 		}
-		all.Wait()
+		group.Wait()
 		require.NoError(t, errors.Join(errs[:]...))
-		require.Equal(t, [3][]string{names, names, names}, applied)
+		require.Equal(t, [3][]string{all(t), all(t), all(t)}, applied)
 	})
 	t.Run("ends with its context", func(t *testing.T) {
 		t.Parallel()
@@ -101,17 +126,80 @@ func TestUp(t *testing.T) {
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	db := readviewtest.NewDatabase(t)
-	for _, want := range []bool{false, false, true} {
-		if want {
-			_, err := migrations.Up(t.Context(), db.Pool)
-			require.NoError(t, err)
-		}
+	status := func() []migrations.Migration {
 		got, err := migrations.Status(t.Context(), db.Pool)
 		require.NoError(t, err)
-		require.Len(t, got, len(names))
-		for i, name := range names {
-			require.Equal(t, migrations.Migration{Name: name, Applied: want}, got[i])
+		require.Len(t, got, len(all(t)))
+		for i, name := range all(t) {
+			require.Equal(t, name, got[i].Name)
 		}
+		return got
+	}
+	require.Equal(t, all(t), migrations.Pending(status()))
+	require.Empty(t, tablesOf(t, db), "a look changes nothing")
+	_, err := migrations.Up(t.Context(), db.Pool)
+	require.NoError(t, err)
+	require.Empty(t, migrations.Pending(status()))
+}
+
+func TestPartsThatAreBehind(t *testing.T) {
+	t.Parallel()
+	for component, drop := range map[string]string{
+		"pgstore/":   "DROP TABLE events, snapshots",
+		"readview/":  "DROP TABLE readviews, readview_states",
+		"messaging/": "DROP TABLE consumers, relay_topics, parked_events",
+	} {
+		t.Run(component+" is named and brought up to date", func(t *testing.T) {
+			t.Parallel()
+			db := readviewtest.NewDatabase(t)
+			_, err := migrations.Up(t.Context(), db.Pool)
+			require.NoError(t, err)
+			_, err = db.Pool.Exec(t.Context(), drop+" CASCADE; DELETE FROM eventsourcing_migrations WHERE component || '/' = '"+component+"'")
+			require.NoError(t, err)
+			var want []string
+			for _, name := range all(t) {
+				if strings.HasPrefix(name, component) {
+					want = append(want, name)
+				}
+			}
+			got, err := migrations.Status(t.Context(), db.Pool)
+			require.NoError(t, err)
+			require.Equal(t, want, migrations.Pending(got))
+			applied, err := migrations.Up(t.Context(), db.Pool)
+			require.NoError(t, err)
+			require.Equal(t, want, applied)
+		})
+	}
+}
+
+func TestNewerTables(t *testing.T) {
+	t.Parallel()
+	for name, insert := range map[string]string{
+		"pgstore":     "INSERT INTO eventsourcing_migrations (component, file) VALUES ('pgstore', '0999_later.sql')",
+		"readview":    "INSERT INTO eventsourcing_migrations (component, file) VALUES ('readview', '0999_later.sql')",
+		"messaging":   "INSERT INTO eventsourcing_migrations (component, file) VALUES ('messaging', '0999_later.sql')",
+		"dancefinder": "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)",
+	} {
+		t.Run("of "+name+" are noticed, and nothing is touched", func(t *testing.T) {
+			t.Parallel()
+			db := readviewtest.NewDatabase(t)
+			_, err := migrations.Up(t.Context(), db.Pool)
+			require.NoError(t, err)
+			// Something is missing, too.
+			_, err = db.Pool.Exec(t.Context(), insert+`; DELETE FROM goose_db_version WHERE version_id = 2;
+				DROP TABLE geocoding_job, geocoding_limit, geocoding_cache`)
+			require.NoError(t, err)
+			before := tablesOf(t, db)
+			got, err := migrations.Status(t.Context(), db.Pool)
+			require.ErrorIs(t, err, migrations.ErrNewer)
+			require.ErrorContains(t, err, "999")
+			require.ErrorContains(t, err, name)
+			require.Equal(t, names[1:], migrations.Pending(got))
+			applied, err := migrations.Up(t.Context(), db.Pool)
+			require.ErrorIs(t, err, migrations.ErrNewer)
+			require.Empty(t, applied)
+			require.Equal(t, before, tablesOf(t, db))
+		})
 	}
 }
 

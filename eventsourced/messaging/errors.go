@@ -1,6 +1,14 @@
 package messaging
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/dancefinder/eventsourcing/internal/migrate"
+)
+
+// ErrNewerTables is returned by [Migrate] and [Pending] when a newer version of this
+// package has changed the database's tables. Run that version.
+var ErrNewerTables = migrate.ErrNewer
 
 var (
 	// ErrClosed is returned by Subscribe and Publish after Close.

@@ -7,8 +7,13 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/migrate"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
+
+// ErrNewerTables is returned by [Migrate] and [Pending] when a newer version of this
+// package has changed the database's tables. Run that version.
+var ErrNewerTables = migrate.ErrNewer
 
 // ErrIsolation is returned by [Store.AppendTx], and by [Store.Append] where the
 // server's default_transaction_isolation was changed. At REPEATABLE READ or

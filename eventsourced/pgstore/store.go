@@ -124,15 +124,28 @@ func Migrations() fs.FS {
 
 // Migrate makes the log's tables, or brings them up to date, in the first schema
 // of the connection's search path. It may be called at every start, by several
-// processes at once.
+// processes at once: a role that may not create tables can call it when there is
+// nothing to do. It returns [ErrNewerTables], and has changed nothing then.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	return migrate.Run(ctx, pool, "", "pgstore", Migrations())
+}
+
+// Pending returns the names of the migrations that the database lacks, none when
+// [Migrate] has nothing to do. It changes nothing. With [ErrNewerTables] it returns
+// them, too.
+func Pending(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
+	return migrate.Pending(ctx, pool, "", "pgstore", Migrations())
 }
 
 // Migrate is the function [Migrate] for the schema of the store's [Config], which
 // is created when it is missing.
 func (s *Store) Migrate(ctx context.Context) error {
 	return migrate.Run(ctx, s.pool, s.config.Schema, "pgstore", Migrations())
+}
+
+// Pending is the function [Pending] for the schema of the store's [Config].
+func (s *Store) Pending(ctx context.Context) ([]string, error) {
+	return migrate.Pending(ctx, s.pool, s.config.Schema, "pgstore", Migrations())
 }
 
 var (

@@ -23,7 +23,7 @@ func TestReadmeShowsTheTestedExample(t *testing.T) {
 func TestDocumentsNameTestsThatExist(t *testing.T) {
 	t.Parallel()
 	tests := testNames(t, "../..")
-	for _, name := range []string{"README.md", "docs/messaging.md"} {
+	for _, name := range []string{"README.md", "docs/messaging.md", "docs/operating.md"} {
 		text, err := os.ReadFile("../../" + name)
 		require.NoError(t, err)
 		for _, word := range strings.FieldsFunc(string(text), func(r rune) bool { return strings.ContainsRune("` \n|,.()", r) }) {

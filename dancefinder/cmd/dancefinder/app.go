@@ -32,6 +32,7 @@ type app struct {
 	router    *message.Router
 	manager   *readview.Manager
 	bus       bus
+	positions *messaging.Positions
 	relay     *messaging.Relay
 	reactor   *messaging.Reactor
 	geocoding *geocoding.Worker
@@ -49,20 +50,9 @@ type appOptions struct {
 
 // openApp connects to the database. Nothing runs yet.
 func openApp(ctx context.Context, options appOptions) (*app, error) {
-	config, err := pgxpool.ParseConfig(options.databaseURL)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("the database URL: %w", err)}
-	}
-	// Each projection holds two connections at times, listening one, and relay,
-	// geocoding and the import's workers want theirs.
-	config.MaxConns = max(config.MaxConns, 32)
-	pool, err := pgxpool.NewWithConfig(ctx, config)
+	pool, err := openPool(ctx, options.databaseURL)
 	if err != nil {
 		return nil, err
-	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
-		return nil, fmt.Errorf("the database does not answer: %w", err)
 	}
 	registry, err := eventsourced.NewRegistry(domain.EventTypes()...)
 	if err != nil {
@@ -98,8 +88,16 @@ func (a *app) wire(logger *slog.Logger) (err error) {
 // Run applies, relays and reacts to events until ctx ends or one of these fails.
 func (a *app) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, run := range []func(context.Context) error{a.router.Run, a.relay.Run, a.reactor.Run, a.geocoding.Run} {
-		group.Go(func() error { return run(ctx) })
+	for what, run := range map[string]func(context.Context) error{
+		"the router of the projections": a.router.Run, "the relay": a.relay.Run, "the reactor": a.reactor.Run, "geocoding": a.geocoding.Run,
+	} {
+		group.Go(func() error {
+			err := run(ctx)
+			if err == nil && ctx.Err() == nil {
+				err = fmt.Errorf("%s has stopped", what) // and the others would go on without it
+			}
+			return err
+		})
 	}
 	return group.Wait()
 }
@@ -140,7 +138,7 @@ func withApp(cmd *cobra.Command, do func(*app) error) error {
 		return err
 	}
 	defer a.Close()
-	return do(a)
+	return a.explain(cmd.Context(), do(a))
 }
 
 func logger(cmd *cobra.Command) *slog.Logger {

@@ -65,8 +65,12 @@ func demo(cmd *cobra.Command, config generator.Config, once bool) (err error) {
 	}
 
 	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, giveUp := context.WithCancel(ctx) // nobody waits for what has stopped
 	ran := make(chan error, 1)
-	go func() { ran <- a.Run(runCtx) }()
+	go func() {
+		defer giveUp()
+		ran <- a.Run(runCtx)
+	}()
 	defer func() {
 		stop()
 		err = errors.Join(err, <-ran)
@@ -90,13 +94,8 @@ It stays up, and keeps projecting, until Ctrl-C. Look at it from another termina
   go run ./dancefinder/cmd/dancefinder readviews status --database-url '%[1]s'
   go run ./dancefinder/cmd/dancefinder readviews reset event --database-url '%[1]s'
 `, servers.postgres.URL())
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-ran:
-		ran <- nil // for the deferred receive
-		return err
-	}
+	<-ctx.Done()
+	return nil
 }
 
 // servers are the private ones of the demo.
@@ -278,11 +277,12 @@ func (a *app) behind(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var behind int64
+	relay, err := a.relay.Status(ctx) // which may not be registered yet
+	behind := relay.Behind
 	for _, c := range all {
 		behind = max(behind, c.behind)
 	}
-	return behind, nil
+	return behind, err
 }
 
 // awaitGeocoding waits until every hall was looked up, and then until all that

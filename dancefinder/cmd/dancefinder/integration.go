@@ -67,8 +67,8 @@ func (a *app) integrate(options appOptions) (err error) {
 	if a.bus, err = openBus(options.amqpURL, options.logger); err != nil {
 		return err
 	}
-	positions := messaging.NewPositions(a.pool)
-	a.relay, err = messaging.NewRelay(a.store, positions, a.bus.publisher, messaging.RelayConfig{
+	a.positions = messaging.NewPositions(a.pool)
+	a.relay, err = messaging.NewRelay(a.store, a.positions, a.bus.publisher, messaging.RelayConfig{
 		Name:         a.bus.relayName,
 		Topic:        func(eventsourced.Recorded) string { return eventsTopic },
 		StartAtHead:  a.bus.relayName == localRelayName, // nobody waits for the past
@@ -84,7 +84,7 @@ func (a *app) integrate(options appOptions) (err error) {
 		return err
 	}
 	a.geocoding = geocoding.NewWorker(a.pool, a.service, geocoder, geocoding.WorkerConfig{Concurrency: concurrency, Logger: options.logger})
-	a.reactor, err = messaging.NewReactor(a.store, positions, messaging.ReactorConfig{Name: geocodingName, Logger: options.logger},
+	a.reactor, err = messaging.NewReactor(a.store, a.positions, messaging.ReactorConfig{Name: geocodingName, Logger: options.logger},
 		messaging.On(a.geocoding.Enqueue))
 	return err
 }

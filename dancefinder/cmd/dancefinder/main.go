@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"github.com/dancefinder/eventsourcing/readview"
@@ -26,11 +25,16 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	ctx, interrupt := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		interrupt()
+		<-signals // ends the process at once. By its default it might not: a shell has its background jobs ignore SIGINT
+		os.Exit(exitFailed)
+	}()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is main without the process: it returns the exit code.
@@ -50,8 +54,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		_, _ = fmt.Fprintf(stderr, "Try '%s --help'.\n", command.CommandPath())
 		return exitUsage
 	}
-	if server := (*pgconn.PgError)(nil); errors.As(err, &server) && server.Code == "42P01" { // undefined table
-		_, _ = fmt.Fprintln(stderr, "Run 'dancefinder migrate up' to make the tables.")
+	if hinted := (hintedError{}); errors.As(err, &hinted) {
+		_, _ = fmt.Fprintln(stderr, hinted.hint)
 	}
 	return exitFailed
 }
@@ -73,7 +77,7 @@ func rootCommand() *cobra.Command {
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.PersistentFlags().String("database-url", "", "the PostgreSQL database (default: the environment's DATABASE_URL)")
+	root.PersistentFlags().String("database-url", "", "the PostgreSQL database (default: the environment's DATABASE_URL); with ?pool_max_conns=N it gets at most N connections, and one to listen")
 	root.PersistentFlags().String("amqp-url", "", "the RabbitMQ broker (default: the environment's AMQP_URL, then none)")
 	root.AddCommand(
 		demoCommand(),

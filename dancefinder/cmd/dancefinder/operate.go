@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -19,12 +20,15 @@ func projectorCommand() *cobra.Command {
 		Long: "Applies events to the read views, publishes them to RabbitMQ, and finds dance halls on the map, until\n" +
 			"SIGINT or SIGTERM. Several projectors may run: for each projection, for the relay and for geocoding one is\n" +
 			"active, the others stand by. Without AMQP_URL events are published in this process only.\n\n" +
+			"A projector takes at most 16 connections to the database and one to listen. With pool_max_conns=N in the\n" +
+			"database's URL it takes N and that one, at least 2. Behind PgBouncer in transaction mode the URL needs\n" +
+			"default_query_exec_mode=cache_describe.\n\n" +
 			"Halls are looked up in a list of places that is part of the program. In production use a Nominatim server:\n" +
 			"--geocoder nominatim --contact you@example.org, and --nominatim-url for one of your own.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(a *app) error {
-				if err := checkMigrated(cmd, a); err != nil {
+				if err := a.checkMigrated(cmd.Context()); err != nil {
 					return err
 				}
 				a.announce(cmd.Context(), logger(cmd))
@@ -37,19 +41,6 @@ func projectorCommand() *cobra.Command {
 	command.Flags().String("nominatim-url", "", "the Nominatim server (default: NOMINATIM_URL, then the public one)")
 	command.Flags().String("contact", "", "where Nominatim's operators can reach you (default: NOMINATIM_CONTACT)")
 	return command
-}
-
-func checkMigrated(cmd *cobra.Command, a *app) error {
-	all, err := migrations.Status(cmd.Context(), a.pool)
-	if err != nil {
-		return err
-	}
-	for _, migration := range all {
-		if !migration.Applied {
-			return fmt.Errorf("the database lacks the migration %s: run 'dancefinder migrate up'", migration.Name)
-		}
-	}
-	return nil
 }
 
 func migrateCommand() *cobra.Command {
@@ -72,17 +63,17 @@ func migrateCommand() *cobra.Command {
 	}
 	status := &cobra.Command{
 		Use:   "status",
-		Short: "Show which migrations are applied",
+		Short: "Show which migrations are applied, DanceFinder's and those of the framework",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(a *app) error {
 				all, err := migrations.Status(cmd.Context(), a.pool)
-				if err != nil {
+				if err != nil && !errors.Is(err, migrations.ErrNewer) {
 					return err
 				}
-				return table(cmd.OutOrStdout(), "MIGRATION\tSTATE", all, func(m migrations.Migration) string {
+				return errors.Join(err, table(cmd.OutOrStdout(), "MIGRATION\tSTATE", all, func(m migrations.Migration) string {
 					return m.Name + "\t" + map[bool]string{true: "applied", false: "pending"}[m.Applied]
-				})
+				}))
 			})
 		},
 	}

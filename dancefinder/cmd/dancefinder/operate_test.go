@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -83,34 +81,6 @@ func (d *database) status() map[string]status {
 	return byName
 }
 
-func TestMigrate(t *testing.T) {
-	t.Parallel()
-	t.Run("makes the tables once", func(t *testing.T) {
-		t.Parallel()
-		d := newDatabase(t)
-		require.Equal(t, "MIGRATION             STATE\n00001_read_views.sql  pending\n00002_geocoding.sql   pending\n", d.done("migrate", "status"))
-		require.Equal(t, "applied 00001_read_views.sql\napplied 00002_geocoding.sql\n", d.done("migrate", "up"))
-		require.Equal(t, "up to date\n", d.done("migrate", "up"))
-		require.Equal(t, "MIGRATION             STATE\n00001_read_views.sql  applied\n00002_geocoding.sql   applied\n", d.done("migrate", "status"))
-	})
-	t.Run("may run several times at once", func(t *testing.T) {
-		t.Parallel()
-		d := newDatabase(t)
-		var all sync.WaitGroup
-		var results [4]result
-		for i := range results {
-			all.Go(func() { results[i] = d.run("migrate", "up") })
-		}
-		all.Wait()
-		var printed []string
-		for _, got := range results {
-			require.Equal(t, exitDone, got.code, got.err)
-			printed = append(printed, got.out)
-		}
-		require.ElementsMatch(t, []string{"applied 00001_read_views.sql\napplied 00002_geocoding.sql\n", "up to date\n", "up to date\n", "up to date\n"}, printed)
-	})
-}
-
 func TestProjector(t *testing.T) {
 	t.Parallel()
 	d := newTables(t)
@@ -144,53 +114,6 @@ func TestProjector(t *testing.T) {
 		for name, s := range d.status() {
 			require.Equal(t, status{Name: name, Kind: "projection", State: "standby", Position: s.Head, Head: s.Head}, s)
 		}
-	})
-}
-
-func TestReadviewsStatus(t *testing.T) {
-	t.Parallel()
-	d := newTables(t)
-	t.Run("of an empty database is a table of zeros", func(t *testing.T) {
-		require.Equal(t, ""+
-			"NAME              KIND        STATE    POSITION  HEAD  BEHIND  LAG  NODE\n"+
-			"band              projection  standby  0         0     0       0s   -\n"+
-			"dancehall         projection  standby  0         0     0       0s   -\n"+
-			"event             projection  standby  0         0     0       0s   -\n"+
-			"userpreferences   projection  standby  0         0     0       0s   -\n"+
-			"relay.in-process  relay       standby  0         0     0       0s   -\n"+
-			"geocoding         reactor     standby  0         0     0       0s   -\n", d.done("readviews", "status"))
-	})
-	d.imports(july)
-	t.Run("tells how far behind each projection is", func(t *testing.T) {
-		require.Regexp(t, `^NAME .*\n`+
-			`band              projection  standby  0         \d{16}  7       [0-9.]+m?s +-\n`+
-			`dancehall         projection  standby  0         \d{16}  7       [0-9.]+m?s +-\n`+
-			`event             projection  standby  0         \d{16}  7       [0-9.]+m?s +-\n`+
-			`userpreferences   projection  standby  0         \d{16}  7       [0-9.]+m?s +-\n`+
-			`relay.in-process  relay       standby  0         \d{16}  7       [0-9.]+m?s +-\n`+
-			`geocoding         reactor     standby  0         \d{16}  7       [0-9.]+m?s +-\n$`, d.done("readviews", "status"))
-	})
-	t.Run("is JSON with exactly the keys that programs know", func(t *testing.T) {
-		text := d.done("readviews", "status", "--json")
-		var rows []map[string]any
-		require.NoError(t, json.Unmarshal([]byte(text), &rows))
-		require.Len(t, rows, len(projectionNames)+2)
-		head := d.number("SELECT max(tstamp) FROM events")
-		names := append(slices.Clone(projectionNames), "relay.in-process", "geocoding")
-		kinds := []string{"projection", "projection", "projection", "projection", "relay", "reactor"}
-		for i, row := range rows {
-			require.Greater(t, row["lag_seconds"], 0.0)
-			delete(row, "lag_seconds")
-			require.Equal(t, map[string]any{
-				"name": names[i], "kind": kinds[i], "state": "standby", "position": 0.0, "head": float64(head), "behind": 7.0, "error": nil,
-			}, row)
-		}
-		require.Regexp(t, `^\[\s+\{\s+"name": .*,\s+"kind": .*,\s+"state": .*,\s+"position": .*,\s+"head": .*,\s+"behind": .*,\s+"lag_seconds": .*,\s+"error": null\s+\}`, text)
-	})
-	t.Run("shows who applies a projection", func(t *testing.T) {
-		start(t, d.args([]string{"projector"})...)
-		require.NoError(t, d.app().project(t))
-		require.Regexp(t, `\nband +projection +live +\d{16}  \d{16}  0       0s   \S+:\d+/[0-9a-f]{4}\n`, d.done("readviews", "status"))
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,10 +27,13 @@ type consumer struct {
 	node              string
 	failure           string // why it does not get on, "" when it does
 	failedAt          time.Time
+	since             time.Time // when that began, zero when it is not known
+	tries             int
 	advice            string // what to do about it
 }
 
-// status returns all that goes through the log.
+// status returns all that goes through the log: DanceFinder's projections, and what
+// else is registered in the database.
 func (a *app) status(ctx context.Context) (all []consumer, err error) {
 	projections, err := a.manager.Status(ctx)
 	if err != nil {
@@ -37,18 +42,23 @@ func (a *app) status(ctx context.Context) (all []consumer, err error) {
 	for _, s := range projections {
 		all = append(all, ofProjection(s))
 	}
-	relay, err := a.relay.Status(ctx)
-	if err != nil {
-		return nil, err
+	consumers, err := a.consumers(ctx)
+	all = append(all, consumers...)
+	if !slices.ContainsFunc(consumers, func(c consumer) bool { return c.name == geocodingName }) && err == nil {
+		reactor, err := a.reactor.Status(ctx) // no projector has run yet
+		return append(all, ofConsumer(reactor)), err
 	}
-	reactor, err := a.reactor.Status(ctx)
-	if err != nil {
-		return nil, err
+	return all, err
+}
+
+// consumers returns those that are registered in the database: what a projector runs
+// is a matter of its environment, not of this process's.
+func (a *app) consumers(ctx context.Context) (all []consumer, err error) {
+	registered, err := a.positions.Status(ctx, a.store)
+	for _, s := range registered {
+		all = append(all, ofConsumer(s))
 	}
-	return append(all,
-		ofConsumer("relay", relay, "It tries again by itself."),
-		ofConsumer("reactor", reactor, "Fix the cause, then restart the projector."),
-	), nil
+	return all, err
 }
 
 func ofProjection(s readview.Status) consumer {
@@ -56,27 +66,48 @@ func ofProjection(s readview.Status) consumer {
 		name: s.Name, kind: "projection", state: string(s.State), position: s.Position, head: s.Head,
 		behind: s.Behind, lag: s.Lag, node: s.Node,
 	}
-	if s.Failure != nil {
-		c.failure, c.failedAt = s.Failure.Error, s.Failure.Time
-		c.advice = fmt.Sprintf("Fix the cause, then run 'dancefinder readviews resume %s'.", s.Name)
+	if f := s.Failure; f != nil {
+		c.fails(f.Error, f.Time, fmt.Sprintf("run 'dancefinder readviews resume %s'", s.Name))
 	}
 	return c
 }
 
-func ofConsumer(kind string, s messaging.Status, advice string) consumer {
+func ofConsumer(s messaging.Status) consumer {
 	c := consumer{
-		name: s.Name, kind: kind, state: string(s.State), position: s.Position, head: s.Head,
+		name: s.Name, kind: s.Kind, state: string(s.State), position: s.Position, head: s.Head,
 		behind: s.Behind, lag: s.Lag, node: s.Node,
 	}
-	if s.Failure != nil {
-		c.failure, c.failedAt, c.advice = s.Failure.Error, s.Failure.Time, advice
+	if f := s.Failure; f != nil {
+		text := f.Error
+		if f.EventName != "" {
+			text = fmt.Sprintf("%s, position %d, id %s: %s", f.EventName, f.Position, f.EventID, text)
+		}
+		c.fails(text, f.Time, "restart the projector")
+		c.since, c.tries = f.Since, f.Attempts
 	}
 	return c
+}
+
+// fails notes why a consumer does not get on, and what to do: next is what lets it
+// try again when it has stopped.
+func (c *consumer) fails(text string, at time.Time, next string) {
+	c.failure, c.failedAt = text, at
+	switch c.state {
+	case "failed":
+		c.advice = "Fix the cause, then " + next + "."
+	case "ahead of the log":
+		c.advice = "The log has gone back: see docs/operating.md before you do anything."
+	default:
+		c.advice = "It tries again by itself once the cause is gone."
+	}
+	if strings.Contains(text, "SQLSTATE 42P05") || strings.Contains(text, "SQLSTATE 26000") {
+		c.advice += " " + poolerHint
+	}
 }
 
 func writeStatus(w io.Writer, all []consumer) error {
 	err := table(w, "NAME\tKIND\tSTATE\tPOSITION\tHEAD\tBEHIND\tLAG\tNODE", all, func(c consumer) string {
-		node := c.node
+		node, _, _ := strings.Cut(c.node, "/") // the rest tells the parts of a process apart
 		if node == "" {
 			node = "-"
 		}
@@ -84,7 +115,11 @@ func writeStatus(w io.Writer, all []consumer) error {
 	})
 	for _, c := range all {
 		if c.failure != "" {
-			_, writeErr := fmt.Fprintf(w, "\n%s failed at %s:\n  %s\n  %s\n", c.name, c.failedAt.Format(time.RFC3339), c.failure, c.advice)
+			since := ""
+			if !c.since.IsZero() {
+				since = fmt.Sprintf(", since %s, tries: %d", c.since.Format(time.RFC3339), c.tries)
+			}
+			_, writeErr := fmt.Fprintf(w, "\n%s failed at %s%s:\n  %s\n  %s\n", c.name, c.failedAt.Format(time.RFC3339), since, c.failure, c.advice)
 			err = errors.Join(err, writeErr)
 		}
 	}
@@ -117,15 +152,15 @@ func writeJSON(w io.Writer, all []consumer) error {
 func relayCommand() *cobra.Command {
 	status := &cobra.Command{
 		Use:   "status",
-		Short: "Show how far the relay is",
+		Short: "Show how far the relays are that have run on this database",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(a *app) error {
-				s, err := a.relay.Status(cmd.Context())
+				all, err := a.consumers(cmd.Context())
 				if err != nil {
 					return err
 				}
-				return writeStatus(cmd.OutOrStdout(), []consumer{ofConsumer("relay", s, "It tries again by itself.")})
+				return writeStatus(cmd.OutOrStdout(), slices.DeleteFunc(all, func(c consumer) bool { return c.kind != messaging.KindRelay }))
 			})
 		},
 	}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
+)
+
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	t.Run("makes the tables once", func(t *testing.T) {
+		t.Parallel()
+		d := newDatabase(t)
+		pending, applied, printed := allMigrations(t, "pending"), allMigrations(t, "applied"), "applied "+strings.Join(migrationNames(t), "\napplied ")+"\n"
+		require.Regexp(t, pending, d.done("migrate", "status"))
+		require.Zero(t, d.number("SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"), "a look makes no table")
+		require.Equal(t, printed, d.done("migrate", "up"))
+		require.Equal(t, "up to date\n", d.done("migrate", "up"))
+		require.Regexp(t, applied, d.done("migrate", "status"))
+	})
+	t.Run("may run several times at once", func(t *testing.T) {
+		t.Parallel()
+		d := newDatabase(t)
+		var all sync.WaitGroup
+		var results [4]result
+		for i := range results {
+			all.Go(func() { results[i] = d.run("migrate", "up") })
+		}
+		all.Wait()
+		var printed []string
+		for _, got := range results {
+			require.Equal(t, exitDone, got.code, got.err)
+			printed = append(printed, got.out)
+		}
+		require.Contains(t, printed[0]+printed[1]+printed[2]+printed[3], "applied 00001_read_views.sql\napplied 00002_geocoding.sql\n")
+		require.Equal(t, 1, strings.Count(strings.Join(printed, ""), "applied 00002_geocoding.sql"))
+	})
+}
+
+// migrationNames returns all of them, in their order.
+func migrationNames(t *testing.T) (names []string) {
+	t.Helper()
+	all, err := migrations.Status(t.Context(), newDatabase(t).Pool)
+	require.NoError(t, err)
+	require.Contains(t, all, migrations.Migration{Name: "messaging/0001_consumers.sql"})
+	for _, m := range all {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// allMigrations returns a pattern for "migrate status" with all in one state.
+func allMigrations(t *testing.T, state string) string {
+	t.Helper()
+	pattern := `^MIGRATION +STATE\n`
+	for _, name := range migrationNames(t) {
+		pattern += regexp.QuoteMeta(name) + ` +` + state + `\n`
+	}
+	return pattern + `$`
+}
+
+// A program that does not know the tables does not touch them.
+func TestTablesOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ change, says string }{
+		"an older one of the log":         {"DELETE FROM eventsourcing_migrations WHERE component = 'pgstore'", "the database lacks the migrations pgstore/0001_"},
+		"an older one of the projections": {"DELETE FROM eventsourcing_migrations WHERE component = 'readview'", "the database lacks the migrations readview/0001_"},
+		"an older one of the relay":       {"DELETE FROM eventsourcing_migrations WHERE file = '0002_relays_and_reactors.sql'", "messaging/0002_relays_and_reactors.sql"},
+		"an older one of DanceFinder":     {"DELETE FROM goose_db_version WHERE version_id = 2", "the database lacks the migrations 00002_geocoding.sql: run 'dancefinder migrate up'"},
+		"a newer one of the log":          {"INSERT INTO eventsourcing_migrations VALUES ('pgstore', '0999_later.sql')", "0999_later.sql"},
+		"a newer one of the projections":  {"INSERT INTO eventsourcing_migrations VALUES ('readview', '0999_later.sql')", "0999_later.sql"},
+		"a newer one of the relay":        {"INSERT INTO eventsourcing_migrations VALUES ('messaging', '0999_later.sql')", "0999_later.sql"},
+		"a newer one of DanceFinder":      {"INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)", "[999]"},
+	} {
+		t.Run(name+" are refused", func(t *testing.T) {
+			t.Parallel()
+			d := newTables(t)
+			_, err := d.Pool.Exec(t.Context(), test.change)
+			require.NoError(t, err)
+			for _, command := range [][]string{{"projector"}, {"import", "-"}} {
+				got := d.run(command...)
+				require.Equal(t, exitFailed, got.code)
+				require.Contains(t, got.err, test.says)
+				require.Contains(t, got.err, map[bool]string{true: "Run the version of DanceFinder", false: "'dancefinder migrate up'"}[strings.HasPrefix(name, "a newer")])
+			}
+			if strings.HasPrefix(name, "a newer") {
+				for _, verb := range []string{"status", "up"} {
+					got := d.run("migrate", verb)
+					require.Equal(t, exitFailed, got.code)
+					require.Contains(t, got.err, test.says)
+				}
+			}
+		})
+	}
+}
+
+// A projector needs no right to create tables, see docs/operating.md.
+func TestRoleThatMayNotCreateTables(t *testing.T) {
+	t.Parallel()
+	d := newTables(t)
+	role := "role_" + d.Schema
+	_, err := d.Pool.Exec(t.Context(), strings.NewReplacer("{role}", role, "{schema}", d.Schema).Replace(`CREATE ROLE {role};
+		GRANT USAGE ON SCHEMA {schema} TO {role};
+		GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA {schema} TO {role};
+		REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON eventsourcing_migrations, goose_db_version FROM {role}`))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := d.Pool.Exec(context.WithoutCancel(t.Context()), "DROP OWNED BY "+role+"; DROP ROLE "+role)
+		require.NoError(t, err)
+	})
+	url := d.with("role=" + role)
+	require.Equal(t, "up to date\n", dancefinder(t, "migrate", "up", "--database-url", url).out)
+	projector := start(t, "projector", "--database-url", url)
+	got := dancefinderReads(t, july, "import", "-", "--database-url", url)
+	require.Equal(t, exitDone, got.code, got.err)
+	require.NoError(t, d.app().project(t))
+	got = dancefinder(t, "readviews", "reset", "band", "event", "--database-url", url)
+	require.Equal(t, exitDone, got.code, got.err)
+	require.NoError(t, d.app().project(t))
+	require.EqualValues(t, 2, d.number("SELECT count(*) FROM band"))
+	require.Equal(t, exitDone, projector.stop())
+	require.NotContains(t, projector.err.String(), "level=ERROR")
+	require.NotContains(t, projector.err.String(), "level=WARN")
+}
