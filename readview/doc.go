@@ -34,6 +34,12 @@
 //	a node is stopped in a page, and goes on   the server ends its transaction after Config.IdleTimeout
 //	a reset, a pause, other handlers           pages that were read before find another checkpoint and are dropped
 //	a middleware retries or duplicates         each call is a fresh transaction with the same comparison
+//	a middleware acks first, or without a call the outcome of the call counts; without one the page is offered again
+//	a middleware lets time run out             a page ends early at half of its time, and becomes smaller if that does not do
+//	a handler does not return                  after Config.IdleTimeout another node may take over; the router ends all the same
+//	the connections lead to a replica now      they are given up, and new ones made
+//	the database's clock goes back             a lease that is further away than its length is none
+//	the log goes back                          its head is below the position: the projection stops, "ahead of the log"
 //
 // Leases in the table readview_states keep it to one node at a time, so that nodes
 // do not read in vain; nothing else depends on them. When the active node dies,
@@ -55,8 +61,10 @@
 //	INSERT INTO balance (account, amount) SELECT * FROM unnest($1, $2) ON CONFLICT (account) DO UPDATE ...
 //
 // That is for statements that are no more than this, with their arguments in order
-// and without RETURNING, functions or subqueries, and for tables without triggers,
-// rules or row security, where nobody can tell; all others are executed as they are.
+// and without RETURNING, functions or subqueries, and for tables where nobody can tell:
+// without triggers, rules or row security, and whose defaults, checks, domains, generated
+// columns and indexes call nothing that may look at other rows. Each page looks at the
+// catalogue anew, see plain.sql. All others are executed as they are.
 // A row whose key is in the statement already begins another one, and so does what
 // comes after 256 rows or 64 KiB of arguments.
 //
@@ -64,25 +72,55 @@
 // has returned. When one does, the page is taken back, the events before are
 // committed, and the event is applied alone with nothing queued, so that its handler
 // sees its own error. The outcome is the same for pages of any size. A handler that sets
-// a savepoint or prepares a statement has its outcomes at once from there on. On a virtual
+// a savepoint or prepares a statement has its outcomes at once from there on, and so has a
+// statement under a context of the handler's own. On a virtual
 // machine of 2 cores with PostgreSQL 15 on loopback a catch-up with one upsert an
-// event runs at 106 times the speed of a transaction per event, and at 1.65 of that
+// event runs at about a hundred times the speed of a transaction per event, and at 1.2 to 1.7 of that
 // of a loop written by hand with pgx.Batch ("make bench").
+//
+// # What a handler may do to its transaction
+//
+// What it sets is gone with its event: a role, a search path, timeouts, cursors,
+// temporary tables, prepared statements, locks of the session. An event whose handler
+// does that is applied in a transaction of its own, in which the position is moved
+// first, and if anything may be left in the session, the connection is given up. That
+// is found out by the text of the statement and of the functions that it calls; what a
+// trigger sets is not seen. It costs speed, and nothing else.
+//
+// What it must not do is refused and on record at its event: COMMIT, ROLLBACK, BEGIN, a
+// statement while the rows of a query are open, rows that are left open. Whoever uses tx
+// after the handler has returned gets [sql.ErrTxDone].
 //
 // # States
 //
 //	           ┌───────────── Resume, restart ─────────────┐
 //	           ▼                                           │
 //	standby ─▶ catching up ⇄ live ── an event fails ─▶ failed
-//	                │  ▲                             (position kept just before the event)
-//	          Pause ▼  │ Resume
+//	           ▲    │  ▲     ▲  │                      (position kept just before the event)
+//	     retrying ◀─┼──┼─────┼──┘ an error, or a second without getting on
+//	          Pause ▼  │ Resume     └── the log's head is below the position ─▶ ahead of the log ── reset, Resume
 //	               paused
+//
+// Live means that an event would be applied now. Whatever keeps one from being applied
+// is in [Status.Failure] within two seconds, with the event if it is about one, the error,
+// the tries and since when; the state is retrying as long as it goes on. That holds for
+// an error, for a handler that has not returned, for a lock (then it says whose), for a
+// log that can't be read and for a middleware that refuses pages.
 //
 // An event that can't be applied, by an error, a panic, or because it does not
 // decode, stops its projection and no other. The page's earlier events are
-// committed, the event is tried [Config.Attempts] times, then it is on record with
-// its error. What may pass (a lost connection, a deadlock, a server that is
-// starting) is retried for ever.
+// committed, the event is tried [Config.Attempts] times, and for [Config.RetryFor] when its error
+// may pass (a statement timeout, a connection that was lost while its handler ran);
+// then it is on record with its error. What is not the event's (a server that is
+// starting or short of something, a deadlock, a lock) is retried for ever.
+//
+// # Several programs
+//
+// In a rolling deployment two programs run a projection, and perhaps the newer one
+// handles more events than the older. Then the older one stands by, as it would pass
+// over events, also when it restarts; its status has [ErrOlderProgram]. A program that
+// handles an event of which some were passed over is refused with [ErrNewEvents], unless
+// it accepts that. Both are cured by a reset with the program that is to run.
 //
 // # Events of another context
 //
@@ -95,6 +133,8 @@
 //	the last one is missing                nothing tells, so history is asked for now and then when it is quiet
 //	the request or its answer is lost      it is asked again
 //	it is paused or failed                 the message is held, and the broker keeps those after it
+//	the broker is down, the queue refused  it is retrying, with the subscriber's word for why
+//	the origin's log went back             the relay's head, or a message, proves it: it is ahead of the log
 //
 // # Reset
 //
