@@ -2,6 +2,7 @@
 package pgerr
 
 import (
+	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -27,7 +28,8 @@ func Lost(err error) bool {
 	var connectErr *pgconn.ConnectError
 	var netErr net.Error
 	// Not all that pgconn calls safe to retry: a connection that is busy is alive.
-	return errors.As(err, &connectErr) || errors.As(err, &netErr) && !pgconn.Timeout(err) ||
+	return errors.As(err, &connectErr) ||
+		errors.As(err, &netErr) && !pgconn.Timeout(err) && !errors.Is(err, context.DeadlineExceeded) || // which is a net.Error, too
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone)
 }
