@@ -164,7 +164,18 @@ func (p *pipeline) queryRows(queries []rowQuery) error {
 	for _, q := range queries {
 		batch.Queue(q.query, q.args...).QueryRow(func(row pgx.Row) error { return row.Scan(q.into...) })
 	}
-	return p.pgx.SendBatch(p.ctx, batch).Close()
+	before := p.recent
+	p.recent = nil // should it not work, the next page does without
+	for _, b := range before {
+		b.look(batch)
+	}
+	err := p.pgx.SendBatch(p.ctx, batch).Close()
+	for _, b := range before {
+		if err == nil && b.version != "" {
+			b.looked = p.pages
+		}
+	}
+	return err
 }
 
 // commit sends what is queued, and COMMIT behind it, which the server does not reach

@@ -41,7 +41,8 @@ type keeper struct {
 	kinds    map[string]textKind // of statements, by their text
 	prepared int64               // statements so far
 	clock    int64               // counts uses
-	pages    int64               // counts transactions
+	pages    int64               // counts transactions, and changes of tables in them
+	recent   []*bulk             // those that this page has used
 	rows     rows
 }
 

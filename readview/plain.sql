@@ -26,7 +26,8 @@ WITH RECURSIVE relation AS (
 	UNION
 	SELECT o.oprcode FROM relation r JOIN pg_constraint c ON c.conrelid = r.oid CROSS JOIN unnest(c.conexclop) AS operator (oid) JOIN pg_operator o ON o.oid = operator.oid
 )
-SELECT EXISTS (SELECT FROM relation) AND NOT EXISTS (
+SELECT NOT EXISTS (SELECT FROM type) AND NOT EXISTS (SELECT FROM function f WHERE f.oid >= 16384), -- it rests on nothing but the table
+	EXISTS (SELECT FROM relation) AND NOT EXISTS (
 	SELECT FROM function f JOIN pg_proc p USING (oid) JOIN pg_language l ON l.oid = p.prolang
 	WHERE NOT CASE
 		WHEN p.oid >= 16384 THEN p.provolatile = 'i' AND l.lanname IN ('c', 'internal')

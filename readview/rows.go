@@ -31,8 +31,12 @@ import (
 type bulk struct {
 	query     string // the statement for one row
 	table     string
-	plain     bool  // the table was found to be
-	page      int64 // when, see keeper
+	version   string // of the table, when it was looked at
+	looked    int64  // with the lock of that page, see keeper
+	plain     bool   // the table was found to be, of that version
+	known     string // which was this
+	lasting   bool   // as long as that is the version
+	page      int64  // found out, or found unchanged, in that page
 	statement pgconn.StatementDescription
 	elements  []uint32 // the types of its arrays' elements
 	key       []int    // the arguments that tell which row may be in the way; nil if none may
@@ -79,25 +83,63 @@ func (p *pipeline) prepareBulk(query string, one *pgconn.StatementDescription) (
 //go:embed plain.sql
 var plainSQL string
 
-// verify looks, once a page, at the table of rows that go together. From there to the
-// end of the page its lock keeps others from changing what it is.
-func (p *pipeline) verify(b *bulk) (bool, error) {
+// versionSQL tells the version of all that the catalogue has of a table itself.
+const versionSQL = `SELECT concat_ws(' ', c.oid, c.xmin,
+		(SELECT string_agg(a.xmin::text, ' ') FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
+		(SELECT string_agg(d.xmin::text, ' ') FROM pg_attrdef d WHERE d.adrelid = c.oid),
+		(SELECT string_agg(n.xmin::text, ' ') FROM pg_constraint n WHERE n.conrelid = c.oid),
+		(SELECT string_agg(i.xmin::text, ' ') FROM pg_index i WHERE i.indrelid = c.oid))
+	FROM pg_class c WHERE c.oid = to_regclass($1)`
+
+// look adds to a batch what tells whether the table is as it was. Its lock keeps others
+// from changing that to the end of the transaction.
+func (b *bulk) look(batch *pgx.Batch) {
+	b.version = ""
+	batch.Queue("LOCK TABLE ONLY " + b.table + " IN ROW EXCLUSIVE MODE")
+	batch.Queue(versionSQL, b.table).QueryRow(func(row pgx.Row) error { return row.Scan(&b.version) })
+}
+
+// verify tells, as of this page, whether nobody can tell that rows go together. What the
+// page before has used was looked at with the page's lock.
+func (p *pipeline) verify(b *bulk) (plain bool, err error) {
 	if b.page == p.pages {
 		return b.plain, nil
 	}
-	if err := p.ask(); err != nil {
-		return false, err
+	defer func() {
+		if err != nil {
+			p.counted.Store(b.query, true) // it would fail each time
+			p.fail(p.event, fmt.Errorf("%w: %w", errTogether, err))
+			err = p.err
+		}
+	}()
+	if b.looked != p.pages {
+		if err := p.ask(); err != nil {
+			return false, err
+		}
+		batch := &pgx.Batch{}
+		b.look(batch)
+		if err := p.pgx.SendBatch(p.ctx, batch).Close(); err != nil {
+			return false, err
+		}
 	}
-	batch := &pgx.Batch{}
-	batch.Queue("LOCK TABLE ONLY " + b.table + " IN ROW EXCLUSIVE MODE")
-	batch.Queue(plainSQL, b.table).QueryRow(func(row pgx.Row) error { return row.Scan(&b.plain) })
-	if err := p.pgx.SendBatch(p.ctx, batch).Close(); err != nil {
-		p.fail(p.event, fmt.Errorf("%w: %w", errTogether, err))
-		return false, p.err
+	if !b.lasting || b.version != b.known {
+		if err := p.ask(); err != nil {
+			return false, err
+		}
+		if err := p.pgx.QueryRow(p.ctx, plainSQL, b.table).Scan(&b.lasting, &b.plain); err != nil {
+			return false, err
+		}
+		b.known = b.version
 	}
 	b.page = p.pages
+	if b.plain && len(p.recent) < maxRecent {
+		p.recent = append(p.recent, b)
+	}
 	return b.plain, nil
 }
+
+// maxRecent bounds the tables that are looked at with the page's lock.
+const maxRecent = 4
 
 // rows are those that go with the next statement.
 type rows struct {
