@@ -108,6 +108,7 @@ func TestPositionSetBackByHand(t *testing.T) {
 	b.waitFor(manager, last)
 	b.exec(`DELETE FROM journal WHERE position > $1`, int64(middle))
 	b.exec(`UPDATE readviews SET position = $1`, int64(middle))
+	b.waitFor(manager, last) // also if nothing comes
 	last = b.deposit(1)
 	b.waitFor(manager, last)
 	require.EqualValues(t, 11, b.int(`SELECT count(*) FROM journal`))

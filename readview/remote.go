@@ -346,7 +346,7 @@ func (r *remote) check(ctx context.Context) error {
 	if !r.at.Running {
 		return nil
 	}
-	active, err := r.m.states.lease(ctx, r.Name, r.m.node, r.at.Generation, r.m.leaseTime())
+	active, _, err := r.m.states.lease(ctx, r.Name, r.m.node, r.at.Generation, r.m.leaseTime())
 	if err != nil || !active || r.feed.Requests == nil {
 		return err
 	}

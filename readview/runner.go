@@ -256,7 +256,7 @@ func (r *runner) enter(ctx context.Context) (Checkpoint, time.Duration, error) {
 	if !stored.Running {
 		return Checkpoint{}, poll, nil
 	}
-	held, err := r.renew(ctx, stored.Generation)
+	held, _, err := r.renew(ctx, stored.Generation)
 	if err != nil || !held {
 		r.clear() // if there is trouble, it is another node's
 		return Checkpoint{}, min(max(stored.leaseLeft, time.Millisecond), poll), err
@@ -308,8 +308,12 @@ func (r *runner) follow(ctx context.Context, at Checkpoint, out chan<- *message.
 			next, looked = r.readAhead(ctx, at), time.Now()
 		}
 		if time.Now().After(r.renewAt) {
-			if held, err := r.renew(ctx, at.Generation); err != nil || !held {
-				return errors.Join(err, errStale)
+			held, position, err := r.renew(ctx, at.Generation)
+			if err != nil {
+				return err
+			}
+			if !held || position != at.Position { // another node's, or set by hand
+				return errStale
 			}
 		}
 		if ctx.Err() != nil {
@@ -355,7 +359,7 @@ func (r *runner) emit(ctx context.Context, out chan<- *message.Message, pg *page
 		case <-renew.C:
 			// Losing the lease is no reason to stop: the page is safe without it.
 			if !r.stuck() {
-				_, _ = r.renew(ctx, pg.generation)
+				_, _, _ = r.renew(ctx, pg.generation)
 			}
 		}
 		if called, done, err := pg.calls.outcome(); acked == nil && called && done {
@@ -513,7 +517,7 @@ func (r *runner) refuse(ctx context.Context, err error) {
 
 // renew gets or keeps the lease. That it can't is also how a node with nothing to
 // apply notices a reset or a pause by another one.
-func (r *runner) renew(ctx context.Context, generation int64) (bool, error) {
+func (r *runner) renew(ctx context.Context, generation int64) (held bool, position eventsourced.Position, err error) {
 	r.renewAt = time.Now().Add(r.m.leaseTime() / 4)
 	return r.m.states.lease(ctx, r.Name, r.m.node, generation, r.m.leaseTime())
 }

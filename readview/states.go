@@ -2,10 +2,10 @@ package readview
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
@@ -161,22 +161,25 @@ func (s states) forget(ctx context.Context, name string, generation int64) error
 
 // lease makes node the one that applies the projection for the next ttl, unless
 // another one is, or the projection is not as it was when node read it: reset,
-// paused, given other handlers. It needs no flush to disk: a lease lost in a crash
-// has ended.
-func (s states) lease(ctx context.Context, name, node string, generation int64, ttl time.Duration) (held bool, err error) {
+// paused, given other handlers. It returns the position, which somebody may have set. It
+// needs no flush to disk: a lease lost in a crash has ended.
+func (s states) lease(ctx context.Context, name, node string, generation int64, ttl time.Duration) (held bool, position eventsourced.Position, err error) {
 	sql, err := s.sql(ctx)
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
 	batch := &pgx.Batch{} // one transaction, one round trip
 	batch.Queue(`SELECT set_config('synchronous_commit', 'off', true)`)
-	batch.Queue(sql.lease, name, node, ttl.Microseconds(), generation).
-		Exec(func(tag pgconn.CommandTag) error {
-			held = tag.RowsAffected() == 1
+	batch.Queue(sql.lease, name, node, ttl.Microseconds(), generation).QueryRow(func(row pgx.Row) error {
+		err := row.Scan((*int64)(&position))
+		held = err == nil
+		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
-		})
+		}
+		return err
+	})
 	err = s.pool.SendBatch(ctx, batch).Close()
-	return held, err
+	return held && err == nil, position, err
 }
 
 // release ends node's lease, so that another one takes over at once.

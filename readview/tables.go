@@ -66,7 +66,8 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 		note:   r(`UPDATE {states} s SET {failure} WHERE name = $1 AND status = 'running' AND (node = $2 OR NOT {valid})`),
 		forget: r(`UPDATE {states} SET {no failure} WHERE name = $1 AND generation = $2 AND status = 'running'`),
 		lease: r(`UPDATE {states} s SET node = $2, lease_length = $3 * interval '1 microsecond', lease_until = clock_timestamp() + $3 * interval '1 microsecond'
-			WHERE name = $1 AND (node = $2 OR NOT {valid}) AND generation = $4 AND status = 'running'`),
+			WHERE name = $1 AND (node = $2 OR NOT {valid}) AND generation = $4 AND status = 'running'
+			RETURNING (SELECT position FROM {readviews} r WHERE r.name = s.name)`),
 		release: r(`UPDATE {states} SET lease_until = '-infinity' WHERE name = $1 AND node = $2`),
 		reset:   r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT (name) DO UPDATE SET position = 0`),
 		resetState: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}',

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,7 +68,12 @@ func ofProjection(s readview.Status) consumer {
 		behind: s.Behind, lag: s.Lag, node: s.Node,
 	}
 	if f := s.Failure; f != nil {
-		c.fails(f.Error, f.Time, fmt.Sprintf("run 'dancefinder readviews resume %s'", s.Name))
+		next := fmt.Sprintf("run 'dancefinder readviews resume %s'", s.Name)
+		if f.EventName == "" { // it is refused, or misses events
+			next = fmt.Sprintf("run 'dancefinder readviews reset %s'", s.Name)
+		}
+		c.fails(f.Error, f.Time, next)
+		c.since, c.tries = f.Since, f.Attempts
 	}
 	return c
 }
@@ -93,6 +99,8 @@ func ofConsumer(s messaging.Status) consumer {
 func (c *consumer) fails(text string, at time.Time, next string) {
 	c.failure, c.failedAt = text, at
 	switch c.state {
+	case "standby":
+		c.advice = "Another program runs it, or nobody: see docs/operating.md."
 	case "failed":
 		c.advice = "Fix the cause, then " + next + "."
 	case "ahead of the log":
@@ -107,19 +115,16 @@ func (c *consumer) fails(text string, at time.Time, next string) {
 
 func writeStatus(w io.Writer, all []consumer) error {
 	err := table(w, "NAME\tKIND\tSTATE\tPOSITION\tHEAD\tBEHIND\tLAG\tNODE", all, func(c consumer) string {
-		node, _, _ := strings.Cut(c.node, "/") // the rest tells the parts of a process apart
-		if node == "" {
-			node = "-"
-		}
-		return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s", c.name, c.kind, c.state, c.position, c.head, c.behind, c.lag.Round(time.Millisecond), node)
+		return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s", c.name, c.kind, c.state, c.position, c.head, c.behind, c.lag.Round(time.Millisecond), cmp.Or(c.node, "-"))
 	})
 	for _, c := range all {
 		if c.failure != "" {
-			since := ""
-			if !c.since.IsZero() {
-				since = fmt.Sprintf(", since %s, tries: %d", c.since.Format(time.RFC3339), c.tries)
+			what := "is " + c.state + ", as of"
+			if c.state == "failed" {
+				what = "failed at"
 			}
-			_, writeErr := fmt.Fprintf(w, "\n%s failed at %s%s:\n  %s\n  %s\n", c.name, c.failedAt.Format(time.RFC3339), since, c.failure, c.advice)
+			_, writeErr := fmt.Fprintf(w, "\n%s %s %s:\n  %s (tries: %d, since %s)\n  %s\n",
+				c.name, what, c.failedAt.Format(time.RFC3339), c.failure, c.tries, c.since.Format(time.RFC3339), c.advice)
 			err = errors.Join(err, writeErr)
 		}
 	}
