@@ -32,12 +32,6 @@ const (
 	lastPause  = 25 * time.Millisecond
 )
 
-// Waits for what others do with a page.
-const (
-	callPatience = time.Second // from an ack to the call of the handler
-	giveUpAfter  = time.Second // from the end of a page's context to the return of its handler
-)
-
 // runner runs one projection on this node. Towards the router it is the
 // subscriber that emits the pages and the handler that applies them.
 type runner struct {
@@ -261,11 +255,7 @@ func (r *runner) enter(ctx context.Context) (Checkpoint, time.Duration, error) {
 		r.clear() // if there is trouble, it is another node's
 		return Checkpoint{}, min(max(stored.leaseLeft, time.Millisecond), poll), err
 	}
-	head, err := r.m.log.Head(ctx)
-	if err == nil && head < stored.Position {
-		err = r.halt(ctx, stored.Checkpoint, aheadError(r.Name, stored.Position, head))
-	}
-	return stored.Checkpoint, 0, err
+	return stored.Checkpoint, 0, nil
 }
 
 // follow applies page after page from at on, reading the next one while one is
@@ -321,179 +311,6 @@ func (r *runner) follow(ctx context.Context, at Checkpoint, out chan<- *message.
 		}
 	}
 }
-
-// emit hands the page to the router and waits until it is applied or refused. The
-// page outlives ctx by the drain timeout: the router ends the contexts of its
-// subscribers when it closes, and a page should be finished then.
-//
-// What counts is how the calls of the handler ended; an ack or a nack only says that
-// there will be no more.
-func (r *runner) emit(ctx context.Context, out chan<- *message.Message, pg *page) error {
-	pageCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	msg := pg.message(pageCtx, r.Name)
-	select {
-	case out <- msg:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer r.drain(ctx.Done(), pg, cancel)()
-	renew := time.NewTicker(r.m.leaseTime() / 4)
-	defer renew.Stop()
-	acked, nacked := msg.Acked(), msg.Nacked()
-	var patience <-chan time.Time
-	for {
-		select {
-		case <-acked:
-			acked, nacked, patience = nil, nil, time.After(callPatience)
-		case <-nacked:
-			acked, nacked = nil, nil
-			if called, _, _ := pg.calls.outcome(); !called {
-				return errMiddleware
-			}
-		case <-patience:
-			if called, _, _ := pg.calls.outcome(); !called {
-				return errMiddleware
-			}
-		case <-pg.calls.changed:
-		case <-renew.C:
-			// Losing the lease is no reason to stop: the page is safe without it.
-			if !r.stuck() {
-				_, _, _ = r.renew(ctx, pg.generation)
-			}
-		}
-		if called, done, err := pg.calls.outcome(); acked == nil && called && done {
-			return err
-		}
-	}
-}
-
-// drain bounds for how long a page goes on once closing is closed, until the returned
-// function is called. After half of the drain timeout the page should end early, after
-// all of it cancel ends its context, and then a handler that does not return is given up.
-func (r *runner) drain(closing <-chan struct{}, pg *page, cancel func()) (stop func()) {
-	ended := make(chan struct{})
-	var running sync.WaitGroup
-	running.Go(func() {
-		select {
-		case <-closing:
-		case <-ended:
-			return
-		}
-		half := r.m.config.DrainTimeout / 2
-		for _, next := range []struct {
-			after time.Duration
-			do    func()
-		}{
-			{half, func() { pg.hurry.Store(true) }},
-			{half, func() { r.warnOfRollback(pg); cancel() }},
-			{giveUpAfter, pg.giveUp},
-		} {
-			select {
-			case <-time.After(next.after):
-				next.do()
-			case <-ended:
-				return
-			}
-		}
-	})
-	return func() {
-		close(ended)
-		running.Wait()
-	}
-}
-
-func (r *runner) warnOfRollback(pg *page) {
-	attributes := []any{"drain_timeout", r.m.config.DrainTimeout, "events", len(pg.items), "after", int64(pg.after)}
-	if s, busy := r.progress.now(); busy && s.event != nil {
-		attributes = append(attributes, "event_id", s.event.ID.String(), "event_name", s.event.Name, "position", int64(s.event.Position),
-			"handler_runs_for", time.Since(s.since).Round(time.Millisecond))
-	}
-	r.logger.Warn("a page is rolled back, as it was not done within the drain timeout; it is applied anew by the next process", attributes...)
-}
-
-// settle decides what follows from the error of a page: another try, now or
-// after a back-off, or the end of the projection.
-func (r *runner) settle(ctx context.Context, pg *page, err error) error {
-	if ctx.Err() != nil || errors.Is(err, errStale) {
-		return err
-	}
-	var failed *EventError
-	if n := len(pg.items); errors.Is(err, errLate) && n > 1 {
-		r.pageCap.Store(max(1, min(r.pageCap.Load(), int64(n))/2))
-		return err
-	} else if errors.Is(err, errLate) && n == 1 {
-		failed = &EventError{Projection: r.Name, Event: pg.items[0].recorded, Err: err}
-	}
-	if failed == nil && !errors.As(err, &failed) || passes(err) {
-		return err
-	}
-	if r.attempted != failed.Event.ID {
-		r.attempted, r.attempts, r.since = failed.Event.ID, 0, time.Now()
-	}
-	if r.attempts++; r.attempts < r.m.config.Attempts || mayPass(err) && time.Since(r.since) < r.m.config.RetryFor {
-		return failed
-	}
-	failure := &Failure{
-		EventID:   failed.Event.ID,
-		EventName: failed.Event.Name,
-		Position:  failed.Event.Position,
-		Error:     failed.Error(),
-		Time:      time.Now().UTC(),
-		Since:     r.since.UTC(),
-		Attempts:  r.attempts,
-	}
-	r.attempts = 0
-	r.attempted = eventsourced.EventID{}
-	if err := r.m.states.fail(ctx, r.Name, pg.generation, "failed", failure); err != nil {
-		return errors.Join(failed, err)
-	}
-	r.clear()
-	attributes := []any{"event_id", failure.EventID.String(), "event_name", failure.EventName, "position", int64(failure.Position),
-		"attempts", failure.Attempts, "error", failed.Err}
-	var panicked *panicError
-	if errors.As(err, &panicked) {
-		attributes = append(attributes, "stack", string(panicked.stack))
-	}
-	r.logger.ErrorContext(ctx, "projection stopped at an event; fix the cause, then resume or restart", attributes...)
-	r.announce(0)
-	return errStale
-}
-
-// halt stops the projection because it is ahead of the log.
-func (r *runner) halt(ctx context.Context, at Checkpoint, cause error) error {
-	now := time.Now().UTC()
-	failure := &Failure{Error: cause.Error(), Time: now, Since: now, Attempts: 1}
-	if err := r.m.states.fail(ctx, r.Name, at.Generation, "ahead", failure); err != nil {
-		return errors.Join(cause, err)
-	}
-	r.clear()
-	r.logger.ErrorContext(ctx, "projection stopped", "error", cause)
-	r.announce(0)
-	return errStale
-}
-
-// succeed clears what is remembered of errors, and tells those who wait.
-func (r *runner) succeed(ctx context.Context, at Checkpoint, pg *page) {
-	if limit, most := r.pageCap.Load(), int64(r.m.config.PageEvents); len(pg.items) > 0 && limit < most {
-		r.pageCap.Store(min(most, limit+limit/8+1))
-	}
-	r.failures, r.attempts = 0, 0
-	r.recovered(ctx, at.Generation)
-	if pg.upTo != pg.after {
-		r.announce(at.Position)
-	}
-}
-
-// clear forgets the trouble that this process knows of.
-func (r *runner) clear() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.trouble = nil
-}
-
-// refusal tells that an error says why this program can't run the projection.
-func refusal(err error) bool { return errors.Is(err, ErrNewEvents) || errors.Is(err, ErrOlderProgram) }
 
 // refuse notes why this node can't run the projection, nil when it can.
 func (r *runner) refuse(ctx context.Context, err error) {
