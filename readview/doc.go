@@ -84,8 +84,8 @@
 // temporary tables, prepared statements, locks of the session. An event whose handler
 // does that is applied in a transaction of its own, in which the position is moved
 // first, and if anything may be left in the session, the connection is given up. That
-// is found out by the text of the statement and of the functions that it calls; what a
-// trigger sets is not seen. It costs speed, and nothing else.
+// is found out by the text of the statement, and of the functions that it or a trigger of
+// its table calls; what those call in turn is not seen. It costs speed, and nothing else.
 //
 // What it must not do is refused and on record at its event: COMMIT, ROLLBACK, BEGIN, a
 // statement while the rows of a query are open, rows that are left open. Whoever uses tx

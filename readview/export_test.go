@@ -15,3 +15,9 @@ func ParseInsert(query string) (many string, key []int, ok bool) {
 	i, ok := parseInsert(query)
 	return i.many, i.key, ok
 }
+
+// KindOf says what a statement may do besides reading and writing rows.
+func KindOf(query string) string {
+	kind, _, _ := kindOf(query)
+	return [...]string{"plain", "table", "savepoint", "local", "session", "copy in", "transaction"}[kind]
+}

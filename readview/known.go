@@ -137,23 +137,29 @@ func (p *pipeline) deallocate(ctx context.Context, names []string) error {
 // outlives its statement.
 const suspicious = `(set_config|advisory_(un)?lock|setseed|\mset\s+(local|session|role|search_path|time|statement_timeout|lock_timeout|timezone)\M|\mset\s+[a-z_.]+\s+to\M|\mtemp(orary)?\M|\mexecute\M|\mlisten\M|\mdiscard\M|\mreset\M)`
 
+// setsSQL tells whether functions of these names, or triggers of tables of these names, look
+// as if they set something.
+const setsSQL = `SELECT EXISTS (
+		SELECT FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+		WHERE p.oid >= 16384 AND lower(p.proname) = ANY($1) AND l.lanname NOT IN ('c', 'internal') AND p.prosrc ~* $3
+	) OR EXISTS (
+		SELECT FROM pg_class c JOIN pg_trigger t ON t.tgrelid = c.oid JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang
+		WHERE c.relname = ANY($2) AND NOT t.tgisinternal AND l.lanname NOT IN ('c', 'internal') AND p.prosrc ~* $3
+	)`
+
 // kind tells what a statement may do besides reading and writing rows. Functions that
-// are not PostgreSQL's own or written in C are looked into.
+// are not PostgreSQL's own or written in C are looked into, triggers' too.
 func (p *pipeline) kind(query string) (textKind, error) {
 	if kind, ok := p.kinds[query]; ok {
 		return kind, nil
 	}
-	kind, calls := kindOf(query)
-	if len(calls) > 0 && kind < localText {
+	kind, calls, tables := kindOf(query)
+	if len(calls)+len(tables) > 0 && kind < localText {
 		if err := p.flush(); err != nil {
 			return 0, err
 		}
 		var sets bool
-		err := p.pgx.QueryRow(p.ctx, `SELECT EXISTS (
-			SELECT FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-			WHERE p.oid >= 16384 AND lower(p.proname) = ANY($1) AND l.lanname NOT IN ('c', 'internal') AND p.prosrc ~* $2)`,
-			calls, suspicious).Scan(&sets)
-		if err != nil {
+		if err := p.pgx.QueryRow(p.ctx, setsSQL, append([]string{}, calls...), append([]string{}, tables...), suspicious).Scan(&sets); err != nil {
 			return 0, err
 		}
 		if sets {

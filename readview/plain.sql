@@ -3,7 +3,7 @@
 -- function that may look at the rows that are there. Those functions are found in the stored expressions.
 WITH RECURSIVE relation AS (
 	SELECT oid FROM pg_class
-	WHERE oid = to_regclass($1) AND relkind = 'r' AND NOT (relhastriggers OR relhasrules OR relrowsecurity)
+	WHERE oid = to_regclass($1) AND relkind = 'r' AND NOT (relhastriggers OR relhasrules OR relrowsecurity OR relispartition)
 ), type (oid) AS ( -- of the columns, and those that they are made of
 	SELECT a.atttypid FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
 	UNION

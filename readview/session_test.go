@@ -23,6 +23,9 @@ func TestNothingThatAHandlerSetsOutlivesItsEvent(t *testing.T) {
 		CREATE TABLE IF NOT EXISTS {tenant}.note (what TEXT);
 		CREATE TABLE note (what TEXT);
 		CREATE FUNCTION become(tenant TEXT) RETURNS VOID LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('search_path', tenant, true); END $$;
+		CREATE TABLE tenant_note (tenant TEXT);
+		CREATE FUNCTION becoming() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('search_path', NEW.tenant, true); RETURN NEW; END $$;
+		CREATE TRIGGER becoming BEFORE INSERT ON tenant_note FOR EACH ROW EXECUTE FUNCTION becoming();
 		CREATE TABLE seen (n BIGINT, settings TEXT)`
 	const look = `INSERT INTO {schema}.seen (n, settings) SELECT $1, concat_ws(' ', current_setting('search_path') = $2, current_user, current_setting('timezone'),
 		current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'), current_setting('work_mem'),
@@ -33,6 +36,7 @@ func TestNothingThatAHandlerSetsOutlivesItsEvent(t *testing.T) {
 		"a search path for the transaction":    {`SET LOCAL search_path = {tenant}`, `INSERT INTO note VALUES ('tenant')`},
 		"a search path, by a function":         {`SELECT set_config('search_path', '{tenant}', true)`, `INSERT INTO note VALUES ('tenant')`},
 		"a search path, by a function of ours": {`SELECT {schema}.become('{tenant}')`, `INSERT INTO note VALUES ('tenant')`},
+		"a search path, by a trigger":          {`INSERT INTO {schema}.tenant_note VALUES ('{tenant}')`, `INSERT INTO note VALUES ('tenant')`},
 		"a search path for the session":        {`SET search_path = {tenant}`, `INSERT INTO note VALUES ('tenant')`},
 		"a path to nowhere":                    {`SET LOCAL search_path = pg_catalog`},
 		"a role":                               {`SET LOCAL ROLE pg_monitor`},

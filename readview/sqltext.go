@@ -21,19 +21,33 @@ const (
 
 // kindOf reads a text of one or several statements. calls are the names of what it
 // calls, builtin functions and some words besides: a function may do what its caller
-// does not show.
-func kindOf(query string) (kind textKind, calls []string) {
+// does not show. tables are the names that may be of tables which it changes, for their
+// triggers.
+func kindOf(query string) (kind textKind, calls, tables []string) {
 	l := lexer{text: query}
 	for {
 		words, end := l.statement()
 		if len(words) > 0 {
 			kind = max(kind, statementKind(words))
 			calls = append(calls, called(words)...)
+			tables = append(tables, changed(words)...)
 		}
 		if end {
-			return kind, calls
+			return kind, calls, tables
 		}
 	}
+}
+
+// changed returns the names that stand where a statement names the table it changes,
+// with or without a schema.
+func changed(words []string) (names []string) {
+	for i, word := range words {
+		if word != "into" && word != "update" && !(word == "from" && i > 0 && words[i-1] == "delete") && word != "truncate" {
+			continue
+		}
+		names = append(names, words[i+1:min(len(words), i+6)]...) // ONLY schema.table
+	}
+	return names
 }
 
 // Statements that read and write rows or change tables, and those that ask for

@@ -152,6 +152,7 @@ func (r *runner) note(ctx context.Context, event *eventsourced.Recorded, what st
 	if err := r.m.states.note(ctx, r.Name, r.m.node, failure); err != nil {
 		r.logger.DebugContext(ctx, "failure not recorded", "error", err)
 	}
+	r.failed.Store(true) // again: it may have been forgotten before it was written
 	r.announce(0)
 }
 
