@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,11 +68,10 @@ func TestPageInHand(t *testing.T) {
 			b := newBank(t)
 			manager, router := b.manager(fast(), balances())
 			held, goOn, passed := make(chan struct{}), make(chan struct{}), make(chan struct{})
-			first := true
+			var armed atomic.Bool
 			router.AddMiddleware(func(next message.HandlerFunc) message.HandlerFunc {
 				return func(msg *message.Message) ([]*message.Message, error) {
-					if b.int(`SELECT count(*) FROM journal`) > 0 && first {
-						first = false
+					if armed.CompareAndSwap(true, false) {
 						close(held)
 						<-goOn
 						defer close(passed)
@@ -86,6 +86,7 @@ func TestPageInHand(t *testing.T) {
 			})
 			b.start(router)
 			b.waitFor(manager, b.deposit(3))
+			armed.Store(true)
 			b.deposit(2)
 			<-held
 			tool, _ := b.manager(fast(), balances())
