@@ -22,7 +22,14 @@ func (r *runner) handle(msg *message.Message) error {
 	if pg == nil {
 		return errNoPage
 	}
+	if err := msg.Context().Err(); err != nil { // Retry outside of Timeout calls with what has ended
+		if called, _, before := pg.calls.outcome(); called {
+			return before
+		}
+		return err
+	}
 	err := pg.attempt(msg.Context(), r.apply)
+	r.progress.at(atRouter, nil)
 	if errors.Is(err, errStale) {
 		return nil // nothing to repeat: the subscriber reads another page
 	}
@@ -97,6 +104,11 @@ func (r *runner) transact(ctx context.Context, pg *page, from, to int, how mode)
 	r.progress.tx.Store(tx)
 	defer func() {
 		r.progress.tx.Store(nil)
+		if pg.exited.Load() != 0 { // the goroutine ends in the midst of something
+			tx.mu.Lock()
+			tx.drop()
+			tx.mu.Unlock()
+		}
 		tx.close()
 	}()
 	own := tx.begin(ctx, noEvent)
@@ -236,7 +248,8 @@ func (r *runner) call(ctx context.Context, tx *pipeline, pg *page, i int) error 
 	ctx = eventsourced.WithRecorded(ctx, &it.recorded)
 	own := tx.begin(ctx, i)
 	err := r.safely(ctx, own, pg, i)
-	if wrong := own.finish(); err == nil || errors.Is(wrong, sql.ErrTxDone) {
+	var panicked *panicError
+	if wrong := own.finish(errors.As(err, &panicked)); err == nil || errors.Is(wrong, sql.ErrTxDone) {
 		err = wrong
 	}
 	return err
@@ -255,6 +268,9 @@ func (r *runner) safely(ctx context.Context, tx Tx, pg *page, i int) (err error)
 	}()
 	err = r.handlers[pg.items[i].recorded.Name].call(ctx, tx, pg.items[i].event)
 	returned = true
+	if err != nil { // an error may be one that panics when it is looked at
+		_, _ = err.Error(), pgerr.Retryable(err)
+	}
 	return err
 }
 
@@ -318,5 +334,51 @@ func giveUp(conn *sql.Conn) {
 
 func (r *runner) resetSafely(ctx context.Context, tx Tx) (err error) {
 	defer recoverAs(&err)
-	return r.Reset.Reset(ctx, tx)
+	guarded := &resetTx{Tx: tx}
+	return errors.Join(r.Reset.Reset(ctx, guarded), guarded.refused)
+}
+
+// resetTx is the transaction of a reset, which its handler must not end.
+type resetTx struct {
+	Tx
+	refused error
+}
+
+func (t *resetTx) permit(query string) error {
+	if kind, _, _ := kindOf(query); kind == transactionText {
+		t.refused = fmt.Errorf("%w, or wants to, by %.60q", errEnded, query)
+	}
+	return t.refused
+}
+
+// ExecContext implements [Tx].
+func (t *resetTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := t.permit(query); err != nil {
+		return nil, err
+	}
+	return t.Tx.ExecContext(ctx, query, args...)
+}
+
+// QueryContext implements [Tx].
+func (t *resetTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := t.permit(query); err != nil {
+		return nil, err
+	}
+	return t.Tx.QueryContext(ctx, query, args...)
+}
+
+// QueryRowContext implements [Tx].
+func (t *resetTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if err := t.permit(query); err != nil {
+		ctx = failedContext{ctx, err}
+	}
+	return t.Tx.QueryRowContext(ctx, query, args...)
+}
+
+// PrepareContext implements [Tx].
+func (t *resetTx) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	if err := t.permit(query); err != nil {
+		return nil, err
+	}
+	return t.Tx.PrepareContext(ctx, query)
 }

@@ -64,6 +64,7 @@ func newPipeline(ctx context.Context, db *sql.DB, counted *sync.Map, how mode) (
 	err = conn.Raw(func(driverConn any) error {
 		c := driverConn.(*pageConn)
 		c.page, p.pgx, p.tracer = p, c.Conn.Conn(), c.tracer
+		p.conn, p.driver = conn, c
 		p.keeper = keeperOf(p.pgx)
 		switch c.mode {
 		case pgx.QueryExecModeCacheStatement:
@@ -88,6 +89,12 @@ func newPipeline(ctx context.Context, db *sql.DB, counted *sync.Map, how mode) (
 // close takes back what is not committed and gives the connection back. It may be
 // called again, and concurrently.
 func (p *pipeline) close() {
+	p.mu.Lock()
+	dropped := p.dropped
+	p.mu.Unlock()
+	if dropped {
+		return
+	}
 	_ = p.Rollback() // nothing to do after a commit
 	p.mu.Lock()
 	soiled := p.soiled
@@ -98,6 +105,17 @@ func (p *pipeline) close() {
 		_ = p.pgx.Close(ctx) // the pool makes another one
 	}
 	p.release()
+}
+
+// drop gives the connection up without database/sql, which may wait for ever for rows.
+// The caller holds p.mu.
+func (p *pipeline) drop() {
+	p.dead, p.dropped = true, true
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), rollbackTimeout)
+	defer cancel()
+	_ = p.pgx.PgConn().Conn().Close()
+	_ = p.pgx.Close(ctx)
+	_ = p.driver.Conn.Close()
 }
 
 // abandon ends the transaction of a handler that does not return. The connection is cut,

@@ -26,6 +26,7 @@ func (r *runner) emit(ctx context.Context, out chan<- *message.Message, pg *page
 	msg := pg.message(pageCtx, r.Name)
 	select {
 	case out <- msg:
+		r.progress.at(atRouter, nil)
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -37,18 +37,22 @@ type eventTx struct {
 func (p *pipeline) begin(ctx context.Context, event int) *eventTx {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.event, p.waits, p.asked = event, false, false
+	p.event, p.waits, p.asked, p.guarded = event, false, false, false
 	return &eventTx{p: p, event: event, done: ctx.Done()}
 }
 
 // finish takes the transaction back from the handler, and returns what that did wrong
 // with it.
-func (t *eventTx) finish() error {
+func (t *eventTx) finish(panicked bool) error {
 	p := t.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t.over = true
-	left := !p.dead && p.reading()
+	left := !p.dead && t.reading()
+	if left && panicked { // in a Scan, perhaps: then database/sql waits for ever for its end
+		p.drop()
+		return nil
+	}
 	for _, open := range t.open {
 		_ = open.Close()
 	}
@@ -70,12 +74,41 @@ func (t *eventTx) finish() error {
 		return errEnded
 	case p.asked && p.pgx.PgConn().TxStatus() == 'E':
 		return errAborted
+	case p.guarded:
+		_, err := p.pgx.Exec(p.ctx, "RELEASE SAVEPOINT "+guard) // and those after it, which are the handler's
+		return err
 	}
 	return nil
 }
 
-// reading tells that the rows of a query are being read.
-func (p *pipeline) reading() bool { return p.open == nil && p.pgx.PgConn().IsBusy() }
+// guard is a savepoint before the first one of a handler: what the handler leaves ends
+// with it.
+const guard = "readview_event"
+
+func (p *pipeline) guard() error {
+	p.waits = true // savepoints are for a way back from an error
+	if p.guarded || p.pgx.PgConn().TxStatus() == 'E' {
+		return nil
+	}
+	if err := p.ask(); err != nil {
+		return err
+	}
+	p.guarded = true
+	_, err := p.pgx.Exec(p.ctx, "SAVEPOINT "+guard)
+	return err
+}
+
+// reading tells that the rows of a query are being read. That is asked under the lock
+// of database/sql, as another goroutine of the handler may read them.
+func (t *eventTx) reading() (busy bool) {
+	if p := t.p; len(t.open)+len(t.rows) > 0 && p.open == nil {
+		_ = p.conn.Raw(func(any) error {
+			busy = p.pgx.PgConn().IsBusy()
+			return nil
+		})
+	}
+	return busy
+}
 
 // ready tells whether the handler may execute a statement now. What it must not is
 // remembered, so that a handler that ignores the error fails all the same.
@@ -88,7 +121,7 @@ func (t *eventTx) ready(query string) error {
 		return nil
 	}
 	err := p.err
-	if err == nil && p.reading() {
+	if err == nil && t.reading() {
 		err = errRowsOpen
 	}
 	if err == nil {
@@ -111,7 +144,7 @@ func (p *pipeline) permit(query string) error {
 	case kind == copyInText:
 		return errCopyIn
 	case kind == savepointText:
-		p.waits = true // it is for a way back from an error
+		return p.guard()
 	case kind == tableText:
 		p.pages++ // look at tables again
 	case kind >= localText && !p.isolated:

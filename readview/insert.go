@@ -9,9 +9,11 @@ import (
 // insert is an INSERT of one row.
 type insert struct {
 	table   string
+	tables  []string // its names: schema, table, alias
 	columns int
-	key     []int  // the columns of its conflict target, by number
-	many    string // the statement for many rows
+	key     []int    // the columns of its conflict target, by number
+	words   []string // the names in its assignments, which have to be of columns and tables
+	many    string   // the statement for many rows
 }
 
 // parseInsert reads a statement that inserts its arguments, each once and in their
@@ -22,11 +24,14 @@ func parseInsert(query string) (insert, bool) {
 	s.expect("insert")
 	s.expect("into")
 	i := insert{table: s.name()}
+	i.tables = []string{strings.Trim(i.table, `"`)}
 	if s.accept(".") {
-		i.table += "." + s.name()
+		name := s.name()
+		i.table += "." + name
+		i.tables = append(i.tables, strings.Trim(name, `"`))
 	}
 	if s.accept("as") {
-		s.name()
+		i.tables = append(i.tables, strings.Trim(s.name(), `"`))
 	}
 	columns := s.names()
 	i.columns = len(columns)
@@ -53,7 +58,7 @@ func parseInsert(query string) (insert, bool) {
 		if !s.accept("nothing") {
 			s.expect("update")
 			s.expect("set")
-			s.assignments()
+			i.words = s.assignments()
 			for _, name := range target {
 				i.key = append(i.key, slices.Index(columns, name))
 			}
@@ -161,14 +166,41 @@ var beforeParenthesis = []string{"coalesce", "greatest", "least", "nullif", "whe
 // What must not be in an assignment.
 var notAssigned = []string{"select", "values", "table", "with", "returning", "exists"}
 
-// assignments reads to the end of the statement.
-func (s *scanner) assignments() {
+// The operators in assignments: others may be anybody's, and do anything.
+var operators = []string{"=", "+", "-", "*", "/", "%", "||", "<", ">", "<=", ">=", "<>"}
+
+// Keywords in assignments, besides those before parentheses.
+var keywords = []string{"case", "end", "is", "null", "true", "false", "distinct", "from", "between", "default", "excluded"}
+
+// assignments reads to the end of the statement, and returns the names that are in it.
+func (s *scanner) assignments() (names []string) {
 	previous := ""
 	for word := s.peek(); word != "" && word != ";" && !s.unexpected; word = s.peek() {
 		called := word == "(" && previous != "" && (isLetter(previous[0]) || previous[0] == '"')
 		if word[0] == '$' || slices.Contains(notAssigned, word) || called && !slices.Contains(beforeParenthesis, previous) {
 			s.unexpected = true
 		}
+		if strings.IndexByte(operatorBytes, word[0]) >= 0 && !slices.Contains(operators, s.operator()) {
+			s.unexpected = true
+		}
+		if name := strings.Trim(word, `"`); (isLetter(word[0]) || word[0] == '"') && !slices.Contains(keywords, word) && !slices.Contains(beforeParenthesis, word) {
+			names = append(names, name)
+		}
 		previous, s.read = word, false
 	}
+	return names
+}
+
+const operatorBytes = "=+-*/<>|%"
+
+// operator returns the whole of the operator that the current word is a part of.
+func (s *scanner) operator() string {
+	begin, end := s.start, s.at
+	for begin > 0 && strings.IndexByte(operatorBytes+"~!@#^&`?", s.text[begin-1]) >= 0 {
+		begin--
+	}
+	for end < len(s.text) && strings.IndexByte(operatorBytes+"~!@#^&`?", s.text[end]) >= 0 {
+		end++
+	}
+	return s.text[begin:end]
 }

@@ -38,11 +38,11 @@ func (k *known) names() (names []string) {
 // table is looked at again in each transaction.
 type keeper struct {
 	known    map[string]*known
-	kinds    map[string]textKind // of statements, by their text
-	prepared int64               // statements so far
-	clock    int64               // counts uses
-	pages    int64               // counts transactions, and changes of tables in them
-	recent   []*bulk             // those that this page has used
+	kinds    map[string]kindAt // of statements, by their text
+	prepared int64             // statements so far
+	clock    int64             // counts uses
+	pages    int64             // counts transactions, and changes of tables in them
+	recent   []*bulk           // those that this page has used
 	rows     rows
 }
 
@@ -51,7 +51,7 @@ func keeperOf(conn *pgx.Conn) *keeper {
 	data := conn.PgConn().CustomData()
 	k, ok := data[key].(*keeper)
 	if !ok {
-		k = &keeper{known: map[string]*known{}, kinds: map[string]textKind{}}
+		k = &keeper{known: map[string]*known{}, kinds: map[string]kindAt{}}
 		data[key] = k
 	}
 	k.pages++
@@ -133,42 +133,66 @@ func (p *pipeline) deallocate(ctx context.Context, names []string) error {
 	return errors.Join(open.Sync(), open.Close())
 }
 
-// suspicious are signs, in the source of a function, that it sets something which
-// outlives its statement.
-const suspicious = `(set_config|advisory_(un)?lock|setseed|\mset\s+(local|session|role|search_path|time|statement_timeout|lock_timeout|timezone)\M|\mset\s+[a-z_.]+\s+to\M|\mtemp(orary)?\M|\mexecute\M|\mlisten\M|\mdiscard\M|\mreset\M)`
+// Signs, in the source of a function, that it sets something which outlives its
+// statement, and that it changes tables.
+const (
+	setting  = `(set_config|advisory_(un)?lock|setseed|(;|\mbegin|\mthen|\melse|\mloop|\matomic|^)\s*(set|reset|open|declare|prepare|deallocate|discard|listen)\s|\mtemp(orary)?\M|\mpg_temp\M|\mexecute\M|query_to_xml)`
+	changing = `\m(alter|create|drop)\M`
+)
 
-// setsSQL tells whether functions of these names, or triggers of tables of these names, look
-// as if they set something.
-const setsSQL = `SELECT EXISTS (
-		SELECT FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-		WHERE p.oid >= 16384 AND lower(p.proname) = ANY($1) AND l.lanname NOT IN ('c', 'internal') AND p.prosrc ~* $3
-	) OR EXISTS (
-		SELECT FROM pg_class c JOIN pg_trigger t ON t.tgrelid = c.oid JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang
-		WHERE c.relname = ANY($2) AND NOT t.tgisinternal AND l.lanname NOT IN ('c', 'internal') AND p.prosrc ~* $3
-	)`
+// calledSQL tells, of the functions of these names and of the triggers of tables of these
+// names that are not PostgreSQL's own or written in C: whether there are any, whether they
+// look as if they set something, and whether they change tables.
+const calledSQL = `WITH called AS (
+		SELECT p.oid FROM pg_proc p WHERE lower(p.proname) = ANY($1)
+		UNION
+		SELECT t.tgfoid FROM pg_class c JOIN pg_trigger t ON t.tgrelid = c.oid WHERE c.relname = ANY($2) AND NOT t.tgisinternal
+	), source AS (
+		SELECT CASE WHEN p.prosrc = '' AND p.prokind IN ('f', 'p') THEN pg_get_functiondef(p.oid) ELSE p.prosrc END AS text
+		FROM called JOIN pg_proc p USING (oid) JOIN pg_language l ON l.oid = p.prolang
+		WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
+	)
+	SELECT count(*) > 0, coalesce(bool_or(text ~* $3), false), coalesce(bool_or(text ~* $4), false) FROM source`
+
+// kindAt is what a statement was found to be, for ever or for a page.
+type kindAt struct {
+	kind textKind
+	page int64 // 0 is for ever
+}
 
 // kind tells what a statement may do besides reading and writing rows. Functions that
 // are not PostgreSQL's own or written in C are looked into, triggers' too.
 func (p *pipeline) kind(query string) (textKind, error) {
-	if kind, ok := p.kinds[query]; ok {
-		return kind, nil
+	if known, ok := p.kinds[query]; ok && (known.page == 0 || known.page == p.pages) {
+		return known.kind, nil
 	}
-	kind, calls, tables := kindOf(query)
-	if len(calls)+len(tables) > 0 && kind < localText {
+	at := kindAt{}
+	var calls, tables []string
+	at.kind, calls, tables = kindOf(query)
+	if p.begun && p.open == nil && p.pgx.PgConn().TxStatus() == 'E' {
+		return at.kind, nil // nothing can be asked, and nothing but a way back is possible
+	}
+	if len(calls)+len(tables) > 0 && at.kind < localText {
 		if err := p.flush(); err != nil {
 			return 0, err
 		}
-		var sets bool
-		if err := p.pgx.QueryRow(p.ctx, setsSQL, append([]string{}, calls...), append([]string{}, tables...), suspicious).Scan(&sets); err != nil {
+		var any, sets, changes bool
+		err := p.pgx.QueryRow(p.ctx, calledSQL, append([]string{}, calls...), append([]string{}, tables...), setting, changing).Scan(&any, &sets, &changes)
+		switch {
+		case err != nil:
 			return 0, err
+		case sets:
+			at.kind = sessionText
+		case changes:
+			at.kind = max(at.kind, tableText)
 		}
-		if sets {
-			kind = sessionText
+		if any {
+			at.page = p.pages // it may be another one by then
 		}
 	}
 	if len(p.kinds) >= 4*maxStatements {
 		clear(p.kinds)
 	}
-	p.kinds[query] = kind
-	return kind, nil
+	p.kinds[query] = at
+	return at.kind, nil
 }

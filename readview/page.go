@@ -59,7 +59,7 @@ func newPage(projection string, after, upTo eventsourced.Position, generation in
 	pg.giveUp = sync.OnceFunc(func() {
 		close(pg.given)
 		if tx := pg.tx.Load(); tx != nil {
-			tx.abandon()
+			go tx.abandon() // it may have to wait for the handler
 		}
 	})
 	return pg

@@ -53,6 +53,8 @@ type pipeline struct {
 	pgx     *pgx.Conn       // the connection
 	counted *sync.Map       // queries whose counts of rows are asked for, or that don't go together
 	tracer  pgx.QueryTracer // the pool's, nil for none
+	conn    *sql.Conn       // the same, of database/sql
+	driver  *pageConn       // the same, of its driver
 	release func()          // gives the connection back, the first time
 
 	mu      sync.Mutex
@@ -63,12 +65,14 @@ type pipeline struct {
 
 	isolated bool // it is for one event, whose handler may set what it likes
 
-	soiled bool // something may be left of it in the session: the connection is given up
-	dead   bool // it was given up
+	soiled  bool // something may be left of it in the session: the connection is given up
+	dead    bool // it was given up
+	dropped bool // without database/sql
 
-	event int  // whose handler runs, or noEvent
-	waits bool // for the outcome of each statement from here on, as this event's handler has a use for it
-	asked bool // this event's handler has had an answer of the database
+	event   int  // whose handler runs, or noEvent
+	guarded bool // there is a savepoint before the handler's
+	waits   bool // for the outcome of each statement from here on, as this event's handler has a use for it
+	asked   bool // this event's handler has had an answer of the database
 
 	open    *pgconn.Pipeline // nil when nothing is under way
 	builder pgx.ExtendedQueryBuilder

@@ -27,7 +27,10 @@ WITH RECURSIVE relation AS (
 	SELECT o.oprcode FROM relation r JOIN pg_constraint c ON c.conrelid = r.oid CROSS JOIN unnest(c.conexclop) AS operator (oid) JOIN pg_operator o ON o.oid = operator.oid
 )
 SELECT NOT EXISTS (SELECT FROM type) AND NOT EXISTS (SELECT FROM function f WHERE f.oid >= 16384), -- it rests on nothing but the table
-	EXISTS (SELECT FROM relation) AND NOT EXISTS (
+	EXISTS (SELECT FROM relation)
+	AND NOT EXISTS ( -- nor make values of a type of somebody's, whose checks may look
+		SELECT FROM expression CROSS JOIN regexp_matches(tree, ':(?:result|const)type (\d+)', 'g') AS found WHERE found[1]::oid >= 16384
+	) AND NOT EXISTS (
 	SELECT FROM function f JOIN pg_proc p USING (oid) JOIN pg_language l ON l.oid = p.prolang
 	WHERE NOT CASE
 		WHEN p.oid >= 16384 THEN p.provolatile = 'i' AND l.lanname IN ('c', 'internal')

@@ -43,6 +43,9 @@ func (p programs) older(d *definition) error {
 }
 
 func olderProgramError(name string, lacking []string) error {
+	if len(lacking) == 0 {
+		return fmt.Errorf("%w: %s is run by one that was started later and handles less, and this one stands by as long as that runs", ErrOlderProgram, name)
+	}
 	return fmt.Errorf("%w: %s is run by one that also handles %s, and this one stands by; to go back to this one, reset %s with it",
 		ErrOlderProgram, name, strings.Join(lacking, ", "), name)
 }

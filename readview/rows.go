@@ -35,6 +35,7 @@ type bulk struct {
 	plain     bool   // the table was found to be, of that version
 	known     string // which was this
 	lasting   bool   // as long as that is the version
+	assigns   bool   // something, with operators whose meaning depends on types
 	page      int64  // found out, or found unchanged, in that page
 	statement pgconn.StatementDescription
 	elements  []uint32 // the types of its arrays' elements
@@ -66,6 +67,14 @@ func (p *pipeline) prepareBulk(query string, one *pgconn.StatementDescription) (
 		}
 		arrays[i] = array.OID
 	}
+	var columns []string
+	err := p.pgx.QueryRow(p.ctx, `SELECT coalesce(array_agg(attname::text), '{}') FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
+		insert.table).Scan(&columns)
+	if err != nil || slices.ContainsFunc(insert.words, func(name string) bool {
+		return !slices.Contains(columns, name) && !slices.Contains(insert.tables, name)
+	}) {
+		return nil, err // a name that is not a column's may be a function's
+	}
 	name := ""
 	if one.Name != "" {
 		name = one.Name + "_rows"
@@ -74,7 +83,7 @@ func (p *pipeline) prepareBulk(query string, one *pgconn.StatementDescription) (
 	if err != nil {
 		return nil, err
 	}
-	b := &bulk{query: query, table: insert.table, statement: *statement, elements: one.ParamOIDs, key: insert.key}
+	b := &bulk{query: query, table: insert.table, assigns: len(insert.words) > 0, statement: *statement, elements: one.ParamOIDs, key: insert.key}
 	b.statement.Fields = make([]pgconn.FieldDescription, 1) // see known
 	return b, nil
 }
@@ -83,11 +92,11 @@ func (p *pipeline) prepareBulk(query string, one *pgconn.StatementDescription) (
 var plainSQL string
 
 // versionSQL tells the version of all that the catalogue has of a table itself.
-const versionSQL = `SELECT concat_ws(' ', c.oid, c.xmin,
-		(SELECT string_agg(a.xmin::text, ' ') FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
-		(SELECT string_agg(d.xmin::text, ' ') FROM pg_attrdef d WHERE d.adrelid = c.oid),
-		(SELECT string_agg(n.xmin::text, ' ') FROM pg_constraint n WHERE n.conrelid = c.oid),
-		(SELECT string_agg(i.xmin::text, ' ') FROM pg_index i WHERE i.indrelid = c.oid))
+const versionSQL = `SELECT concat_ws(' ', c.oid, c.xmin, c.ctid,
+		(SELECT string_agg(a.xmin::text || a.ctid, ' ') FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
+		(SELECT string_agg(d.xmin::text || d.ctid, ' ') FROM pg_attrdef d WHERE d.adrelid = c.oid),
+		(SELECT string_agg(n.xmin::text || n.ctid, ' ') FROM pg_constraint n WHERE n.conrelid = c.oid),
+		(SELECT string_agg(i.xmin::text || i.ctid, ' ') FROM pg_index i WHERE i.indrelid = c.oid))
 	FROM pg_class c WHERE c.oid = to_regclass($1)`
 
 // look adds to a batch what tells whether the table is as it was. Its lock keeps others
@@ -128,6 +137,7 @@ func (p *pipeline) verify(b *bulk) (plain bool, err error) {
 		if err := p.pgx.QueryRow(p.ctx, plainSQL, b.table).Scan(&b.lasting, &b.plain); err != nil {
 			return false, err
 		}
+		b.plain = b.plain && (b.lasting || !b.assigns)
 		b.known = b.version
 	}
 	b.page = p.pages

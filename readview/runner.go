@@ -211,8 +211,9 @@ func (r *runner) release(ctx context.Context) {
 func (r *runner) load(ctx context.Context) (record, error) {
 	stored, err := r.m.states.read(ctx, r.Name)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && !slices.Equal(stored.programs.handled, r.handled) {
-		if err == nil && r.registered { // another program has taken over since
-			err = olderProgramError(r.Name, stored.programs.lacking(r.definition))
+		lacking := stored.programs.lacking(r.definition)
+		if err == nil && r.registered && (stored.leaseValid || len(lacking) > 0) { // another program has taken over since
+			err = olderProgramError(r.Name, lacking)
 		} else {
 			err = r.m.states.register(ctx, r.log(), r.definition)
 		}

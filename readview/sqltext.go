@@ -61,6 +61,7 @@ var (
 	sessionCalls = []string{
 		"pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock", "pg_try_advisory_lock_shared",
 		"pg_advisory_unlock", "pg_advisory_unlock_shared", "pg_advisory_unlock_all", "setseed",
+		"query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema", "pg_temp",
 	}
 	temporary = []string{"temp", "temporary"}
 )
@@ -99,6 +100,9 @@ func statementKind(words []string) textKind {
 		}
 		return plainText
 	case first == "create":
+		if slices.Contains(words, "pg_temp") {
+			return sessionText
+		}
 		if !slices.ContainsFunc(words[1:min(len(words), 5)], func(word string) bool { return slices.Contains(temporary, word) }) {
 			return tableText
 		}
@@ -122,7 +126,7 @@ func callKind(words []string) (kind textKind) {
 		case word == "set_config":
 			kind = max(kind, setConfigKind(words[i+1:]))
 		case slices.Contains(sessionCalls, word),
-			word == "into" && i+1 < len(words) && slices.Contains(temporary, words[i+1]):
+			word == "into" && slices.ContainsFunc(words[i+1:min(len(words), i+3)], func(w string) bool { return slices.Contains(temporary, w) }):
 			kind = sessionText
 		}
 	}
@@ -138,7 +142,7 @@ func setConfigKind(words []string) textKind {
 		case "(":
 			depth++
 		case ")":
-			if depth--; depth == 0 && words[i-1] == "true" {
+			if depth--; depth == 0 && words[i-1] == "true" && words[i-2] == "," {
 				return localText
 			}
 		}
@@ -165,8 +169,7 @@ var notCalled = []string{"values", "in", "and", "or", "as", "set", "exists", "an
 // called returns the words before a parenthesis.
 func called(words []string) (names []string) {
 	for i, word := range words {
-		if word == "(" && i > 0 && (isLetter(words[i-1][0]) || words[i-1][0] >= 0x80) && !slices.Contains(notCalled, words[i-1]) &&
-			(i < 2 || words[i-2] != "into") {
+		if word == "(" && i > 0 && (isLetter(words[i-1][0]) || words[i-1][0] >= 0x80) && (!slices.Contains(notCalled, words[i-1]) || i > 1 && words[i-2] == ".") && (i < 2 || words[i-2] != "into") {
 			names = append(names, words[i-1])
 		}
 	}

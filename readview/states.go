@@ -130,12 +130,13 @@ func (s states) fail(ctx context.Context, name string, generation int64, status 
 // columns are those of a failure in readview_states.
 func (f *Failure) columns() []any {
 	var (
-		event    *[16]byte
+		event    *string // as text, which every mode of pgx takes
 		name     *string
 		position *int64
 	)
 	if f.Position != 0 {
-		event, name, position = (*[16]byte)(&f.EventID), &f.EventName, (*int64)(&f.Position)
+		id := f.EventID.String()
+		event, name, position = &id, &f.EventName, (*int64)(&f.Position)
 	}
 	return []any{pgerr.Text(f.Error), f.Time, event, name, position, f.Since, f.Attempts}
 }

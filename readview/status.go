@@ -138,8 +138,11 @@ func nodeName(node string) string {
 // process knows.
 func (r *runner) state(stored record, status *Status) State {
 	r.mu.Lock()
-	running, trouble := r.running > 0, r.trouble
+	running, trouble, refused := r.running > 0, r.trouble, r.refused
 	r.mu.Unlock()
+	if running && refused != nil && stored.status == "running" && status.Failure == nil {
+		status.Failure = failureOf(refused)
+	}
 	here := running && (!stored.leaseValid || stored.node == r.m.node)
 	switch {
 	case stored.status == "failed":

@@ -27,6 +27,7 @@ const (
 	atLock
 	atHandler
 	atCommit
+	atRouter
 )
 
 var phases = map[phase]string{
@@ -34,6 +35,7 @@ var phases = map[phase]string{
 	atLog:     "reading the log takes longer than a second",
 	atLock:    "the projection's row in readviews is locked",
 	atHandler: "the handler has not returned yet",
+	atRouter:  "a middleware of the router holds the page",
 	atCommit:  "the transaction is not committed yet",
 }
 
