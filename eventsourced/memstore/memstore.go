@@ -185,7 +185,7 @@ func (s *Store) LoadSnapshot(ctx context.Context, stream eventsourced.Stream) (*
 func (s *Store) SaveSnapshot(ctx context.Context, stream eventsourced.Stream, snapshot eventsourced.Snapshot) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old, ok := s.snapshots[stream]; !ok || old.Version < snapshot.Version || old.SchemaVersion != snapshot.SchemaVersion {
+	if old, ok := s.snapshots[stream]; !ok || old.Version < snapshot.Version || old.Position < snapshot.Position || old.SchemaVersion != snapshot.SchemaVersion {
 		s.snapshots[stream] = snapshot
 	}
 	return ctx.Err()

@@ -243,7 +243,7 @@ func newStatements(schema string) statements {
 			VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (aggregate_name, aggregate_id) DO UPDATE
 			SET version = EXCLUDED.version, tstamp = EXCLUDED.tstamp, schema_version = EXCLUDED.schema_version, state = EXCLUDED.state
-			WHERE s.version < EXCLUDED.version OR s.schema_version <> EXCLUDED.schema_version`),
+			WHERE s.version < EXCLUDED.version OR s.tstamp < EXCLUDED.tstamp OR s.schema_version <> EXCLUDED.schema_version`),
 		channel:   replacer.Replace(`SELECT 'eventsourced_' || {oid}, pg_backend_pid()`),
 		listening: replacer.Replace(`SELECT pg_advisory_lock_shared(1702260335, {oid}::int)`),
 		notify: replacer.Replace(`SELECT pg_notify('eventsourced_' || {oid}, '') WHERE EXISTS (
