@@ -63,7 +63,7 @@ var errNilEvent = errors.New("eventsourced: record a nil event")
 // It returns [ErrTooManyEvents] when a has [MaxEvents] events pending already; a
 // is unchanged then.
 func Record(a Aggregate, event Event) error {
-	if event == nil {
+	if isNil(event) {
 		return errNilEvent
 	}
 	root := a.root()

@@ -67,6 +67,7 @@ func TestRecord(t *testing.T) {
 		t.Parallel()
 		a := newAccount()
 		require.EqualError(t, eventsourced.Record(a, nil), "eventsourced: record a nil event")
+		require.EqualError(t, eventsourced.Record(a, (*Deposited)(nil)), "eventsourced: record a nil event")
 		require.Empty(t, a.Pending())
 	})
 }

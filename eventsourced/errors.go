@@ -26,8 +26,9 @@ var (
 	// log already, or all of them but in another stream. Ids are never used again.
 	ErrDuplicateID = errors.New("event id is used already")
 
-	// ErrInvalid is returned by Append for input that no repetition makes valid:
-	// a name, an id or a payload outside its limits.
+	// ErrInvalid is returned by Append, and by [Registry.Encode], for input that no repetition
+	// makes valid: a name, an id or a payload outside its limits, an [Expected] that is none,
+	// a string that is not UTF-8.
 	ErrInvalid = errors.New("invalid")
 
 	// ErrTooManyEvents is returned by [Record] and Append past [MaxEvents].

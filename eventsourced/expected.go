@@ -1,6 +1,9 @@
 package eventsourced
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+)
 
 // Expected says what a stream must look like for an append to succeed:
 // [Any], [NoStream], [StreamExists] or a [Revision]. The zero value is NoStream.
@@ -18,6 +21,15 @@ const (
 // Revision expects that the stream's last event has exactly version v.
 // Revision(0) is [NoStream].
 func Revision(v Version) Expected { return Expected(max(v, 0)) }
+
+// Validate returns [ErrInvalid] for a number that is none of these. Stores call it before
+// they write.
+func (e Expected) Validate() error {
+	if e < StreamExists {
+		return fmt.Errorf("%w: the expected version is %d", ErrInvalid, int64(e))
+	}
+	return nil
+}
 
 // Allows tells whether a stream whose last version is current, 0 when it has no
 // events, meets the expectation.

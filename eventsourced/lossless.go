@@ -35,7 +35,7 @@ func losses(goType reflect.Type) []error {
 		return []error{fmt.Errorf("%s is no struct", event)}
 	}
 	if !l.encodesItself(event, event.Name(), true) {
-		l.object(event, event.Name(), true)
+		l.object(event, event.Name(), true, true)
 	}
 	return l.problems
 }
@@ -73,7 +73,7 @@ func (l *lossless) check(t reflect.Type, path string, addressable bool) {
 		l.key(t.Key(), path)
 		l.check(t.Elem(), path+"[]", false)
 	case reflect.Struct:
-		l.object(t, path, false)
+		l.object(t, path, false, addressable)
 	}
 }
 
@@ -125,7 +125,11 @@ func (l *lossless) promoted(t reflect.Type, path string, method reflect.Type) {
 func (l *lossless) key(t reflect.Type, path string) {
 	out, in := t.Implements(textMarshaler), reflect.PointerTo(t).Implements(textUnmarshaler)
 	switch t.Kind() {
-	case reflect.String, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+	case reflect.String: // it is written as it is, but read by UnmarshalText
+		if !out && !in {
+			return
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
 		if out == in {
 			return
@@ -140,11 +144,18 @@ func (l *lossless) key(t reflect.Type, path string) {
 
 // object looks at the fields of a struct. The fields of embedded structs are its own,
 // and a name that several have is that of none, or of one.
-func (l *lossless) object(t reflect.Type, path string, isEvent bool) {
-	l.fields(t, path, isEvent, map[string]string{})
+func (l *lossless) object(t reflect.Type, path string, isEvent, addressable bool) {
+	l.fields(t, path, embedding{isEvent: isEvent, addressable: addressable}, map[string]string{})
 }
 
-func (l *lossless) fields(t reflect.Type, path string, isEvent bool, names map[string]string) {
+// embedding says where the fields of a struct are.
+type embedding struct {
+	isEvent     bool // in an event itself
+	byPointer   bool // in a struct that is embedded as a pointer
+	addressable bool
+}
+
+func (l *lossless) fields(t reflect.Type, path string, in embedding, names map[string]string) {
 	for i := range t.NumField() {
 		field := t.Field(i)
 		at := path + "." + field.Name
@@ -156,7 +167,7 @@ func (l *lossless) fields(t reflect.Type, path string, isEvent bool, names map[s
 		}
 		switch {
 		case embedded == baseEvent && field.Anonymous:
-			l.base(field, at, isEvent)
+			l.base(field, at, in)
 		case tag == "-":
 			l.report(at, `has the tag json:"-": it is lost`)
 		case field.Anonymous && name == "" && embedded.Kind() == reflect.Struct:
@@ -164,9 +175,13 @@ func (l *lossless) fields(t reflect.Type, path string, isEvent bool, names map[s
 				l.report(at, "is an embedded pointer to an unexported type: it can't be set")
 				continue
 			}
-			if this := (seenType{field.Type, isEvent}); !l.seen[this] { // or it embeds itself
+			within := in
+			if field.Type.Kind() == reflect.Pointer {
+				within.byPointer, within.addressable = true, true
+			}
+			if this := (seenType{field.Type, in.isEvent}); !l.seen[this] { // or it embeds itself
 				l.seen[this] = true
-				l.fields(embedded, at, isEvent, names)
+				l.fields(embedded, at, within, names)
 				delete(l.seen, this)
 			}
 		case !field.IsExported():
@@ -179,17 +194,19 @@ func (l *lossless) fields(t reflect.Type, path string, isEvent bool, names map[s
 				l.report(at, "has the JSON name %q, as %s has", name, other)
 			}
 			names[name] = at
-			l.check(field.Type, at, true)
+			l.check(field.Type, at, in.addressable)
 		}
 	}
 }
 
 // base looks at where BaseEvent is. It is restored in the event itself only.
-func (l *lossless) base(field reflect.StructField, path string, isEvent bool) {
+func (l *lossless) base(field reflect.StructField, path string, in embedding) {
 	switch {
-	case !isEvent:
+	case !in.isEvent:
 		l.report(path, "is the base of an event in another one: its id and time are lost")
 	case field.Type.Kind() == reflect.Pointer:
 		l.report(path, "is a pointer: embed BaseEvent itself")
+	case in.byPointer:
+		l.report(path, "is in an embedded pointer, which is nil in a new event: embed the struct itself")
 	}
 }

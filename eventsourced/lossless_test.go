@@ -32,6 +32,12 @@ type (
 		eventsourced.BaseEvent
 		Tenant string
 	}
+	Common struct {
+		eventsourced.BaseEvent
+		Tenant string
+	}
+	// color is written as it is where it is a key.
+	color  string
 	Secret struct {
 		Seen   string
 		hidden string
@@ -44,6 +50,8 @@ func (p *onPointer) MarshalJSON() ([]byte, error)  { return json.Marshal(p.x) }
 func (p *onPointer) UnmarshalJSON(in []byte) error { return json.Unmarshal(in, &p.x) }
 func (c celsius) MarshalText() ([]byte, error)     { return json.Marshal(c.degrees) }
 func (c *celsius) UnmarshalText(text []byte) error { return json.Unmarshal(text, &c.degrees) }
+func (c color) MarshalText() ([]byte, error)       { return []byte("#" + string(c)), nil }
+func (c *color) UnmarshalText(text []byte) error   { *c = color(text[1:]); return nil }
 func (s Secret) String() string                    { return s.hidden }
 
 type (
@@ -64,6 +72,8 @@ type (
 		Pointer  *onPointer
 		List     []onPointer
 		Degrees  map[celsius]celsius
+		ByKey    map[string]*struct{ On onPointer }
+		Color    color
 		Numbers  map[int8]string
 		Named    string `json:"other,omitempty"`
 	}
@@ -81,6 +91,8 @@ type (
 		HalfOut halfJSON
 		HalfIn  []halfText
 		InMap   map[string]onPointer
+		Priced  map[string]struct{ By [1]onPointer }
+		Colors  map[color]int
 		Keys    map[bool]int
 		KeysToo map[inner]int
 		Same    int
@@ -100,6 +112,10 @@ type (
 		*eventsourced.BaseEvent
 		Name string
 	}
+	Indirect struct {
+		*Common
+		Name string
+	}
 	Shadowed struct {
 		eventsourced.BaseEvent
 		inner
@@ -115,6 +131,7 @@ func TestTypesThatDoNotComeBack(t *testing.T) {
 		eventsourced.Type[Bad]("Bad"),
 		eventsourced.Type[Timed]("Timed"),
 		eventsourced.Type[OnPointer]("OnPointer"),
+		eventsourced.Type[Indirect]("Indirect"),
 		eventsourced.Type[Shadowed]("Shadowed"),
 		eventsourced.EventType{},
 	)
@@ -132,6 +149,8 @@ func TestTypesThatDoNotComeBack(t *testing.T) {
 		"Bad.HalfOut is of type eventsourced_test.halfJSON, which has MarshalJSON and not UnmarshalJSON",
 		"Bad.HalfIn[] is of type eventsourced_test.halfText, which has UnmarshalText and not MarshalText",
 		"Bad.InMap[] is of type eventsourced_test.onPointer in a map, where only *eventsourced_test.onPointer has a MarshalJSON",
+		"Bad.Priced[].By[] is of type eventsourced_test.onPointer in a map, where only *eventsourced_test.onPointer has a MarshalJSON",
+		"Bad.Colors has keys of type eventsourced_test.color, which JSON can't give back",
 		"Bad.Keys has keys of type bool, which JSON can't give back",
 		"Bad.KeysToo has keys of type eventsourced_test.inner",
 		`Bad.Other has the JSON name "Same", as Bad.Same has`,
@@ -140,6 +159,7 @@ func TestTypesThatDoNotComeBack(t *testing.T) {
 		"Bad.inner is an embedded pointer to an unexported type: it can't be set",
 		`event "Timed": Timed embeds time.Time, whose MarshalJSON is that of the whole`,
 		`event "OnPointer": OnPointer.BaseEvent is a pointer: embed BaseEvent itself`,
+		`event "Indirect": Indirect.Common.BaseEvent is in an embedded pointer, which is nil in a new event: embed the struct itself`,
 		`event "Shadowed": Shadowed.Exported has the JSON name "Exported", as Shadowed.inner.Exported has`,
 		`event "" is not made by eventsourced.Type`,
 	} {
@@ -160,7 +180,7 @@ func TestFineTypesComeBack(t *testing.T) {
 		Big: big.NewInt(1).Lsh(big.NewInt(1), 100), Address: address, ID: eventsourced.NewEventID(), Bytes: []byte{0, 255},
 		Array: [3]inner{{1}, {2}, {3}}, Any: map[string]any{"n": json.Number("9007199254740993")}, Anything: []map[string]any{{"s": "x", "b": true, "l": []any{nil}}},
 		Tree:    &Node{Name: "root", Children: []*Node{{Name: "leaf"}}, ByName: map[string]Node{"x": {Name: "x"}}},
-		Pointer: &onPointer{1}, List: []onPointer{{2}}, Degrees: map[celsius]celsius{{1}: {2}}, Numbers: map[int8]string{-1: "x"}, Named: "n",
+		Pointer: &onPointer{1}, List: []onPointer{{2}}, Degrees: map[celsius]celsius{{1}: {2}}, ByKey: map[string]*struct{ On onPointer }{"a": {onPointer{3}}}, Color: "red", Numbers: map[int8]string{-1: "x"}, Named: "n",
 	}
 	encoded, err := registry.Encode(t.Context(), event)
 	require.NoError(t, err)

@@ -149,7 +149,8 @@ func (r *Registry) NameOf(goType reflect.Type) (string, bool) {
 
 // Encode makes events ready to be appended: each gets a new id, its registered
 // name, its current schema version, and the metadata that ctx carries. It
-// returns [ErrUnknownEvent] for a type that is not registered.
+// returns [ErrUnknownEvent] for a type that is not registered, and [ErrInvalid] for a
+// string that is not UTF-8, as JSON has no other.
 func (r *Registry) Encode(ctx context.Context, events ...Event) ([]EventData, error) {
 	encoded := make([]EventData, len(events))
 	metadata := newMetadata(ctx)
@@ -161,6 +162,9 @@ func (r *Registry) Encode(ctx context.Context, events ...Event) ([]EventData, er
 		payload, err := json.Marshal(event)
 		if err != nil {
 			return nil, fmt.Errorf("encode %s: %w", t.name, err)
+		}
+		if !validUTF8(event, payload) {
+			return nil, fmt.Errorf("encode %s: %w: a string in it is not UTF-8, which JSON would replace", t.name, ErrInvalid)
 		}
 		encoded[i] = EventData{
 			ID:            NewEventID(),

@@ -152,9 +152,8 @@ func (r *Repository[A]) Change(ctx context.Context, id string, act func(A) error
 }
 
 func (r *Repository[A]) update(ctx context.Context, id string, act func(A) error) (Position, error) {
-	load := r.load
 	for attempt := 1; ; attempt++ {
-		a, err := load(ctx, id)
+		a, err := r.load(ctx, id)
 		if err != nil {
 			return 0, fmt.Errorf("load %s: %w", r.stream(id), err)
 		}
@@ -171,10 +170,6 @@ func (r *Repository[A]) update(ctx context.Context, id string, act func(A) error
 		}
 		if !errors.Is(err, ErrConflict) || attempt >= r.options.attempts {
 			return position, err
-		}
-		var conflict *ConflictError
-		if errors.As(err, &conflict) && conflict.Actual < a.root().version {
-			load = r.replay // the snapshot is ahead of its stream: it is of another log
 		}
 		if ctxErr := backOff(ctx, attempt); ctxErr != nil {
 			return 0, errors.Join(ctxErr, err)
@@ -268,12 +263,13 @@ func (r *Repository[A]) stream(id string) Stream { return Stream{r.aggregateName
 
 // load returns the aggregate as stored, with version 0 when it is not.
 func (r *Repository[A]) load(ctx context.Context, id string) (A, error) {
-	return r.replayOn(ctx, r.loadSnapshot(ctx, id))
-}
-
-// replay is load without a snapshot.
-func (r *Repository[A]) replay(ctx context.Context, id string) (A, error) {
-	return r.replayOn(ctx, r.newAggregate(id))
+	a, snapshot := r.loadSnapshot(ctx, id)
+	a, err := r.replayOn(ctx, a, snapshot)
+	if errors.Is(err, errOtherLog) {
+		r.ignoreSnapshot(ctx, id, err)
+		return r.replayOn(ctx, r.newAggregate(id), nil)
+	}
+	return a, err
 }
 
 func (r *Repository[A]) newAggregate(id string) A {
@@ -282,12 +278,23 @@ func (r *Repository[A]) newAggregate(id string) A {
 	return a
 }
 
-// replayOn applies to a the events after those that it has.
-func (r *Repository[A]) replayOn(ctx context.Context, a A) (A, error) {
-	root := a.root()
-	for recorded, err := range r.store.ReadStream(ctx, r.stream(root.id), root.version) {
+// replayOn applies to a the events after those that it has: those of the snapshot, if it is
+// not nil. Then it reads the last of them, too, and returns errOtherLog if it is another.
+func (r *Repository[A]) replayOn(ctx context.Context, a A, snapshot *Snapshot) (A, error) {
+	root, after := a.root(), a.root().version
+	if snapshot != nil {
+		after--
+	}
+	for recorded, err := range r.store.ReadStream(ctx, r.stream(root.id), after) {
 		if err != nil {
 			return a, err
+		}
+		if snapshot != nil {
+			if recorded.Version != snapshot.Version || recorded.Position != snapshot.Position {
+				return a, errOtherLog
+			}
+			snapshot = nil
+			continue
 		}
 		event, err := r.store.Registry().Decode(recorded)
 		if err != nil {
@@ -298,6 +305,9 @@ func (r *Repository[A]) replayOn(ctx context.Context, a A) (A, error) {
 		}
 		a.Apply(event)
 		root.version, root.position = recorded.Version, recorded.Position
+	}
+	if snapshot != nil {
+		return a, errOtherLog
 	}
 	return a, nil
 }

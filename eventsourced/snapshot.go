@@ -2,6 +2,7 @@ package eventsourced
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -17,7 +18,7 @@ type Snapshotter interface {
 }
 
 // SnapshotEvery stores a snapshot with every n events of an aggregate, so that a
-// load reads at most the events since. It is worth it for streams of hundreds of
+// load reads at most the events since and the one before them. It is worth it for streams of hundreds of
 // events and more. schemaVersion belongs to the form of the state: raise it when
 // that changes, and older snapshots are ignored.
 //
@@ -42,25 +43,33 @@ func snapshotStoreOf(store Store, a Aggregate) SnapshotStore {
 
 // loadSnapshot returns the aggregate as its snapshot says, or a new one. A
 // snapshot is a cache: whatever is wrong with it, the events have it right.
-func (r *Repository[A]) loadSnapshot(ctx context.Context, id string) A {
+// It counts only while its stream has the event that it ends with: a log that went back,
+// as to an older backup, has another one there, or none.
+func (r *Repository[A]) loadSnapshot(ctx context.Context, id string) (A, *Snapshot) {
 	a := r.newAggregate(id)
 	if r.options.snapshots == nil {
-		return a
+		return a, nil
 	}
 	snapshot, err := r.options.snapshots.LoadSnapshot(ctx, r.stream(id))
 	if err == nil && (snapshot == nil || snapshot.SchemaVersion != r.options.snapshotSchema) {
-		return a
+		return a, nil
 	}
 	if err == nil {
 		err = any(a).(Snapshotter).UnmarshalSnapshot(snapshot.State)
 	}
 	if err != nil {
-		r.options.logger.WarnContext(ctx, "snapshot ignored, reading all events", "stream", r.stream(id).String(), "error", err)
-		return r.newAggregate(id)
+		r.ignoreSnapshot(ctx, id, err)
+		return r.newAggregate(id), nil
 	}
 	a.root().version, a.root().position = snapshot.Version, snapshot.Position
-	return a
+	return a, snapshot
 }
+
+func (r *Repository[A]) ignoreSnapshot(ctx context.Context, id string, err error) {
+	r.options.logger.WarnContext(ctx, "snapshot ignored, reading all events", "stream", r.stream(id).String(), "error", err)
+}
+
+var errOtherLog = errors.New("its stream does not have the event that it ends with: the log went back, or is another one")
 
 // saveSnapshot stores a snapshot if the append that followed version before has
 // reached or passed a multiple of the interval. The events are committed

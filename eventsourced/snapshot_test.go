@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/memstore"
 )
 
 const (
@@ -52,13 +51,14 @@ func (s *snapshots) latest() *eventsourced.Snapshot {
 	return snapshot
 }
 
-// load loads the account and requires that the stream is read after a version.
+// load loads the account and requires that the stream is read after a version, and the last
+// event of the snapshot with it.
 func (s *snapshots) load(after eventsourced.Version) *Account {
 	s.t.Helper()
 	s.store.reads = nil
 	a, err := s.repository.Load(s.t.Context(), accountID)
 	require.NoError(s.t, err)
-	require.Equal(s.t, []eventsourced.Version{after}, s.store.reads)
+	require.Equal(s.t, []eventsourced.Version{max(after-1, 0)}, s.store.reads)
 	events := stored(s.t, s.store)
 	require.Equal(s.t, len(events), a.balance)
 	require.EqualValues(s.t, len(events), a.Version())
@@ -220,14 +220,44 @@ func TestSnapshotEveryPanics(t *testing.T) {
 	})
 }
 
-func TestSnapshotAheadOfItsStream(t *testing.T) {
+// A snapshot of a log that went back names an event which is not there, or another one.
+func TestSnapshotsOfAnotherLog(t *testing.T) {
 	t.Parallel()
-	store := memstore.New(accountRegistry(t))
-	stream := eventsourced.Stream{AggregateName: aggregateName, AggregateID: "acc-1"}
-	state, err := newAccount().MarshalSnapshot()
-	require.NoError(t, err)
-	require.NoError(t, store.SaveSnapshot(t.Context(), stream, eventsourced.Snapshot{Version: 9, SchemaVersion: 1, State: state}))
-	accounts := eventsourced.NewRepository(store, aggregateName, newAccount, eventsourced.SnapshotEvery(100, 1))
-	_, err = accounts.Update(t.Context(), "acc-1", func(a *Account) error { return a.Deposit(5) })
-	require.NoError(t, err, "it is of another log, and not believed")
+	const far = eventsourced.Position(1) << 60
+	for name, c := range map[string]struct {
+		version eventsourced.Version
+		shift   eventsourced.Position // of the position that its event has
+	}{
+		"with a version that the stream does not have": {9, 0},
+		"with an event that is another one now":        {2, -1},
+		"of the stream's last version":                 {4, -1},
+		"with positions of a clock that was ahead":     {9, far},
+		"with a version that no event has":             {0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSnapshots(t)
+			deposit(t, s.store, 1, 1, 1, 1)
+			events := stored(t, s.store)
+			position := events[min(max(c.version, 1), 4)-1].Position + c.shift
+			require.NoError(t, s.store.SaveSnapshot(t.Context(), accountStream,
+				eventsourced.Snapshot{Version: c.version, Position: position, SchemaVersion: schema, State: []byte("1000")}))
+			a, err := s.repository.Load(t.Context(), accountID)
+			require.NoError(t, err)
+			require.Equal(t, 4, a.balance)
+			require.EqualValues(t, 4, a.Version())
+			require.Contains(t, s.log.String(), `msg="snapshot ignored, reading all events" stream=test.Account/acc-1 error="its stream does not have`)
+			for range 6 {
+				s.deposits(1) // it conflicts with nothing
+			}
+			a, err = s.repository.Load(t.Context(), accountID)
+			require.NoError(t, err)
+			require.Equal(t, 10, a.balance)
+			if c.shift != far { // that one is kept until the stream is longer
+				require.EqualValues(t, 9, s.latest().Version)
+				require.Equal(t, []byte("9"), s.latest().State)
+				s.load(9)
+			}
+		})
+	}
 }

@@ -152,6 +152,8 @@ type Snapshot struct {
 type SnapshotStore interface {
 	// LoadSnapshot returns the stream's snapshot, nil when there is none.
 	LoadSnapshot(ctx context.Context, stream Stream) (*Snapshot, error)
-	// SaveSnapshot replaces the stream's snapshot unless it is as new already.
+	// SaveSnapshot replaces the stream's snapshot unless it is as new already: one of the same
+	// schema version whose version and position are both as high. (In a log that went back,
+	// a snapshot from before may have the higher version, or the higher position.)
 	SaveSnapshot(ctx context.Context, stream Stream, snapshot Snapshot) error
 }

@@ -129,6 +129,12 @@ func snapshots(t *testing.T, store eventsourced.LogStore) {
 	requireVersion(4) // as new already
 	save(7, 1)
 	requireVersion(7)
+	save(9, 1)
+	// The log went back: what follows has lower versions, and later positions.
+	require.NoError(t, keeper.SaveSnapshot(t.Context(), stream("a"), eventsourced.Snapshot{Version: 6, Position: 1000, SchemaVersion: 1, State: []byte("back")}))
+	back, err := keeper.LoadSnapshot(t.Context(), stream("a"))
+	require.NoError(t, err)
+	require.Equal(t, &eventsourced.Snapshot{Version: 6, Position: 1000, SchemaVersion: 1, State: []byte("back")}, back)
 	other, err := keeper.LoadSnapshot(t.Context(), eventsourced.Stream{AggregateName: "test.Other", AggregateID: "a"})
 	require.NoError(t, err)
 	require.Nil(t, other)

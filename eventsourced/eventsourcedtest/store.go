@@ -281,6 +281,10 @@ func refusals(t *testing.T, store eventsourced.LogStore) {
 		_, err := store.Append(t.Context(), attempt.stream, eventsourced.Any, attempt.events)
 		require.ErrorIs(t, err, eventsourced.ErrInvalid, name)
 	}
+	for _, events := range [][]eventsourced.EventData{valid(), append(valid(), valid()...)} {
+		_, err := store.Append(t.Context(), stream("a"), eventsourced.StreamExists-1, events)
+		require.ErrorIs(t, err, eventsourced.ErrInvalid, "what is expected of the stream")
+	}
 	require.Empty(t, wholeLog(t, store))
 }
 

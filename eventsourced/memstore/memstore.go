@@ -54,6 +54,9 @@ func (s *Store) Append(ctx context.Context, stream eventsourced.Stream, expected
 	if err := eventsourced.ValidateAppend(stream, events, MaxPayload); err != nil {
 		return 0, err
 	}
+	if err := expected.Validate(); err != nil {
+		return 0, fmt.Errorf("append to %s: %w", stream, err)
+	}
 	for _, event := range events {
 		if !json.Valid(event.Payload) {
 			return 0, fmt.Errorf("append to %s: %w: the payload of %s is not JSON", stream, eventsourced.ErrInvalid, event.Name)
@@ -185,7 +188,7 @@ func (s *Store) LoadSnapshot(ctx context.Context, stream eventsourced.Stream) (*
 func (s *Store) SaveSnapshot(ctx context.Context, stream eventsourced.Stream, snapshot eventsourced.Snapshot) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old, ok := s.snapshots[stream]; !ok || old.Version < snapshot.Version || old.SchemaVersion != snapshot.SchemaVersion {
+	if old, ok := s.snapshots[stream]; !ok || old.Version < snapshot.Version || old.Position < snapshot.Position || old.SchemaVersion != snapshot.SchemaVersion {
 		s.snapshots[stream] = snapshot
 	}
 	return ctx.Err()

@@ -95,6 +95,9 @@ func (s *Store) newRequest(ctx context.Context, stream eventsourced.Stream, expe
 	if err := eventsourced.ValidateAppend(stream, events, s.config.MaxPayload); err != nil {
 		return nil, err
 	}
+	if err := expected.Validate(); err != nil {
+		return nil, fmt.Errorf("append to %s: %w", stream, err)
+	}
 	if s.unusable != nil {
 		return nil, s.unusable
 	}

@@ -37,7 +37,13 @@ WITH clock AS (
 		n.schema_version, n.occurred_at, n.payload, n.metadata
 	FROM verdicts v CROSS JOIN clock c CROSS JOIN new n
 	WHERE v.accepted[n.append]
+	RETURNING 1
+), complete AS ( -- a trigger may have left some out: then this fails, by a cast
+	SELECT CASE WHEN i.events = a.events THEN 0
+		ELSE ('only ' || i.events || ' of ' || a.events || ' events were inserted: a trigger left the others out')::int END AS missing
+	FROM (SELECT count(*) AS events FROM inserted) i
+	CROSS JOIN (SELECT count(*) AS events FROM verdicts v CROSS JOIN new n WHERE v.accepted[n.append]) a
 )
-SELECT v.accepted, v.current, v.stored, v.same_stream, v.stored_at, c.first, current_setting('transaction_isolation')
+SELECT v.accepted, v.current, v.stored, v.same_stream, v.stored_at, c.first + (SELECT missing FROM complete), current_setting('transaction_isolation')
 FROM verdict v CROSS JOIN clock c
 ORDER BY v.ord

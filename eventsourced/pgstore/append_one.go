@@ -38,7 +38,9 @@ func (s *Store) sendOne(ctx context.Context, r *request) (decided bool, err erro
 		x.insert = s.sql.appendNew
 	}
 	x.setting = func(values [][]byte) { s.large.Store(len(values[0]) > 0 && values[0][0] != 0) }
+	inserted := false
 	x.row = func(values [][]byte) error {
+		inserted = true
 		r.position, r.err = eventsourced.Position(integer(values[0])), nil
 		return nil
 	}
@@ -48,7 +50,7 @@ func (s *Store) sendOne(ctx context.Context, r *request) (decided bool, err erro
 	if pgerr.Constraint(err) != "" || isNotExpected(err) {
 		return false, nil
 	}
-	return err == nil, err
+	return inserted, err
 }
 
 func appendOneParameters(r *request) ([][]byte, error) {

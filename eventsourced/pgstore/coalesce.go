@@ -52,7 +52,9 @@ func (c *coalescer) append(ctx context.Context, r *request) error {
 	c.mu.Lock()
 	if !c.grouped && c.alone < maxAlone {
 		c.alone++
+		c.running.Add(1)
 		c.mu.Unlock()
+		defer c.running.Done()
 		defer c.next()
 		return c.send(ctx, r)
 	}

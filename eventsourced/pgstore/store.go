@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"io/fs"
 	"log/slog"
+	"math"
 	"regexp"
 	"strings"
 	"sync"
@@ -25,6 +26,12 @@ const DefaultMaxPayload = 1 << 20
 // DefaultIdleTimeout is the default of [Config.IdleTimeout].
 const DefaultIdleTimeout = 30 * time.Second
 
+// The server's limits of a timeout. It takes 0 for none.
+const (
+	minIdleTimeout = time.Millisecond
+	maxIdleTimeout = math.MaxInt32 * time.Millisecond
+)
+
 // Config is the optional part of a [Store]. The zero value works.
 type Config struct {
 	// Schema is the schema that holds the log's tables. Each schema with such
@@ -39,7 +46,8 @@ type Config struct {
 	// IdleTimeout is how long the transaction of an [Store.AppendTx] may stand idle
 	// afterwards: a client that is stopped or cut off would stop all appends. The server then
 	// ends its connection. A shorter idle_in_transaction_session_timeout stays as it
-	// is. Defaults to [DefaultIdleTimeout].
+	// is. It counts in milliseconds, from 1 ms to 24 days, the least and the most that the
+	// server takes, and beyond them it is the nearest. Defaults to [DefaultIdleTimeout].
 	IdleTimeout time.Duration
 
 	// Logger gets warnings: of appends that wait for the log's lock for more than a
@@ -79,6 +87,7 @@ func New(pool *pgxpool.Pool, registry *eventsourced.Registry, config Config) *St
 	if config.IdleTimeout <= 0 {
 		config.IdleTimeout = DefaultIdleTimeout
 	}
+	config.IdleTimeout = min(max(config.IdleTimeout, minIdleTimeout), maxIdleTimeout)
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
@@ -243,7 +252,7 @@ func newStatements(schema string) statements {
 			VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (aggregate_name, aggregate_id) DO UPDATE
 			SET version = EXCLUDED.version, tstamp = EXCLUDED.tstamp, schema_version = EXCLUDED.schema_version, state = EXCLUDED.state
-			WHERE s.version < EXCLUDED.version OR s.schema_version <> EXCLUDED.schema_version`),
+			WHERE s.version < EXCLUDED.version OR s.tstamp < EXCLUDED.tstamp OR s.schema_version <> EXCLUDED.schema_version`),
 		channel:   replacer.Replace(`SELECT 'eventsourced_' || {oid}, pg_backend_pid()`),
 		listening: replacer.Replace(`SELECT pg_advisory_lock_shared(1702260335, {oid}::int)`),
 		notify: replacer.Replace(`SELECT pg_notify('eventsourced_' || {oid}, '') WHERE EXISTS (
