@@ -86,7 +86,7 @@ func TestHintsAboutMissingTables(t *testing.T) {
 func TestOnlyAProjectorNeedsTheRestOfTheEnvironment(t *testing.T) {
 	d := newTables(t)
 	all := append(commands[1:len(commands):len(commands)], []string{"relay", "status"}, []string{"geocoding", "status"}, []string{"geocoding", "retry"})
-	for variable, value := range map[string]string{"AMQP_URL": "nonsense", "GEOCODER": "nonsense", "NOMINATIM_CONTACT": " "} {
+	for variable, value := range map[string]string{"AMQP_URL": "nonsense", "GEOCODER": "nonsense", "NOMINATIM_CONTACT": ""} {
 		t.Run("such as "+variable, func(t *testing.T) {
 			t.Setenv(variable, value)
 			if variable == "NOMINATIM_CONTACT" {
