@@ -199,3 +199,30 @@ func TestLimits(t *testing.T) {
 		})
 	}
 }
+
+// What can't be read may be any dance, so that none is taken for withdrawn.
+func TestDamagedListingsDeleteNothing(t *testing.T) {
+	t.Parallel()
+	const head = "<table><tr><th>Datum<th>Tid<th>Dansband<th>Dansställe<th>Ort<th>Kommun<th>Län<th>Övrigt"
+	dance := func(day string) string {
+		return "<tr><td>" + day + "<td>21-01<td>Tollez<td>Parken<td>Malung<td>Malung-Sälen<td>Dalarna<td>"
+	}
+	first, second := head+dance("2026-12-05")+"</table>", head+dance("2026-12-06")+dance("2026-12-07")+"</table>"
+	for name, page := range map[string]string{
+		"a second header that can't be read": first + strings.Replace(second, "Län", "L\xe4n", 1),
+		"a page cut off in a cell":           (first + second)[:len(first)+len(head)+20],
+		"a page cut off in a tag":            first + "<tabl",
+		"a weekday of another date":          first + strings.Replace(second, "2026-12-06", "Fre 2026-12-06", 1),
+		"a heading that can't be read":       first + "<h2>Danser i december 2027</h2>" + strings.Replace(second, "2026-12-06", "Sön 6", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCatalogue(t)
+			require.Equal(t, 3, c.imports(first+second, importer.Options{}).Created)
+			result, err := importer.Import(t.Context(), domain.NewService(c.store), c.store,
+				listing.Read(strings.NewReader(page), listing.Options{}), importer.Options{})
+			require.True(t, err != nil || result.Problems > 0)
+			require.Zero(t, result.Deleted+result.Updated+result.Created)
+		})
+	}
+}

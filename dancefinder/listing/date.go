@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // months and weekdays by their first letters, which tell them apart.
@@ -21,6 +22,8 @@ var (
 	slashDate  = regexp.MustCompile(`^(\d{1,2})/(\d{1,2})(?:[-/ ](\d{4}))?$`)
 	wordDate   = regexp.MustCompile(`^(\d{1,2}) (\pL+)\.?(?: (\d{4}))?$`)
 	dayOnly    = regexp.MustCompile(`^\d{1,2}$`)
+	yearOnly   = regexp.MustCompile(`^(?:19|2[01])\d\d$`)
+	isoDate    = regexp.MustCompile(`\d{4}-\d{1,2}-\d{1,2}`) // as in "updated 2026-12-05", which heads no month
 	monthTitle = regexp.MustCompile(`^(\pL+)(?: (\d{4}))?$`)
 )
 
@@ -36,6 +39,8 @@ var (
 type calendar struct {
 	year int       // of the first date, if that has none; 0 if not known
 	last time.Time // the date before, or the first of the month in the last header; zero if there is none
+
+	doubt string // a header after last that seems to name a month, but can't be read; "" if there is none
 }
 
 // header takes a month header such as "December 2026", or "December" where the
@@ -53,23 +58,46 @@ func (c *calendar) header(text string) bool {
 	if err != nil {
 		return false
 	}
-	c.last = date
+	c.last, c.doubt = date, ""
 	return true
 }
 
-// parse reads a date. The date is good where err is nil, even if warning is
-// not.
-func (c *calendar) parse(text string) (date string, warning, err error) {
+// unread notes a text that is no month header if it seems to be meant as one: the
+// month of the days that follow is not known then.
+func (c *calendar) unread(text string) {
+	var named []string // months and years
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		if i, ok := lookup(months, word); ok {
+			named = append(named, months[i])
+		} else if yearOnly.MatchString(word) {
+			named = append(named, word)
+		}
+	}
+	same := []string{months[(c.last.Month()+11)%12], c.last.Format("2006")} // as the last header
+	if len(named) > 0 && !isoDate.MatchString(text) && (c.last.IsZero() || !slices.Equal(named, same)) {
+		c.doubt = text
+	}
+}
+
+// parse reads a date.
+func (c *calendar) parse(text string) (date string, err error) {
 	weekday, rest := cutWeekday(text)
 	day, err := c.date(rest, weekday)
 	if err != nil {
-		return "", nil, err
+		return "", err
 	}
-	c.last = day
 	if weekday >= 0 && weekday != int(day.Weekday()) {
-		warning = fmt.Errorf("%w: %s is a %s", ErrWeekday, day.Format(time.DateOnly), weekdays[day.Weekday()])
+		return "", fmt.Errorf("%w: %s is a %s", ErrWeekday, day.Format(time.DateOnly), weekdays[day.Weekday()])
 	}
-	return day.Format(time.DateOnly), warning, nil
+	c.last, c.doubt = day, ""
+	return day.Format(time.DateOnly), nil
+}
+
+// isDate tells whether a text is a date with more than a number in it.
+func isDate(text string) bool {
+	weekday, rest := cutWeekday(text)
+	return (weekday >= 0 || !dayOnly.MatchString(rest)) &&
+		(fullDate.MatchString(rest) || slashDate.MatchString(rest) || wordDate.MatchString(rest) || dayOnly.MatchString(rest))
 }
 
 func (c *calendar) date(text string, weekday int) (time.Time, error) {
@@ -113,6 +141,9 @@ func (c *calendar) complete(year string, month, day int) (time.Time, error) {
 // listing would go backward, perhaps the next. The weekday decides if it fits
 // one of them only, otherwise the one nearer to the last date is taken.
 func (c *calendar) completeDay(day, weekday int) (time.Time, error) {
+	if c.doubt != "" {
+		return time.Time{}, fmt.Errorf("%w; can't read %.100q", errNoHead, c.doubt)
+	}
 	if c.last.IsZero() {
 		return time.Time{}, errNoHead
 	}

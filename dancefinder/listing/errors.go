@@ -10,15 +10,17 @@ import (
 // MaxRecord or MaxToken, or tables are nested deeper than MaxNesting.
 var ErrTooLong = errors.New("too long or too deep")
 
-// What a row's Warnings wrap.
-var (
-	// ErrWeekday: the weekday is not that of the date. The date counts.
-	ErrWeekday = errors.New("weekday contradicts the date")
+// ErrTruncated is returned by Read where a page of HTML ends within a table, a tag or
+// something else that a whole page closes: the rest of it is missing.
+var ErrTruncated = errors.New("the page is cut off: it ends within a table or a tag")
 
-	// ErrBandTime: the band's column also holds a time. It is taken out of the
-	// band's name and counts where the time's column is empty.
-	ErrBandTime = errors.New("time in the band's column")
-)
+// ErrWeekday is wrapped by the RowError of a date whose weekday is another: nobody
+// knows which of them is meant.
+var ErrWeekday = errors.New("weekday contradicts the date")
+
+// ErrBandTime is what a row's Warnings wrap where the band's column also holds a time.
+// It is taken out of the band's name and counts where the time's column is empty.
+var ErrBandTime = errors.New("time in the band's column")
 
 // RowError tells what is wrong with a row and what was expected.
 type RowError struct {

@@ -5,7 +5,7 @@ package listing
 var ParseTime = parseTime
 
 // ParseDate parses a date that follows the month header, if any.
-func ParseDate(header, text string) (date string, warning, err error) {
+func ParseDate(header, text string) (date string, err error) {
 	var c calendar
 	c.header(header)
 	return c.parse(text)

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 )
+
+// commentEnd is at the end of a whole comment, or of what counts as one.
+var commentEnd = regexp.MustCompile(`(?s)^(?:<!--.*--!?|<!---?|<(?:[^!]|!-?[^-]).*|<!)>$`)
 
 // readHTML yields the rows of all tables of a page, and its headings. It goes
 // from tag to tag and never builds a tree, since a tree takes memory for the
@@ -22,15 +26,22 @@ func readHTML(in io.Reader, yield func(record, error) bool) {
 	for {
 		token := z.Next()
 		page.records = page.records[:0]
+		page.cut = page.cut && token == html.ErrorToken
 		switch token {
 		case html.ErrorToken:
 			if !errors.Is(z.Err(), io.EOF) {
 				yield(record{}, fmt.Errorf("line %d: %w", page.line, tooLong(z.Err())))
 				return
 			}
-			page.closeTables(0)
+			if page.unfinished() || len(z.Raw()) > 0 {
+				yield(record{}, fmt.Errorf("line %d: %w", page.line, ErrTruncated))
+			}
+			return
 		case html.TextToken:
 			page.text(z.Text())
+			page.cut = bytes.HasSuffix(bytes.TrimSuffix(z.Raw(), []byte("/")), []byte("<"))
+		case html.CommentToken:
+			page.cut = !commentEnd.Match(z.Raw())
 		case html.StartTagToken, html.SelfClosingTagToken:
 			page.start(z)
 		case html.EndTagToken:
@@ -48,9 +59,6 @@ func readHTML(in io.Reader, yield func(record, error) bool) {
 			yield(record{}, fmt.Errorf("line %d: tables in tables: %w", page.line, ErrTooLong))
 			return
 		}
-		if token == html.ErrorToken {
-			return
-		}
 	}
 }
 
@@ -64,18 +72,27 @@ func tooLong(err error) error {
 // page is where in a page of HTML the reader is.
 type page struct {
 	line    int
-	code    bool    // in a script or style, whose text is not for readers
-	heading *buffer // of the open heading or caption, if any
-	tables  []table // the open tables, each within the one before
+	code    bool      // in a script or style, whose text is not for readers
+	raw     atom.Atom // the element whose text has no tags, such as a textarea; 0 if none is open
+	cut     bool      // the last token is a comment without its end, or a text that ends as a tag begins
+	heading *buffer   // of the open heading or caption, if any
+	tables  []table   // the open tables, each within the one before
 	records []record
 }
 
 type table struct {
 	row   bool // whether one is open
 	line  int  // of the row
+	outer bool // whether the row has a table within it
 	cells []string
 	cell  *buffer // of the open cell, if any
 	span  int     // how many columns the cell takes
+}
+
+// unfinished tells whether something is open that a whole page closes: what came
+// after it may be missing. Rows, cells and the page itself need no end.
+func (p *page) unfinished() bool {
+	return len(p.tables) > 0 || p.heading != nil || p.code || p.raw != 0 || p.cut
 }
 
 // buffer holds a text up to what makes it too long.
@@ -108,9 +125,14 @@ func (p *page) start(z *html.Tokenizer) {
 	switch tag {
 	case atom.Script, atom.Style:
 		p.code = true
+	case atom.Textarea, atom.Title, atom.Iframe, atom.Noembed, atom.Noframes, atom.Noscript, atom.Xmp:
+		p.raw = tag
 	case atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Caption:
 		p.heading = &buffer{}
 	case atom.Table:
+		if t := p.table(); t != nil {
+			t.outer = true
+		}
 		p.tables = append(p.tables, table{})
 	case atom.Tr:
 		p.closeRow()
@@ -132,6 +154,8 @@ func (p *page) end(tag atom.Atom) {
 		p.text([]byte(" "))
 	}
 	switch tag {
+	case p.raw:
+		p.raw = 0
 	case atom.Script, atom.Style:
 		p.code = false
 	case atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Caption:
@@ -177,7 +201,7 @@ func (p *page) closeCell() {
 func (p *page) closeRow() {
 	p.closeCell()
 	if t := p.table(); t != nil && t.row {
-		p.emit(record{kind: tableRow, line: t.line, depth: len(p.tables), cells: t.cells})
+		p.emit(record{kind: tableRow, line: t.line, depth: len(p.tables), outer: t.outer, cells: t.cells})
 		t.row = false
 	}
 }

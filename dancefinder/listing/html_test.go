@@ -34,7 +34,7 @@ func TestReadHTML(t *testing.T) {
 <tr><td colspan=8>December 2026
 <tr><td>Lör 5<td>21-01<td>Tollez<td>Malungs Folkets Park<td>Malung<td>Malung-Sälen<td>Dalarna<td>
 <tr><th colspan="8">Januari 2027</th>
-<tr><td>Lör 2<td>21-01<td>Tollez<td>Malungs Folkets Park<td>Malung<td>Malung-Sälen<td>Dalarna`,
+<tr><td>Lör 2<td>21-01<td>Tollez<td>Malungs Folkets Park<td>Malung<td>Malung-Sälen<td>Dalarna</table>`,
 			[]listing.Row{
 				plain(func(r *listing.Row) { r.Line = 3 }),
 				plain(func(r *listing.Row) { r.Line, r.Date = 5, "2027-01-02" }),
@@ -80,6 +80,7 @@ func TestReadHTMLReportsBadRowsAndGoesOn(t *testing.T) {
 		{"a NUL", "<tr><td>2026-12-05<td>21-01<td>A\x00B<td>Parken<td>Malung<td>Malung<td>Dalarna<td>", `line 2: Dansband "A\x00B": expected text without control characters, found U+0000`},
 		{"a NUL as an entity", "<tr><td>2026-12-05<td>21-01<td>A&#0;B<td>Parken<td>Malung<td>Malung<td>Dalarna<td>", `line 2: Dansband "A�B": expected text without control characters, found U+FFFD`},
 		{"a control character as an entity", "<tr><td>2026-12-05<td>21-01<td>Tollez<td>Par&#1;ken<td>Malung<td>Malung<td>Dalarna<td>", `line 2: Dansställe "Par\x01ken": expected text without control characters, found U+0001`},
+		{"a weekday that contradicts its date", "<tr><td>Fre 2026-12-05<td>21-01<td>Tollez<td>Parken<td>Malung<td>Malung<td>Dalarna<td>", `line 2: Datum "Fre 2026-12-05": weekday contradicts the date: 2026-12-05 is a lördag`},
 		{"a row with one cell", "<tr><td colspan=8>Annons", `line 2: Datum "Annons": expected a date such as Lör 5, lör 5/12 or 2026-12-05`},
 		{"a cell that is too long", "<tr><td>" + strings.Repeat("x", listing.MaxCell+1), `line 2: Datum "` + strings.Repeat("x", 100) + `": expected at most 4096 bytes in a cell`},
 		{"far too many cells", "<tr>" + strings.Repeat("<td colspan=60>", 60), `line 2: expected at most 64 columns`},

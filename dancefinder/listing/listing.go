@@ -123,11 +123,13 @@ type Options struct {
 //
 // The error of a row is a *RowError, and the sequence goes on after it. Any
 // other error ends the sequence: a *HeaderError where r is no listing or lacks
-// columns, ErrTooLong where a limit was passed, or what r returned.
+// columns, ErrTooLong where a limit was passed, ErrTruncated where a page of HTML
+// is cut off, or what r returned.
 //
 // A date may leave out its year, or month and year: they follow from the last
 // month header and the rows before, so that January follows December 2026 in
-// 2027. A weekday that contradicts its date is a warning.
+// 2027. A weekday that contradicts its date is a RowError, and so is a day that
+// follows a heading which seems to name a month but can't be read.
 func Read(r io.Reader, opts Options) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		p := parser{calendar: calendar{year: opts.Year}}

@@ -11,6 +11,7 @@ import (
 )
 
 var (
+	errNoColumns      = errors.New("expected a row above it that names the columns")
 	errEmpty          = errors.New("expected a name")
 	errLongCell       = fmt.Errorf("expected at most %d bytes in a cell", MaxCell)
 	errTooManyColumns = fmt.Errorf("expected at most %d columns", MaxColumns)
@@ -42,9 +43,15 @@ func (p *parser) parse(rec record) (row Row, ok bool, err error) {
 		}
 		return Row{}, false, nil
 	}
+	text, cells := rec.text()
+	if rec.err == nil && cells == 1 && p.calendar.header(text) {
+		return Row{}, false, nil
+	}
+	if cells == 1 && !rec.outer && (p.columns == nil || rec.depth <= p.depth) {
+		p.calendar.unread(text)
+	}
 	if rec.err == nil {
-		text, cells := rec.text()
-		if cells == 0 || cells == 1 && p.calendar.header(text) || rec.kind == heading {
+		if cells == 0 || rec.kind == heading {
 			return Row{}, false, nil
 		}
 		if isHeader, err := p.header(rec); isHeader || err != nil {
@@ -52,17 +59,47 @@ func (p *parser) parse(rec record) (row Row, ok bool, err error) {
 		}
 	}
 	if p.columns == nil || rec.depth != p.depth {
-		if bad := p.unusable(rec); bad != nil && mayBeMonth(rec) {
-			return Row{}, false, bad // without it, the dates that follow would be of another month
-		} else if bad != nil && p.noHeader.Err == nil {
-			p.noHeader.Err = bad
-		}
-		return Row{}, false, nil
+		return Row{}, false, p.outside(rec)
 	}
 	if row, err = p.row(rec); err != nil {
 		return Row{}, false, err
 	}
 	return row, true, nil
+}
+
+// outside returns what is wrong with a record outside a listing's table: nothing,
+// unless it seems that dances are lost with it.
+func (p *parser) outside(rec record) error {
+	bad := p.unusable(rec)
+	switch {
+	case rec.outer || p.columns != nil && rec.depth > p.depth:
+		// Its text is in other records as well.
+	case bad == nil && p.mayBeRow(rec):
+		return &RowError{Line: rec.line, Err: errNoColumns}
+	case bad == nil:
+	case mayBeMonth(rec), p.mayBeHeader(rec):
+		return bad // the dates that follow would be of another month, the dances not be seen
+	case p.noHeader.Err == nil:
+		p.noHeader.Err = bad
+	}
+	return nil
+}
+
+// mayBeRow tells whether a record looks like a dance, in a table without a header.
+func (p *parser) mayBeRow(rec record) bool {
+	_, cells := rec.text()
+	return p.seenHeader && rec.kind == tableRow && cells >= len(Columns())/2 && slices.ContainsFunc(rec.cells, isDate)
+}
+
+// mayBeHeader tells whether a record that can't be used names columns, or is one
+// of which nobody knows what it names.
+func (p *parser) mayBeHeader(rec record) bool {
+	for _, column := range Columns() {
+		if p.seenHeader && columnIndex(rec.cells, column) >= 0 {
+			return true
+		}
+	}
+	return p.seenHeader && rec.kind == tableRow && (errors.Is(rec.err, errEncoding) || errors.Is(rec.err, errControl))
 }
 
 // unusable returns why the cells of a record can't be used, nil if they can.
@@ -122,8 +159,8 @@ func columnIndex(cells []string, column string) int {
 
 // row reads the cells of a row in the order in which they matter, and stops at
 // the first that can't be understood.
-func (p *parser) row(rec record) (Row, error) {
-	row := Row{Line: rec.line}
+func (p *parser) row(rec record) (row Row, err error) {
+	row.Line = rec.line
 	cell := func(column string) string {
 		if i := p.columns[column]; i < len(rec.cells) {
 			return rec.cells[i]
@@ -141,14 +178,9 @@ func (p *parser) row(rec record) (Row, error) {
 		return Row{}, &RowError{Line: rec.line, Err: fmt.Errorf("expected %d cells, found %d", p.width, n)}
 	}
 
-	date, warning, err := p.calendar.parse(cell(ColumnDate))
-	if err != nil {
+	if row.Date, err = p.calendar.parse(cell(ColumnDate)); err != nil {
 		return Row{}, problem(ColumnDate, err)
 	}
-	if warning != nil {
-		row.Warnings = append(row.Warnings, problem(ColumnDate, warning))
-	}
-	row.Date = date
 
 	band, bandTime := cutTime(cell(ColumnBand))
 	row.Band, row.Hall, row.Extra = band, cell(ColumnHall), cell(ColumnExtra)

@@ -19,6 +19,7 @@ type record struct {
 	kind  kind
 	line  int
 	depth int      // of nested HTML tables; 0 in CSV
+	outer bool     // whether it has an HTML table within it, and so its text
 	cells []string // cleaned
 	err   error    // why the cells can't be used
 }

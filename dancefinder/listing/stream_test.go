@@ -13,14 +13,14 @@ import (
 
 func TestReadStreams(t *testing.T) { // not parallel: it measures memory
 	const rows = 50_000
-	tests := []struct{ name, header, row string }{
-		{"CSV", header, "2026-12-05;21-01;Tollez;Parken;Malung;Malung-Sälen;Dalarna;Kaffe\n"},
-		{"HTML", "<table>" + htmlHeader, "<tr><td>2026-12-05<td>21-01<td>Tollez<td>Parken<td>Malung<td>Malung-Sälen<td>Dalarna<td>Kaffe\n"},
+	tests := []struct{ name, header, row, end string }{
+		{"CSV", header, "2026-12-05;21-01;Tollez;Parken;Malung;Malung-Sälen;Dalarna;Kaffe\n", ""},
+		{"HTML", "<table>" + htmlHeader, "<tr><td>2026-12-05<td>21-01<td>Tollez<td>Parken<td>Malung<td>Malung-Sälen<td>Dalarna<td>Kaffe\n", "</table>"},
 	}
 	for _, test := range tests {
 		t.Run("a long listing of "+test.name+" takes no more memory than a short one", func(t *testing.T) {
 			before, n, most := heap(), 0, uint64(0)
-			in := io.MultiReader(strings.NewReader(test.header), &repeat{text: test.row, n: rows})
+			in := io.MultiReader(strings.NewReader(test.header), &repeat{text: test.row, n: rows}, strings.NewReader(test.end))
 			for _, err := range listing.Read(in, listing.Options{}) {
 				require.NoError(t, err)
 				if n++; n%(rows/4) == 0 {

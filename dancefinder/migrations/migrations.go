@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -80,6 +81,35 @@ func Up(ctx context.Context, pool *pgxpool.Pool) (applied []string, err error) {
 		return err
 	})
 	return applied, err
+}
+
+var createTable = regexp.MustCompile(`(?im)^CREATE TABLE (?:IF NOT EXISTS )?(\w+)`)
+
+// Tables returns the names of all tables, each with that of the migration that makes it.
+func Tables() (map[string]string, error) {
+	made := map[string]string{}
+	read := func(dir fs.FS, prefix string) error {
+		names, err := fs.Glob(dir, "*.sql")
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			text, err := fs.ReadFile(dir, name)
+			if err != nil {
+				return err
+			}
+			for _, match := range createTable.FindAllSubmatch(text, -1) {
+				made[string(match[1])] = prefix + name
+			}
+		}
+		return nil
+	}
+	for _, c := range components {
+		if err := read(c.files(), c.name+"/"); err != nil {
+			return nil, err
+		}
+	}
+	return made, read(files, "")
 }
 
 // Pending returns the names of those that are not applied.

@@ -59,7 +59,7 @@ func openApp(ctx context.Context, options appOptions) (*app, error) {
 		pool.Close()
 		return nil, err
 	}
-	a := &app{pool: pool, store: pgstore.New(pool, registry, pgstore.Config{})}
+	a := &app{pool: pool, store: pgstore.New(pool, registry, pgstore.Config{Logger: options.logger})}
 	a.service = domain.NewService(a.store)
 	if err := errors.Join(a.wire(options.logger), a.integrate(options)); err != nil {
 		a.Close()
@@ -118,13 +118,17 @@ func withApp(cmd *cobra.Command, do func(*app) error) error {
 	flag := func(name, variable string) string {
 		value, err := cmd.Flags().GetString(name)
 		if err != nil {
-			return os.Getenv(variable) // the command does not have it
+			return "" // the command does not have it
 		}
 		return cmp.Or(value, os.Getenv(variable))
 	}
+	broker := ""
+	if cmd.Flags().Lookup("geocoder") != nil {
+		broker = "AMQP_URL" // only a projector publishes: the others work whatever it is
+	}
 	options := appOptions{
 		databaseURL:  flag("database-url", "DATABASE_URL"),
-		amqpURL:      flag("amqp-url", "AMQP_URL"),
+		amqpURL:      flag("amqp-url", broker),
 		geocoder:     flag("geocoder", "GEOCODER"),
 		nominatimURL: flag("nominatim-url", "NOMINATIM_URL"),
 		contact:      flag("contact", "NOMINATIM_CONTACT"),

@@ -22,7 +22,7 @@ func importCommand() *cobra.Command {
 		Long: "Imports a listing with the columns Datum, Tid, Dansband, Dansställe, Ort, Kommun, Län, Övrigt,\n" +
 			"as CSV or as an HTML table; \"-\" reads standard input. Importing a listing again changes nothing.\n\n" +
 			"A listing has all dances of its months: one that an earlier listing had and this one lacks is deleted,\n" +
-			"unless a row of this one can't be read, or --partial is given.",
+			"unless a row of this one can't be read, a page of HTML is cut off, or --partial is given.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, size, err := openListing(cmd, args[0])

@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
-	"github.com/dancefinder/eventsourcing/dancefinder/projections"
 )
 
 // How many connections a process has, unless the URL says so with pool_max_conns. The
@@ -62,57 +61,6 @@ func openPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("the database does not answer: %w", err)
 	}
 	return pool, nil
-}
-
-// hintedError has a sentence about what to do.
-type hintedError struct {
-	error
-	hint string
-}
-
-func (e hintedError) Unwrap() error { return e.error }
-
-// explain adds what to do to some of the server's errors.
-func (a *app) explain(ctx context.Context, err error) error {
-	var server *pgconn.PgError
-	if !errors.As(err, &server) {
-		return err
-	}
-	switch server.Code {
-	case "42P05", "26000": // a prepared statement is there already, or is not
-		return hintedError{err, poolerHint}
-	case "42P01": // undefined table
-		if hint := a.missing(ctx); hint != "" {
-			return hintedError{err, hint}
-		}
-	}
-	return err
-}
-
-// missing says what to do about missing tables: not all of them come with the
-// migrations that are not applied yet.
-func (a *app) missing(ctx context.Context) string {
-	all, err := migrations.Status(ctx, a.pool)
-	if err != nil {
-		return ""
-	}
-	if len(migrations.Pending(all)) > 0 {
-		return "Run 'dancefinder migrate up' to make the tables."
-	}
-	var tables []string
-	for _, p := range projections.All() {
-		tables = append(tables, p.Tables...)
-	}
-	rows, err := a.pool.Query(ctx, "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NULL", tables)
-	if err != nil {
-		return ""
-	}
-	lost, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil || len(lost) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("All migrations are applied, but not there: %s. Somebody has dropped or renamed it. Make it again as in "+
-		"dancefinder/migrations, then reset its projection.", strings.Join(lost, ", "))
 }
 
 // checkMigrated refuses tables that this program was not made for.

@@ -103,29 +103,10 @@ func TestHints(t *testing.T) {
 		}
 		c := consumer{state: "retrying"}
 		c.fails(`prepared statement "stmtcache_1" already exists (SQLSTATE 42P05)`, c.failedAt, "")
-		require.Contains(t, c.advice, "cache_describe")
+		require.Equal(t, []string{poolerHint}, a.hints(t.Context(), []consumer{c, c}), "once")
 		other := errors.New("something else")
 		require.Equal(t, other, a.explain(t.Context(), other))
 		require.NotErrorAs(t, a.explain(t.Context(), &pgconn.PgError{Code: "42703"}), &hintedError{})
-	})
-	t.Run("name the table that somebody has dropped", func(t *testing.T) {
-		t.Parallel()
-		d := newTables(t)
-		_, err := d.Pool.Exec(t.Context(), "ALTER TABLE ignored_city RENAME TO ignored_town")
-		require.NoError(t, err)
-		got := d.run("readviews", "reset", "userpreferences")
-		require.Equal(t, exitFailed, got.code)
-		require.Contains(t, got.err, "not there: ignored_city.")
-		require.NotContains(t, got.err, "migrate up")
-	})
-	t.Run("say what to run where tables were never made", func(t *testing.T) {
-		t.Parallel()
-		d := newTables(t)
-		_, err := d.Pool.Exec(t.Context(), "DROP TABLE consumers, relay_topics, parked_events; DELETE FROM eventsourcing_migrations WHERE component = 'messaging'")
-		require.NoError(t, err)
-		got := d.run("relay", "status")
-		require.Equal(t, exitFailed, got.code)
-		require.Contains(t, got.err, "Run 'dancefinder migrate up' to make the tables.")
 	})
 }
 

@@ -95,7 +95,7 @@ func readviewsCommand() *cobra.Command {
 				if asJSON {
 					return writeJSON(cmd.OutOrStdout(), all)
 				}
-				return writeStatus(cmd.OutOrStdout(), all)
+				return a.writeStatus(cmd.Context(), cmd.OutOrStdout(), all)
 			})
 		},
 	}

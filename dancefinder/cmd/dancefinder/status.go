@@ -59,7 +59,39 @@ func (a *app) consumers(ctx context.Context) (all []consumer, err error) {
 	for _, s := range registered {
 		all = append(all, ofConsumer(s))
 	}
+	if err != nil {
+		// One that is about no consumer has no name where it is expected.
+		err = rewordedError{err, strings.Replace(err.Error(), "status of /:", "status of the consumers:", 1)}
+	}
 	return all, err
+}
+
+// hints returns what to do about the consumers' failures beside what each of them
+// says, each hint once.
+func (a *app) hints(ctx context.Context, all []consumer) (hints []string) {
+	for _, c := range all {
+		hint := ""
+		switch {
+		case strings.Contains(c.failure, "SQLSTATE 42P05"), strings.Contains(c.failure, "SQLSTATE 26000"):
+			hint = poolerHint
+		case strings.Contains(c.failure, "SQLSTATE 42P01"):
+			hint = a.missing(ctx, c.failure)
+		}
+		if hint != "" && !slices.Contains(hints, hint) {
+			hints = append(hints, hint)
+		}
+	}
+	return hints
+}
+
+// writeStatus prints consumers, and what to do about those that have failures.
+func (a *app) writeStatus(ctx context.Context, w io.Writer, all []consumer) error {
+	err := writeStatus(w, all)
+	for _, hint := range a.hints(ctx, all) {
+		_, writeErr := fmt.Fprintf(w, "\n%s\n", hint)
+		err = errors.Join(err, writeErr)
+	}
+	return err
 }
 
 func ofProjection(s readview.Status) consumer {
@@ -97,7 +129,7 @@ func ofConsumer(s messaging.Status) consumer {
 // fails notes why a consumer does not get on, and what to do: next is what lets it
 // try again when it has stopped.
 func (c *consumer) fails(text string, at time.Time, next string) {
-	c.failure, c.failedAt = text, at
+	c.failure, c.failedAt = forProgrammers.ReplaceAllString(text, ""), at
 	switch c.state {
 	case "standby":
 		c.advice = "Another program runs it, or nobody: see docs/operating.md."
@@ -107,9 +139,6 @@ func (c *consumer) fails(text string, at time.Time, next string) {
 		c.advice = "The log has gone back: see docs/operating.md before you do anything."
 	default:
 		c.advice = "It tries again by itself once the cause is gone."
-	}
-	if strings.Contains(text, "SQLSTATE 42P05") || strings.Contains(text, "SQLSTATE 26000") {
-		c.advice += " " + poolerHint
 	}
 }
 
@@ -165,7 +194,7 @@ func relayCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return writeStatus(cmd.OutOrStdout(), slices.DeleteFunc(all, func(c consumer) bool { return c.kind != messaging.KindRelay }))
+				return a.writeStatus(cmd.Context(), cmd.OutOrStdout(), slices.DeleteFunc(all, func(c consumer) bool { return c.kind != messaging.KindRelay }))
 			})
 		},
 	}

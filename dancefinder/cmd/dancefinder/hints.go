@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
+	"github.com/dancefinder/eventsourcing/dancefinder/projections"
+)
+
+// hintedError has a sentence about what to do.
+type hintedError struct {
+	error
+	hint string
+}
+
+func (e hintedError) Unwrap() error { return e.error }
+
+// rewordedError says in other words what another one says.
+type rewordedError struct {
+	error
+	text string
+}
+
+func (e rewordedError) Error() string { return e.text }
+
+func (e rewordedError) Unwrap() error { return e.error }
+
+// forProgrammers is what the framework says of missing tables to those who use it:
+// which function makes them, together with others.
+var forProgrammers = regexp.MustCompile(` \([^()]* by (?:messaging|readview|pgstore)\.Migrate\)`)
+
+// explain adds what to do to some of the server's errors.
+func (a *app) explain(ctx context.Context, err error) error {
+	var server *pgconn.PgError
+	if !errors.As(err, &server) {
+		return err
+	}
+	switch server.Code {
+	case "42P05", "26000": // a prepared statement is there already, or is not
+		return hintedError{err, poolerHint}
+	case "42P01": // undefined table
+		if hint := a.missing(ctx, server.Message); hint != "" {
+			return hintedError{rewordedError{err, forProgrammers.ReplaceAllString(err.Error(), "")}, hint}
+		}
+	}
+	return err
+}
+
+// missing says what to do about those missing tables that a text names, or "" if
+// there are none: not all of them come with the migrations that are not applied yet.
+func (a *app) missing(ctx context.Context, text string) string {
+	made, err := migrations.Tables()
+	if err != nil {
+		return ""
+	}
+	var names []string
+	for name := range made {
+		if regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`).MatchString(text) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	rows, err := a.pool.Query(ctx, "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NULL", names)
+	if err != nil {
+		return ""
+	}
+	lost, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(lost) == 0 {
+		return ""
+	}
+	all, err := migrations.Status(ctx, a.pool)
+	if err != nil && !errors.Is(err, migrations.ErrNewer) {
+		return ""
+	}
+	var hints []string
+	for _, name := range lost {
+		hints = append(hints, howToMake(name, made[name], slices.Contains(migrations.Pending(all), made[name])))
+	}
+	return strings.Join(hints, "\n")
+}
+
+// howToMake says how a table comes back that is made by a migration.
+func howToMake(table, migration string, pending bool) string {
+	if pending {
+		return fmt.Sprintf("There is no table %s yet. Run 'dancefinder migrate up' to make the tables.", table)
+	}
+	hint := fmt.Sprintf("All migrations that make it are applied, but not there: %s. Somebody has dropped or renamed it. ", table)
+	for _, p := range projections.All() {
+		if slices.Contains(p.Tables, table) {
+			return hint + fmt.Sprintf("Make it again with its statement in dancefinder/migrations/%s, then run 'dancefinder readviews reset %s'.", migration, p.Name)
+		}
+	}
+	folder := "dancefinder/migrations"
+	if component, _, ok := strings.Cut(migration, "/"); ok {
+		folder = map[string]string{"readview": "readview"}[component]
+		if folder == "" {
+			folder = "eventsourced/" + component
+		}
+		folder += "/migrations"
+	}
+	return hint + fmt.Sprintf("Bring it back from a backup, or make it again, empty, with its statements in %s; "+
+		"docs/operating.md says what is lost then.", folder)
+}
