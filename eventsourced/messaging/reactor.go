@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
@@ -51,8 +52,9 @@ func On[E any, P interface {
 // calls others; some call it a process manager or a policy. It has a position of
 // its own in the log, which no reset of a read view touches.
 //
-// An event that can't be handled is tried [ReactorConfig.Attempts] times, then
-// parked, or the reactor stops at it: see [ReactorConfig.OnFailure]. Errors of the
+// An event that can't be handled is tried [ReactorConfig.Attempts] times, and for
+// [ReactorConfig.RetryFor] when its error may pass, then parked, or the reactor stops
+// at it: see [ReactorConfig.OnFailure]. Errors of the
 // database that may pass (a lost connection, a deadlock) are retried for ever. The
 // status says what is wrong, from the first try on.
 //
@@ -183,6 +185,7 @@ func (r *Reactor) handle(ctx context.Context, events []eventsourced.Recorded) er
 // react handles an event until it is done or parked. It returns an error when it
 // is neither.
 func (r *Reactor) react(ctx context.Context, event eventsourced.Recorded) error {
+	began := time.Now()
 	for tries, attempts := 1, 1; ; tries++ {
 		err := r.call(ctx, event)
 		switch {
@@ -193,8 +196,8 @@ func (r *Reactor) react(ctx context.Context, event eventsourced.Recorded) error 
 		}
 		r.follower.record.note(ofEvents, &event, err)
 		switch {
-		case r.mayPass(ctx, err):
-		case attempts >= r.config.Attempts:
+		case r.passes(ctx, err):
+		case attempts >= r.config.Attempts && (!mayPass(err) || time.Since(began) >= r.config.RetryFor):
 			return r.giveUp(ctx, event, err)
 		default:
 			attempts++
@@ -206,9 +209,9 @@ func (r *Reactor) react(ctx context.Context, event eventsourced.Recorded) error 
 	}
 }
 
-// mayPass tells that err comes from a database that is down, or busy. A lost
+// passes tells that err comes from a database that is down, or busy. A lost
 // connection may also be that of a call to somebody else: then the database answers.
-func (r *Reactor) mayPass(ctx context.Context, err error) bool {
+func (r *Reactor) passes(ctx context.Context, err error) bool {
 	if pgerr.ReadOnly(err) {
 		r.positions.pool.Reset() // most likely it is the pool of the reaction as well
 	}
