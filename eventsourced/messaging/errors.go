@@ -33,6 +33,8 @@ var (
 	// ErrAhead is why a consumer has stopped whose position is above the log's head.
 	// It is in the status and in the log, and no method returns it.
 	ErrAhead = errors.New("ahead of the log")
+
+	errMissing = errors.New("the event is not in the log any more")
 )
 
 // mayPass tells that an error of a reaction's may be gone after a while, and is not

@@ -152,7 +152,8 @@ func (r *Reactor) Parked(ctx context.Context) ([]ParkedEvent, error) {
 
 // Resume lets the reactor go on: one that stopped tries its event again, one that was
 // ahead of the log goes on from its position, unless it still is, and parked events are
-// tried again, once each, by the node that runs it.
+// tried again, once each, by the node that runs it. One that is not in the log any
+// more stays parked, and its error says so.
 func (r *Reactor) Resume(ctx context.Context) error {
 	if err := r.positions.retryParked(ctx, r.follower.consumer); err != nil {
 		return err
@@ -253,8 +254,12 @@ func (r *Reactor) retryParked(ctx context.Context) error {
 		return err
 	}
 	for _, parked := range due {
-		event, found, err := r.read(ctx, parked.Position)
-		if err == nil && found {
+		event, found, err := eventAt(ctx, r.log, parked.Position)
+		switch {
+		case err != nil:
+		case !found || event.ID != parked.EventID: // the log was restored, or is another one
+			err = r.parkMissing(ctx, parked)
+		default:
 			err = r.retry(ctx, event)
 		}
 		if err != nil {
@@ -264,16 +269,12 @@ func (r *Reactor) retryParked(ctx context.Context) error {
 	return nil
 }
 
-// read returns the event at a position. The query ends with it: a reaction may need
-// the only connection of a pool.
-func (r *Reactor) read(ctx context.Context, at eventsourced.Position) (event eventsourced.Recorded, found bool, err error) {
-	for event, err = range r.log.ReadLog(ctx, eventsourced.LogQuery{After: at - 1, UpTo: at}) {
-		if err != nil {
-			return event, false, fmt.Errorf("read the log: %w", err)
-		}
-		found = true
-	}
-	return event, found, nil
+// parkMissing has it on record that a parked event can't be tried.
+func (r *Reactor) parkMissing(ctx context.Context, parked ParkedEvent) error {
+	r.follower.logger.ErrorContext(ctx, "parked event not tried again", "event_id", parked.EventID.String(), "event_name", parked.EventName,
+		"position", int64(parked.Position), "error", errMissing)
+	event := eventsourced.Recorded{Position: parked.Position, EventData: eventsourced.EventData{ID: parked.EventID, Name: parked.EventName}}
+	return detached(ctx, func(ctx context.Context) error { return r.positions.park(ctx, r.follower.consumer, event, errMissing) })
 }
 
 func (r *Reactor) retry(ctx context.Context, event eventsourced.Recorded) error {
