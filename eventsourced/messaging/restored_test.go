@@ -105,3 +105,20 @@ func TestParkedEventThatIsGone(t *testing.T) {
 	require.Equal(t, events[0].ID, parked[0].EventID)
 	require.Equal(t, "broken", parked[1].Error)
 }
+
+func TestRightLogComesBackForAnotherPositionStore(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	events := b.deposit(2)
+	subscriber := b.subscriberOver(&cutOff{PositionStore: b.positions}, grouped("g"))
+	messages := b.subscribe(subscriber, "Deposited")
+	for _, event := range events {
+		b.receive(messages, event).Ack()
+	}
+	live := b.becomes(one{subscriber}, "all is handled", func(s messaging.Status) bool { return isLive(s) && s.Position == events[1].Position })
+	show := b.hide(live)
+	b.becomes(one{subscriber}, "it notices", func(s messaging.Status) bool { return isAhead(s) && s.Failure.Attempts > 0 })
+	show()
+	b.becomes(one{subscriber}, "it goes on", isLive)
+	b.receive(messages, b.deposit(1)[0]).Ack()
+}
