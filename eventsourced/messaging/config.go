@@ -241,8 +241,11 @@ func (c RelayConfig) problems(log eventsourced.Log) []error {
 	return problems
 }
 
-// DefaultAttempts is how often a [Reactor] tries an event by default.
-const DefaultAttempts = 5
+// Defaults of [ReactorConfig].
+const (
+	DefaultAttempts = 5
+	DefaultRetryFor = 30 * time.Second
+)
 
 // OnFailure says what a [Reactor] does about an event that it can't handle.
 type OnFailure int
@@ -270,6 +273,11 @@ type ReactorConfig struct {
 	// [DefaultAttempts].
 	Attempts int
 
+	// RetryFor is for how long at least an event is tried whose error may pass: a
+	// statement timeout, a deadline, a lock that others hold, a provider that can't be
+	// reached. Defaults to [DefaultRetryFor].
+	RetryFor time.Duration
+
 	// StartAtHead lets a new reactor begin with the events that come after its
 	// first start. By default it begins with the first event of the log, and
 	// reacts to all of the past.
@@ -289,6 +297,7 @@ type ReactorConfig struct {
 
 func (c ReactorConfig) withDefaults() ReactorConfig {
 	c.Attempts = cmp.Or(c.Attempts, DefaultAttempts)
+	c.RetryFor = cmp.Or(c.RetryFor, DefaultRetryFor)
 	return c
 }
 
@@ -306,6 +315,9 @@ func (c ReactorConfig) problems() []error {
 	}
 	if c.Attempts < 0 {
 		problems = append(problems, errors.New("messaging.ReactorConfig: Attempts is negative"))
+	}
+	if c.RetryFor < 0 {
+		problems = append(problems, errors.New("messaging.ReactorConfig: RetryFor is negative"))
 	}
 	if c.OnFailure != StopAtFailure && c.OnFailure != ParkFailures {
 		problems = append(problems, fmt.Errorf("messaging.ReactorConfig: OnFailure is %d, want StopAtFailure or ParkFailures", c.OnFailure))

@@ -22,7 +22,7 @@ type ParkedEvent struct {
 
 const (
 	startSQL = `INSERT INTO consumers (name, topic, position) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
-	failSQL  = `UPDATE consumers SET stopped = stopped OR $4, ahead_at = CASE WHEN $5 THEN position ELSE ahead_at END,
+	failSQL  = `UPDATE consumers SET stopped = stopped OR $4, ahead_at = CASE WHEN $5 OR ahead_at = position THEN position END,
 			error = $6, tried_at = clock_timestamp(), attempts = $7,
 			since = coalesce(CASE WHEN failed_position IS NOT DISTINCT FROM $11 THEN since END, clock_timestamp() - $8 * interval '1 microsecond'),
 			failed_event = $9, failed_name = $10, failed_position = $11
@@ -32,7 +32,8 @@ const (
 		WHERE name = $1 AND topic = $2 AND node = $3 AND NOT stopped AND (error IS NOT NULL OR ahead_at IS NOT NULL)`
 	restartSQL   = `UPDATE consumers SET stopped = false WHERE name = $1 AND topic = $2 AND stopped`
 	resumeSQL    = `UPDATE consumers SET stopped = false, ahead_at = NULL WHERE name = $1 AND topic = $2 AND (stopped OR ahead_at IS NOT NULL)`
-	stoppedSQL   = `SELECT position, stopped OR coalesce(ahead_at = position, false) FROM consumers WHERE name = $1 AND topic = $2`
+	liftSQL      = `UPDATE consumers SET ahead_at = NULL WHERE name = $1 AND topic = $2 AND node = $3 AND position = $4`
+	stoppedSQL   = `SELECT position, stopped, coalesce(ahead_at = position, false) FROM consumers WHERE name = $1 AND topic = $2`
 	topicsSQL    = `SELECT topic, position FROM relay_topics WHERE name = $1`
 	saveTopicSQL = `INSERT INTO relay_topics (name, topic, position) VALUES ($1, $2, $3)
 		ON CONFLICT (name, topic) DO UPDATE SET position = EXCLUDED.position`
@@ -92,9 +93,16 @@ func (p *Positions) resume(ctx context.Context, consumer Consumer) error {
 	return p.explain("resume", consumer, err)
 }
 
-func (p *Positions) stopped(ctx context.Context, consumer Consumer) (position eventsourced.Position, stopped bool, err error) {
-	err = p.pool.QueryRow(ctx, stoppedSQL, consumer.Group, consumer.Topic).Scan((*int64)(&position), &stopped)
-	return position, stopped, p.explain("read the state of", consumer, err)
+// lift forgets that a consumer that node runs was ahead of the log at a position.
+func (p *Positions) lift(ctx context.Context, consumer Consumer, node string, at eventsourced.Position) error {
+	_, err := p.pool.Exec(ctx, liftSQL, consumer.Group, consumer.Topic, node, int64(at))
+	return p.explain("resume", consumer, err)
+}
+
+// stopped tells whether a consumer is stopped at a failure, or ahead of the log.
+func (p *Positions) stopped(ctx context.Context, consumer Consumer) (position eventsourced.Position, there, ahead bool, err error) {
+	err = p.pool.QueryRow(ctx, stoppedSQL, consumer.Group, consumer.Topic).Scan((*int64)(&position), &there, &ahead)
+	return position, there, ahead, p.explain("read the state of", consumer, err)
 }
 
 // topics returns the position of the last message that a relay sent to each topic.

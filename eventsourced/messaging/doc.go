@@ -64,7 +64,7 @@
 //	a call takes long                             catching up       it returns
 //	a call hangs, see HangTimeout                 retrying          it returns; the lease ends, another node takes over
 //	a reactor gives up an event                   failed            Resume, or a restart
-//	the position is above the log's head          ahead of the log  Resume with the right log, or another position
+//	the position is above the log's head          ahead of the log  the right log is back, another position, or Resume
 //	a node dies at a failure                      standby           another one runs; the failure is shown
 //
 // A lease whose end is further away than leases are long is none: the database's clock

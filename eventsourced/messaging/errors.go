@@ -1,9 +1,12 @@
 package messaging
 
 import (
+	"context"
 	"errors"
+	"net"
 
 	"github.com/dancefinder/eventsourcing/internal/migrate"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
 // ErrNewerTables is returned by [Migrate] and [Pending] when a newer version of this
@@ -30,4 +33,16 @@ var (
 	// ErrAhead is why a consumer has stopped whose position is above the log's head.
 	// It is in the status and in the log, and no method returns it.
 	ErrAhead = errors.New("ahead of the log")
+
+	errMissing = errors.New("the event is not in the log any more")
 )
+
+// mayPass tells that an error of a reaction's may be gone after a while, and is not
+// the event's: a deadline, a statement timeout, a network that fails, or that
+// [ReactorConfig.HangTimeout] has ended the reaction's context. An append that gave up
+// waiting for the log's lock unwraps to one of them.
+func mayPass(err error) bool {
+	var netErr net.Error
+	return pgerr.Lost(err) || errors.As(err, &netErr) || pgerr.Code(err) == "57014" || // a statement timeout
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
@@ -51,8 +52,9 @@ func On[E any, P interface {
 // calls others; some call it a process manager or a policy. It has a position of
 // its own in the log, which no reset of a read view touches.
 //
-// An event that can't be handled is tried [ReactorConfig.Attempts] times, then
-// parked, or the reactor stops at it: see [ReactorConfig.OnFailure]. Errors of the
+// An event that can't be handled is tried [ReactorConfig.Attempts] times, and for
+// [ReactorConfig.RetryFor] when its error may pass, then parked, or the reactor stops
+// at it: see [ReactorConfig.OnFailure]. Errors of the
 // database that may pass (a lost connection, a deadlock) are retried for ever. The
 // status says what is wrong, from the first try on.
 //
@@ -150,7 +152,8 @@ func (r *Reactor) Parked(ctx context.Context) ([]ParkedEvent, error) {
 
 // Resume lets the reactor go on: one that stopped tries its event again, one that was
 // ahead of the log goes on from its position, unless it still is, and parked events are
-// tried again, once each, by the node that runs it.
+// tried again, once each, by the node that runs it. One that is not in the log any
+// more stays parked, and its error says so.
 func (r *Reactor) Resume(ctx context.Context) error {
 	if err := r.positions.retryParked(ctx, r.follower.consumer); err != nil {
 		return err
@@ -183,6 +186,7 @@ func (r *Reactor) handle(ctx context.Context, events []eventsourced.Recorded) er
 // react handles an event until it is done or parked. It returns an error when it
 // is neither.
 func (r *Reactor) react(ctx context.Context, event eventsourced.Recorded) error {
+	began := time.Now()
 	for tries, attempts := 1, 1; ; tries++ {
 		err := r.call(ctx, event)
 		switch {
@@ -193,8 +197,8 @@ func (r *Reactor) react(ctx context.Context, event eventsourced.Recorded) error 
 		}
 		r.follower.record.note(ofEvents, &event, err)
 		switch {
-		case r.mayPass(ctx, err):
-		case attempts >= r.config.Attempts:
+		case r.passes(ctx, err):
+		case attempts >= r.config.Attempts && (!mayPass(err) || time.Since(began) >= r.config.RetryFor):
 			return r.giveUp(ctx, event, err)
 		default:
 			attempts++
@@ -206,9 +210,9 @@ func (r *Reactor) react(ctx context.Context, event eventsourced.Recorded) error 
 	}
 }
 
-// mayPass tells that err comes from a database that is down, or busy. A lost
+// passes tells that err comes from a database that is down, or busy. A lost
 // connection may also be that of a call to somebody else: then the database answers.
-func (r *Reactor) mayPass(ctx context.Context, err error) bool {
+func (r *Reactor) passes(ctx context.Context, err error) bool {
 	if pgerr.ReadOnly(err) {
 		r.positions.pool.Reset() // most likely it is the pool of the reaction as well
 	}
@@ -250,8 +254,12 @@ func (r *Reactor) retryParked(ctx context.Context) error {
 		return err
 	}
 	for _, parked := range due {
-		event, found, err := r.read(ctx, parked.Position)
-		if err == nil && found {
+		event, found, err := eventAt(ctx, r.log, parked.Position)
+		switch {
+		case err != nil:
+		case !found || event.ID != parked.EventID: // the log was restored, or is another one
+			err = r.parkMissing(ctx, parked)
+		default:
 			err = r.retry(ctx, event)
 		}
 		if err != nil {
@@ -261,16 +269,12 @@ func (r *Reactor) retryParked(ctx context.Context) error {
 	return nil
 }
 
-// read returns the event at a position. The query ends with it: a reaction may need
-// the only connection of a pool.
-func (r *Reactor) read(ctx context.Context, at eventsourced.Position) (event eventsourced.Recorded, found bool, err error) {
-	for event, err = range r.log.ReadLog(ctx, eventsourced.LogQuery{After: at - 1, UpTo: at}) {
-		if err != nil {
-			return event, false, fmt.Errorf("read the log: %w", err)
-		}
-		found = true
-	}
-	return event, found, nil
+// parkMissing has it on record that a parked event can't be tried.
+func (r *Reactor) parkMissing(ctx context.Context, parked ParkedEvent) error {
+	r.follower.logger.ErrorContext(ctx, "parked event not tried again", "event_id", parked.EventID.String(), "event_name", parked.EventName,
+		"position", int64(parked.Position), "error", errMissing)
+	event := eventsourced.Recorded{Position: parked.Position, EventData: eventsourced.EventData{ID: parked.EventID, Name: parked.EventName}}
+	return detached(ctx, func(ctx context.Context) error { return r.positions.park(ctx, r.follower.consumer, event, errMissing) })
 }
 
 func (r *Reactor) retry(ctx context.Context, event eventsourced.Recorded) error {

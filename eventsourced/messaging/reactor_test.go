@@ -21,6 +21,7 @@ func reacting() messaging.ReactorConfig {
 	return messaging.ReactorConfig{
 		Name:         "r",
 		Attempts:     3,
+		RetryFor:     100 * time.Millisecond,
 		PollInterval: 200 * time.Millisecond,
 		MaxBackOff:   20 * time.Millisecond,
 		DrainTimeout: 100 * time.Millisecond,
@@ -256,10 +257,11 @@ func TestNewReactor(t *testing.T) {
 	b := newBank(t)
 	type Unknown struct{ eventsourced.BaseEvent }
 	nothing := messaging.On(func(context.Context, *Deposited) error { return nil })
-	_, err := messaging.NewReactor(b.store, b.positions, messaging.ReactorConfig{Attempts: -1, OnFailure: 7}, nothing, nothing,
+	_, err := messaging.NewReactor(b.store, b.positions, messaging.ReactorConfig{Attempts: -1, RetryFor: -1, OnFailure: 7}, nothing, nothing,
 		messaging.On(func(context.Context, *Unknown) error { return nil }))
 	require.ErrorContains(t, err, "Name needs 1 to 200 bytes")
 	require.ErrorContains(t, err, "Attempts is negative")
+	require.ErrorContains(t, err, "RetryFor is negative")
 	require.ErrorContains(t, err, "OnFailure is 7, want StopAtFailure or ParkFailures")
 	require.ErrorContains(t, err, "two reactions to Deposited")
 	require.ErrorContains(t, err, "the event type *messaging_test.Unknown is not in the registry")

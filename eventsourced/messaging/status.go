@@ -110,7 +110,8 @@ type standing struct {
 }
 
 const standingColumns = `name, topic, position, node,
-	clock_timestamp() < lease_until AND lease_until <= clock_timestamp() + lease_length, stopped, coalesce(ahead_at = position, false),
+	clock_timestamp() < lease_until AND lease_until <= clock_timestamp() + lease_length, stopped,
+	coalesce(ahead_at = position, false), coalesce(ahead_at <> position, false),
 	error, tried_at, coalesce(since, tried_at), coalesce(attempts, 0),
 	coalesce((extract(epoch FROM tried_at - clock_timestamp()) * 1000000)::bigint, 0), failed_event, failed_name, failed_position,
 	(SELECT count(*) FROM parked_events p WHERE p.name = c.name AND c.topic = $1)`
@@ -118,6 +119,7 @@ const standingColumns = `name, topic, position, node,
 func scanStanding(row pgx.Row) (standing, error) {
 	var (
 		s           standing
+		moved       bool // since it was ahead of the log
 		text, name  *string
 		tried       *time.Time
 		since       *time.Time
@@ -126,9 +128,9 @@ func scanStanding(row pgx.Row) (standing, error) {
 		event       *[16]byte
 		position    *int64
 	)
-	err := row.Scan(&s.consumer.Group, &s.consumer.Topic, (*int64)(&s.position), &s.node, &s.leased, &s.stopped, &s.ahead,
+	err := row.Scan(&s.consumer.Group, &s.consumer.Topic, (*int64)(&s.position), &s.node, &s.leased, &s.stopped, &s.ahead, &moved,
 		&text, &tried, &since, &attempts, &triedBefore, &event, &name, &position, &s.parked)
-	if err != nil || text == nil || tried == nil {
+	if err != nil || text == nil || tried == nil || moved {
 		return s, err
 	}
 	s.failure = &Failure{Error: *text, Time: tried.UTC(), Since: since.UTC(), Attempts: attempts}
@@ -158,6 +160,9 @@ func (f *follower) status(ctx context.Context) (Status, error) {
 		}
 	}
 	failure := f.record.current()
+	if failure != nil && f.aheadAt.Load() != int64(s.position) && strings.HasPrefix(failure.Error, ErrAhead.Error()) {
+		failure = nil // somebody has set the position
+	}
 	switch {
 	case s.leased && s.node != f.node:
 	case failure == nil && s.leased && f.record.certain() && !s.stopped && !s.ahead:

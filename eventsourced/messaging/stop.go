@@ -46,19 +46,52 @@ func (f *follower) ready(ctx context.Context) error {
 // stopped tells whether the consumer is stopped. It returns [ErrLeaseLost] when
 // somebody has set its position.
 func (f *follower) stopped(ctx context.Context) (stopped bool, err error) {
-	position := f.position
+	position, ahead := f.position, false
 	switch {
 	case f.table != nil:
-		position, stopped, err = f.table.stopped(ctx, f.consumer)
+		position, stopped, ahead, err = f.table.stopped(ctx, f.consumer)
 	case f.aheadAt.Load() != 0 && f.aheadAt.Load() == int64(f.position):
 		var lease Lease
 		lease, err = f.acquire(ctx)
-		position, stopped = lease.Position, lease.Held && !f.resumed.Swap(false)
+		position, ahead = lease.Position, lease.Held && !f.resumed.Swap(false)
 	}
 	if err == nil && position != f.position {
 		err = ErrLeaseLost
 	}
-	return stopped, err
+	if err == nil && ahead {
+		ahead, err = f.stillAhead(ctx)
+	}
+	return stopped || ahead, err
+}
+
+// stillAhead tells whether a consumer that was ahead of the log may be so still. If
+// there is an event at exactly its position, the log has what the consumer has done:
+// then that is on record no more.
+func (f *follower) stillAhead(ctx context.Context) (bool, error) {
+	_, found, err := eventAt(ctx, f.log, f.position)
+	if err != nil || !found {
+		return true, err
+	}
+	if f.table != nil {
+		err := detached(ctx, func(ctx context.Context) error { return f.table.lift(ctx, f.consumer, f.node, f.position) })
+		if err != nil {
+			return true, err
+		}
+	}
+	f.logger.InfoContext(ctx, "consumer goes on: the log has the event at its position again", "position", int64(f.position))
+	return false, nil
+}
+
+// eventAt returns the event at a position. The query ends with it: a reaction may need
+// the only connection of a pool.
+func eventAt(ctx context.Context, log eventsourced.LogReader, at eventsourced.Position) (event eventsourced.Recorded, found bool, err error) {
+	for event, err = range log.ReadLog(ctx, eventsourced.LogQuery{After: at - 1, UpTo: at, Limit: 1}) {
+		if err != nil {
+			return event, false, fmt.Errorf("read the log: %w", err)
+		}
+		found = true
+	}
+	return event, found, nil
 }
 
 // stopAhead stops a consumer whose position is above the log's head. What comes next
@@ -74,7 +107,7 @@ func (f *follower) stopAhead(ctx context.Context, head eventsourced.Position) er
 
 func aheadError(position, head eventsourced.Position) error {
 	return fmt.Errorf("%w: position %d is above its head at %d, so the log was restored from a backup or replaced, or this is another database. "+
-		"Bring the right log back, or set the position in the table consumers to where to go on; then resume", ErrAhead, position, head)
+		"Bring the right log back, then it goes on by itself, or set the position in the table consumers to where to go on; then resume", ErrAhead, position, head)
 }
 
 // resume lets a consumer go on that is stopped.
