@@ -75,7 +75,7 @@
 // a savepoint or prepares a statement has its outcomes at once from there on, and so has a
 // statement under a context of the handler's own. On a virtual
 // machine of 2 cores with PostgreSQL 15 on loopback a catch-up with one upsert an
-// event runs at about a hundred times the speed of a transaction per event, and at 1.2 to 1.7 of that
+// event runs at about a hundred times the speed of a transaction per event, and at 1.1 to 1.7 of that
 // of a loop written by hand with pgx.Batch ("make bench").
 //
 // # What a handler may do to its transaction
