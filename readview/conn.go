@@ -77,9 +77,13 @@ func newPipeline(ctx context.Context, db *sql.DB, counted *sync.Map, how mode) (
 	if err == nil {
 		// When ctx ends, what is under way ends by itself; database/sql would roll
 		// back beside it.
-		p.Tx, err = conn.BeginTx(context.WithoutCancel(ctx), nil)
+		ctx, p.end = context.WithCancel(context.WithoutCancel(ctx))
+		p.Tx, err = conn.BeginTx(ctx, nil)
 	}
 	if err != nil {
+		if p.end != nil {
+			p.end()
+		}
 		return nil, errors.Join(err, conn.Close())
 	}
 	p.release = sync.OnceFunc(func() { _ = conn.Close() })
@@ -105,6 +109,7 @@ func (p *pipeline) close() {
 		_ = p.pgx.Close(ctx) // the pool makes another one
 	}
 	p.release()
+	p.end()
 }
 
 // drop gives the connection up without database/sql, which may wait for ever for rows.
@@ -116,6 +121,7 @@ func (p *pipeline) drop() {
 	_ = p.pgx.PgConn().Conn().Close()
 	_ = p.pgx.Close(ctx)
 	_ = p.driver.Conn.Close()
+	p.end() // database/sql rolls back what is no more, beside us
 }
 
 // abandon ends the transaction of a handler that does not return. The connection is cut,

@@ -56,6 +56,7 @@ type pipeline struct {
 	conn    *sql.Conn       // the same, of database/sql
 	driver  *pageConn       // the same, of its driver
 	release func()          // gives the connection back, the first time
+	end     func()          // the context that database/sql has of it
 
 	mu      sync.Mutex
 	*keeper // the connection's
