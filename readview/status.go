@@ -159,8 +159,11 @@ func (r *runner) state(stored record, status *Status) State {
 		return Retrying
 	case stored.failure != nil && (stored.leaseValid || stored.fresh):
 		return Retrying
-	case !stored.leaseValid || running && stored.node != r.m.node:
+	case running && stored.node == r.m.node: // a lease that is renewed a little late is its own still
+	case !stored.leaseValid || running:
 		return Standby
+	}
+	switch {
 	case r.remote == nil && status.Behind > 0 && (status.Lag > r.m.config.PollInterval || status.Lag <= 0), // a clock that has gone back
 		r.remote != nil && (status.Lag > r.m.config.PollInterval || r.remote.unanswered()):
 		return CatchingUp
