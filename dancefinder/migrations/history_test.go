@@ -31,7 +31,7 @@ var questions = map[string]string{
 		SELECT subject, state, created FROM ignored_state`,
 	"the same unknown band, in both tables": `SELECT i.subject, e.extra_info FROM ignored_band i JOIN event e ON e.{band} = i.{band} WHERE i.{band} NOT IN (SELECT {band.key} FROM band)`,
 	"what is near a user": `SELECT e.event_date, h.name FROM origin o JOIN dance_hall h ON abs(h.latitude - o.latitude) < 0.5 JOIN event e ON e.{hall} = h.{hall.key}
-		WHERE NOT EXISTS (SELECT FROM ignored_band i WHERE i.subject = o.subject AND i.{band} = e.{band})`,
+		WHERE o.subject IN ('user 2', 'user 4') AND NOT EXISTS (SELECT FROM ignored_band i WHERE i.subject = o.subject AND i.{band} = e.{band})`,
 	"origins": `SELECT subject, origin, latitude, longitude, created FROM origin`,
 	"others":  `SELECT * FROM schema_migrations`,
 }
