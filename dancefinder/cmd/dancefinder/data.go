@@ -34,6 +34,9 @@ func importCommand() *cobra.Command {
 				if err := a.checkMigrated(cmd.Context()); err != nil {
 					return err
 				}
+				if err := a.checkAdopted(cmd.Context()); err != nil {
+					return err
+				}
 				bar := newProgress(cmd.ErrOrStderr(), "import", "bytes", size)
 				rows := listing.Read(io.TeeReader(file, bar), listing.Options{Year: year})
 				result, err := importer.Import(cmd.Context(), a.service, a.store, rows, importer.Options{

@@ -13,8 +13,8 @@ INSERT INTO dance_hall (name, city, municipality, state, latitude, longitude, cr
 		timestamptz '2019-01-01 00:00:00.5+00' + i * interval '1 hour'
 	FROM generate_series(1, current_setting('my.halls')::int) AS i;
 INSERT INTO dance_hall (name, city, municipality, state, latitude, longitude, created) VALUES
-	('Folkets Park', 'Malung', 'Malung-Sälen', 'Dalarna', 60.683333333, 13.716666667, '2019-03-01'),
-	('FOLKETS PARK', 'Malung', 'Malung-Sälen', 'Dalarna', NULL, NULL, '2019-03-02'),
+	('Folkets Park', 'Staden', 'Kommunen', 'Landet', 60.683333333, 13.716666667, '2019-03-01'),
+	('FOLKETS PARK', 'Staden', 'Kommunen', 'Landet', NULL, NULL, '2019-03-02'),
 	('M/S Vågen', NULL, '(Båt)', '(Båt)', 0, 0, '2019-03-03'), ('Utan län', 'Ort', '', '', 91, -181, '2019-03-04');
 INSERT INTO event (event_date, start_time, end_time, extra_info, band_id, dance_hall_id, created, updated)
 	SELECT date '2024-01-01' + i % 730, time '18:00' + i % 4 * interval '1 hour', time '22:00' + i % 6 * interval '1 hour',
