@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -90,16 +91,32 @@ var Tables = []string{
 	"band", "dance_hall", "event", "origin", "ignored_band", "ignored_dance_hall", "ignored_city", "ignored_municipality", "ignored_state",
 }
 
+// lockWait is how long a run waits for another one to end: the server may take a moment to
+// notice that one was killed.
+const lockWait = 5 * time.Second
+
 func lock(ctx context.Context, pool *pgxpool.Pool) (unlock func(), err error) {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	const key = "hashtextextended('dancefinder adopts ' || current_schema(), 0)"
-	var locked bool
-	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock("+key+")").Scan(&locked); err != nil || !locked {
-		conn.Release()
-		return nil, errors.Join(err, map[bool]error{false: ErrRunning}[locked || err != nil])
+	for deadline := time.Now().Add(lockWait); ; {
+		var locked bool
+		if err = conn.QueryRow(ctx, "SELECT pg_try_advisory_lock("+key+")").Scan(&locked); err == nil && locked {
+			break
+		}
+		if err == nil && time.Now().After(deadline) {
+			err = ErrRunning
+		}
+		if err != nil {
+			conn.Release()
+			return nil, err
+		}
+		select {
+		case <-ctx.Done(): // which the next look finds out
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
 	return func() {
 		if _, err := conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock("+key+")"); err != nil {

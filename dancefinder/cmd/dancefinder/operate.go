@@ -57,8 +57,8 @@ func migrateCommand() *cobra.Command {
 	down := migrateStep("down", "undone", "Take back DanceFinder's own steps above a number",
 		"Takes back DanceFinder's own steps above a number, the last one first. What can't be undone says so.",
 		migrations.DownTo)
-	down.Flags().Int64("to", 0, "keep this step and those before it")
-	_ = down.MarkFlagRequired("to")
+	down.Flags().Int64("to", -1, "keep this step and those before it (required)")
+	down.Flags().Lookup("to").DefValue = ""
 	status := &cobra.Command{
 		Use:   "status",
 		Short: "Show which migrations are applied, DanceFinder's and those of the framework",
@@ -88,7 +88,7 @@ func migrateStep(use, verb, short, long string, migrate func(context.Context, *p
 				return err
 			}
 			if version < 0 {
-				return usageError{fmt.Errorf("--to %d: want the number of a step, or 0", version)}
+				return usageError{errors.New("--to wants the number of a step, or 0")}
 			}
 			return withApp(cmd, func(a *app) error {
 				done, err := migrate(cmd.Context(), a.pool, version)
