@@ -80,6 +80,23 @@ func TestConsistencyReadsWhatWasWritten(t *testing.T) {
 	}
 }
 
+// What this process applies is seen without asking at intervals.
+func TestConsistencyIsWokenUp(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	manager, router := b.manager(fast(), balances(), audits())
+	b.start(router)
+	c, err := readview.NewConsistency(t.Context(), manager, b.pool, readview.ConsistencyConfig{
+		Keys: [][]byte{key("k")}, Limit: 30 * time.Second, PollInterval: time.Hour,
+	})
+	require.NoError(t, err)
+	for range 50 {
+		result, err := c.Wait(t.Context(), c.Token(b.deposit(1)))
+		require.NoError(t, err)
+		require.True(t, result.Satisfied)
+	}
+}
+
 func TestConsistencyOfManyWhoWait(t *testing.T) {
 	t.Parallel()
 	const waiters = 1000
