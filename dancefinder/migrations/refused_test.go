@@ -39,7 +39,7 @@ func TestForeignDatabases(t *testing.T) {
 			script := test.script
 			switch {
 			case script[:6] == "legacy":
-				legacytest.Fill(t, db.Pool, legacytest.Small)
+				legacytest.Tables(t, db.Pool)
 				script = script[7:]
 			case script[:9] == "framework":
 				_, err := migrations.Up(t.Context(), db.Pool)
