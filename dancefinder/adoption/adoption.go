@@ -79,9 +79,7 @@ func Run(ctx context.Context, pool *pgxpool.Pool, store eventsourced.Store, opti
 		}
 	}
 	for _, name := range Tables {
-		if t := r.tables[name]; t != nil {
-			report = append(report, *t)
-		}
+		report = append(report, *r.table(name))
 	}
 	return report, err
 }
@@ -161,11 +159,7 @@ const (
 func (r *run) count(table string, what outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := r.tables[table]
-	if t == nil {
-		t = &Table{Table: table}
-		r.tables[table] = t
-	}
+	t := r.table(table)
 	t.Rows++
 	switch what {
 	case adopted:
@@ -179,6 +173,13 @@ func (r *run) count(table string, what outcome) {
 	if r.options.Progress != nil {
 		r.options.Progress(r.rows)
 	}
+}
+
+func (r *run) table(name string) *Table {
+	if r.tables[name] == nil {
+		r.tables[name] = &Table{Table: name}
+	}
+	return r.tables[name]
 }
 
 func (r *run) refuse(table, id string, reason error) {

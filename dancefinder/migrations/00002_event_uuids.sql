@@ -7,7 +7,6 @@
 -- that is none gets a uuid of its own, as a subject ignores a band once.
 
 -- +goose Up
-SET CONSTRAINTS ALL IMMEDIATE; -- a deferred check would be in the way of ALTER TABLE
 LOCK TABLE band, dance_hall, event, ignored_band, ignored_dance_hall IN ACCESS EXCLUSIVE MODE;
 
 UPDATE band SET uuid = gen_random_uuid() WHERE uuid IS NULL;

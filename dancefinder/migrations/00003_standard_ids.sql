@@ -8,7 +8,7 @@
 -- ids but the old references, or the new names without the constraints.
 
 -- +goose Up
-SET CONSTRAINTS ALL IMMEDIATE;
+SET CONSTRAINTS ALL IMMEDIATE; -- a check that is deferred would be in the way of ALTER TABLE
 LOCK TABLE band, dance_hall, event, origin, ignored_band, ignored_dance_hall, ignored_city,
 	ignored_municipality, ignored_state IN ACCESS EXCLUSIVE MODE;
 

@@ -114,6 +114,10 @@ func TestLegacyDatabase(t *testing.T) {
 			"the legacy tables":             {1, "", 2},
 			"after the first step":          {2, "", 3},
 			"without the integers it wrote": {2, "ALTER TABLE event DROP COLUMN band_id, DROP COLUMN dance_hall_id", 3},
+			"with references that are not filled": {2, `ALTER TABLE event ALTER band_uuid DROP NOT NULL; UPDATE event SET band_uuid = NULL;
+				ALTER TABLE ignored_dance_hall ALTER dance_hall_uuid DROP NOT NULL,
+					ADD CONSTRAINT late FOREIGN KEY (dance_hall_uuid) REFERENCES dance_hall (uuid) DEFERRABLE INITIALLY DEFERRED;
+				UPDATE ignored_dance_hall SET dance_hall_uuid = NULL`, 3},
 			"with ids renamed, references not": {3, `ALTER TABLE event RENAME band_id TO band_uuid; ALTER TABLE event RENAME dance_hall_id TO dance_hall_uuid;
 				ALTER TABLE ignored_band RENAME band_id TO band_uuid; ALTER TABLE ignored_dance_hall RENAME dance_hall_id TO dance_hall_uuid`, 3},
 			"after the second step":                      {3, "", 4},
