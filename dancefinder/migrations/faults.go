@@ -42,13 +42,14 @@ func checkRows(ctx context.Context, pool *pgxpool.Pool, from, upTo int64) error 
 }
 
 // checks returns what must hold for the tables as they are. The second step needs the
-// uuids of bands and halls to be different, the third one the rest.
+// ids and uuids of bands and halls to be different, the third one the rest.
 func checks(found tables, upTo int64) (all []check) {
 	for _, t := range readViews {
 		columns := found[t.name]
 		has := func(name string) bool { return columns[name].Name != "" }
+		referred := t.name == "band" || t.name == "dance_hall" // by either id
 		for _, id := range []string{"uuid", "id"} {
-			if columns[id].Type == "uuid" && (upTo > 2 || t.name == "band" || t.name == "dance_hall") {
+			if has(id) && (referred || upTo > 2 && columns[id].Type == "uuid") {
 				all = append(all, check{t.name, id, fmt.Sprintf("n > 1 AND %s IS NOT NULL", id), "another row has the same " + id})
 			}
 		}

@@ -92,6 +92,7 @@ func TestRowsAtFault(t *testing.T) {
 		"a dance without a day":        {"ALTER TABLE event ALTER event_date DROP NOT NULL; UPDATE event SET event_date = NULL WHERE extra_info = 'samma band'", "event", "SELECT id FROM event WHERE event_date IS NULL", "event_date is missing"},
 		"two bands of one name":        {"ALTER TABLE band DROP CONSTRAINT uq_b2d4; UPDATE band SET name = 'Bo Granz' WHERE id = 2", "band", "SELECT 2", "another row has the same name"},
 		"two bands of one uuid":        {"ALTER TABLE band DROP CONSTRAINT uq_91c0; UPDATE band SET uuid = (SELECT uuid FROM band WHERE id = 1) WHERE id = 2", "band", "SELECT 2", "another row has the same uuid"},
+		"two bands of one number":      {"ALTER TABLE band DROP CONSTRAINT pk_7f3a; UPDATE band SET id = 1 WHERE id = 2", "band", "SELECT 1", "another row has the same id"},
 		"two halls without a city":     {"INSERT INTO dance_hall (name, city, municipality, state) VALUES ('M/S Vågen', '', '(Båt)', '(Båt)')", "dance_hall", "SELECT max(id) FROM dance_hall", "another row has the same name, city, municipality, state"},
 		"half a coordinate":            {"UPDATE dance_hall SET longitude = NULL WHERE id = 5001", "dance_hall", "SELECT 5001", "a coordinate needs"},
 		"a band ignored twice":         {"ALTER TABLE ignored_band DROP CONSTRAINT ignored_band_subject_band_id_key; INSERT INTO ignored_band (subject, band_id) VALUES ('user 1', " + granz + ")", "ignored_band", "SELECT max(id) FROM ignored_band", "another row has the same subject, band_id"},

@@ -30,7 +30,7 @@ func (d *database) contents() map[string][]string {
 	return tables
 }
 
-var medium = legacytest.Size{Bands: 30, Halls: 100, Events: 1500, Users: 20}
+var medium = legacytest.Size{Bands: 30, Halls: 60, Events: 600, Users: 10}
 
 const rename = "UPDATE band SET name = 'Namnlös' WHERE name = ''"
 
@@ -50,6 +50,7 @@ func TestAdoptLegacy(t *testing.T) {
 		want := d.contents()
 		require.Greater(t, len(want["event"]), medium.Events)
 		projector := start(t, d.args([]string{"projector"})...) // while it runs, and after it: the same tables
+		projector.await(projector.err, "the log does not know: run 'dancefinder adopt-legacy'", patience)
 
 		got := d.run("adopt-legacy")
 		require.Equal(t, exitDone, got.code, got.err)

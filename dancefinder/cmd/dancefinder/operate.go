@@ -34,6 +34,9 @@ func projectorCommand() *cobra.Command {
 				if err := a.checkMigrated(cmd.Context()); err != nil {
 					return err
 				}
+				if err := a.checkAdopted(cmd.Context()); err != nil {
+					logger(cmd).WarnContext(cmd.Context(), err.Error()+": run 'dancefinder adopt-legacy'")
+				}
 				a.announce(cmd.Context(), logger(cmd))
 				logger(cmd).InfoContext(cmd.Context(), "projector runs", "projections", a.manager.Names())
 				return a.Run(cmd.Context())
