@@ -42,7 +42,8 @@ END $$;
 -- What may be missing in a row, and has a value that means just that.
 UPDATE event SET extra_info = '' WHERE extra_info IS NULL;
 UPDATE event SET updated = created WHERE updated IS NULL;
-UPDATE dance_hall SET city = '' WHERE city IS NULL;
+UPDATE dance_hall SET city = coalesce(city, ''), municipality = coalesce(municipality, ''), state = coalesce(state, '')
+	WHERE city IS NULL OR municipality IS NULL OR state IS NULL;
 
 -- +goose StatementBegin
 DO $$

@@ -75,7 +75,7 @@ func checks(found tables, upTo int64) (all []check) {
 // filled tells whether the third step gives the column a value where it has none.
 func filled(table, column string) bool {
 	switch table + "." + column {
-	case "event.extra_info", "event.updated", "dance_hall.city":
+	case "event.extra_info", "event.updated", "dance_hall.city", "dance_hall.municipality", "dance_hall.state":
 		return true
 	}
 	return false
@@ -91,7 +91,11 @@ func duplicates(t readView, has func(string) bool) check {
 		key = strings.ReplaceAll(key, parent+"_id", reference)
 		condition += " AND " + reference + " IS NOT NULL" // what refers to nothing gets an id of its own
 	}
-	return check{t.name, strings.ReplaceAll(key, " city", " coalesce(city, '')"), condition, "another row has the same " + key}
+	partition := key
+	if t.name == "dance_hall" { // what is missing is filled
+		partition = "name, coalesce(city, ''), coalesce(municipality, ''), coalesce(state, '')"
+	}
+	return check{t.name, partition, condition, "another row has the same " + key}
 }
 
 func (e *RowsError) find(ctx context.Context, pool *pgxpool.Pool, c check) error {

@@ -16,16 +16,16 @@ import (
 // refers, {band.key} and {hall.key} to what.
 var questions = map[string]string{
 	"all dances": `SELECT e.{id} IS NULL, e.event_date, e.start_time, e.end_time, coalesce(e.extra_info, ''), b.name, h.name AS hall,
-		coalesce(h.city, ''), h.municipality, h.state, h.latitude, h.longitude, e.created, coalesce(e.updated, e.created)
+		coalesce(h.city, ''), coalesce(h.municipality, ''), coalesce(h.state, ''), h.latitude, h.longitude, e.created, coalesce(e.updated, e.created)
 		FROM event e LEFT JOIN band b ON b.{band.key} = e.{band} LEFT JOIN dance_hall h ON h.{hall.key} = e.{hall}`,
 	"their lasting ids": `SELECT e.{id}, e.event_date FROM event e WHERE e.{id} IS NOT NULL`,
 	"bands and halls": `SELECT {id}, name, created FROM band WHERE name <> 'Utan uuid' UNION ALL
-		SELECT {id}, name || coalesce(city, '') || municipality || state || coalesce(latitude || ' ' || longitude, ''), created FROM dance_hall`,
+		SELECT {id}, name || coalesce(city, '') || coalesce(municipality, '') || coalesce(state, '') || coalesce(latitude || ' ' || longitude, ''), created FROM dance_hall`,
 	"where a band plays": `SELECT h.name, e.event_date FROM event e JOIN band b ON b.{band.key} = e.{band} JOIN dance_hall h ON h.{hall.key} = e.{hall}
 		WHERE b.name = 'BO GRANZ'`,
 	"what unknown bands play": `SELECT count(*) FROM event e LEFT JOIN band b ON b.{band.key} = e.{band} WHERE b.name IS NULL GROUP BY e.{band}`,
 	"what users do not want to see": `SELECT i.subject, b.name, i.created FROM ignored_band i LEFT JOIN band b ON b.{band.key} = i.{band} UNION ALL
-		SELECT i.subject, h.name || h.state, i.created FROM ignored_dance_hall i LEFT JOIN dance_hall h ON h.{hall.key} = i.{hall} UNION ALL
+		SELECT i.subject, h.name || coalesce(h.state, ''), i.created FROM ignored_dance_hall i LEFT JOIN dance_hall h ON h.{hall.key} = i.{hall} UNION ALL
 		SELECT subject, city, created FROM ignored_city UNION ALL
 		SELECT subject, municipality, created FROM ignored_municipality UNION ALL
 		SELECT subject, state, created FROM ignored_state`,

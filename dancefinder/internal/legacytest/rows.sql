@@ -15,7 +15,7 @@ INSERT INTO dance_hall (name, city, municipality, state, latitude, longitude, cr
 INSERT INTO dance_hall (name, city, municipality, state, latitude, longitude, created) VALUES
 	('Folkets Park', 'Staden', 'Kommunen', 'Landet', 60.683333333, 13.716666667, '2019-03-01'),
 	('FOLKETS PARK', 'Staden', 'Kommunen', 'Landet', NULL, NULL, '2019-03-02'),
-	('M/S Vågen', NULL, '(Båt)', '(Båt)', 0, 0, '2019-03-03'), ('Utan län', 'Ort', '', '', 91, -181, '2019-03-04');
+	('M/S Vågen', NULL, '(Båt)', '(Båt)', 0, 0, '2019-03-03'), ('Utan län', 'Ort', NULL, '', 91, -181, '2019-03-04'), ('Någonstans', NULL, NULL, NULL, NULL, NULL, '2019-03-05');
 INSERT INTO event (event_date, start_time, end_time, extra_info, band_id, dance_hall_id, created, updated)
 	SELECT date '2024-01-01' + i % 730, time '18:00' + i % 4 * interval '1 hour', time '22:00' + i % 6 * interval '1 hour',
 		CASE WHEN i % 9 = 0 THEN 'Info ' || i ELSE '' END, 1 + i % current_setting('my.bands')::int, 5001 + i % current_setting('my.halls')::int,
