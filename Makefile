@@ -25,7 +25,7 @@ test: cgo ## Run all tests with the race detector, then the checks
 
 soak: ## Run longer campaigns: a broker that is killed, a legacy database of full size; about an hour
 	SOAK=1 go run ./internal/services -rabbitmq -install -- go test -timeout 2h -v -run "^TestBrokerKilled$$" ./readview
-	SOAK=1 go run ./internal/services -install -- go test -timeout 1h -v -run "^TestAdoptLegacy$$$$" ./dancefinder/cmd/dancefinder
+	SOAK=1 go run ./internal/services -install -- go test -timeout 1h -v -run "^TestAdoptLegacy$$" ./dancefinder/cmd/dancefinder
 
 check: ## Check format, vet, staticcheck, go.mod and go.work.sum; part of test
 	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
