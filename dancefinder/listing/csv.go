@@ -101,13 +101,14 @@ func (r *csvReader) next() (record, error) {
 		}
 	}
 	rec := record{line: r.line + 1, cells: cells, err: cleanCells(cells)}
+	ended := r.lines.text(size)[size-1] == r.lines.end
 	r.take(size, taken)
 	switch {
 	case open:
 		rec.err = fmt.Errorf("bad CSV: %w", errUnclosed)
 	case bad != nil:
 		rec.err = bad
-	case first[len(first)-1] != r.lines.end && len(cells) < r.width && rec.err == nil:
+	case !ended && len(cells) < r.width && rec.err == nil:
 		rec.err = errCutRow
 	}
 	if r.width == 0 && findColumns(rec.cells).complete() {

@@ -76,7 +76,7 @@ func (p *parser) dateOf(rec record, cells []string) (date string, err error) {
 		err = errDate
 	case !leavesOut(text):
 		date, err = p.calendar.parse(text)
-	case rec.err != nil && !ok || p.above.unread: // the cell may be lost
+	case p.above.unread, rec.err != nil && !ok && len(cells) < p.columns.at[ColumnDate]+p.columns.dates: // the cell is lost
 		err = errNoDate
 	case p.above.date == "":
 		return "", errDate
