@@ -35,6 +35,12 @@ var (
 	// ErrBandNotFound refuses a reference to a band that was never created.
 	ErrBandNotFound error = &Error{Code: "BAND_NOT_FOUND", Field: "bandId", Message: "there is no such band"}
 
+	// ErrBandExists refuses a name that is another band's, or was.
+	ErrBandExists error = &Error{Code: "BAND_EXISTS", Field: "name", Message: "the name is another band's"}
+
+	// ErrDanceHallExists refuses a name and place that are another hall's, or were.
+	ErrDanceHallExists error = &Error{Code: "DANCE_HALL_EXISTS", Field: "name", Message: "the name is another dance hall's at this place"}
+
 	// ErrDanceHallNotFound refuses a reference to, or a change of, a dance hall
 	// that was never created.
 	ErrDanceHallNotFound error = &Error{Code: "DANCE_HALL_NOT_FOUND", Field: "danceHallId", Message: "there is no such dance hall"}

@@ -1,6 +1,10 @@
 package domain
 
-import "github.com/dancefinder/eventsourcing/eventsourced"
+import (
+	"regexp"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
 
 // Event is a dance event: an evening on which a band plays at a hall. All about it
 // may change until it is deleted, which is final.
@@ -49,3 +53,9 @@ func (e *Event) changeable() error {
 	}
 	return nil
 }
+
+var cancelled = regexp.MustCompile(`(?i)\binställ(?:t|d|da)(?:\PL|$)`)
+
+// Cancelled tells whether what else is known of a dance says that it is cancelled:
+// "Inställt", in whatever case.
+func Cancelled(extraInfo string) bool { return cancelled.MatchString(extraInfo) }

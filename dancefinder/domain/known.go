@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 )
@@ -11,16 +12,26 @@ import (
 // defaultKnown is how many names a catalogue remembers: a few MB.
 const defaultKnown = 20_000
 
+// rememberFor is how long a name is believed without another look.
+const rememberFor = time.Minute
+
 // catalogue answers whether bands, or halls, exist and what they are called. It
-// remembers those that do: they are never deleted or renamed, so such an answer
-// stays true. That something does not exist may change, and is not remembered.
+// remembers those that do for a minute, as an import asks for the same ones all the
+// time. When another process deletes one meanwhile, a dance may still get it, as if it
+// had been deleted just after: its band is unknown then. That something does not exist
+// is not remembered.
 type catalogue[A named] struct {
 	repository *eventsourced.Repository[A]
 	notFound   error
 	limit      int // names to remember
 
 	mu    sync.Mutex
-	names map[string]string
+	names map[string]remembered
+}
+
+type remembered struct {
+	name string
+	at   time.Time
 }
 
 type named interface {
@@ -29,26 +40,36 @@ type named interface {
 }
 
 func newCatalogue[A named](repository *eventsourced.Repository[A], notFound error) *catalogue[A] {
-	return &catalogue[A]{repository: repository, notFound: notFound, limit: defaultKnown, names: map[string]string{}}
+	return &catalogue[A]{repository: repository, notFound: notFound, limit: defaultKnown, names: map[string]remembered{}}
 }
 
 // nameOf returns the name of the aggregate id, or notFound.
 func (c *catalogue[A]) nameOf(ctx context.Context, id string) (string, error) {
 	c.mu.Lock()
-	name, known := c.names[id]
+	known := c.names[id]
 	c.mu.Unlock()
-	if known {
-		return name, nil
+	if time.Since(known.at) < rememberFor {
+		return known.name, nil
 	}
 	a, err := c.repository.Load(ctx, id)
 	if errors.Is(err, eventsourced.ErrNotFound) {
 		return "", c.notFound
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
+	case a.Name() == "":
+		return "", c.notFound
 	}
 	c.remember(id, a.Name())
 	return a.Name(), nil
+}
+
+// forget makes the next question look.
+func (c *catalogue[A]) forget(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.names, id)
 }
 
 // remember adds an aggregate that is stored, in place of some other one when the
@@ -62,5 +83,5 @@ func (c *catalogue[A]) remember(id, name string) {
 			break
 		}
 	}
-	c.names[id] = name
+	c.names[id] = remembered{name, time.Now()}
 }

@@ -17,8 +17,14 @@ const (
 func EventTypes() []eventsourced.EventType {
 	return []eventsourced.EventType{
 		eventsourced.Type[BandCreated]("BandCreated"),
+		eventsourced.Type[BandRenamed]("BandRenamed"),
+		eventsourced.Type[BandDeleted]("BandDeleted"),
+		eventsourced.Type[BandNameTaken]("BandNameTaken"),
 
 		eventsourced.Type[DanceHallCreated]("DanceHallCreated"),
+		eventsourced.Type[DanceHallUpdated]("DanceHallUpdated"),
+		eventsourced.Type[DanceHallDeleted]("DanceHallDeleted"),
+		eventsourced.Type[DanceHallNameTaken]("DanceHallNameTaken"),
 		eventsourced.Type[DanceHallGeocoded]("DanceHallGeocoded"),
 
 		eventsourced.Type[EventCreated]("EventCreated"),

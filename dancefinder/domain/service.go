@@ -43,28 +43,6 @@ func NewService(store eventsourced.Store) *Service {
 	}
 }
 
-// CreateBand makes a band known. When it is already, that is no error.
-func (s *Service) CreateBand(ctx context.Context, c CreateBand) (BandID, eventsourced.Position, error) {
-	name, err := ParseBandName(c.Name)
-	if err != nil {
-		return "", 0, err
-	}
-	id := BandIDFor(name)
-	position, err := s.bands.Update(ctx, string(id), func(b *Band) error { return b.Create(c) })
-	return done(id, position, err)
-}
-
-// CreateDanceHall makes a dance hall known. When it is already, that is no error.
-func (s *Service) CreateDanceHall(ctx context.Context, c CreateDanceHall) (DanceHallID, eventsourced.Position, error) {
-	name, place, err := c.parse()
-	if err != nil {
-		return "", 0, err
-	}
-	id := DanceHallIDFor(name, place)
-	position, err := s.danceHalls.Update(ctx, string(id), func(h *DanceHall) error { return h.Create(c) })
-	return done(id, position, err)
-}
-
 // GeocodeDanceHall says where a dance hall lies. It is refused with
 // [ErrDanceHallNotFound], and with [ErrGeocodeOutranked] when the hall has a
 // coordinate from a better source.
@@ -118,7 +96,7 @@ func (s *Service) DeleteEvent(ctx context.Context, c DeleteEvent) (EventID, even
 
 // checkEvent returns the id in its usual form, if details are valid and the band
 // and the hall in them exist. It asks the log and not a read model, which might
-// be behind; and as neither is ever deleted, what it finds stays true.
+// be behind.
 func (s *Service) checkEvent(ctx context.Context, id EventID, details EventDetails) (EventID, error) {
 	id, err := parseID("eventId", id)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package geocoding finds dance halls on the map: from a DanceHallCreated it makes
-// a DanceHallGeocoded, with the help of a [Geocoder].
+// Package geocoding finds dance halls on the map: from a DanceHallCreated, or a
+// DanceHallUpdated, it makes a DanceHallGeocoded, with the help of a [Geocoder].
 //
 // # How a hall gets its coordinate
 //

@@ -31,7 +31,7 @@ const (
 type job struct {
 	hall     string // its id
 	query    Query
-	event    uuid.UUID // DanceHallCreated
+	event    uuid.UUID // by which the hall got its name and place
 	position eventsourced.Position
 
 	correlation string    // of the event; empty when it had none
@@ -42,9 +42,8 @@ type job struct {
 // cause returns the event as far as those that follow from it need to know it.
 func (j job) cause() *eventsourced.Recorded {
 	event := &eventsourced.Recorded{
-		EventData: eventsourced.EventData{ID: eventsourced.EventID(j.event), Name: "DanceHallCreated"},
+		EventData: eventsourced.EventData{ID: eventsourced.EventID(j.event)},
 		Stream:    eventsourced.Stream{AggregateName: domain.AggregateDanceHall, AggregateID: j.hall},
-		Version:   1,
 		Position:  j.position,
 	}
 	if j.correlation != "" {
@@ -59,14 +58,19 @@ func (j job) command(source domain.GeocodeSource) eventsourced.EventID {
 	return eventsourced.EventID(uuid.NewSHA1(j.event, []byte("geocode "+source)))
 }
 
-// add adds the job of a hall unless it has one.
-func (q queue) add(ctx context.Context, event *domain.DanceHallCreated, recorded *eventsourced.Recorded) error {
+// add adds the job of a hall, or begins it anew when the hall has another place since.
+func (q queue) add(ctx context.Context, hall, name string, at domain.Place, recorded *eventsourced.Recorded) error {
 	_, err := q.pool.Exec(ctx, `
-		INSERT INTO geocoding_job (dance_hall_id, hall_name, hall_city, hall_municipality, hall_state,
+		INSERT INTO geocoding_job AS job (dance_hall_id, hall_name, hall_city, hall_municipality, hall_state,
 			event_id, event_position, correlation_id)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-		ON CONFLICT (dance_hall_id) DO NOTHING`,
-		event.EventAggregateId, event.Name, event.City, event.Municipality, event.State,
+		ON CONFLICT (dance_hall_id) DO UPDATE
+		SET hall_name = EXCLUDED.hall_name, hall_city = EXCLUDED.hall_city, hall_municipality = EXCLUDED.hall_municipality,
+			hall_state = EXCLUDED.hall_state, event_id = EXCLUDED.event_id, event_position = EXCLUDED.event_position,
+			correlation_id = EXCLUDED.correlation_id, state = 'pending', attempts = 0, next_attempt_at = clock_timestamp(),
+			claim = NULL, last_error = '', updated = clock_timestamp()
+		WHERE job.event_position < EXCLUDED.event_position`,
+		hall, name, at.City, at.Municipality, at.State,
 		uuid.UUID(recorded.ID), recorded.Position, recorded.Metadata[eventsourced.MetaCorrelation])
 	return err
 }

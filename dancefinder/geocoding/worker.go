@@ -43,15 +43,25 @@ func NewWorker(pool *pgxpool.Pool, service *domain.Service, geocoder Geocoder, c
 // Enqueue queues the hall that event created, and wakes [Worker.Run]. It is for
 // the handler of a subscription: ctx holds the event's id, position and
 // correlation ([eventsourced.FromContext]), or it returns [ErrNoEvent]. It takes
-// one short statement, asks no provider, and does nothing when the hall is queued
-// or was looked up already: deliver an event as often as you like.
+// one short statement, asks no provider, and does nothing when this event or a later
+// one of the hall was queued already: deliver an event as often as you like.
 func (w *Worker) Enqueue(ctx context.Context, event *domain.DanceHallCreated) error {
+	return w.enqueue(ctx, event.EventAggregateId, event.Name, domain.Place{City: event.City, Municipality: event.Municipality, State: event.State})
+}
+
+// EnqueueUpdated is [Worker.Enqueue] for a hall that has another name or place: it is
+// looked up again.
+func (w *Worker) EnqueueUpdated(ctx context.Context, event *domain.DanceHallUpdated) error {
+	return w.enqueue(ctx, event.EventAggregateId, event.Name, domain.Place{City: event.City, Municipality: event.Municipality, State: event.State})
+}
+
+func (w *Worker) enqueue(ctx context.Context, hall, name string, at domain.Place) error {
 	recorded := eventsourced.FromContext(ctx)
 	if recorded == nil {
 		return fmt.Errorf("queue a dance hall for geocoding: %w", ErrNoEvent)
 	}
-	if err := w.queue.add(ctx, event, recorded); err != nil {
-		return fmt.Errorf("queue dance hall %s for geocoding: %w", event.EventAggregateId, err)
+	if err := w.queue.add(ctx, hall, name, at, recorded); err != nil {
+		return fmt.Errorf("queue dance hall %s for geocoding: %w", hall, err)
 	}
 	w.wake()
 	return nil

@@ -85,7 +85,7 @@ func (a *app) integrate(options appOptions) (err error) {
 	}
 	a.geocoding = geocoding.NewWorker(a.pool, a.service, geocoder, geocoding.WorkerConfig{Concurrency: concurrency, Logger: options.logger})
 	a.reactor, err = messaging.NewReactor(a.store, a.positions, messaging.ReactorConfig{Name: geocodingName, Logger: options.logger},
-		messaging.On(a.geocoding.Enqueue))
+		messaging.On(a.geocoding.Enqueue), messaging.On(a.geocoding.EnqueueUpdated))
 	return err
 }
 
