@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -85,7 +84,7 @@ func Import(ctx context.Context, service *domain.Service, log Log, rows iter.Seq
 	if err != nil {
 		return Result{}, fmt.Errorf("import: %w", err)
 	}
-	i := &run{options: options, service: service, log: log, known: known}
+	i := &run{options: options, service: service, log: log, known: known, again: map[string]struct{}{}}
 	err = i.together(ctx, func() error { return i.rows(rows) })
 	// Only now all problems are known, also those of the last rows.
 	if err == nil && !options.Partial && i.result.Problems == 0 {
@@ -109,6 +108,7 @@ type run struct {
 
 	mu     sync.Mutex
 	result Result
+	again  map[string]struct{} // bands and halls that were revived
 }
 
 // together calls do, and returns when all commands that it led to have ended, with
@@ -145,18 +145,18 @@ func (i *run) rows(rows iter.Seq2[listing.Row, error]) error {
 	return nil
 }
 
-// row decides what a row calls for. Its band and hall exist when it returns; the
-// dance follows in the background.
+// row decides what a row calls for, and has it done in the background. Its band and
+// hall exist when it returns, unless a person deleted them.
 func (i *run) row(row listing.Row) error {
 	if row.Skip != "" {
 		i.count(func(r *Result) { r.Skipped++ })
 		return nil
 	}
-	band, err := i.band(domain.CreateBand{Name: row.Band})
+	band, reviveBand, err := i.band(domain.CreateBand{Name: row.Band})
 	if err != nil {
 		return i.refused(row.Line, err)
 	}
-	hall, err := i.hall(domain.CreateDanceHall{Name: row.Hall, City: row.City, Municipality: row.Municipality, State: row.State})
+	hall, reviveHall, err := i.hall(domain.CreateDanceHall{Name: row.Hall, City: row.City, Municipality: row.Municipality, State: row.State})
 	if err != nil {
 		return i.refused(row.Line, err)
 	}
@@ -166,6 +166,7 @@ func (i *run) row(row listing.Row) error {
 	}
 	says := said{details.EndTime, details.ExtraInfo}
 	dance := i.known.find(details)
+	dance.revive = func(ctx context.Context) error { return errors.Join(reviveBand(ctx), reviveHall(ctx)) }
 	switch {
 	case dance.again: // the same dance, further down
 		i.count(func(r *Result) { r.Skipped++ })
@@ -175,6 +176,9 @@ func (i *run) row(row listing.Row) error {
 		i.delete(row.Line, dance.id, reasonCancelled)
 	case dance.isNew:
 		i.do(row.Line, func(r *Result) { r.Created++ }, func() (eventsourced.Position, error) {
+			if err := dance.revive(i.ctx); err != nil {
+				return 0, err
+			}
 			_, position, err := i.service.CreateEvent(saying(i.ctx, says), domain.CreateEvent{EventID: dance.id, EventDetails: details})
 			return position, err
 		})
@@ -212,44 +216,6 @@ func (i *run) delete(line int, id domain.EventID, reason string) {
 		_, position, err := i.service.DeleteEvent(saying(i.ctx, said{}), domain.DeleteEvent{EventID: id, Reason: reason})
 		return position, err
 	})
-}
-
-// band returns the id of the band with this name, whatever it is called by now.
-func (i *run) band(c domain.CreateBand) (domain.BandID, error) {
-	if id, ok := i.known.bandOf[c.Name]; ok {
-		return id, nil
-	}
-	id, position, err := i.service.CreateBand(i.ctx, c)
-	if err != nil {
-		return "", err
-	}
-	i.known.bandOf[strings.Clone(c.Name)] = id // not the row that it is a part of
-	if !i.known.bands[id] {
-		i.known.bands[id] = true
-		i.count(func(r *Result) { r.Bands++; r.Position = max(r.Position, position) })
-	}
-	return id, nil
-}
-
-// hall is band for halls.
-func (i *run) hall(c domain.CreateDanceHall) (domain.DanceHallID, error) {
-	key := [4]string{c.Name, c.City, c.Municipality, c.State}
-	if id, ok := i.known.hallOf[key]; ok {
-		return id, nil
-	}
-	id, position, err := i.service.CreateDanceHall(i.ctx, c)
-	if err != nil {
-		return "", err
-	}
-	for part := range key {
-		key[part] = strings.Clone(key[part])
-	}
-	i.known.hallOf[key] = id
-	if !i.known.halls[id] {
-		i.known.halls[id] = true
-		i.count(func(r *Result) { r.Halls++; r.Position = max(r.Position, position) })
-	}
-	return id, nil
 }
 
 // do runs a command in the background.

@@ -16,8 +16,8 @@ import (
 // itself, because a read view may be behind. Of a dance it keeps some 50 bytes: the
 // rest is in the log, for those that change.
 type known struct {
-	bands     map[domain.BandID]bool
-	halls     map[domain.DanceHallID]bool
+	bands     names[domain.BandID]
+	halls     names[domain.DanceHallID]
 	bandOf    map[string]domain.BandID // as listings spell them
 	hallOf    map[[4]string]domain.DanceHallID
 	dances    map[uuid.UUID]dance
@@ -45,8 +45,8 @@ const (
 
 func readKnown(ctx context.Context, log Log) (*known, error) {
 	k := &known{
-		bands:     map[domain.BandID]bool{},
-		halls:     map[domain.DanceHallID]bool{},
+		bands:     names[domain.BandID]{map[domain.BandID]bool{}, map[domain.BandID]domain.BandID{}},
+		halls:     names[domain.DanceHallID]{map[domain.DanceHallID]bool{}, map[domain.DanceHallID]domain.DanceHallID{}},
 		bandOf:    map[string]domain.BandID{},
 		hallOf:    map[[4]string]domain.DanceHallID{},
 		dances:    map[uuid.UUID]dance{},
@@ -54,8 +54,11 @@ func readKnown(ctx context.Context, log Log) (*known, error) {
 		byHand:    map[uuid.UUID]uuid.UUID{},
 		months:    map[int32]bool{},
 	}
-	names := []string{"BandCreated", "DanceHallCreated", "EventCreated", "EventUpdated", "EventDeleted"}
-	for recorded, err := range log.ReadLog(ctx, eventsourced.LogQuery{Names: names}) {
+	of := []string{
+		"BandCreated", "BandDeleted", "BandNameTaken", "DanceHallCreated", "DanceHallDeleted", "DanceHallNameTaken",
+		"EventCreated", "EventUpdated", "EventDeleted",
+	}
+	for recorded, err := range log.ReadLog(ctx, eventsourced.LogQuery{Names: of}) {
 		if err != nil {
 			return nil, err
 		}
@@ -75,12 +78,7 @@ func readKnown(ctx context.Context, log Log) (*known, error) {
 }
 
 func (k *known) apply(event eventsourced.Event, metadata eventsourced.Metadata) {
-	switch e := event.(type) {
-	case *domain.BandCreated:
-		k.bands[domain.BandID(e.AggregateID())] = true
-		return
-	case *domain.DanceHallCreated:
-		k.halls[domain.DanceHallID(e.AggregateID())] = true
+	if k.applyNames(event) {
 		return
 	}
 	id, err := uuid.Parse(event.AggregateID())
@@ -150,6 +148,8 @@ type match struct {
 	again  bool // a row before was about it
 	same   bool // the row says what a listing said of it last
 	gone   bool // a person deleted it
+
+	revive reviving // its band and hall
 }
 
 // find returns the dance that a row is about: the one that came from such a row, or

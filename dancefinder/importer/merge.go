@@ -55,6 +55,9 @@ func (i *run) update(ctx context.Context, m match, row said) (changed bool, posi
 		if merged == stored.details {
 			return false, 0, nil
 		}
+		if err := m.revive(ctx); err != nil {
+			return false, 0, err
+		}
 		_, position, err := i.service.UpdateEvent(saying(ctx, row), domain.UpdateEvent{EventID: m.id, EventDetails: merged, ExpectedVersion: stored.version})
 		if !errors.Is(err, domain.ErrEventChanged) || attempt == mergeAttempts {
 			return err == nil, position, err
