@@ -19,7 +19,7 @@ const unlockTimeout = 5 * time.Second
 
 // Holder is an import that others wait for.
 type Holder struct {
-	What  string    // as given to Lock, in ASCII and at most some 50 bytes
+	What  string    // as given to Lock, in ASCII and cut off after some 40 bytes
 	Since time.Time // when it began, or began to wait itself
 	PID   int       // of its server process
 }
