@@ -67,6 +67,9 @@ func (i *importRun) all(ctx context.Context, files []string) error {
 	if err := i.app.checkMigrated(ctx); err != nil {
 		return err
 	}
+	if err := i.app.checkAdopted(ctx); err != nil {
+		return err
+	}
 	unlock, err := importer.Lock(ctx, i.app.pool, what(files), func(h importer.Holder) {
 		_, _ = fmt.Fprintf(i.errOut, "import: waiting for the import of %s to end, which began at %s (server process %d)\n",
 			h.What, h.Since.Local().Format(time.TimeOnly), h.PID)
