@@ -15,8 +15,8 @@ norace = go test -timeout 15m -run "^(TestReconnect|TestBrokerKilled|TestConnect
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Run DanceFinder end to end on private servers, once
-	go run ./dancefinder/cmd/dancefinder demo --once
+demo: ## Run DanceFinder end to end on private servers; in a terminal it stays up
+	go run ./dancefinder/cmd/dancefinder demo
 
 # One package at a time: each keeps two cores and its servers busy by itself, and has times to keep.
 test: cgo ## Run all tests with the race detector, then the checks
