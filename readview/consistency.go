@@ -123,10 +123,7 @@ func (c ConsistencyConfig) validate() error {
 // Token returns the token of a position of the manager's log: what
 // [eventsourced.Repository.Update] has returned. It is printable, safe in a header and in a
 // URL, and to be treated as opaque.
-func (c *Consistency) Token(position eventsourced.Position) string {
-	c.head.raise(position)
-	return c.sign(position)
-}
+func (c *Consistency) Token(position eventsourced.Position) string { return c.sign(position) }
 
 // Verify returns the position of a token. Its errors unwrap to [ErrToken], and to one of
 // [ErrTokenForged], [ErrTokenForeign] and [ErrTokenFuture]; others are of the log, which was

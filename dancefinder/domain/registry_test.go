@@ -24,10 +24,16 @@ func newRegistry(t testing.TB) *eventsourced.Registry {
 func storedForms() map[string]storedForm {
 	latitude, longitude := 59.27412, 15.2066
 	return map[string]storedForm{
-		"BandCreated": {1, &domain.BandCreated{Name: "Bo Granz"}, `{"name":"Bo Granz"}`},
+		"BandCreated":   {1, &domain.BandCreated{Name: "Bo Granz"}, `{"name":"Bo Granz"}`},
+		"BandRenamed":   {1, &domain.BandRenamed{Name: "Bo Granz"}, `{"name":"Bo Granz"}`},
+		"BandDeleted":   {1, &domain.BandDeleted{Reason: "Upplöst"}, `{"reason":"Upplöst"}`},
+		"BandNameTaken": {1, &domain.BandNameTaken{BandID: bandID}, `{"bandId":"` + bandID + `"}`},
 
-		"DanceHallCreated":  {1, hallCreated(), `{"name":"Folkets Park","city":"Malung","municipality":"Malung-Sälen","state":"Dalarna"}`},
-		"DanceHallGeocoded": {1, hallGeocoded(domain.SourceManual), `{"latitude":60.68333,"longitude":13.71667,"source":"manual","precision":"city","query":"Malung"}`},
+		"DanceHallCreated":   {1, hallCreated(), `{"name":"Folkets Park","city":"Malung","municipality":"Malung-Sälen","state":"Dalarna"}`},
+		"DanceHallUpdated":   {1, &domain.DanceHallUpdated{Name: "Parken", City: "Mora", Municipality: "Mora", State: "Dalarna"}, `{"name":"Parken","city":"Mora","municipality":"Mora","state":"Dalarna"}`},
+		"DanceHallDeleted":   {1, &domain.DanceHallDeleted{}, `{}`},
+		"DanceHallNameTaken": {1, &domain.DanceHallNameTaken{DanceHallID: hallID}, `{"danceHallId":"` + hallID + `"}`},
+		"DanceHallGeocoded":  {1, hallGeocoded(domain.SourceManual), `{"latitude":60.68333,"longitude":13.71667,"source":"manual","precision":"city","query":"Malung"}`},
 
 		"EventCreated": {1, eventCreated(), `{"date":"2026-07-04","startTime":"21:00","endTime":"01:00","bandId":"` + bandID + `","danceHallId":"` + hallID + `","extraInfo":"Buggkurs 20:00","sourceUrl":"https://example.org/dances"}`},
 		"EventUpdated": {1, &domain.EventUpdated{Date: "2026-07-04", BandID: bandID, DanceHallID: hallID}, `{"date":"2026-07-04","bandId":"` + bandID + `","danceHallId":"` + hallID + `"}`},

@@ -39,19 +39,16 @@ func newKeySet(url string, client *http.Client, now func() time.Time) *keySet {
 	return &keySet{url: url, client: client, now: now, turn: make(chan struct{}, 1)}
 }
 
-// VerifySignature implements the KeySet of go-oidc: it returns the payload of a token that one of
-// the keys has signed. Keys that the token brings along don't count.
+// VerifySignature returns the payload of a token that one of the keys has signed. Keys that the token
+// brings along don't count. The errors are errWrong or [ErrUnavailable].
 func (k *keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
 	pinned := make([]jose.SignatureAlgorithm, len(algorithms))
 	for i, name := range algorithms {
 		pinned[i] = jose.SignatureAlgorithm(name)
 	}
-	signed, err := jose.ParseSigned(token, pinned)
+	signed, err := jose.ParseSignedCompact(token, pinned)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errWrong, err)
-	}
-	if len(signed.Signatures) != 1 {
-		return nil, errWrong
 	}
 	keys, age := k.known()
 	if age >= keysFresh {

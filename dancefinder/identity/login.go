@@ -99,11 +99,15 @@ func (p *provider) exchange(ctx context.Context, code string, begun attempt) (Us
 	ctx, cancel := context.WithTimeout(ctx, providerTimeout)
 	defer cancel()
 	answer, err := found.oauth.Exchange(oidc.ClientContext(ctx, p.client), code, oauth2.VerifierOption(begun.Verifier))
-	if err != nil {
-		return User{}, fmt.Errorf("exchange the code: %w", err)
+	var refused *oauth2.RetrieveError
+	switch {
+	case errors.As(err, &refused) && refused.Response.StatusCode < http.StatusInternalServerError:
+		return User{}, fmt.Errorf("exchange the code: the provider answers %d %q", refused.Response.StatusCode, refused.ErrorCode)
+	case err != nil:
+		return User{}, fmt.Errorf("exchange the code: %w: %w", ErrUnavailable, err)
 	}
 	raw, _ := answer.Extra("id_token").(string)
-	token, err := found.login.Verify(ctx, raw)
+	token, err := p.verify(ctx, found.keys, raw, p.config.ClientID)
 	if err != nil {
 		return User{}, err
 	}

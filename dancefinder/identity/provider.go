@@ -166,9 +166,8 @@ type provider struct {
 
 // discovery is what the provider says of itself.
 type discovery struct {
-	bearer *oidc.IDTokenVerifier // for the audience
-	login  *oidc.IDTokenVerifier // for the client
-	oauth  oauth2.Config
+	keys  *keySet
+	oauth oauth2.Config // of logins
 }
 
 func (p *provider) ready() error {
@@ -233,17 +232,8 @@ func (p *provider) discover(ctx context.Context) (*discovery, error) {
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
-	keys := newKeySet(extra.Keys, p.client, p.now)
-	verifier := func(audience string) *oidc.IDTokenVerifier {
-		return oidc.NewVerifier(p.config.Issuer, keys, &oidc.Config{
-			ClientID:             audience,
-			SupportedSigningAlgs: algorithms,
-			Now:                  func() time.Time { return p.now().Add(-ClockSkew) },
-		})
-	}
-	found := &discovery{bearer: verifier(p.config.Audience)}
+	found := &discovery{keys: newKeySet(extra.Keys, p.client, p.now)}
 	if p.config.ClientID != "" {
-		found.login = verifier(p.config.ClientID)
 		found.oauth = oauth2.Config{
 			ClientID: p.config.ClientID, ClientSecret: p.config.ClientSecret,
 			Endpoint: metadata.Endpoint(), RedirectURL: p.config.RedirectURL,
@@ -259,12 +249,36 @@ func (p *provider) bearer(ctx context.Context, token string) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	verified, err := found.bearer.Verify(ctx, token)
+	verified, err := p.verify(ctx, found.keys, token, p.config.Audience)
 	if err != nil {
-		return User{}, fmt.Errorf("%w: %w", errWrong, err) // the key set's ErrUnavailable shows through
+		return User{}, err
 	}
 	return p.user(verified)
 }
+
+// verify returns a token that the provider has signed, for audience, and that counts now. The
+// errors are errWrong or [ErrUnavailable].
+func (p *provider) verify(ctx context.Context, keys *keySet, token, audience string) (*oidc.IDToken, error) {
+	// The library hides the error of a key set, which tells one from the other.
+	payload, err := keys.VerifySignature(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	verified, err := oidc.NewVerifier(p.config.Issuer, verifiedPayload(payload), &oidc.Config{
+		ClientID:             audience,
+		SupportedSigningAlgs: algorithms,
+		Now:                  func() time.Time { return p.now().Add(-ClockSkew) },
+	}).Verify(ctx, token)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errWrong, err)
+	}
+	return verified, nil
+}
+
+// verifiedPayload is the key set of a token whose signature was verified.
+type verifiedPayload []byte
+
+func (v verifiedPayload) VerifySignature(context.Context, string) ([]byte, error) { return v, nil }
 
 // user returns who a verified token is about.
 func (p *provider) user(token *oidc.IDToken) (User, error) {

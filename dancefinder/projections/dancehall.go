@@ -23,6 +23,13 @@ var resetDanceHall = readview.Truncate("dance_hall")
 // the place under another id; its coordinates stay.
 func handleDanceHallCreated(ctx context.Context, tx readview.Tx, event *domain.DanceHallCreated) error {
 	_, err := tx.ExecContext(ctx, `
+		DELETE FROM dance_hall
+		WHERE id = $1 AND (name <> $2 OR city <> $3 OR municipality <> $4 OR state <> $5)`,
+		event.EventAggregateId, event.Name, event.City, event.Municipality, event.State)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
 		INSERT INTO dance_hall (id, name, city, municipality, state, created)
 		VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (name, city, municipality, state) DO UPDATE

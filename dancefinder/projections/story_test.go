@@ -23,6 +23,7 @@ const (
 	angs, zetas, zetasAgain = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222", "33333333-3333-4333-8333-333333333333"
 	parken, logen, logenToo = "aaaaaaaa-1111-4111-8111-aaaaaaaaaaaa", "bbbbbbbb-2222-4222-8222-bbbbbbbbbbbb", "cccccccc-3333-4333-8333-cccccccccccc"
 	changed, bare, gone     = "dddddddd-1111-4111-8111-dddddddddddd", "eeeeeeee-2222-4222-8222-eeeeeeeeeeee", "ffffffff-3333-4333-8333-ffffffffffff"
+	brief, shut             = "44444444-4444-4444-8444-444444444444", "dddddddd-4444-4444-8444-dddddddddddd"
 	annas                   = "99999999-9999-4999-8999-999999999999"
 )
 
@@ -59,6 +60,16 @@ var story = []struct{ aggregate, id, name, payload string }{
 	{domain.AggregateUserPreferences, annas, "StateIgnored", `{"subject": "anna", "state": "Dalarna"}`},
 	{domain.AggregateUserPreferences, annas, "StateIgnored", `{"subject": "anna", "state": "Skåne"}`},
 	{domain.AggregateUserPreferences, annas, "StateUnignored", `{"subject": "anna", "state": "Skåne"}`},
+	{domain.AggregateBand, brief, "BandCreated", `{"name": "Ängarna"}`},
+	{domain.AggregateBand, brief, "BandDeleted", `{"reason": "Upplöst"}`},
+	{domain.AggregateBand, brief, "BandNameTaken", `{"bandId": "` + angs + `"}`},
+	{domain.AggregateBand, angs, "BandRenamed", `{"name": "Ängarna"}`},
+	{domain.AggregateBand, zetas, "BandRenamed", `{"name": "Zetor"}`}, // has no row any more
+	{domain.AggregateDanceHall, shut, "DanceHallCreated", `{"name": "Parken", "city": "Orsa", "municipality": "Orsa", "state": "Dalarna"}`},
+	{domain.AggregateDanceHall, shut, "DanceHallDeleted", `{}`},
+	{domain.AggregateDanceHall, shut, "DanceHallNameTaken", `{"danceHallId": "` + parken + `"}`},
+	{domain.AggregateDanceHall, parken, "DanceHallUpdated", `{"name": "Stora Parken", "city": "Orsa", "municipality": "Orsa", "state": "Dalarna"}`},
+	{domain.AggregateDanceHall, logen, "DanceHallUpdated", `{"name": "Logen", "city": "", "municipality": "Älvdalen", "state": "Dalarna"}`},
 }
 
 // row is one with all its columns.
@@ -70,11 +81,11 @@ func at(minute int) string { return fmt.Sprintf("2026-03-01T10:%02d:00.123456+00
 // rowsOfTheStory are worked out by hand; the ids that are derived, in another language.
 var rowsOfTheStory = map[string][]row{
 	"band": {
-		{"id": angs, "name": "Ängs", "created": at(0)},
+		{"id": angs, "name": "Ängarna", "created": at(0)},
 		{"id": zetasAgain, "name": "Zetas", "created": at(2)},
 	},
 	"dance_hall": {
-		{"id": parken, "name": "Parken", "city": "Malung", "municipality": "Malung-Sälen", "state": "Dalarna", "latitude": 60.5, "longitude": 13.25, "created": at(3)},
+		{"id": parken, "name": "Stora Parken", "city": "Orsa", "municipality": "Orsa", "state": "Dalarna", "latitude": 60.5, "longitude": 13.25, "created": at(3)},
 		{"id": logenToo, "name": "Logen", "city": "", "municipality": "Mora", "state": "Gävleborg", "latitude": nil, "longitude": nil, "created": at(5)},
 	},
 	"event": {
@@ -90,6 +101,7 @@ var rowsOfTheStory = map[string][]row{
 	"userpreferences_lookup": {
 		{"band_key": "ängs", "band_id": angs},
 		{"band_key": "zetas", "band_id": zetasAgain},
+		{"band_key": "ängarna", "band_id": brief},
 	},
 }
 
