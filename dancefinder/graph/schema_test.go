@@ -9,9 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/formatter"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/graph"
 	"github.com/dancefinder/eventsourcing/dancefinder/graph/internal/compat"
+	"github.com/dancefinder/eventsourcing/dancefinder/graph/internal/exec"
 )
 
 // schema returns the schema as its sources have it.
@@ -35,6 +38,16 @@ func TestSchemaIsCompatible(t *testing.T) {
 	last := gqlparser.MustLoadSchema(&ast.Source{Name: "schema.graphql", Input: string(text)})
 	require.Empty(t, compat.Breaking(last, schema(t)), "the schema breaks clients of the last one, schema.graphql")
 	require.Empty(t, compat.Breaking(schema(t), last), "schema.graphql does not have all of the schema: run go generate")
+}
+
+func TestGeneratedCodeIsOfThisSchema(t *testing.T) {
+	t.Parallel()
+	text := func(s *ast.Schema) string {
+		var text strings.Builder
+		formatter.NewFormatter(&text).FormatSchema(s)
+		return text.String()
+	}
+	require.Equal(t, text(schema(t)), text(exec.NewExecutableSchema(exec.Config{}).Schema()), "run go generate")
 }
 
 func TestEverythingIsDescribed(t *testing.T) {
@@ -82,7 +95,7 @@ func TestDocuments(t *testing.T) {
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
 		name := strings.TrimSuffix(filepath.Base(path), ".graphql")
-		document, errs := gqlparser.LoadQuery(schema(t), string(text))
+		document, errs := gqlparser.LoadQueryWithRules(schema(t), string(text), rules.NewDefaultRules())
 		require.Empty(t, errs, path)
 		require.Equal(t, name, document.Operations[0].Name)
 		// Whole, and by its hash alone, it is answered by both.
