@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -209,14 +211,26 @@ func TestSubscriptionLimits(t *testing.T) {
 	})
 }
 
-// Who does not read is cut off: the server does not keep for it what is to be sent.
+// Who does not read is cut off: the server keeps neither what is to be sent nor the
+// request that would send it.
 func TestSlowSubscriber(t *testing.T) {
 	t.Parallel()
 	a := newApp(t)
 	c := a.fill(1, 0)
-	url := a.serve(func(c *graph.Config) { c.Limits.WriteTime = 200 * time.Millisecond })
-	body := `{"query": ` + marshal(t, `subscription { eventsChanged(filter: {from: "2026-08-01", to: "2026-08-31"}) { event { a: extraInfo b: extraInfo c: extraInfo d: extraInfo e: extraInfo f: extraInfo g: extraInfo h: extraInfo } } }`) + `}`
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	config := a.config
+	config.Limits.WriteTime = 200 * time.Millisecond
+	handler, err := graph.NewHandler(config)
+	require.NoError(t, err)
+	var open atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		open.Add(1)
+		defer open.Add(-1)
+		handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	body := `{"query": ` + marshal(t, `subscription { eventsChanged(filter: {from: "2026-08-01", to: "2026-08-31"}) { event { `+
+		`a: extraInfo b: extraInfo c: extraInfo d: extraInfo e: extraInfo f: extraInfo g: extraInfo h: extraInfo } } }`) + `}`
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader(body))
 	require.NoError(t, err)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "text/event-stream")
@@ -232,4 +246,5 @@ func TestSlowSubscriber(t *testing.T) {
 		}
 		return a.hub.Subscribers() == 0
 	}, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return open.Load() == 0 }, 10*time.Second, 5*time.Millisecond)
 }
