@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -64,6 +65,7 @@ func TestLimits(t *testing.T) {
 		for _, query := range []string{
 			`{ ` + strings.Repeat("me { subject } ", 240) + `}`,
 			`{ ` + strings.Repeat(`me { ...f } `, 150) + `} fragment f on Me { subject }`,
+			doubling(40),
 			strings.Repeat("{ me", 20_000),
 			strings.Repeat("[", 50_000),
 		} {
@@ -73,6 +75,17 @@ func TestLimits(t *testing.T) {
 			require.Less(t, time.Since(start), 5*time.Second)
 		}
 	})
+}
+
+// doubling is a document whose fields are two to the power of n.
+func doubling(n int) string {
+	var text strings.Builder
+	text.WriteString(`{ me { ...f0 } }`)
+	for i := range n {
+		fmt.Fprintf(&text, " fragment f%d on Me { ...f%d ...f%d }", i, i+1, i+1)
+	}
+	fmt.Fprintf(&text, " fragment f%d on Me { subject }", n)
+	return text.String()
 }
 
 func TestTime(t *testing.T) {
