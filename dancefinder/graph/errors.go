@@ -61,6 +61,7 @@ var faults = []struct {
 	{live.ErrStopped, CodeStopped, "The server stops. Subscribe anew."},
 	{eventsourced.ErrConflict, CodeConflict, "Others have changed the same thing. Try again."},
 	{errTime, CodeTimeout, "The request took too long. A mutation may have been carried out."},
+	{context.DeadlineExceeded, CodeTimeout, "The request took too long. A mutation may have been carried out."}, // the server's own limit
 	{errLasts, CodeSubscriptionEnded, "The subscription has lasted as long as it may. Subscribe anew."},
 	{context.Canceled, CodeCancelled, "The request was cancelled."},
 }

@@ -48,6 +48,8 @@ type app struct {
 	log     *recorder
 	url     string
 	sql     *counter // of the statements of queries
+
+	serverTime time.Duration // that the next server gives a request and its answer; 0 is no limit
 }
 
 // newApp starts one, with the config that change makes.
@@ -99,6 +101,7 @@ func (a *app) serve(changes ...func(*graph.Config)) string {
 	server := httptest.NewUnstartedServer(nil)
 	a.gate, err = identity.NewDemo(server.Listener.Addr().String(), identity.DemoConfig{Keys: [][]byte{bytes.Repeat([]byte("d"), 32)}})
 	require.NoError(a.t, err)
+	server.Config.ReadTimeout, server.Config.WriteTimeout = a.serverTime, a.serverTime
 	server.Config.Handler = a.gate.Middleware(handler)
 	server.Start()
 	a.t.Cleanup(server.Close)

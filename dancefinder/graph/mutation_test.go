@@ -1,9 +1,11 @@
 package graph_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -213,7 +215,15 @@ func TestPrivacy(t *testing.T) {
 		}
 	})
 	t.Run("a token that is none is refused as a whole", func(t *testing.T) {
-		for _, token := range []string{"x", anna[:len(anna)-2], anna + "x", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJkZW1vOmFubmEifQ."} {
+		past, err := identity.NewDemo("127.0.0.1:0", identity.DemoConfig{Keys: [][]byte{bytes.Repeat([]byte("d"), 32)}, Session: time.Nanosecond})
+		require.NoError(t, err)
+		expired, err := past.DemoToken("anna")
+		require.NoError(t, err)
+		other, err := identity.NewDemo("127.0.0.1:0", identity.DemoConfig{Keys: [][]byte{bytes.Repeat([]byte("e"), 32)}})
+		require.NoError(t, err)
+		forged, err := other.DemoToken("anna")
+		require.NoError(t, err)
+		for _, token := range []string{expired, forged, "x", anna[:len(anna)-2], anna + "x", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJkZW1vOmFubmEifQ."} {
 			got := a.ask(ask{token: token, query: query})
 			require.Equal(t, 401, got.status)
 			require.NotContains(t, got.text, "Secret")
@@ -225,5 +235,12 @@ func TestPrivacy(t *testing.T) {
 		}
 		after := a.data(ask{token: anna, query: query, header: seen})
 		require.Equal(t, annas.Data, after.Data)
+	})
+	t.Run("a subscription ends with the login", func(t *testing.T) {
+		short, err := identity.NewDemo("127.0.0.1:0", identity.DemoConfig{Keys: [][]byte{bytes.Repeat([]byte("d"), 32)}, Session: 3 * time.Second})
+		require.NoError(t, err)
+		token, err := short.DemoToken("anna")
+		require.NoError(t, err)
+		require.Equal(t, graph.CodeSubscriptionEnded, a.subscribe(a.url, token, july).next().code(t))
 	})
 }

@@ -22,7 +22,13 @@ type answer struct {
 }
 
 func newAnswer(w http.ResponseWriter, q *request, timeout time.Duration) *answer {
-	return &answer{ResponseWriter: w, request: q, control: http.NewResponseController(w), timeout: timeout}
+	a := &answer{ResponseWriter: w, request: q, control: http.NewResponseController(w), timeout: timeout}
+	if q.stream {
+		// The server's ReadTimeout would end it, as if the client were gone. A server that
+		// can't, such as one of a test, has none.
+		_ = a.control.SetReadDeadline(time.Time{})
+	}
+	return a
 }
 
 // Unwrap is for [http.ResponseController].

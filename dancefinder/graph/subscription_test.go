@@ -172,6 +172,7 @@ func TestSubscriptionLimits(t *testing.T) {
 	filter := `from: "2026-08-01", to: "2026-08-31"`
 
 	t.Run("signs of life come when nothing happens, and it ends after a while", func(t *testing.T) {
+		a.serverTime = 500 * time.Millisecond // which is for what has an end
 		url := a.serve(func(c *graph.Config) {
 			c.Limits = graph.Limits{KeepAlive: 20 * time.Millisecond, SubscriptionTime: time.Second, Time: 500 * time.Millisecond}
 		})
@@ -247,4 +248,45 @@ func TestSlowSubscriber(t *testing.T) {
 		return a.hub.Subscribers() == 0
 	}, time.Minute, time.Millisecond)
 	require.Eventually(t, func() bool { return open.Load() == 0 }, 10*time.Second, 5*time.Millisecond)
+}
+
+// timed is an answer that takes down until when it may be written.
+type timed struct {
+	*httptest.ResponseRecorder
+	write, read []time.Time
+}
+
+func (w *timed) SetWriteDeadline(at time.Time) error {
+	w.write = append(w.write, at)
+	return nil
+}
+
+func (w *timed) SetReadDeadline(at time.Time) error {
+	w.read = append(w.read, at)
+	return nil
+}
+
+func TestEachWriteOfAStreamHasItsTime(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	config := a.config
+	config.Limits.WriteTime = time.Minute
+	handler, err := graph.NewHandler(config)
+	require.NoError(t, err)
+	serve := func(accept string) *timed {
+		r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(`{"query": "{ __typename }"}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Accept", accept)
+		w := &timed{ResponseRecorder: httptest.NewRecorder()}
+		handler.ServeHTTP(w, r)
+		require.Contains(t, w.Body.String(), `"Query"`)
+		return w
+	}
+	stream := serve("text/event-stream")
+	require.Len(t, stream.write, strings.Count(stream.Body.String(), "\n\n"))
+	for _, at := range stream.write {
+		require.WithinDuration(t, time.Now().Add(time.Minute), at, 30*time.Second)
+	}
+	require.Equal(t, []time.Time{{}}, stream.read, "it may go on for longer than a request")
+	require.Empty(t, serve("application/json").write, "the server's own limit holds")
 }
