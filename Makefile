@@ -23,8 +23,9 @@ test: cgo ## Run all tests with the race detector, then the checks
 	go run ./internal/services -rabbitmq -install -- sh -c '$(call each,go test -p 1 -race -timeout 15m ./...) && $(norace)'
 	@$(MAKE) --no-print-directory check
 
-soak: ## Run longer campaigns against a broker that is killed; about an hour
+soak: ## Run longer campaigns: a broker that is killed, a legacy database of full size; about an hour
 	SOAK=1 go run ./internal/services -rabbitmq -install -- go test -timeout 2h -v -run "^TestBrokerKilled$$" ./readview
+	SOAK=1 go run ./internal/services -install -- go test -timeout 1h -v -run "^TestAdoptLegacy$$" ./dancefinder/cmd/dancefinder
 
 # Of dancefinder/graph, what go generate makes.
 generated = find dancefinder/graph/internal dancefinder/graph/documents dancefinder/graph/schema.graphql -type f | sort | xargs cat | cksum

@@ -24,7 +24,7 @@ type statements struct {
 	insert, insertState, register     string
 	retry, status, fail, note, forget string
 	lease, release                    string
-	rebuild, reset, resetState        string
+	reset, resetState                 string
 }
 
 // leaseIsValid is true of a lease that another node has to respect. One that is further

@@ -230,10 +230,10 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 		WITH id AS (SELECT gen_random_uuid() AS id),
 			a AS (INSERT INTO band SELECT id, id::text, now() FROM id),
 			b AS (INSERT INTO dance_hall SELECT id, id::text, '', '', '', NULL, NULL, now() FROM id),
-			c AS (INSERT INTO event SELECT id, '2026-07-04', NULL, NULL, '', id, id, now(), now() FROM id),
+			c AS (INSERT INTO event (id, event_date, band_id, dance_hall_id, created, updated) SELECT id, '2026-07-04', id, id, now(), now() FROM id),
 			d AS (INSERT INTO origin SELECT id, id::text, '', NULL, NULL, now() FROM id),
-			e AS (INSERT INTO ignored_band SELECT id, '', id, now() FROM id),
-			f AS (INSERT INTO ignored_dance_hall SELECT id, '', id, now() FROM id),
+			e AS (INSERT INTO ignored_band (id, subject, band_id, created) SELECT id, '', id, now() FROM id),
+			f AS (INSERT INTO ignored_dance_hall (id, subject, dance_hall_id, created) SELECT id, '', id, now() FROM id),
 			g AS (INSERT INTO ignored_city SELECT id, id::text, '', now() FROM id),
 			h AS (INSERT INTO ignored_municipality SELECT id, id::text, '', now() FROM id),
 			i AS (INSERT INTO ignored_state SELECT id, id::text, '', now() FROM id)
