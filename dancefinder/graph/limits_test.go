@@ -139,6 +139,13 @@ func TestTransport(t *testing.T) {
 		"a variable of a wrong type":      {ask{query: `query($n: Int!) { bands(first: $n) { nodes { id } } }`, variables: map[string]any{"n": "x"}}, 422, "GRAPHQL_VALIDATION_FAILED"},
 		"an operation that is not there":  {ask{body: `{"query": "{ __typename }", "operationName": "X"}`}, 422, "GRAPHQL_VALIDATION_FAILED"},
 		"a date that is none":             {ask{query: `query($d: Date!) { events(filter: {from: $d, to: $d}) { totalCount } }`, variables: map[string]any{"d": 20261205}}, 200, graph.CodeBadUserInput},
+		"null where there is a default":   {ask{query: `query($n: Int) { bands(first: $n) { nodes { id } } }`, variables: map[string]any{"n": nil}}, 200, graph.CodeBadUserInput},
+		"null in a filter":                {ask{query: `query($f: EventFilter!) { events(filter: $f) { totalCount } }`, variables: map[string]any{"f": map[string]any{"from": "2026-07-01", "to": "2026-07-01", "near": []any{nil}}}}, 422, "GRAPHQL_VALIDATION_FAILED"},
+		"a value that is not of the enum": {ask{query: `query($s: EventSort!) { events(filter: {` + july + `}, sort: $s) { totalCount } }`, variables: map[string]any{"s": "NAME"}}, 422, "GRAPHQL_VALIDATION_FAILED"},
+		"a float for an integer":          {ask{query: `query($n: Int!) { bands(first: $n) { nodes { id } } }`, variables: map[string]any{"n": 1.5}}, 422, "GRAPHQL_VALIDATION_FAILED"},
+		"a number beyond the integers":    {ask{query: `query($n: Int!) { bands(first: $n) { nodes { id } } }`, variables: map[string]any{"n": 1e15}}, 200, graph.CodeBadUserInput},
+		"an object for an id":             {ask{query: `query($i: ID!) { band(id: $i) { id } }`, variables: map[string]any{"i": map[string]any{}}}, 422, "GRAPHQL_VALIDATION_FAILED"},
+		"no text":                         {ask{body: `{"query": "{ bands(search: \"\\u0000\") { nodes { id } } }"}`}, 200, graph.CodeBadUserInput},
 		"a number that is too large":      {ask{query: `{ bands(first: 99999999999999999999) { nodes { id } } }`}, 422, "GRAPHQL_VALIDATION_FAILED"},
 	} {
 		t.Run(what, func(t *testing.T) {
