@@ -27,10 +27,15 @@ soak: ## Run longer campaigns: a broker that is killed, a legacy database of ful
 	SOAK=1 go run ./internal/services -rabbitmq -install -- go test -timeout 2h -v -run "^TestBrokerKilled$$" ./readview
 	SOAK=1 go run ./internal/services -install -- go test -timeout 1h -v -run "^TestAdoptLegacy$$" ./dancefinder/cmd/dancefinder
 
-check: ## Check format, vet, staticcheck, go.mod and go.work.sum; part of test
+# Of dancefinder/graph, what go generate makes.
+generated = find dancefinder/graph/internal dancefinder/graph/documents dancefinder/graph/schema.graphql -type f | sort | xargs cat | cksum
+
+check: ## Check format, vet, staticcheck, generated code, go.mod and go.work.sum; part of test
 	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	$(call each,go vet ./...)
 	$(call each,go run $(STATICCHECK) ./...)
+	@before=$$($(generated)); (cd dancefinder && GOWORK=off go generate ./graph) && [ "$$before" = "$$($(generated))" ] || \
+		{ echo "the generated code of dancefinder/graph was not current: commit what it is now"; exit 1; }
 	$(call each,go mod tidy -diff)
 	@before=$$(cat go.work.sum); for command in "list -m all" "list -deps ./... ./dancefinder/..." "doc ./readview"; do go $$command >/dev/null || exit 1; done; \
 		[ "$$before" = "$$(cat go.work.sum)" ] || { echo "go.work.sum was not complete: commit what it is now"; exit 1; }

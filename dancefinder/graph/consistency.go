@@ -32,28 +32,29 @@ func (consistency) Validate(graphql.ExecutableSchema) error { return nil }
 func (c consistency) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	operation := graphql.GetOperationContext(ctx)
 	if operation.Operation.Operation == ast.Subscription {
-		requestOf(ctx).expires.Reset(c.config.subscriptionTime(ctx))
+		requestOf(ctx).last(c.config.subscriptionTime(ctx))
 	}
 	if err := c.await(ctx, operation); err != nil {
 		shown := c.present(ctx, err)
 		return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{shown}, Extensions: c.extensions(ctx)})
 	}
-	handler, told := next(ctx), false
+	handler, ended := next(ctx), false
 	return func(ctx context.Context) *graphql.Response {
-		response := handler(ctx)
-		if response != nil {
-			told = true
+		if response := handler(ctx); response != nil {
 			return response
 		}
+		if ended {
+			return nil
+		}
 		// gqlgen has nothing to say once the context has ended, or a subscription has.
+		ended = true
 		err := requestOf(ctx).failed()
-		if err == nil && !told {
+		if err == nil {
 			err = context.Cause(ctx)
 		}
 		if err == nil {
 			return nil
 		}
-		told = true
 		return &graphql.Response{Errors: gqlerror.List{c.present(ctx, err)}}
 	}
 }

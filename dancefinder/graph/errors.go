@@ -38,6 +38,7 @@ const (
 	CodeConsistencyTimeout   = "CONSISTENCY_TIMEOUT"        // the answer would be stale, and should not be
 	CodeSlowSubscriber       = "SLOW_SUBSCRIBER"            // subscribe anew, and ask anew what was missed
 	CodeTooManySubscriptions = "TOO_MANY_SUBSCRIPTIONS"     // of the client, or of all
+	CodeSubscriptionEnded    = "SUBSCRIPTION_ENDED"         // it has lasted as long as it may, or the login has: subscribe anew
 	CodeStopped              = "SERVER_STOPPING"            // subscribe anew, with another server
 	CodeCancelled            = "CANCELLED"                  // the client is gone
 )
@@ -60,14 +61,16 @@ var faults = []struct {
 	{live.ErrStopped, CodeStopped, "The server stops. Subscribe anew."},
 	{eventsourced.ErrConflict, CodeConflict, "Others have changed the same thing. Try again."},
 	{errTime, CodeTimeout, "The request took too long. A mutation may have been carried out."},
+	{context.DeadlineExceeded, CodeTimeout, "The request took too long. A mutation may have been carried out."}, // the server's own limit
+	{errLasts, CodeSubscriptionEnded, "The subscription has lasted as long as it may. Subscribe anew."},
 	{context.Canceled, CodeCancelled, "The request was cancelled."},
 }
 
 // present makes of an error what may be shown.
 func (s *server) present(ctx context.Context, err error) *gqlerror.Error {
 	shown := graphql.DefaultErrorPresenter(ctx, err)
-	if cause := context.Cause(ctx); errors.Is(cause, errTime) && ctx.Err() != nil && shown.Err != nil {
-		err = errTime // whatever it looks like to whoever was interrupted
+	if cause := context.Cause(ctx); cause != nil && shown.Err != nil {
+		err = errors.Join(cause, err) // whatever it looks like to whoever was interrupted
 	}
 	code, message, field := "", "", ""
 	var problem *query.Problem

@@ -40,6 +40,8 @@ func (l limits) MutateOperationContext(ctx context.Context, operation *graphql.O
 	s := survey{depths: map[*ast.FragmentDefinition]shape{}}
 	of := s.set(operation.Operation.SelectionSet)
 	switch {
+	case of.all > l.Complexity: // before gqlgen goes through all of them
+		return refusal("COMPLEXITY_LIMIT_EXCEEDED", fmt.Sprintf("The operation has more than %d fields.", l.Complexity))
 	case of.fields > l.RootFields:
 		return refusal(CodeRootFields, fmt.Sprintf("The operation has %d fields at its root, the limit is %d.", of.fields, l.RootFields))
 	case of.aliases > l.Aliases:
@@ -52,7 +54,7 @@ func (l limits) MutateOperationContext(ctx context.Context, operation *graphql.O
 
 // shape is how large a selection is. Questions about the schema itself are not counted:
 // they cost nothing but what gqlparser's own rule about them allows.
-type shape struct{ depth, fields, aliases int }
+type shape struct{ depth, fields, aliases, all int }
 
 // survey measures selections, each fragment once: spreads of spreads of spreads are many.
 type survey struct {
@@ -82,16 +84,17 @@ func (s survey) set(set ast.SelectionSet) (all shape) {
 		all.depth = max(all.depth, one.depth)
 		all.fields = min(all.fields+one.fields, countless)
 		all.aliases = min(all.aliases+one.aliases, countless)
+		all.all = min(all.all+one.all, countless)
 	}
 	return all
 }
 
 func (s survey) field(f *ast.Field) shape {
 	if f.Name == "__schema" || f.Name == "__type" {
-		return shape{depth: 1, fields: 1}
+		return shape{depth: 1, fields: 1, all: 1}
 	}
 	below := s.set(f.SelectionSet)
-	one := shape{depth: below.depth + 1, fields: 1, aliases: below.aliases}
+	one := shape{depth: below.depth + 1, fields: 1, aliases: below.aliases, all: min(below.all+1, countless)}
 	if f.Alias != f.Name {
 		one.aliases++
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -21,6 +22,7 @@ type request struct {
 	header  http.Header
 	answer  http.Header
 	expires *time.Timer // ends the request
+	lasts   atomic.Bool // it is a subscription
 
 	working sync.WaitGroup // goroutines of subscriptions
 
@@ -31,8 +33,11 @@ type request struct {
 	failure  error // that ended the subscription, until it is told
 }
 
-// errTime is why a request that took too long was ended.
-var errTime = errors.New("the request took too long")
+// Why a request was ended.
+var (
+	errTime  = errors.New("the request took too long")
+	errLasts = errors.New("the subscription has lasted as long as it may")
+)
 
 type requestKey struct{}
 
@@ -41,8 +46,14 @@ func newRequest(w http.ResponseWriter, r *http.Request, config Config) (context.
 	ctx, cancel := context.WithCancelCause(r.Context())
 	q := &request{
 		id: rand.Text()[:16], method: r.Method, client: config.ClientFunc(r), header: r.Header, answer: w.Header(),
-		expires: time.AfterFunc(config.Limits.Time, func() { cancel(errTime) }),
 	}
+	q.expires = time.AfterFunc(config.Limits.Time, func() {
+		if q.lasts.Load() {
+			cancel(errLasts)
+			return
+		}
+		cancel(errTime)
+	})
 	ctx = context.WithValue(ctx, requestKey{}, q)
 	return ctx, q, func() {
 		q.expires.Stop()
@@ -54,6 +65,12 @@ func newRequest(w http.ResponseWriter, r *http.Request, config Config) (context.
 // requestOf returns the request of a context that [newRequest] has made.
 func requestOf(ctx context.Context) *request {
 	return ctx.Value(requestKey{}).(*request)
+}
+
+// last lets a subscription go on for a time.
+func (q *request) last(limit time.Duration) {
+	q.lasts.Store(true)
+	q.expires.Reset(limit)
 }
 
 // wrote takes down where a mutation has left the log.

@@ -16,6 +16,7 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/graph/internal/exec"
 	"github.com/dancefinder/eventsourcing/dancefinder/query"
@@ -49,7 +50,10 @@ func NewHandler(config Config) (http.Handler, error) {
 	s.gateway.AddTransport(transport.POST{})
 	s.gateway.SetQueryCache(lru.New[*ast.QueryDocument](cachedDocuments))
 	s.gateway.SetParserTokenLimit(config.Limits.Tokens)
-	s.gateway.SetDisableSuggestion(!config.Development)
+	if !config.Development {
+		s.gateway.SetDisableSuggestion(true)
+		s.gateway.SetValidationRulesFn(withoutSuggestions)
+	}
 	s.gateway.SetErrorPresenter(s.present)
 	s.gateway.SetRecoverFunc(s.recovered)
 	if config.Development {
@@ -60,6 +64,16 @@ func NewHandler(config Config) (http.Handler, error) {
 	s.gateway.Use(extension.FixedComplexityLimit(config.Limits.Complexity))
 	s.gateway.Use(consistency{s})
 	return s, nil
+}
+
+// withoutSuggestions returns the rules for documents, none of which says what a name that
+// is mistyped might be. gqlgen leaves out the suggestions of some of them by itself.
+func withoutSuggestions() *rules.Rules {
+	all := rules.NewDefaultRules()
+	all.ReplaceRule(rules.KnownArgumentNamesRule.Name, rules.KnownArgumentNamesRuleWithoutSuggestions.RuleFunc)
+	all.ReplaceRule(rules.KnownTypeNamesRule.Name, rules.KnownTypeNamesRuleWithoutSuggestions.RuleFunc)
+	all.ReplaceRule(rules.ValuesOfCorrectTypeRule.Name, rules.ValuesOfCorrectTypeRuleWithoutSuggestions.RuleFunc)
+	return all
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -27,9 +27,12 @@ func Breaking(old, current *ast.Schema) []string {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(old.Directives)) {
-		if current.Directives[name] == nil {
+		was, is := old.Directives[name], current.Directives[name]
+		if is == nil {
 			c.add("the directive @%s was removed", name)
+			continue
 		}
+		c.inputs("the directive @"+name, was.Arguments, is.Arguments)
 	}
 	return c.found
 }
@@ -84,8 +87,8 @@ func (c *comparison) inputs(of string, was, is ast.ArgumentDefinitionList) {
 			c.add("%s does not take %s any more", of, argument.Name)
 		case !narrower(now.Type, argument.Type):
 			c.add("%s took a %s as %s, and takes a %s", of, argument.Type, argument.Name, now.Type)
-		case argument.DefaultValue.String() != now.DefaultValue.String():
-			c.add("the default of %s of %s was %s, and is %s", argument.Name, of, argument.DefaultValue, now.DefaultValue)
+		case text(argument.DefaultValue) != text(now.DefaultValue):
+			c.add("the default of %s of %s was %s, and is %s", argument.Name, of, text(argument.DefaultValue), text(now.DefaultValue))
 		}
 	}
 	for _, argument := range is {
@@ -93,6 +96,14 @@ func (c *comparison) inputs(of string, was, is ast.ArgumentDefinitionList) {
 			c.add("%s needs %s now", of, argument.Name)
 		}
 	}
+}
+
+// text returns a default as it is written.
+func text(value *ast.Value) string {
+	if value == nil {
+		return "none"
+	}
+	return value.String()
 }
 
 // arguments returns the fields of an input object as arguments.

@@ -19,6 +19,7 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/formatter"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/graph/internal/compat"
 )
@@ -91,7 +92,7 @@ func writeManifest(schema *ast.Schema) error {
 		if err != nil {
 			return err
 		}
-		document, errs := gqlparser.LoadQuery(schema, string(text))
+		document, errs := gqlparser.LoadQueryWithRules(schema, string(text), rules.NewDefaultRules())
 		if len(errs) > 0 {
 			return fmt.Errorf("%s: %w", path, errs)
 		}
