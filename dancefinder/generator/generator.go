@@ -39,13 +39,17 @@ type Config struct {
 	// Years is how many years the listing has. Defaults to 1.
 	Years int
 
+	// Days is how many days the listing has instead of whole years, with as many dances as fall
+	// to them. 0 is whole years.
+	Days int
+
 	// Start is the first day, of which the time of day and zone are ignored.
 	// Defaults to 2026-01-01.
 	Start time.Time
 }
 
 func (c Config) withDefaults() Config {
-	if c.Years <= 0 {
+	if c.Years <= 0 || c.Days > 0 {
 		c.Years = 1
 	}
 	if c.Start.IsZero() {

@@ -50,7 +50,11 @@ func dances(cfg Config) iter.Seq[dance] {
 			for i := range t.bands {
 				t.bands[i].remaining = t.bands[i].quota
 			}
-			for day, n := range t.nights(cfg.Start.AddDate(year, 0, 0), cfg.Start.AddDate(year+1, 0, 0)) {
+			start, end, n := cfg.Start.AddDate(year, 0, 0), cfg.Start.AddDate(year+1, 0, 0), DancesPerYear
+			if cfg.Days > 0 {
+				end, n = start.AddDate(0, 0, cfg.Days), DancesPerYear*cfg.Days/365
+			}
+			for day, n := range t.nights(start, end, n) {
 				for _, d := range t.play(day, n) {
 					if !yield(d) {
 						return
@@ -89,9 +93,8 @@ func (t *tour) hallWeights(day time.Time) weights {
 // Sunday.
 var weekdayShares = [7]int{14, 2, 5, 13, 8, 22, 36}
 
-// nights returns the days before end and how many dances each has, in all
-// DancesPerYear.
-func (t *tour) nights(start, end time.Time) iter.Seq2[time.Time, int] {
+// nights returns the days before end and how many dances each has, n in all.
+func (t *tour) nights(start, end time.Time, n int) iter.Seq2[time.Time, int] {
 	days := int(end.Sub(start).Hours()) / 24
 	shares := make(weights, days)
 	for i := range days {
@@ -102,7 +105,7 @@ func (t *tour) nights(start, end time.Time) iter.Seq2[time.Time, int] {
 	return func(yield func(time.Time, int) bool) {
 		before := 0
 		for i := range days {
-			upTo := DancesPerYear * shares[i] / shares.total()
+			upTo := n * shares[i] / shares.total()
 			if !yield(start.AddDate(0, 0, i), upTo-before) {
 				return
 			}

@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// streamGrace is how long streams may go on when the site closes.
+const streamGrace = time.Second
+
 // patience is how long a request waits for its turn when there are too many.
 const patience = time.Second
 
@@ -16,13 +19,20 @@ func (s *Site) limit(next http.Handler) http.Handler {
 		timed := &timedWriter{ResponseWriter: w, timeout: s.config.WriteTimeout}
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
-		if isStream(r) {
+		if s.isStream(r) {
 			// The server's ReadTimeout is for a request with an end.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 			go func() {
 				select {
 				case <-s.closing:
-					cancel()
+					// A moment for whoever writes it to say why it ends.
+					timer := time.NewTimer(streamGrace)
+					defer timer.Stop()
+					select {
+					case <-timer.C:
+						cancel()
+					case <-ctx.Done():
+					}
 				case <-ctx.Done():
 				}
 			}()

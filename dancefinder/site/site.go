@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,6 +31,9 @@ type Config struct {
 	// Ready returns why taking requests makes no sense here, such as a database that
 	// can't be reached. Required.
 	Ready func(context.Context) error
+
+	// Streams are the paths at which the page sends events.
+	Streams []string
 
 	// TrustedOrigins may send requests from their pages, such as "https://example.org".
 	TrustedOrigins []string
@@ -173,7 +177,10 @@ func (s *Site) Serve(ctx context.Context, listener net.Listener) error {
 	return err
 }
 
-// isStream tells whether the client asks for server-sent events.
-func isStream(r *http.Request) bool {
-	return strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+// isStream tells whether the request is for server-sent events, where there are any.
+func (s *Site) isStream(r *http.Request) bool {
+	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		return false
+	}
+	return r.URL.Path == "/graphql" && r.Method == http.MethodPost || slices.Contains(s.config.Streams, r.URL.Path)
 }

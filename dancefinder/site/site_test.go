@@ -39,7 +39,7 @@ func says(text string) http.Handler {
 
 func config() site.Config {
 	return site.Config{
-		Page: says("page"), GraphQL: says("graphql"), Gate: gate{},
+		Page: says("page"), GraphQL: says("graphql"), Gate: gate{}, Streams: []string{"/news"},
 		Ready: func(context.Context) error { return nil }, Logger: slog.New(slog.DiscardHandler),
 	}
 }
@@ -157,6 +157,8 @@ func TestLimitsOfRequests(t *testing.T) {
 		r.send("GET", "/held", "")
 	}()
 	<-entered
+	response, _ = r.send("GET", "/", "", "Accept", "text/event-stream")
+	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode, "what has an end is no stream")
 	response, text := r.send("GET", "/", "")
 	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
 	require.NotEmpty(t, response.Header.Get("Retry-After"))
@@ -188,7 +190,7 @@ func TestSlowClients(t *testing.T) {
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.url, "http://"))
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
-	_, err = fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
+	_, err = fmt.Fprint(conn, "GET /news HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
 	require.NoError(t, err)
 	select {
 	case err := <-gaveUp:
@@ -216,7 +218,7 @@ func TestClosing(t *testing.T) {
 	})
 	r := serve(t, c)
 
-	request, err := http.NewRequestWithContext(t.Context(), "GET", r.url, nil)
+	request, err := http.NewRequestWithContext(t.Context(), "GET", r.url+"/news", nil)
 	require.NoError(t, err)
 	request.Header.Set("Accept", "text/event-stream")
 	stream, err := http.DefaultClient.Do(request)
