@@ -115,6 +115,15 @@ type Codec interface {
 	Registry() *Registry
 }
 
+// Identified is a log that can be told from others. Positions mean something in one log only,
+// so whatever carries one outside says of which it is. It is no part of [Log], as few consumers
+// need it.
+type Identified interface {
+	// LogID returns what names the log, the same for as long as it exists, on every node and
+	// in every copy of it: a replica, a restored backup. It is never empty.
+	LogID(ctx context.Context) (string, error)
+}
+
 // Store is what a [Repository] needs.
 type Store interface {
 	Appender

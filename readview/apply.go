@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"time"
 
@@ -282,6 +283,12 @@ func (r *runner) reset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	head := eventsourced.Position(math.MaxInt64) // nowhere above it was the projection, unless it was ahead of the log
+	if log := r.log(); log != nil {
+		if at, err := log.Head(ctx); err == nil {
+			head = at
+		}
+	}
 	db := stdlib.OpenDBFromPool(r.m.pool)
 	defer func() { _ = db.Close() }()
 	conn, err := db.Conn(ctx)
@@ -294,7 +301,7 @@ func (r *runner) reset(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing to do after a commit
-	if err := r.prepareReset(ctx, tx, statements); err != nil {
+	if err := r.prepareReset(ctx, tx, statements, head); err != nil {
 		return explain(err)
 	}
 	r.failpoint("reset")
@@ -306,12 +313,13 @@ func (r *runner) reset(ctx context.Context) error {
 }
 
 // prepareReset does what is the framework's in a reset.
-func (r *runner) prepareReset(ctx context.Context, tx *sql.Tx, statements *statements) error {
+func (r *runner) prepareReset(ctx context.Context, tx *sql.Tx, statements *statements, head eventsourced.Position) error {
 	for _, step := range []struct {
 		query string
 		args  []any
 	}{
 		{`SELECT set_config('lock_timeout', $1, true)`, []any{fmt.Sprint(r.m.config.LockTimeout.Milliseconds())}},
+		{statements.rebuild, []any{r.Name, int64(head)}},
 		{statements.reset, []any{r.Name}},
 		{statements.insertState, []any{r.Name, r.handled}},
 		{statements.resetState, []any{r.Name, r.handled}},

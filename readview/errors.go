@@ -81,6 +81,31 @@ func aheadError(name string, position, head eventsourced.Position) error {
 		"restore the one that belongs to the read view and resume, or reset %s", ErrAhead, name, position, head, name)
 }
 
+var (
+	// ErrToken is what all errors about a consistency token that is refused unwrap to.
+	ErrToken = errors.New("the consistency token is refused")
+
+	// ErrTokenForged is returned by [Consistency.Verify] and [Consistency.Wait] for what is not
+	// a token, or none that was signed with one of the keys.
+	ErrTokenForged = fmt.Errorf("%w: it is not one of ours", ErrToken)
+
+	// ErrTokenForeign is returned by [Consistency.Verify] and [Consistency.Wait] for a token of
+	// another log: of another database, or of this one before it was made anew.
+	ErrTokenForeign = fmt.Errorf("%w: it is of another log", ErrToken)
+
+	// ErrTokenFuture is returned by [Consistency.Verify] and [Consistency.Wait] for a token whose
+	// position is above the log's head: the log was restored from an older backup.
+	ErrTokenFuture = fmt.Errorf("%w: it is above the log's head", ErrToken)
+
+	// ErrConsistencyTimeout is returned by [ConsistencyResult.Err]: the write counts, and what
+	// was to be read does not show it yet.
+	ErrConsistencyTimeout = errors.New("what was written can't be read yet")
+
+	// ErrOtherLog is returned by [Consistency.Wait] for a projection of [Manager.AddRemote]:
+	// its positions are those of another context's log.
+	ErrOtherLog = errors.New("the projection's events are of another log")
+)
+
 // explain adds to an error of the database what to do about it.
 func explain(err error) error {
 	switch {

@@ -21,3 +21,17 @@ func KindOf(query string) string {
 	kind, _, _ := kindOf(query)
 	return [...]string{"plain", "table", "savepoint", "local", "session", "copy in", "transaction"}[kind]
 }
+
+// Watching tells whether c asks the database at intervals.
+func Watching(c *Consistency) bool {
+	c.watch.mu.Lock()
+	defer c.watch.mu.Unlock()
+	return c.watch.stop != nil
+}
+
+// Waiting returns how many wait.
+func Waiting(c *Consistency) int {
+	c.watch.mu.Lock()
+	defer c.watch.mu.Unlock()
+	return len(c.watch.waiting)
+}

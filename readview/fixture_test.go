@@ -166,11 +166,17 @@ func fast() readview.Config {
 	}
 }
 
+func newRouter(t *testing.T) *message.Router {
+	t.Helper()
+	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
+	require.NoError(t, err)
+	return router
+}
+
 // manager returns a manager on a router that does not run yet.
 func (b *bank) manager(config readview.Config, projections ...readview.Projection) (*readview.Manager, *message.Router) {
 	b.t.Helper()
-	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
-	require.NoError(b.t, err)
+	router := newRouter(b.t)
 	manager, err := readview.NewManager(router, b.store, b.pool, config)
 	require.NoError(b.t, err)
 	require.NoError(b.t, manager.Add(projections...))

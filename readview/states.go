@@ -14,7 +14,9 @@ import (
 // record is a projection's row in both tables.
 type record struct {
 	Checkpoint
-	status     string // running, paused, failed, ahead
+	name       string
+	rebuildTo  eventsourced.Position // where it was before it was reset: below, its tables lack what they had
+	status     string                // running, paused, failed, ahead
 	programs   programs
 	node       string // who holds the lease
 	leaseValid bool
@@ -37,7 +39,7 @@ func scanRecord(row pgx.Row) (record, error) {
 		failedPosition   *int64
 		attempts         *int
 	)
-	err := row.Scan((*int64)(&r.Position), &r.Generation, &r.status, &r.programs.handled, &r.programs.dropped, &r.programs.superseded,
+	err := row.Scan(&r.name, (*int64)(&r.Position), (*int64)(&r.rebuildTo), &r.Generation, &r.status, &r.programs.handled, &r.programs.dropped, &r.programs.superseded,
 		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts)
 	if err != nil {
 		return record{}, err
@@ -66,6 +68,24 @@ func (s states) read(ctx context.Context, name string) (record, error) {
 		return record{}, err
 	}
 	return scanRecord(s.pool.QueryRow(ctx, sql.read, name))
+}
+
+// readMany returns the records of those projections that have ever run.
+func (s states) readMany(ctx context.Context, names []string) (map[string]record, error) {
+	sql, err := s.sql(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.pool.Query(ctx, sql.readMany, names)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]record, len(names))
+	records, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (record, error) { return scanRecord(row) })
+	for _, r := range records {
+		all[r.name] = r
+	}
+	return all, err
 }
 
 // locked runs f in a transaction that has the projection's lock, after making its rows

@@ -19,15 +19,23 @@ type tables struct {
 
 // statements are the SQL of this package with the names of its tables.
 type statements struct {
-	lock, state, advance                string // of a page
-	read, insert, insertState, register string
-	retry, status, fail, note, forget   string
-	lease, release, reset, resetState   string
+	lock, state, advance              string // of a page
+	read, readMany                    string
+	insert, insertState, register     string
+	retry, status, fail, note, forget string
+	lease, release                    string
+	rebuild, reset, resetState        string
 }
 
 // leaseIsValid is true of a lease that another node has to respect. One that is further
 // away than its length is none: the database's clock has gone back.
 const leaseIsValid = `(s.lease_until > clock_timestamp() AND s.lease_until <= clock_timestamp() + s.lease_length)`
+
+// recordColumns are what scanRecord reads.
+const recordColumns = `r.name, r.position, s.rebuild_to, s.generation, s.status, s.handled, s.dropped, s.superseded, s.node, ` + leaseIsValid + `,
+	CASE WHEN ` + leaseIsValid + ` THEN (extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint ELSE 0 END,
+	abs(extract(epoch FROM clock_timestamp() - s.tried_at)) < 15,
+	s.error, s.failed_at, s.failed_event, s.failed_name, s.failed_position, s.failing_since, s.attempts`
 
 const noFailure = `error = NULL, failed_at = NULL, failed_event = NULL, failed_name = NULL, failed_position = NULL,
 	failing_since = NULL, attempts = NULL, tried_at = NULL`
@@ -45,17 +53,14 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 		return nil, fmt.Errorf("find the table readviews: %w", explain(err))
 	}
 	r := strings.NewReplacer("{readviews}", schema+".readviews", "{states}", schema+".readview_states",
-		"{valid}", leaseIsValid, "{no failure}", noFailure, "{failure}", setFailure).Replace
+		"{record}", recordColumns, "{valid}", leaseIsValid, "{no failure}", noFailure, "{failure}", setFailure).Replace
 	sql := &statements{
 		lock:  r(`SELECT position FROM {readviews} WHERE name = $1 FOR UPDATE`),
 		state: r(`SELECT generation, status = 'running', set_config('idle_in_transaction_session_timeout', $2, true) FROM {states} WHERE name = $1`),
 		// It fails where there is no row to change.
-		advance: r(`WITH moved AS (UPDATE {readviews} SET position = $2 WHERE name = $1 RETURNING name) SELECT 1 / count(*) FROM moved`),
-		read: r(`SELECT r.position, s.generation, s.status, s.handled, s.dropped, s.superseded, s.node, {valid},
-				CASE WHEN {valid} THEN (extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint ELSE 0 END,
-				abs(extract(epoch FROM clock_timestamp() - s.tried_at)) < 15,
-				s.error, s.failed_at, s.failed_event, s.failed_name, s.failed_position, s.failing_since, s.attempts
-			FROM {readviews} r JOIN {states} s USING (name) WHERE r.name = $1`),
+		advance:     r(`WITH moved AS (UPDATE {readviews} SET position = $2 WHERE name = $1 RETURNING name) SELECT 1 / count(*) FROM moved`),
+		read:        r(`SELECT {record} FROM {readviews} r JOIN {states} s USING (name) WHERE r.name = $1`),
+		readMany:    r(`SELECT {record} FROM {readviews} r JOIN {states} s USING (name) WHERE r.name = ANY($1)`),
 		insert:      r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT DO NOTHING`),
 		insertState: r(`INSERT INTO {states} (name, handled) VALUES ($1, $2) ON CONFLICT DO NOTHING`),
 		register: r(`UPDATE {states} SET handled = $2, dropped = $3, superseded = $4, generation = generation + 1
@@ -69,7 +74,10 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 			WHERE name = $1 AND (node = $2 OR NOT {valid}) AND generation = $4 AND status = 'running'
 			RETURNING (SELECT position FROM {readviews} r WHERE r.name = s.name)`),
 		release: r(`UPDATE {states} SET lease_until = '-infinity' WHERE name = $1 AND node = $2`),
-		reset:   r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT (name) DO UPDATE SET position = 0`),
+		// The position is read under its lock, so that no page comes between.
+		rebuild: r(`UPDATE {states} SET rebuild_to = greatest(rebuild_to, least($2, (SELECT position FROM {readviews} WHERE name = $1 FOR UPDATE)))
+			WHERE name = $1`),
+		reset: r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT (name) DO UPDATE SET position = 0`),
 		resetState: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}',
 				superseded = (SELECT coalesce(jsonb_agg(names), '[]') FROM jsonb_array_elements(superseded || jsonb_build_array(to_jsonb(handled))) AS names
 					WHERE names <> to_jsonb($2::text[])),

@@ -21,6 +21,7 @@ const MaxPayload = 1 << 20
 // Store is a log in memory. It is safe for concurrent use.
 type Store struct {
 	registry *eventsourced.Registry
+	id       string
 
 	mu        sync.RWMutex
 	log       []eventsourced.Recorded       // in the order of positions; never changed, only appended to
@@ -33,12 +34,14 @@ type Store struct {
 var (
 	_ eventsourced.LogStore      = (*Store)(nil)
 	_ eventsourced.SnapshotStore = (*Store)(nil)
+	_ eventsourced.Identified    = (*Store)(nil)
 )
 
 // New returns an empty store whose events are decoded with registry.
 func New(registry *eventsourced.Registry) *Store {
 	return &Store{
 		registry:  registry,
+		id:        eventsourced.NewEventID().String(),
 		streams:   map[eventsourced.Stream][]int{},
 		ids:       map[eventsourced.EventID]int{},
 		snapshots: map[eventsourced.Stream]eventsourced.Snapshot{},
@@ -48,6 +51,9 @@ func New(registry *eventsourced.Registry) *Store {
 
 // Registry implements [eventsourced.Codec].
 func (s *Store) Registry() *eventsourced.Registry { return s.registry }
+
+// LogID implements [eventsourced.Identified].
+func (s *Store) LogID(ctx context.Context) (string, error) { return s.id, ctx.Err() }
 
 // Append implements [eventsourced.Appender].
 func (s *Store) Append(ctx context.Context, stream eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData) (eventsourced.Position, error) {

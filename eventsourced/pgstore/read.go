@@ -46,6 +46,15 @@ func (s *Store) Head(ctx context.Context) (eventsourced.Position, error) {
 	return eventsourced.Position(head), nil
 }
 
+// LogID implements [eventsourced.Identified]: a UUID that is made with the log's tables and is
+// in every copy of them.
+func (s *Store) LogID(ctx context.Context) (id string, err error) {
+	if err := s.pool.QueryRow(ctx, s.sql.identity).Scan(&id); err != nil {
+		return "", fmt.Errorf("read the log's identity: %w", translate(err))
+	}
+	return id, nil
+}
+
 // CountLog implements [eventsourced.LogReader].
 func (s *Store) CountLog(ctx context.Context, after eventsourced.Position) (int64, error) {
 	count, err := s.number(ctx, s.sql.count, int64(after))

@@ -75,6 +75,7 @@ type Store struct {
 var (
 	_ eventsourced.LogStore      = (*Store)(nil)
 	_ eventsourced.SnapshotStore = (*Store)(nil)
+	_ eventsourced.Identified    = (*Store)(nil)
 )
 
 // New returns the log that pool reaches, whose events are decoded with registry.
@@ -172,7 +173,7 @@ type statements struct {
 	forOne, forGroup, forTx                  string // settings
 	append, appendOne, appendNew             string
 	readStream, readLog, readName, readNames string
-	head, count                              string
+	head, count, identity                    string
 	loadSnapshot, saveSnapshot               string
 	channel, listening, notify               string
 }
@@ -246,6 +247,7 @@ func newStatements(schema string) statements {
 				) hit ORDER BY hit.tstamp LIMIT $3
 			) page CROSS JOIN LATERAL (SELECT * FROM {events} e WHERE e.tstamp = page.at OFFSET 0) event ORDER BY tstamp`),
 		head:         replacer.Replace(`SELECT coalesce(max(tstamp), 0) FROM {events}`),
+		identity:     `SELECT id::text FROM ` + table("log_identity"),
 		count:        replacer.Replace(`SELECT count(*) FROM {events} WHERE tstamp > $1`),
 		loadSnapshot: replacer.Replace(`SELECT version, tstamp, schema_version, state FROM {snapshots} WHERE aggregate_name = $1 AND aggregate_id = $2`),
 		saveSnapshot: replacer.Replace(`INSERT INTO {snapshots} AS s (aggregate_name, aggregate_id, version, tstamp, schema_version, state)
