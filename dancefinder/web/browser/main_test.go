@@ -14,10 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
@@ -105,7 +107,7 @@ type tab struct {
 // open opens a tab on path. Anything that the browser complains about fails the test.
 func open(t *testing.T, site *webtest.Site, l look, path string) *tab {
 	t.Helper()
-	ctx, stop := chromedp.NewContext(chromium(t), chromedp.WithNewBrowserContext())
+	ctx, stop := newProfile(t, chromium(t))
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	b := &tab{t: t, ctx: ctx, site: site}
 	t.Cleanup(func() {
@@ -140,6 +142,22 @@ func open(t *testing.T, site *webtest.Site, l look, path string) *tab {
 		b.until(`document.documentElement.classList.contains("js")`)
 	}
 	return b
+}
+
+// newProfile returns a tab in a window of its own: Chromium opens none in a profile
+// that has no window yet.
+func newProfile(t *testing.T, shared context.Context) (context.Context, func()) {
+	t.Helper()
+	executor := cdp.WithExecutor(shared, chromedp.FromContext(shared).Browser)
+	profile, err := target.CreateBrowserContext().Do(executor)
+	require.NoError(t, err)
+	id, err := target.CreateTarget("about:blank").WithBrowserContextID(profile).WithNewWindow(true).Do(executor)
+	require.NoError(t, err)
+	ctx, stop := chromedp.NewContext(shared, chromedp.WithTargetID(id))
+	return ctx, func() {
+		stop()
+		_ = target.DisposeBrowserContext(profile).Do(executor)
+	}
 }
 
 func (b *tab) listen(event any) {

@@ -29,7 +29,7 @@ document.addEventListener('click', (event) => {
 
 document.addEventListener('submit', (event) => {
 	const form = event.target;
-	const url = new URL(event.submitter?.formAction || form.action, location.href);
+	const url = new URL(form.action);
 	if (url.origin !== location.origin || !document.getElementById('innehall')) return;
 	const body = new URLSearchParams(new FormData(form, event.submitter));
 	if (form.method === 'get') {

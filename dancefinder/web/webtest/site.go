@@ -76,10 +76,10 @@ func New(t testing.TB, changeFunc func(*web.Config)) *Site {
 	mux := http.NewServeMux()
 	s.Gate.Register(mux)
 	mux.Handle("/", page)
-	s.run(router)
 	server := httptest.NewServer(http.NewCrossOriginProtection().Handler(s.Gate.Middleware(mux)))
 	s.URL = server.URL
 	t.Cleanup(server.Close)
+	s.run(router)
 	return s
 }
 
