@@ -10,7 +10,7 @@ norace = go test -timeout 15m -run "^(TestReconnect|TestBrokerKilled|TestConnect
 	./eventsourced/messaging ./eventsourced/watermillsql ./readview
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint generate bench profile cgo
+.PHONY: help demo test soak check lint generate bench profile cgo
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ demo: ## Run DanceFinder end to end on private servers, once
 test: cgo ## Run all tests with the race detector, then the checks
 	go run ./internal/services -rabbitmq -install -- sh -c '$(call each,go test -p 1 -race -timeout 15m ./...) && $(norace)'
 	@$(MAKE) --no-print-directory check
+
+soak: ## Run longer campaigns against a broker that is killed; about an hour
+	SOAK=1 go run ./internal/services -rabbitmq -install -- go test -timeout 2h -v -run "^TestBrokerKilled$$" ./readview
 
 check: ## Check format, vet, staticcheck, go.mod and go.work.sum; part of test
 	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi

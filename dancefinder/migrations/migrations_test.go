@@ -50,7 +50,7 @@ func TestUp(t *testing.T) {
 		require.Equal(t, all(t), applied)
 		tables := tablesOf(t, db)
 		require.Subset(t, tables, []string{
-			"events", "snapshots", "readviews", "readview_states",
+			"events", "snapshots", "log_identity", "readviews", "readview_states",
 			"band", "dance_hall", "event", "origin", "ignored_band", "ignored_dance_hall", "ignored_city",
 			"ignored_municipality", "ignored_state", "userpreferences_lookup",
 			"geocoding_job", "geocoding_limit", "geocoding_cache",
@@ -145,7 +145,7 @@ func TestStatus(t *testing.T) {
 func TestPartsThatAreBehind(t *testing.T) {
 	t.Parallel()
 	for component, drop := range map[string]string{
-		"pgstore/":   "DROP TABLE events, snapshots",
+		"pgstore/":   "DROP TABLE events, snapshots, log_identity",
 		"readview/":  "DROP TABLE readviews, readview_states",
 		"messaging/": "DROP TABLE consumers, relay_topics, parked_events",
 	} {

@@ -49,7 +49,11 @@ func (s *Store) Head(ctx context.Context) (eventsourced.Position, error) {
 // LogID implements [eventsourced.Identified]: a UUID that is made with the log's tables and is
 // in every copy of them.
 func (s *Store) LogID(ctx context.Context) (id string, err error) {
-	if err := s.pool.QueryRow(ctx, s.sql.identity).Scan(&id); err != nil {
+	err = s.pool.QueryRow(ctx, s.sql.identity).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = fmt.Errorf("%w (somebody has emptied log_identity; INSERT INTO log_identity DEFAULT VALUES makes another one)", err)
+	}
+	if err != nil {
 		return "", fmt.Errorf("read the log's identity: %w", translate(err))
 	}
 	return id, nil

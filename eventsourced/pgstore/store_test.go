@@ -242,6 +242,30 @@ func TestSchemas(t *testing.T) {
 	require.Len(t, read(t, stores[1], eventsourced.LogQuery{Names: []string{"Noted"}}), 2)
 }
 
+func TestLogID(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	id, err := open(t, db).LogID(t.Context())
+	require.NoError(t, err)
+	require.Len(t, id, 36)
+	require.NoError(t, pgstore.Migrate(t.Context(), db.Pool))
+	again, err := open(t, db).LogID(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, id, again, "it stays with the tables")
+	other, err := open(t, testdb.New(t)).LogID(t.Context())
+	require.NoError(t, err)
+	require.NotEqual(t, id, other)
+
+	_, err = db.Pool.Exec(t.Context(), "DELETE FROM log_identity")
+	require.NoError(t, err)
+	_, err = open(t, db).LogID(t.Context())
+	require.ErrorContains(t, err, "INSERT INTO log_identity DEFAULT VALUES")
+	_, err = db.Pool.Exec(t.Context(), "INSERT INTO log_identity DEFAULT VALUES")
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), "INSERT INTO log_identity DEFAULT VALUES")
+	require.ErrorContains(t, err, "duplicate key", "a log has one")
+}
+
 func TestMigrateByManyAtOnce(t *testing.T) {
 	t.Parallel()
 	db := testdb.New(t)

@@ -32,7 +32,7 @@ func preparePeers(measure func(context.Context, accountJob) (float64, error)) fu
 			if err != nil {
 				return nil, err
 			}
-			if _, err := own.pool.Exec(ctx, `DROP TABLE events, snapshots, readviews, readview_states, balance`); err != nil {
+			if _, err := own.pool.Exec(ctx, `DROP TABLE events, snapshots, log_identity, readviews, readview_states, balance`); err != nil {
 				return nil, err
 			}
 			peer, err := peers.Open(ctx, name, own.url)

@@ -31,7 +31,7 @@ type demoServer struct {
 // startDemo starts a demo and returns when its server is up.
 func startDemo(t *testing.T, args ...string) (*process, demoServer) {
 	t.Helper()
-	p := start(t, append([]string{"demo"}, args...)...)
+	p := startBuilt(t, append([]string{"demo"}, args...)...)
 	line := p.await(p.err, "RabbitMQ", demoPatience)
 	require.Regexp(t, `(?m)^started PostgreSQL \(.*\) on 127\.0\.0\.1:\d+, data in .*\n`, line)
 	_, dir, _ := strings.Cut(line, "data in ")

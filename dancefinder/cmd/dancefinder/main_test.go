@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -110,6 +112,31 @@ func start(t *testing.T, args ...string) *process {
 	go func() {
 		defer close(p.ended)
 		p.code = run(ctx, args, strings.NewReader(""), p.out, p.err)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-p.ended
+	})
+	return p
+}
+
+// startBuilt is start for the program as users have it, in a process of its own: the
+// race detector makes an import several times as slow.
+func startBuilt(t *testing.T, args ...string) *process {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "dancefinder")
+	said, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
+	require.NoError(t, err, "%s", said)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	p := &process{t: t, out: newOutput(), err: newOutput(), cancel: cancel, ended: make(chan struct{})}
+	command := exec.CommandContext(ctx, program, args...)
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.Stdout, command.Stderr = p.out, p.err
+	require.NoError(t, command.Start())
+	go func() {
+		defer close(p.ended)
+		_ = command.Wait() // its exit code tells
+		p.code = command.ProcessState.ExitCode()
 	}()
 	t.Cleanup(func() {
 		cancel()
