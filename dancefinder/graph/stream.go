@@ -16,8 +16,9 @@ type answer struct {
 	control *http.ResponseController
 	timeout time.Duration
 
-	mu    sync.Mutex
-	ended bool
+	mu     sync.Mutex
+	headed bool // the status is written
+	ended  bool
 }
 
 func newAnswer(w http.ResponseWriter, q *request, timeout time.Duration) *answer {
@@ -29,6 +30,16 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // WriteHeader writes the status of the refusal, if there is one.
 func (a *answer) WriteHeader(status int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.head(status)
+}
+
+func (a *answer) head(status int) {
+	if a.headed || a.ended {
+		return
+	}
+	a.headed = true
 	if refusal := a.request.refusal(); refusal != 0 {
 		status = refusal
 	}
@@ -42,12 +53,10 @@ func (a *answer) Write(p []byte) (int, error) {
 	if a.ended {
 		return 0, http.ErrHandlerTimeout
 	}
+	a.head(http.StatusOK)
 	if a.request.stream {
 		// A server that can't, such as one of a test, has no limit.
 		_ = a.control.SetWriteDeadline(time.Now().Add(a.timeout))
-	} else if refusal := a.request.refusal(); refusal != 0 {
-		a.ResponseWriter.WriteHeader(refusal)
-		a.request.refuse(0)
 	}
 	return a.ResponseWriter.Write(p)
 }
