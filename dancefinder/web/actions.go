@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
+	"github.com/dancefinder/eventsourcing/dancefinder/gazetteer"
 	"github.com/dancefinder/eventsourcing/dancefinder/query"
 	"github.com/dancefinder/eventsourcing/eventsourced"
 )
@@ -241,7 +242,7 @@ func (h *handler) home(ctx context.Context, f form) (done, error) {
 	if !readable(text) || len(text) > 400 {
 		return done{}, bad("ny", "bad text")
 	}
-	place, found := findHome(text)
+	place, found := gazetteer.Resolve(text)
 	if !found {
 		back.New = text
 		return done{back: back}, nil
@@ -254,7 +255,7 @@ func (h *handler) home(ctx context.Context, f form) (done, error) {
 		}
 		return done{back: back}, nil
 	}
-	name := homeName(place)
+	name := place.Label()
 	_, position, err := h.config.Service.AddOrigin(ctx, domain.AddOrigin{
 		Subject: subject, Origin: name, Coordinate: &domain.Coordinate{Latitude: place.Latitude, Longitude: place.Longitude},
 	})

@@ -95,7 +95,7 @@ func names(ctx context.Context, r *query.Reader, events []query.Event) (bands ma
 func filterOf(s search, subject string) query.Filter {
 	f := query.Filter{From: s.From, To: s.To, MaxKm: float64(s.Km), Subject: subject, Origins: len(s.Homes) == 0}
 	for _, home := range s.Homes {
-		f.Near = append(f.Near, query.Point{Name: homeName(home), At: domain.Coordinate{Latitude: home.Latitude, Longitude: home.Longitude}})
+		f.Near = append(f.Near, query.Point{Name: home.Label(), At: domain.Coordinate{Latitude: home.Latitude, Longitude: home.Longitude}})
 	}
 	areasOf(&f, s.Areas)
 	return f
@@ -130,7 +130,7 @@ func homesOf(p *page, preferences query.Preferences) homes {
 	var all homes
 	for _, home := range p.Search.Homes {
 		all.InURL = true
-		name := homeName(home)
+		name := home.Label()
 		all.Chips = append(all.Chips, chip{name, p.Search.withoutHome(home).on(p.Path)})
 		all.Names = append(all.Names, name)
 		all.At = append(all.At, query.Point{Name: name, At: domain.Coordinate{Latitude: home.Latitude, Longitude: home.Longitude}})

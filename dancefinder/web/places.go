@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/query"
 	"github.com/dancefinder/eventsourcing/dancefinder/web/outline"
 )
@@ -155,17 +154,11 @@ func (m mark) has(area query.Area) bool {
 	return m.area == area || slices.ContainsFunc(m.others, func(p place) bool { return p.area == area })
 }
 
-// around returns the halls of a place and of those that share its circle, and whether
-// there are such.
+// halls returns the halls of a place and of those that share its circle.
 func (m mark) halls() (ids []string) {
 	ids = append(ids, m.place.halls...)
 	for _, p := range m.others {
 		ids = append(ids, p.halls...)
 	}
 	return ids[:min(len(ids), query.MaxValues)]
-}
-
-// isHome tells whether a place is called as one of the homes.
-func isHome(homes []query.Point, name string) bool {
-	return slices.ContainsFunc(homes, func(h query.Point) bool { return domain.Key(h.Name) == domain.Key(name) })
 }

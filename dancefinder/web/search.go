@@ -235,7 +235,7 @@ func (s *search) parsePlaces(v url.Values) error {
 		return bad("hem", "too many values", strconv.Itoa(domain.MaxOrigins))
 	}
 	for _, name := range v["hem"] {
-		place, found := findHome(name)
+		place, found := gazetteer.Resolve(name)
 		if !found {
 			return bad("hem", "bad home", name)
 		}
@@ -313,7 +313,7 @@ func (s search) values() url.Values {
 	set("till", string(s.To), s.Period == periodOwn)
 	set("dag", string(s.Day), s.Day != "")
 	for _, home := range s.Homes {
-		v.Add("hem", homeName(home))
+		v.Add("hem", home.Label())
 	}
 	set("inom", strconv.Itoa(s.Km), s.Km != defaultKm)
 	set("sortera", "avstand", s.Distance)

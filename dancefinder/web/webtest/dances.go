@@ -14,6 +14,11 @@ type Dance struct {
 	Date, Start, End, Band, Hall, City, Municipality, State, Extra string
 }
 
+// NewDance returns a dance with all that there is to say.
+func NewDance(date, start, end, band, hall, city, municipality, state, extra string) Dance {
+	return Dance{date, start, end, band, hall, city, municipality, state, extra}
+}
+
 // Pictures are the dances near Mora and Falun that the design's pictures show.
 var Pictures = parse(`
 2026-11-26 18:30 21:30|Björkz|Furuparken|Falun|Falun|Dalarna|

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,4 +114,11 @@ func (s *Site) Token(name string) string {
 	token, err := s.Gate.DemoToken(name)
 	require.NoError(s.t, err)
 	return token
+}
+
+// Clock returns a clock that shows [Now] and goes on by a second with each look, so that
+// whatever is remembered for less is looked at again.
+func Clock() func() time.Time {
+	var looks atomic.Int64
+	return func() time.Time { return Now.Add(time.Duration(looks.Add(1)) * time.Second) }
 }
