@@ -85,8 +85,13 @@ func (h *handler) action(act func(context.Context, form) (done, error)) http.Han
 			to = p.Search
 			to.New = ""
 		}
+		next := url.URL{Path: p.Path, RawQuery: to.Query(), Fragment: "klart"}
+		if to.New != "" { // is asked about on the next page alone: no link has it
+			next.RawQuery = strings.TrimPrefix(next.RawQuery+"&ny="+url.QueryEscape(to.New), "&")
+			next.Fragment = "ny"
+		}
 		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Location", to.on(p.Path)+"#klart")
+		w.Header().Set("Location", next.String())
 		w.WriteHeader(http.StatusSeeOther)
 		p.Problem = answered
 		return nil

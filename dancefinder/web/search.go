@@ -57,6 +57,9 @@ var periods = []string{periodToday, periodWeekend, periodWeek, periodMonth, peri
 // periodWords are the keys of their names.
 var periodWords = map[string]string{periodToday: "Today", periodWeekend: "weekend", periodWeek: "week", periodMonth: "month", periodOwn: "own"}
 
+// lastDay is the last one that the domain takes for a date.
+const lastDay = domain.Date("2199-12-31")
+
 const (
 	defaultKm = 100
 	maxKm     = 2000
@@ -150,7 +153,8 @@ func (s *search) parseDays(v url.Values, today domain.Date) error {
 	}
 	if day < s.From || day > s.To { // a link of another day: the same number of days from there
 		length := int(s.To.Time().Sub(s.From.Time()).Hours() / 24)
-		s.Period, s.From, s.To = periodOwn, day, addDays(day, length)
+		s.Period, s.From, s.To = periodOwn, day, min(addDays(day, length), lastDay)
+		return nil
 	}
 	s.Day = day
 	return nil
@@ -166,7 +170,7 @@ func (s *search) parseOwn(v url.Values, today, day domain.Date) error {
 		return err
 	}
 	s.From = cmp.Or(from, today)
-	s.To = cmp.Or(to, max(s.From, addDays(s.From, 6)))
+	s.To = cmp.Or(to, min(addDays(s.From, 6), lastDay))
 	switch {
 	case s.To < s.From:
 		return bad("till", "bad order")

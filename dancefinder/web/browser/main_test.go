@@ -133,7 +133,8 @@ func open(t *testing.T, site *webtest.Site, l look, path string) *tab {
 		features = append(features, &emulation.MediaFeature{Name: "forced-colors", Value: "active"})
 	}
 	b.run(network.Enable(), log.Enable(), runtime.Enable(), chromedp.EmulateViewport(l.width, l.height),
-		emulation.SetEmulatedMedia().WithFeatures(features), emulation.SetScriptExecutionDisabled(l.noScript))
+		emulation.SetEmulatedMedia().WithFeatures(features), emulation.SetScriptExecutionDisabled(l.noScript),
+		emulation.SetFocusEmulationEnabled(true)) // or only one window at a time would be in front
 	if l.user != "" {
 		b.login(l.user)
 	}
