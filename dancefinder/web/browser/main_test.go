@@ -18,6 +18,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
@@ -108,7 +109,7 @@ type tab struct {
 func open(t *testing.T, site *webtest.Site, l look, path string) *tab {
 	t.Helper()
 	ctx, stop := newProfile(t, chromium(t))
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	b := &tab{t: t, ctx: ctx, site: site}
 	t.Cleanup(func() {
 		b.mu.Lock()
@@ -203,7 +204,23 @@ func (b *tab) run(actions ...chromedp.Action) {
 
 func (b *tab) goTo(path string) {
 	b.t.Helper()
-	b.run(chromedp.Navigate(b.site.URL + path))
+	b.leave(func(ctx context.Context) error {
+		_, _, _, _, err := page.Navigate(b.site.URL + path).Do(ctx)
+		return err
+	})
+}
+
+func (b *tab) reload() {
+	b.t.Helper()
+	b.leave(page.Reload().Do)
+}
+
+// leave does what leads to another page, and returns when that has loaded. chromedp's own
+// Navigate waits for what a page with a stream does not always tell.
+func (b *tab) leave(act chromedp.ActionFunc) {
+	b.t.Helper()
+	b.run(chromedp.Evaluate("window.left = true", nil), act)
+	b.until(`!window.left && document.readyState === "complete"`)
 }
 
 // eval returns what a JavaScript expression is worth.
@@ -216,7 +233,7 @@ func eval[T any](b *tab, expression string) (value T) {
 // until waits until a JavaScript expression is true, across pages that load meanwhile.
 func (b *tab) until(expression string) {
 	b.t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(40 * time.Second)
 	for {
 		var ok bool
 		if err := chromedp.Run(b.ctx, chromedp.Evaluate("Boolean("+expression+")", &ok)); err == nil && ok {
