@@ -57,7 +57,9 @@ func filterView(p *page, d data) *filter {
 			}
 		}
 	}
-	slices.SortFunc(f.Keep, func(a, b [2]string) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
+	byField := func(a, b [2]string) int { return cmp.Compare(a[0], b[0]) } // homes stay in their order
+	slices.SortStableFunc(f.Keep, byField)
+	slices.SortStableFunc(f.Rest, byField)
 	return f
 }
 

@@ -88,6 +88,12 @@ func (h *handler) page(fill func(http.ResponseWriter, *http.Request, *page) erro
 		defer cancel()
 		r = r.WithContext(ctx)
 		p, err := h.newPage(r)
+		if err == nil && r.Method == http.MethodGet && r.URL.Query().Has("steg") { // a form's search, under its own address
+			w.Header().Set("Cache-Control", "no-store")
+			w.Header().Set("Location", p.Here())
+			w.WriteHeader(http.StatusSeeOther)
+			return
+		}
 		if err == nil {
 			err = fill(w, r, p)
 		}

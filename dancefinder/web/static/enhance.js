@@ -14,7 +14,7 @@ export function enhance() {
 		const box = event.target;
 		if (!box.checked || !box.closest('.omraden')) return;
 		const item = box.closest('li');
-		for (const inner of item.querySelectorAll('li input')) inner.checked = false;
+		for (const inner of item.querySelectorAll(':scope li input')) inner.checked = false;
 		for (let up = item.parentElement.closest('li'); up; up = up.parentElement.closest('li')) up.querySelector('input').checked = false;
 	}, true);
 	document.addEventListener('click', async (event) => {
