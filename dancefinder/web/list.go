@@ -35,9 +35,9 @@ type periodLink struct {
 
 // stripDay is one day of the strip.
 type stripDay struct {
-	URL, Weekday, Number, Count, Label string
-	Chosen, None                       bool
-	Radius                             string // of the lantern
+	ID, URL, Weekday, Number, Count, Label string
+	Chosen, None                           bool
+	Radius                                 string // of the lantern
 }
 
 // group is a day's dances, or all when they are by distance.
@@ -164,7 +164,7 @@ func strip(p *page, d data) (days []stripDay) {
 	for date := p.Search.From; date <= p.Search.To; date = addDays(date, 1) {
 		n := counts[date]
 		day := stripDay{
-			URL: p.Search.withDay(date).on(p.Path), Weekday: p.Weekday(date), Number: strconv.Itoa(date.Time().Day()),
+			ID: "s-" + string(date), URL: p.Search.withDay(date).on(p.Path), Weekday: p.Weekday(date), Number: strconv.Itoa(date.Time().Day()),
 			Count: strconv.Itoa(n), Label: upper(p.Day(date)) + ", " + p.Dances(n), Radius: lantern(n, most),
 			Chosen: date == p.Search.Day || p.Search.Day == "" && date == p.Search.From, None: n == 0,
 		}

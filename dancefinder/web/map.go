@@ -71,6 +71,12 @@ func (h *handler) mapPage(w http.ResponseWriter, r *http.Request, p *page) error
 	}
 	h.finish(w, r, p, d)
 	p.Map = mapOf(p, d)
+	if !p.Map.Near {
+		p.List.Heading = p.N("title.sweden", d.everywhere.Total)
+		p.Title = p.List.Heading
+	} else if d.empty != nil {
+		p.Empty = emptyOf(p, d)
+	}
 	return nil
 }
 

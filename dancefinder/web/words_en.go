@@ -29,7 +29,7 @@ var englishWords = map[string]string{
 
 	"period": "Period", "today": "today", "Today": "Today", "weekend": "Weekend", "week": "7 days", "month": "Month", "own": "Own dates",
 	"from": "From", "to": "To", "show period": "Show",
-	"change": "Change", "change search": "Change search", "close": "Close",
+	"search": "Search", "change": "Change", "change search": "Change search", "close": "Close",
 	"homes": "Home places", "add place": "Add a place", "add": "Add", "remove": "Remove %s",
 	"not found":    "Can’t find “%s”.",
 	"did you mean": "Did you mean %s?",

@@ -29,7 +29,7 @@ var swedishWords = map[string]string{
 
 	"period": "Period", "today": "idag", "Today": "Idag", "weekend": "I helgen", "week": "7 dagar", "month": "Månad", "own": "Egna datum",
 	"from": "Från", "to": "Till", "show period": "Visa",
-	"change": "Ändra", "change search": "Ändra sökning", "close": "Stäng",
+	"search": "Sökning", "change": "Ändra", "change search": "Ändra sökning", "close": "Stäng",
 	"homes": "Hemorter", "add place": "Lägg till ort", "add": "Lägg till", "remove": "Ta bort %s",
 	"not found":    "Hittar inte ”%s”.",
 	"did you mean": "Menade du %s?",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 
@@ -31,24 +32,29 @@ var axe = sync.OnceValues(func() (string, error) {
 	return string(text), err
 })
 
-// requireAccessible requires that axe-core finds nothing on the page as it is.
+// troublesFor returns what axe-core finds on the page as it is.
 // With contrastOnly it looks at nothing but colours.
-func (b *tab) requireAccessible(what string, contrastOnly bool) {
+func (b *tab) troublesFor(what string, contrastOnly bool) (found []string) {
 	b.t.Helper()
 	script, err := axe()
 	require.NoError(b.t, err)
 	b.run(chromedp.Evaluate(script, nil))
 	rules := `["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]`
+	if b.count("details[open] > .lada") > 0 { // for a moment it covers what is under it, as a menu does
+		rules += `, rules: {"target-size": {enabled: false}}`
+	}
 	if contrastOnly {
 		rules = `["color-contrast"]`
 	}
-	var found []string
 	b.run(chromedp.ActionFunc(func(ctx context.Context) error {
 		return chromedp.Evaluate(`axe.run(document, {runOnly: `+rules+`}).then((r) =>
 			r.violations.flatMap((v) => v.nodes.map((n) => v.id + ": " + n.html.slice(0, 160) + " " + n.failureSummary)))`,
 			&found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }).Do(ctx)
 	}))
-	require.Empty(b.t, found, what)
+	for i := range found {
+		found[i] = what + ": " + found[i]
+	}
+	return found
 }
 
 func TestAccessibility(t *testing.T) {
@@ -72,7 +78,11 @@ func TestAccessibility(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := open(t, site, l.as("Karin B."), "/")
+			var found []string
 			for _, state := range states {
+				if l.dark && !slices.Contains([]string{"list", "ignored", "map", "empty", "calendar", "bad"}, state.name) {
+					continue
+				}
 				b.goTo(state.path)
 				b.until(`document.documentElement.classList.contains("js")`)
 				if state.name == "ignored" {
@@ -80,22 +90,23 @@ func TestAccessibility(t *testing.T) {
 				} else if state.do != nil {
 					state.do(b)
 				}
-				b.requireAccessible(fmt.Sprintf("%s, %s", state.name, name), l.dark)
+				found = append(found, b.troublesFor(fmt.Sprintf("%s, %s", state.name, name), l.dark)...)
 			}
 			b.forgive() // of what says 400 and 404
+			require.Empty(t, found)
 		})
 	}
 	t.Run("nobody logged in", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, site, phone, "/?"+near)
 		b.click(".rad .meny summary")
-		b.requireAccessible("anonymous", false)
+		require.Empty(t, b.troublesFor("anonymous", false))
 	})
 	t.Run("nothing is lost at twice the size of text, on 320 pixels, in forced colours", func(t *testing.T) {
 		t.Parallel()
 		l := look{width: 320, height: 700, forced: true, user: "Karin B."}
 		b := open(t, site, l, "/")
-		for _, path := range []string{"/", "/karta", "/?dolda=1", "/kalender"} {
+		for _, path := range []string{"/", "/karta?karta=sverige", "/karta", "/?dolda=1", "/kalender"} {
 			b.goTo(path)
 			require.LessOrEqual(t, eval[int](b, "document.documentElement.scrollWidth"), 320, path)
 			b.run(chromedp.Evaluate(`document.documentElement.style.fontSize = "200%"`, nil))

@@ -148,7 +148,7 @@ func TestHomesAndFilter(t *testing.T) {
 		b.sees("18 danser nära Mora och Falun")
 		b.click(`.dagar a[href*="2026-11-28"]`)
 		b.until(`document.querySelector(".rad h3").innerText === "Sågbergs kvintett"`)
-		require.Equal(t, "Lördag 28 november, 7 danser", b.focused())
+		require.Contains(t, b.focused(), "Lördag 28 november, 7 danser")
 	})
 	t.Run("on a phone the form says how many there are, and closes", func(t *testing.T) {
 		t.Parallel()

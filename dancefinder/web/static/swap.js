@@ -102,8 +102,7 @@ function place(element) {
 	if (element.id) return `#${CSS.escape(element.id)}`;
 	const within = element.closest('[id]');
 	if (!within || within.id === 'sida') return '';
-	const href = element.getAttribute('href');
-	if (element.closest('.dagar, .perioder, .vyer')) return element.getAttribute('aria-label') ? `[aria-label="${CSS.escape(element.getAttribute('aria-label'))}"]` : `[href="${CSS.escape(href)}"]`;
+	if (element.closest('.perioder, .vyer')) return `[href="${CSS.escape(element.getAttribute('href'))}"]`;
 	return `#${CSS.escape(within.id)} ${element.localName}`;
 }
 
