@@ -15,8 +15,8 @@ norace = go test -timeout 15m -run "^(TestReconnect|TestBrokerKilled|TestConnect
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Run DanceFinder end to end on private servers, once
-	go run ./dancefinder/cmd/dancefinder demo --once
+demo: ## Run DanceFinder end to end on private servers; in a terminal it stays up
+	go run ./dancefinder/cmd/dancefinder demo
 
 # One package at a time: each keeps two cores and its servers busy by itself, and has times to keep.
 test: cgo chromium ## Run all tests with the race detector, then the checks
@@ -26,8 +26,9 @@ test: cgo chromium ## Run all tests with the race detector, then the checks
 screenshots: chromium ## Write pictures of the page to dancefinder/web/screenshots, to be looked at
 	cd dancefinder && SCREENSHOTS=$(CURDIR)/dancefinder/web/screenshots GOWORK=off go test -count=1 -run "^TestScreenshots$$" ./web/browser
 
-soak: ## Run longer campaigns against a broker that is killed; about an hour
+soak: ## Run longer campaigns: a broker that is killed, a legacy database of full size; about an hour
 	SOAK=1 go run ./internal/services -rabbitmq -install -- go test -timeout 2h -v -run "^TestBrokerKilled$$" ./readview
+	SOAK=1 go run ./internal/services -install -- go test -timeout 1h -v -run "^TestAdoptLegacy$$" ./dancefinder/cmd/dancefinder
 
 check: ## Check format, vet, staticcheck, go.mod and go.work.sum; part of test
 	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi

@@ -283,7 +283,7 @@ func (r *runner) reset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	head := eventsourced.Position(math.MaxInt64) // nowhere above it was the projection, unless it was ahead of the log
+	head := eventsourced.Position(math.MaxInt64) // not known
 	if log := r.log(); log != nil {
 		if at, err := log.Head(ctx); err == nil {
 			head = at
@@ -312,17 +312,24 @@ func (r *runner) reset(ctx context.Context) error {
 	return tx.Commit()
 }
 
-// prepareReset does what is the framework's in a reset.
+// prepareReset does what is the framework's in a reset. head is the log's: above it, the
+// position is of another log, and the projection does not come back there.
 func (r *runner) prepareReset(ctx context.Context, tx *sql.Tx, statements *statements, head eventsourced.Position) error {
+	if _, err := tx.ExecContext(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprint(r.m.config.LockTimeout.Milliseconds())); err != nil {
+		return err
+	}
+	var position eventsourced.Position
+	err := tx.QueryRowContext(ctx, statements.lock, r.Name).Scan((*int64)(&position))
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
 	for _, step := range []struct {
 		query string
 		args  []any
 	}{
-		{`SELECT set_config('lock_timeout', $1, true)`, []any{fmt.Sprint(r.m.config.LockTimeout.Milliseconds())}},
-		{statements.rebuild, []any{r.Name, int64(head)}},
 		{statements.reset, []any{r.Name}},
 		{statements.insertState, []any{r.Name, r.handled}},
-		{statements.resetState, []any{r.Name, r.handled}},
+		{statements.resetState, []any{r.Name, r.handled, int64(min(position, head))}},
 	} {
 		if _, err := tx.ExecContext(ctx, step.query, step.args...); err != nil {
 			return err

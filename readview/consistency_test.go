@@ -62,11 +62,11 @@ func TestConsistencyReadsWhatWasWritten(t *testing.T) {
 			return manager
 		},
 	} {
-		rounds := map[bool]int{true: 1000, false: 100}[strings.Contains(name, "that applies it")]
+		rounds := map[bool]int{true: 1000, false: 50}[strings.Contains(name, "that applies it")]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBank(t)
-			running, router := b.manager(fast(), balances(), audits())
+			running, router := b.manager(fast(), balances())
 			b.start(router)
 			c := b.consistency(node(b, running), b.answering(2, new(queries)), time.Minute)
 			for round := range rounds {

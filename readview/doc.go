@@ -136,6 +136,29 @@
 //	the broker is down, the queue refused  it is retrying, with the subscriber's word for why
 //	the origin's log went back             the relay's head, or a message, proves it: it is ahead of the log
 //
+// # Reading one's own writes
+//
+// A projection is a little later than the log. [Consistency] carries the position of a write to
+// the reads that must see it:
+//
+//	write: position ──▶ token {log, position, HMAC} ──▶ the client
+//	read:  token ──▶ verify ──▶ wait until the database that answers has position ──▶ answer
+//
+//	the projection is                       the read
+//	at the position                         is answered
+//	live, or another node takes over        waits, up to the limit, then is answered stale and told so, or refused
+//	failed, paused, ahead of the log        does not wait
+//	being rebuilt: reset, not back yet      does not wait
+//	late or retrying for longer than that   does not wait
+//
+//	the token is
+//	changed, or of another key              refused
+//	of another log                          refused
+//	above the head of a log that went back  refused
+//
+// All who wait share one goroutine and one query for each look, at the database that answers: this
+// process's pages wake it, others' are found at intervals. While nobody waits there is neither.
+//
 // # Reset
 //
 // [Manager.ResetProjection] empties the tables, sets the position to 0 and raises

@@ -74,18 +74,22 @@ func TestRollingDeployment(t *testing.T) {
 func TestResetWithTheNewerProgram(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	older, olderRouter := b.manager(fast(), balances())
+	// Whoever stands by does so as long as the other one's lease holds: on a busy machine
+	// it must not end just so.
+	config := fast()
+	config.PollInterval = 3 * time.Second
+	older, olderRouter := b.manager(config, balances())
 	b.start(olderRouter)
 	b.record("account-1", &Audited{})
 	b.waitFor(older, b.deposit(3))
-	newer, newerRouter := b.manager(fast(), both(false))
+	newer, newerRouter := b.manager(config, both(false))
 	b.start(newerRouter)
 	b.eventually("it is refused", func() bool { return b.status(newer, "balances").State == readview.Failed })
 	last := b.deposit(1)
 	b.waitFor(older, last)
 	require.ErrorIs(t, newer.WaitFor(t.Context(), last), readview.ErrNewEvents, "its read view has not what it would have there")
 
-	tool, _ := b.manager(fast(), both(false))
+	tool, _ := b.manager(config, both(false))
 	require.NoError(t, tool.ResetProjection(t.Context(), "balances"))
 	last = b.record("account-1", &Audited{}, &Deposited{Amount: 1})
 	b.waitFor(newer, last)
@@ -93,7 +97,7 @@ func TestResetWithTheNewerProgram(t *testing.T) {
 	require.EqualValues(t, 2, b.int(`SELECT count(*) FROM audit`))
 
 	// And back, with the older one.
-	tool, _ = b.manager(fast(), balances())
+	tool, _ = b.manager(config, balances())
 	require.NoError(t, tool.ResetProjection(t.Context(), "balances"))
 	last = b.deposit(1)
 	b.waitFor(older, last)

@@ -24,7 +24,7 @@ type statements struct {
 	insert, insertState, register     string
 	retry, status, fail, note, forget string
 	lease, release                    string
-	rebuild, reset, resetState        string
+	reset, resetState                 string
 }
 
 // leaseIsValid is true of a lease that another node has to respect. One that is further
@@ -74,11 +74,8 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 			WHERE name = $1 AND (node = $2 OR NOT {valid}) AND generation = $4 AND status = 'running'
 			RETURNING (SELECT position FROM {readviews} r WHERE r.name = s.name)`),
 		release: r(`UPDATE {states} SET lease_until = '-infinity' WHERE name = $1 AND node = $2`),
-		// The position is read under its lock, so that no page comes between.
-		rebuild: r(`UPDATE {states} SET rebuild_to = greatest(rebuild_to, least($2, (SELECT position FROM {readviews} WHERE name = $1 FOR UPDATE)))
-			WHERE name = $1`),
-		reset: r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT (name) DO UPDATE SET position = 0`),
-		resetState: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}',
+		reset:   r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT (name) DO UPDATE SET position = 0`),
+		resetState: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', rebuild_to = greatest(rebuild_to, $3),
 				superseded = (SELECT coalesce(jsonb_agg(names), '[]') FROM jsonb_array_elements(superseded || jsonb_build_array(to_jsonb(handled))) AS names
 					WHERE names <> to_jsonb($2::text[])),
 				status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}

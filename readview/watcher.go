@@ -143,7 +143,7 @@ func (w *watcher) run(ctx context.Context, joined <-chan struct{}) {
 	backlogs := map[string]backlog{}
 	for again := false; ctx.Err() == nil; {
 		changed := w.m.changes()
-		w.look(ctx, again, backlogs)
+		late := w.look(ctx, again, backlogs)
 		for again = false; !again; {
 			select {
 			case <-ctx.Done():
@@ -154,7 +154,7 @@ func (w *watcher) run(ctx context.Context, joined <-chan struct{}) {
 				again = true
 			case <-changed:
 				changed = w.m.changes()
-				again = w.advanced()
+				again = w.advanced(late)
 			}
 		}
 	}
@@ -162,25 +162,22 @@ func (w *watcher) run(ctx context.Context, joined <-chan struct{}) {
 
 // advanced tells whether this process has applied what somebody waits for, or the state of such a
 // projection may have changed: a projection that catches up page by page is no reason to look.
-func (w *watcher) advanced() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for waiter := range w.waiting {
-		for _, name := range waiter.names {
-			r, err := w.m.runner(name)
-			if err != nil || !r.starts() {
-				continue
-			}
-			if at := eventsourced.Position(r.advanced.Load()); at == 0 || at >= waiter.target {
-				return true
-			}
+func (w *watcher) advanced(late map[string]eventsourced.Position) bool {
+	for name, target := range late {
+		r, err := w.m.runner(name)
+		if err != nil || !r.starts() {
+			continue
+		}
+		if at := eventsourced.Position(r.advanced.Load()); at == 0 || at >= target {
+			return true
 		}
 	}
 	return false
 }
 
-// look asks for the positions once, and lets go who need not wait any longer.
-func (w *watcher) look(ctx context.Context, again bool, backlogs map[string]backlog) {
+// look asks for the positions once, and lets go who need not wait any longer. It returns the
+// lowest position that the others wait for of each projection.
+func (w *watcher) look(ctx context.Context, again bool, backlogs map[string]backlog) map[string]eventsourced.Position {
 	w.mu.Lock()
 	present := slices.Collect(maps.Keys(w.waiting))
 	w.mu.Unlock()
@@ -193,21 +190,21 @@ func (w *watcher) look(ctx context.Context, again bool, backlogs map[string]back
 	seen, err := w.read(ctx, slices.Sorted(maps.Keys(names)))
 	late := w.settle(present, seen, err)
 	if !again || len(late) == 0 {
-		return // most projections are there by the second look
+		return late // most projections are there by the second look
 	}
-	for _, name := range late {
+	for name := range late {
 		s := seen[name]
 		backlogs[name] = w.backlog(ctx, s.Position, backlogs[name])
 		s.waiting = backlogs[name].since
 		seen[name] = s
 	}
-	w.settle(present, seen, nil)
+	return w.settle(present, seen, nil)
 }
 
 // settle tells all who are present what was seen, lets go who need not wait any longer, and
-// returns which projections the others wait for.
-func (w *watcher) settle(present []*waiter, seen map[string]sighting, err error) (late []string) {
-	missing := map[string]bool{}
+// returns the lowest position that the others wait for of each projection.
+func (w *watcher) settle(present []*waiter, seen map[string]sighting, err error) map[string]eventsourced.Position {
+	late := map[string]eventsourced.Position{}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, waiter := range present {
@@ -217,9 +214,10 @@ func (w *watcher) settle(present []*waiter, seen map[string]sighting, err error)
 		if waiter.err = err; err != nil {
 			continue
 		}
-		waiter.reached = true
 		inVain := false
+		waiter.reached = true
 		waiter.last = make([]ProjectionProgress, 0, len(waiter.names))
+		var missing []string
 		for _, name := range waiter.names {
 			s := seen[name]
 			state, prospect := w.judge(s, waiter.target)
@@ -227,13 +225,19 @@ func (w *watcher) settle(present []*waiter, seen map[string]sighting, err error)
 			waiter.reached = waiter.reached && prospect == reached
 			inVain = inVain || prospect == unlikely
 			if prospect == coming {
-				missing[name] = true
+				missing = append(missing, name)
 			}
 		}
 		if waiter.reached || inVain {
 			close(waiter.done)
 			w.remove(waiter)
+			continue
+		}
+		for _, name := range missing {
+			if target, known := late[name]; !known || waiter.target < target {
+				late[name] = waiter.target
+			}
 		}
 	}
-	return slices.Sorted(maps.Keys(missing))
+	return late
 }

@@ -1,10 +1,6 @@
 package domain
 
-import (
-	"time"
-
-	"github.com/dancefinder/eventsourcing/eventsourced"
-)
+import "github.com/dancefinder/eventsourcing/eventsourced"
 
 // CreateBand makes a band known.
 type CreateBand struct {
@@ -24,13 +20,6 @@ type DeleteBand struct {
 	Reason string // for people, at most 200 characters; may be empty
 }
 
-// AdoptBand makes a band known under an id that it has from elsewhere.
-type AdoptBand struct {
-	BandID  BandID
-	Name    string    // see ParseBandName
-	Created time.Time // when it became known; zero is now
-}
-
 // taken says that a name is another band's, or hall's.
 type taken[ID ~string] struct{ owner ID }
 
@@ -38,10 +27,8 @@ func (t taken[ID]) Error() string { return "the name belongs to " + string(t.own
 
 // Create records [BandCreated]. Creating a band that exists changes nothing, also
 // when the name is spelled another way: the first spelling stays.
-func (b *Band) Create(c CreateBand) error { return b.create(c.Name, time.Time{}) }
-
-func (b *Band) create(text string, at time.Time) error {
-	name, err := ParseBandName(text)
+func (b *Band) Create(c CreateBand) error {
+	name, err := ParseBandName(c.Name)
 	switch {
 	case err != nil:
 		return err
@@ -50,7 +37,7 @@ func (b *Band) create(text string, at time.Time) error {
 	case b.Name() != "":
 		return nil
 	}
-	return eventsourced.Record(b, &BandCreated{BaseEvent: eventsourced.BaseEvent{EventTime: at}, Name: string(name)})
+	return eventsourced.Record(b, &BandCreated{Name: string(name)})
 }
 
 // Rename records [BandRenamed], or nothing when the band has that name, spelled so.

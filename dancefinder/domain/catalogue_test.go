@@ -73,14 +73,21 @@ func TestNamesOfBands(t *testing.T) {
 	})
 	t.Run("an adopted band has its own id and is met by its name", func(t *testing.T) {
 		t.Parallel()
-		s := newCatalogue(t)
+		registry, err := eventsourced.NewRegistry(domain.EventTypes()...)
+		require.NoError(t, err)
+		store := memstore.New(registry)
 		const legacy = "0e37df36-f698-11e6-8dd4-cb9ced3df976"
-		for range 2 {
-			id, _, err := s.AdoptBand(t.Context(), domain.AdoptBand{BandID: legacy, Name: "Tollez", Created: time.Unix(1e9, 0)})
+		for id, event := range map[string]eventsourced.Event{
+			string(domain.BandIDFor("Tollez")): &domain.BandNameTaken{BandID: legacy},
+			legacy:                             &domain.BandCreated{Name: "  Tollez"},
+		} {
+			eventsourced.SetBase(event, eventsourced.BaseEvent{EventAggregateId: id, EventTime: time.Unix(1e9, 0)})
+			data, err := registry.Encode(t.Context(), event)
 			require.NoError(t, err)
-			require.Equal(t, domain.BandID(legacy), id)
+			_, err = store.Append(t.Context(), eventsourced.Stream{AggregateName: domain.AggregateBand, AggregateID: id}, eventsourced.NoStream, data)
+			require.NoError(t, err)
 		}
-		require.Equal(t, domain.BandID(legacy), create(t, s, "TOLLEZ"))
+		require.Equal(t, domain.BandID(legacy), create(t, domain.NewService(store), "TOLLEZ"))
 	})
 	t.Run("what does not exist can't be changed", func(t *testing.T) {
 		t.Parallel()

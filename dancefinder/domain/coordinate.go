@@ -29,12 +29,13 @@ func NewCoordinate(latitude, longitude float64) (Coordinate, error) {
 func round5(degrees float64) float64 { return math.Round(degrees*1e5)/1e5 + 0 }
 
 // GeocodeSource says who found a coordinate. A source never replaces what a
-// higher one found: manual before nominatim before gazetteer.
+// higher one found: manual before legacy before nominatim before gazetteer.
 type GeocodeSource string
 
 // The sources of coordinates.
 const (
 	SourceManual    GeocodeSource = "manual"    // a person set it
+	SourceLegacy    GeocodeSource = "legacy"    // it was there before there were events, by whomever: no machine's guess replaces it
 	SourceNominatim GeocodeSource = "nominatim" // a search in OpenStreetMap's data
 	SourceGazetteer GeocodeSource = "gazetteer" // a list of populated places
 )
@@ -46,8 +47,10 @@ func (s GeocodeSource) rank() int {
 		return 1
 	case SourceNominatim:
 		return 2
-	case SourceManual:
+	case SourceLegacy:
 		return 3
+	case SourceManual:
+		return 4
 	}
 	return 0
 }

@@ -1,10 +1,6 @@
 package domain
 
-import (
-	"time"
-
-	"github.com/dancefinder/eventsourcing/eventsourced"
-)
+import "github.com/dancefinder/eventsourcing/eventsourced"
 
 // CreateDanceHall makes a dance hall known.
 type CreateDanceHall struct {
@@ -39,18 +35,9 @@ type DeleteDanceHall struct {
 	Reason      string // for people, at most 200 characters; may be empty
 }
 
-// AdoptDanceHall makes a dance hall known under an id that it has from elsewhere.
-type AdoptDanceHall struct {
-	DanceHallID DanceHallID
-	CreateDanceHall
-	Created time.Time // when it became known; zero is now
-}
-
 // Create records [DanceHallCreated]. Creating a hall that exists changes nothing,
 // also when name or place are spelled another way: the first spelling stays.
-func (h *DanceHall) Create(c CreateDanceHall) error { return h.create(c, time.Time{}) }
-
-func (h *DanceHall) create(c CreateDanceHall, at time.Time) error {
+func (h *DanceHall) Create(c CreateDanceHall) error {
 	name, place, err := c.parse()
 	switch {
 	case err != nil:
@@ -61,7 +48,6 @@ func (h *DanceHall) create(c CreateDanceHall, at time.Time) error {
 		return nil
 	}
 	return eventsourced.Record(h, &DanceHallCreated{
-		BaseEvent:    eventsourced.BaseEvent{EventTime: at},
 		Name:         string(name),
 		City:         place.City,
 		Municipality: place.Municipality,

@@ -44,6 +44,6 @@ type DanceHallGeocoded struct {
 	Latitude  float64 `json:"latitude"`
 	Longitude float64 `json:"longitude"`
 	Source    string  `json:"source"`    // a GeocodeSource
-	Precision string  `json:"precision"` // a Precision
+	Precision string  `json:"precision"` // a Precision; empty when it is not known, as with SourceLegacy
 	Query     string  `json:"query"`     // what was looked up; may be empty
 }

@@ -57,27 +57,6 @@ func (s *Service) DeleteBand(ctx context.Context, c DeleteBand) (BandID, eventso
 	return done(id, position, err)
 }
 
-// AdoptBand makes a band known under its own id. When another band has the name, both
-// have: whoever creates a band by that name meets the other one.
-func (s *Service) AdoptBand(ctx context.Context, c AdoptBand) (BandID, eventsourced.Position, error) {
-	id, err := parseID("bandId", c.BandID)
-	if err != nil {
-		return "", 0, err
-	}
-	name, err := ParseBandName(c.Name)
-	if err != nil {
-		return "", 0, err
-	}
-	if of := BandIDFor(name); of != id {
-		_, err := s.bands.Update(ctx, string(of), func(b *Band) error { return b.takeName(id) })
-		if err != nil && !errors.Is(err, ErrBandExists) {
-			return "", 0, err
-		}
-	}
-	position, err := s.bands.Update(ctx, string(id), func(b *Band) error { return b.create(c.Name, c.Created) })
-	return done(id, position, err)
-}
-
 // CreateDanceHall makes a dance hall known. When it is already, that is no error: the
 // id is that of the hall that has name and place, or had them.
 func (s *Service) CreateDanceHall(ctx context.Context, c CreateDanceHall) (DanceHallID, eventsourced.Position, error) {
@@ -122,26 +101,6 @@ func (s *Service) DeleteDanceHall(ctx context.Context, c DeleteDanceHall) (Dance
 	}
 	position, err := s.danceHalls.Update(ctx, string(id), func(h *DanceHall) error { return h.Delete(c) })
 	s.knownDanceHalls.forget(string(id))
-	return done(id, position, err)
-}
-
-// AdoptDanceHall makes a dance hall known under its own id, see [Service.AdoptBand].
-func (s *Service) AdoptDanceHall(ctx context.Context, c AdoptDanceHall) (DanceHallID, eventsourced.Position, error) {
-	id, err := parseID("danceHallId", c.DanceHallID)
-	if err != nil {
-		return "", 0, err
-	}
-	name, place, err := c.parse()
-	if err != nil {
-		return "", 0, err
-	}
-	if of := DanceHallIDFor(name, place); of != id {
-		_, err := s.danceHalls.Update(ctx, string(of), func(h *DanceHall) error { return h.takeName(id) })
-		if err != nil && !errors.Is(err, ErrDanceHallExists) {
-			return "", 0, err
-		}
-	}
-	position, err := s.danceHalls.Update(ctx, string(id), func(h *DanceHall) error { return h.create(c.CreateDanceHall, c.Created) })
 	return done(id, position, err)
 }
 

@@ -1,6 +1,10 @@
 package domain
 
-import "github.com/dancefinder/eventsourcing/eventsourced"
+import (
+	"slices"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
 
 // Limits of one user's preferences.
 const (
@@ -62,27 +66,35 @@ type choice struct {
 
 // choices is a set of choices by the key of their value, so that two spellings of
 // a city are one. The choice kept is the one that was stored, and that is the one
-// whose removal is stored: read models need not know of keys.
-type choices map[string]choice
+// whose removal is stored: read models need not know of keys. Preferences that were
+// adopted may have several spellings of one key: they go together.
+type choices map[string][]choice
 
 func (s *choices) add(c choice) {
 	if *s == nil {
 		*s = choices{}
 	}
-	(*s)[Key(c.value)] = c
+	key := Key(c.value)
+	(*s)[key] = append(without((*s)[key], c.value), c)
 }
 
-func (s choices) remove(value string) { delete(s, Key(value)) }
-
-func (s choices) find(value string) (choice, bool) {
-	c, ok := s[Key(value)]
-	return c, ok
+func (s choices) remove(value string) {
+	key := Key(value)
+	if s[key] = without(s[key], value); len(s[key]) == 0 {
+		delete(s, key)
+	}
 }
+
+func without(all []choice, value string) []choice {
+	return slices.DeleteFunc(all, func(c choice) bool { return c.value == value })
+}
+
+func (s choices) find(value string) []choice { return s[Key(value)] }
 
 // include records event, which adds value to set, unless it is in it already.
 // full is the error for a set that has limit choices.
 func (p *UserPreferences) include(set choices, value string, limit int, full error, event eventsourced.Event) error {
-	if _, found := set.find(value); found {
+	if len(set.find(value)) > 0 {
 		return nil
 	}
 	if len(set) >= limit {
@@ -91,11 +103,13 @@ func (p *UserPreferences) include(set choices, value string, limit int, full err
 	return eventsourced.Record(p, event)
 }
 
-// exclude records the event that takes value out of set, if it is in it.
+// exclude records the events that take value out of set, in each spelling, if it is in
+// it.
 func (p *UserPreferences) exclude(set choices, value string, eventFunc func(choice) eventsourced.Event) error {
-	stored, found := set.find(value)
-	if !found {
-		return nil
+	for _, stored := range slices.Clone(set.find(value)) {
+		if err := eventsourced.Record(p, eventFunc(stored)); err != nil {
+			return err
+		}
 	}
-	return eventsourced.Record(p, eventFunc(stored))
+	return nil
 }

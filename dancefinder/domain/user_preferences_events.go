@@ -3,7 +3,8 @@ package domain
 import "github.com/dancefinder/eventsourcing/eventsourced"
 
 // Subject, in all events of [UserPreferences], is the user's OpenID Connect "sub":
-// personal data.
+// personal data. RowID, in those that add something, is the id that the row had in a
+// database from before there were events; otherwise it is empty.
 
 // OriginAdded says that the user starts from one more place.
 type OriginAdded struct {
@@ -12,6 +13,7 @@ type OriginAdded struct {
 	Origin    string   `json:"origin"`
 	Latitude  *float64 `json:"latitude,omitempty"`  // nil when it is not known
 	Longitude *float64 `json:"longitude,omitempty"` // set together with Latitude
+	RowID     string   `json:"rowId,omitempty"`
 }
 
 // OriginRemoved says that the user does not start from there any more. Origin is
@@ -29,6 +31,7 @@ type BandIgnored struct {
 	Subject  string `json:"subject"`
 	BandID   string `json:"bandId"`
 	BandName string `json:"bandName"` // at that time
+	RowID    string `json:"rowId,omitempty"`
 }
 
 // BandUnignored says that the user wants to see a band again. Schema version 1 had
@@ -46,6 +49,7 @@ type DanceHallIgnored struct {
 	Subject       string `json:"subject"`
 	DanceHallID   string `json:"danceHallId"`
 	DanceHallName string `json:"danceHallName"` // at that time
+	RowID         string `json:"rowId,omitempty"`
 }
 
 // DanceHallUnignored says that the user wants to see a dance hall again.
@@ -61,6 +65,7 @@ type CityIgnored struct {
 	eventsourced.BaseEvent
 	Subject string `json:"subject"`
 	City    string `json:"city"`
+	RowID   string `json:"rowId,omitempty"`
 }
 
 // CityUnignored says that the user wants to see a city again, spelled as it was
@@ -76,6 +81,7 @@ type MunicipalityIgnored struct {
 	eventsourced.BaseEvent
 	Subject      string `json:"subject"`
 	Municipality string `json:"municipality"`
+	RowID        string `json:"rowId,omitempty"`
 }
 
 // MunicipalityUnignored says that the user wants to see a municipality again,
@@ -91,6 +97,7 @@ type StateIgnored struct {
 	eventsourced.BaseEvent
 	Subject string `json:"subject"`
 	State   string `json:"state"` // see ParseState
+	RowID   string `json:"rowId,omitempty"`
 }
 
 // StateUnignored says that the user wants to see a state again.

@@ -85,7 +85,9 @@ func (g *Gate) checkReturn(r *http.Request, begun attempt) error {
 	case issuer != "" && issuer != g.provider.config.Issuer:
 		return errors.New("another provider has answered")
 	case r.FormValue("error") != "":
-		return fmt.Errorf("the provider says %q", r.FormValue("error"))
+		return fmt.Errorf("the provider says %.100q", r.FormValue("error"))
+	case r.FormValue("code") == "":
+		return errors.New("the provider has sent no code")
 	}
 	return nil
 }

@@ -41,6 +41,14 @@ func TestProviderLogin(t *testing.T) {
 		body(t, response, err)
 		require.Equal(t, address+"/", response.Request.URL.String())
 	})
+	t.Run("keeps the session of whose name is long", func(t *testing.T) {
+		t.Parallel()
+		p := newProvider(t)
+		subject := strings.Repeat("<", identity.MaxSubject)
+		p.set(func() { p.claims["sub"], p.claims["name"] = subject, strings.Repeat(">", 255) })
+		response, err := browser(t).Get(p.login() + "/login")
+		require.Equal(t, subject+" [catalogue]", body(t, response, err))
+	})
 	t.Run("asks for a code with state, nonce and PKCE", func(t *testing.T) {
 		t.Parallel()
 		p := newProvider(t)

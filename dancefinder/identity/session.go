@@ -72,7 +72,13 @@ func (s *sessions) issue(user User) (token string, issued User) {
 	roles := slices.DeleteFunc(slices.Clone(user.Roles), func(role string) bool { return !known(role) })
 	slices.Sort(roles)
 	issued = User{Subject: user.Subject, Name: user.Name, Roles: slices.Compact(roles), Expires: s.now().Add(s.lasts).Truncate(time.Second)}
-	return s.seal("session", claims{issued.Subject, issued.Name, issued.Roles, issued.Expires.Unix()}), issued
+	for {
+		token = s.seal("session", claims{issued.Subject, issued.Name, issued.Roles, issued.Expires.Unix()})
+		if len(token) <= maxCookie || issued.Name == "" {
+			return token, issued
+		}
+		issued.Name = "" // a browser would drop the cookie
+	}
 }
 
 func known(role string) bool { return role == RoleCatalogue || role == RoleOperator }

@@ -23,6 +23,7 @@ const DefaultWorkers = 16
 // Log is where the importer finds out what is known already.
 type Log interface {
 	eventsourced.LogReader
+	eventsourced.StreamReader
 	eventsourced.Codec
 }
 
@@ -42,8 +43,8 @@ type Options struct {
 	Progress func(rows int)
 
 	// Problem is called for each row that can't be imported, from one goroutine
-	// at a time: with a [*listing.RowError], or the domain's refusal. Defaults to
-	// nothing.
+	// at a time: with a [*listing.RowError], which wraps the refusal where it is the
+	// domain's. Defaults to nothing.
 	Problem func(error)
 }
 
@@ -69,8 +70,12 @@ func (r Result) Events() int { return r.Bands + r.Halls + r.Created + r.Updated 
 // withdrawn then. Any other error ends the import; what was done so far stays,
 // and importing again does the rest.
 //
-// One import of a period runs at a time; what is edited by hand meanwhile is
-// safe.
+// What a person entered is not wiped: coordinates and the addresses of sources, which
+// no listing has, a dance that was deleted, and texts, unless the listing says
+// something new. A dance that a person made is the one of a row with the same date,
+// start, band and hall; it is never taken for withdrawn.
+//
+// One import runs at a time, see [Lock]; what is edited by hand meanwhile is safe.
 func Import(ctx context.Context, service *domain.Service, log Log, rows iter.Seq2[listing.Row, error], options Options) (Result, error) {
 	if options.Workers <= 0 {
 		options.Workers = DefaultWorkers
@@ -79,7 +84,7 @@ func Import(ctx context.Context, service *domain.Service, log Log, rows iter.Seq
 	if err != nil {
 		return Result{}, fmt.Errorf("import: %w", err)
 	}
-	i := &run{options: options, service: service, known: known}
+	i := &run{options: options, service: service, log: log, known: known, again: map[string]struct{}{}}
 	err = i.together(ctx, func() error { return i.rows(rows) })
 	// Only now all problems are known, also those of the last rows.
 	if err == nil && !options.Partial && i.result.Problems == 0 {
@@ -96,12 +101,14 @@ func Import(ctx context.Context, service *domain.Service, log Log, rows iter.Seq
 type run struct {
 	options Options
 	service *domain.Service
+	log     Log
 	known   *known
 	group   *errgroup.Group // of together
 	ctx     context.Context // the group's; a run lives no longer than the call
 
 	mu     sync.Mutex
 	result Result
+	again  map[string]struct{} // bands and halls that were revived
 }
 
 // together calls do, and returns when all commands that it led to have ended, with
@@ -138,18 +145,18 @@ func (i *run) rows(rows iter.Seq2[listing.Row, error]) error {
 	return nil
 }
 
-// row decides what a row calls for. Its band and hall exist when it returns; the
-// dance follows in the background.
+// row decides what a row calls for, and has it done in the background. Its band and
+// hall exist when it returns, unless a person deleted them.
 func (i *run) row(row listing.Row) error {
 	if row.Skip != "" {
 		i.count(func(r *Result) { r.Skipped++ })
 		return nil
 	}
-	band, err := i.band(domain.CreateBand{Name: row.Band})
+	band, reviveBand, err := i.band(domain.CreateBand{Name: row.Band})
 	if err != nil {
 		return i.refused(row.Line, err)
 	}
-	hall, err := i.hall(domain.CreateDanceHall{Name: row.Hall, City: row.City, Municipality: row.Municipality, State: row.State})
+	hall, reviveHall, err := i.hall(domain.CreateDanceHall{Name: row.Hall, City: row.City, Municipality: row.Municipality, State: row.State})
 	if err != nil {
 		return i.refused(row.Line, err)
 	}
@@ -157,24 +164,36 @@ func (i *run) row(row listing.Row) error {
 		Date: row.Date, StartTime: row.Start, EndTime: row.End,
 		BandID: band, DanceHallID: hall, ExtraInfo: row.Extra,
 	}
-	id, dance, first := i.known.find(details)
+	says := said{details.EndTime, details.ExtraInfo}
+	dance := i.known.find(details)
+	dance.revive = func(ctx context.Context) error { return errors.Join(reviveBand(ctx), reviveHall(ctx)) }
 	switch {
-	case !first: // the same dance again, further down
+	case dance.again: // the same dance, further down
 		i.count(func(r *Result) { r.Skipped++ })
-	case row.Cancelled && dance == nil:
+	case row.Cancelled && (dance.isNew || dance.gone):
 		i.count(func(r *Result) { r.Skipped++ })
 	case row.Cancelled:
-		i.delete(row.Line, id, "Inställt")
-	case dance == nil:
+		i.delete(row.Line, dance.id, reasonCancelled)
+	case dance.isNew:
 		i.do(row.Line, func(r *Result) { r.Created++ }, func() (eventsourced.Position, error) {
-			_, position, err := i.service.CreateEvent(i.ctx, domain.CreateEvent{EventID: id, EventDetails: details})
+			if err := dance.revive(i.ctx); err != nil {
+				return 0, err
+			}
+			_, position, err := i.service.CreateEvent(saying(i.ctx, says), domain.CreateEvent{EventID: dance.id, EventDetails: details})
 			return position, err
 		})
-	case *dance == details:
+	case dance.same, dance.gone:
 		i.count(func(r *Result) { r.Unchanged++ })
 	default:
-		i.do(row.Line, func(r *Result) { r.Updated++ }, func() (eventsourced.Position, error) {
-			_, position, err := i.service.UpdateEvent(i.ctx, domain.UpdateEvent{EventID: id, EventDetails: details})
+		changed := false
+		i.do(row.Line, func(r *Result) {
+			if changed {
+				r.Updated++
+			} else {
+				r.Unchanged++
+			}
+		}, func() (position eventsourced.Position, err error) {
+			changed, position, err = i.update(i.ctx, dance, says)
 			return position, err
 		})
 	}
@@ -184,50 +203,19 @@ func (i *run) row(row listing.Row) error {
 // withdraw deletes the dances of the listing's months that it does not have.
 func (i *run) withdraw() error {
 	for _, id := range i.known.withdrawn() {
-		i.delete(0, id, "Finns inte längre i listan")
+		if err := i.ctx.Err(); err != nil {
+			return err
+		}
+		i.delete(0, id, reasonWithdrawn)
 	}
 	return nil
 }
 
 func (i *run) delete(line int, id domain.EventID, reason string) {
 	i.do(line, func(r *Result) { r.Deleted++ }, func() (eventsourced.Position, error) {
-		_, position, err := i.service.DeleteEvent(i.ctx, domain.DeleteEvent{EventID: id, Reason: reason})
+		_, position, err := i.service.DeleteEvent(saying(i.ctx, said{}), domain.DeleteEvent{EventID: id, Reason: reason})
 		return position, err
 	})
-}
-
-func (i *run) band(c domain.CreateBand) (domain.BandID, error) {
-	name, err := domain.ParseBandName(c.Name)
-	if err != nil {
-		return "", err
-	}
-	id := domain.BandIDFor(name)
-	if i.known.bands[id] {
-		return id, nil
-	}
-	id, position, err := i.service.CreateBand(i.ctx, c)
-	if err == nil {
-		i.known.bands[id] = true
-		i.count(func(r *Result) { r.Bands++; r.Position = max(r.Position, position) })
-	}
-	return id, err
-}
-
-func (i *run) hall(c domain.CreateDanceHall) (domain.DanceHallID, error) {
-	key := [4]string{c.Name, c.City, c.Municipality, c.State} // as the listing spells it
-	if id, ok := i.known.spellings[key]; ok {
-		return id, nil
-	}
-	id, position, err := i.service.CreateDanceHall(i.ctx, c)
-	if err != nil {
-		return "", err
-	}
-	i.known.spellings[key] = id
-	if !i.known.halls[id] {
-		i.known.halls[id] = true
-		i.count(func(r *Result) { r.Halls++; r.Position = max(r.Position, position) })
-	}
-	return id, nil
 }
 
 // do runs a command in the background.
@@ -249,7 +237,7 @@ func (i *run) refused(line int, err error) error {
 		return err
 	}
 	if line > 0 {
-		err = fmt.Errorf("line %d: %w", line, err)
+		err = &listing.RowError{Line: line, Err: err}
 	}
 	i.problem(err)
 	return nil

@@ -6,25 +6,31 @@ import (
 	"strings"
 )
 
-const clock = `(\d{1,2})(?:[.:,](\d{2}))?`
-
 var (
-	times = regexp.MustCompile(`^(?:kl\.? ?)?` + clock + `(?: ?[-–—] ?(?:` + clock + `)?)?$`)
+	// In plain text, after joined and military.
+	times = func() *regexp.Regexp {
+		const at, clock = `(?:kl(?:ockan)?[.:]? ?)?`, `(\d{1,2})(?:[:,](\d{2})(?::00)?)?`
+		return regexp.MustCompile(`^(?:från )?` + at + clock + `(?:(?: ?--? ?| till )(?:` + at + clock + `)?)?\.?$`)
+	}()
+	joined   = regexp.MustCompile(`(\d) ?[.:] ?(\d)`)
+	military = regexp.MustCompile(`\b(\d{2})(00|15|30|45)\b`)
 
 	// A number without minutes may be part of a band's name, a time may not.
-	bandTime = regexp.MustCompile(`(?i)(?:kl\.? ?)?\d{1,2}[.:,]\d{2}(?: ?[-–—] ?(?:\d{1,2}[.:,]\d{2})?)?`)
+	bandTime = regexp.MustCompile(`(?i)(?:kl(?:ockan)?\.? ?)?\d{1,2}[.:,]\d{2}(?: ?` + dashes + ` ?(?:\d{1,2}[.:,]\d{2})?)?`)
 )
 
 var errTime = errors.New("expected a time such as 21.00-01.00 or 21.00")
 
-// parseTime reads "21.00-01.00", "21:00", "21,00" and the like. Both times are
+// parseTime reads "21.00-01.00", "kl. 21", "21,00" and the like. Both times are
 // empty where text says that there is none; end alone is empty where only the
 // start is known.
 func parseTime(text string) (start, end string, err error) {
-	if strings.Trim(text, "-–—? ") == "" {
+	text = plain(text)
+	if strings.Trim(text, "-? ") == "" {
 		return "", "", nil
 	}
-	m := times.FindStringSubmatch(strings.ToLower(text))
+	text = military.ReplaceAllString(joined.ReplaceAllString(text, "$1:$2"), "$1:$2")
+	m := times.FindStringSubmatch(text)
 	if m == nil {
 		return "", "", errTime
 	}
@@ -35,7 +41,7 @@ func parseTime(text string) (start, end string, err error) {
 	if m[3] == "" {
 		return start, "", nil
 	}
-	if number(m[3]) == 24 { // midnight, as an end
+	if number(m[3]) == 24 && number(m[4]) == 0 { // midnight, as an end
 		m[3] = "00"
 	}
 	end, ok = clockTime(m[3], m[4])

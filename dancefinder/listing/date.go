@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // months and weekdays by their first letters, which tell them apart.
@@ -17,172 +16,117 @@ var (
 	weekdays = []string{"söndag", "måndag", "tisdag", "onsdag", "torsdag", "fredag", "lördag"}
 )
 
+// The forms of dates, in plain text. What could be a range of days is none of them,
+// such as 5-12 or 5/12-26: it would be read as its first day.
 var (
-	fullDate   = regexp.MustCompile(`^(\d{4})-(\d{1,2})-(\d{1,2})$`)
-	slashDate  = regexp.MustCompile(`^(\d{1,2})/(\d{1,2})(?:[-/ ](\d{4}))?$`)
-	wordDate   = regexp.MustCompile(`^(\d{1,2}) (\pL+)\.?(?: (\d{4}))?$`)
-	dayOnly    = regexp.MustCompile(`^\d{1,2}$`)
+	midnight  = regexp.MustCompile(`[ t]00:00(?::00(?:\.0+)?)?$`) // which a spreadsheet adds
+	yearFirst = regexp.MustCompile(`^(\d{4})(?:-(\d{1,2})-|/(\d{1,2})/|\.(\d{1,2})\.)(\d{1,2})$`)
+	compact   = regexp.MustCompile(`^(\d{4})(\d{2})(\d{2})$`)
+	dayFirst  = regexp.MustCompile(`^(\d{1,2})(?:/(\d{1,2})(?:(?: ?- ?|,? )(\d{4}))?|\. ?(\d{1,2})(?:(?:\. ?| )(\d{4})|\.)?)$`)
+	eitherWay = regexp.MustCompile(`^(\d{1,2})(?:/(\d{1,2})/|-(\d{1,2})-)(\d{4})$`)
+	wordDate  = regexp.MustCompile(`^(\d{1,2})(?:` + ordinal + `)?? ?(\pL+)\.?,?(?: (\d{4}))?$`)
+	dayOnly   = regexp.MustCompile(`^(\d{1,2})(?:` + ordinal + `)?$`)
+
+	weekdayBefore = regexp.MustCompile(`^(\pL{2,})[.,:]* ?(.*)$`)
+	weekdayAfter  = regexp.MustCompile(`^(.*\d.*?),? \(?(\pL{2,})\.?\)?$`)
+
+	ditto      = regexp.MustCompile(`^-? ?(?:["”“″〃]|''|´´) ?-?$`)
 	yearOnly   = regexp.MustCompile(`^(?:19|2[01])\d\d$`)
 	isoDate    = regexp.MustCompile(`\d{4}-\d{1,2}-\d{1,2}`) // as in "updated 2026-12-05", which heads no month
-	monthTitle = regexp.MustCompile(`^(\pL+)(?: (\d{4}))?$`)
+	monthTitle = regexp.MustCompile(`^(\pL+)\.?,?(?: (\d{4}))?:?$`)
 )
+
+const ordinal = `:?(?:e|a|de|te|dje)|\.`
 
 var (
-	errDate   = errors.New("expected a date such as Lör 5, lör 5/12 or 2026-12-05")
-	errNoDay  = errors.New("there is no such day")
-	errNoYear = errors.New("expected a year: in the date, in a month header such as December 2026, or as an option")
-	errNoHead = errors.New("expected a month: in the date, or in a month header such as December 2026")
+	errDate    = errors.New("expected a date such as Lör 5, lör 5/12 or 2026-12-05")
+	errNoDay   = errors.New("there is no such day")
+	errNoYear  = errors.New("expected a year: in the date, in a month header such as December 2026, or as an option")
+	errNoHead  = errors.New("expected a month: in the date, or in a month header such as December 2026")
+	errTwoWays = errors.New("it can be two dates, expected one such as 2026-12-05")
 )
-
-// calendar completes dates that leave out their year or month, from what the
-// listing said before.
-type calendar struct {
-	year int       // of the first date, if that has none; 0 if not known
-	last time.Time // the date before, or the first of the month in the last header; zero if there is none
-
-	doubt string // a header after last that seems to name a month, but can't be read; "" if there is none
-}
-
-// header takes a month header such as "December 2026", or "December" where the
-// year is known, and tells whether text is one.
-func (c *calendar) header(text string) bool {
-	match := monthTitle.FindStringSubmatch(text)
-	if match == nil {
-		return false
-	}
-	month, ok := lookup(months, match[1])
-	if !ok {
-		return false
-	}
-	date, err := c.complete(match[2], month+1, 1)
-	if err != nil {
-		return false
-	}
-	c.last, c.doubt = date, ""
-	return true
-}
-
-// unread notes a text that is no month header if it seems to be meant as one: the
-// month of the days that follow is not known then.
-func (c *calendar) unread(text string) {
-	var named []string // months and years
-	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-		if i, ok := lookup(months, word); ok {
-			named = append(named, months[i])
-		} else if yearOnly.MatchString(word) {
-			named = append(named, word)
-		}
-	}
-	same := []string{months[(c.last.Month()+11)%12], c.last.Format("2006")} // as the last header
-	if len(named) > 0 && !isoDate.MatchString(text) && (c.last.IsZero() || !slices.Equal(named, same)) {
-		c.doubt = text
-	}
-}
-
-// parse reads a date.
-func (c *calendar) parse(text string) (date string, err error) {
-	weekday, rest := cutWeekday(text)
-	day, err := c.date(rest, weekday)
-	if err != nil {
-		return "", err
-	}
-	if weekday >= 0 && weekday != int(day.Weekday()) {
-		return "", fmt.Errorf("%w: %s is a %s", ErrWeekday, day.Format(time.DateOnly), weekdays[day.Weekday()])
-	}
-	c.last, c.doubt = day, ""
-	return day.Format(time.DateOnly), nil
-}
 
 // isDate tells whether a text is a date with more than a number in it.
 func isDate(text string) bool {
-	weekday, rest := cutWeekday(text)
-	return (weekday >= 0 || !dayOnly.MatchString(rest)) &&
-		(fullDate.MatchString(rest) || slashDate.MatchString(rest) || wordDate.MatchString(rest) || dayOnly.MatchString(rest))
+	rest, weekday := cutWeekday(plain(text))
+	if weekday >= 0 && dayOnly.MatchString(rest) {
+		return true
+	}
+	if m := wordDate.FindStringSubmatch(rest); m != nil {
+		_, ok := lookup(months, m[2], 3)
+		return ok
+	}
+	rest = midnight.ReplaceAllString(rest, "")
+	return yearFirst.MatchString(rest) || compact.MatchString(rest) || dayFirst.MatchString(rest) || eitherWay.MatchString(rest)
 }
 
 func (c *calendar) date(text string, weekday int) (time.Time, error) {
-	if m := fullDate.FindStringSubmatch(text); m != nil {
+	numeric := midnight.ReplaceAllString(text, "")
+	if m := yearFirst.FindStringSubmatch(numeric); m != nil {
+		return c.complete(m[1], number(m[2]+m[3]+m[4]), number(m[5]))
+	}
+	if m := compact.FindStringSubmatch(numeric); m != nil {
 		return c.complete(m[1], number(m[2]), number(m[3]))
 	}
-	if m := slashDate.FindStringSubmatch(text); m != nil {
-		return c.complete(m[3], number(m[2]), number(m[1]))
+	if m := dayFirst.FindStringSubmatch(numeric); m != nil {
+		return c.complete(m[3]+m[5], number(m[2]+m[4]), number(m[1]))
+	}
+	if m := eitherWay.FindStringSubmatch(numeric); m != nil {
+		return oneOf(number(m[4]), number(m[1]), number(m[2]+m[3]), weekday)
 	}
 	if m := wordDate.FindStringSubmatch(text); m != nil {
-		if month, ok := lookup(months, m[2]); ok {
+		if month, ok := lookup(months, m[2], 3); ok {
 			return c.complete(m[3], month+1, number(m[1]))
 		}
 	}
-	if dayOnly.MatchString(text) {
-		return c.completeDay(number(text), weekday)
+	if m := dayOnly.FindStringSubmatch(text); m != nil {
+		return c.days(number(m[1]), weekday)
 	}
 	return time.Time{}, errDate
 }
 
-// complete finds the year of a date that may have none: the first in which it
-// is at most 60 days before the last date. A listing goes forward, but not
-// strictly.
-func (c *calendar) complete(year string, month, day int) (time.Time, error) {
+// oneOf returns the date of which one number is the day and the other the month,
+// if that is possible in one way only.
+func oneOf(year, a, b, weekday int) (time.Time, error) {
+	first, err := civil(year, b, a)
+	second, otherErr := civil(year, a, b)
 	switch {
-	case year != "":
-		return civil(number(year), month, day)
-	case !c.last.IsZero():
-		y, earliest := c.last.Year()-1, c.last.AddDate(0, 0, -60)
-		for utc(y, month, day).Before(earliest) {
-			y++
+	case otherErr != nil || first.Equal(second):
+		return first, err
+	case err != nil:
+		return second, nil
+	case fits(first, weekday) && fits(second, weekday):
+		return time.Time{}, fmt.Errorf("%w: %s or %s", errTwoWays, first.Format(time.DateOnly), second.Format(time.DateOnly))
+	case fits(second, weekday):
+		return second, nil
+	}
+	return first, nil
+}
+
+// cutWeekday cuts off the weekday that plain text may begin or end with; it is -1
+// if there is none.
+func cutWeekday(text string) (rest string, weekday int) {
+	rest, weekday = text, -1
+	if m := weekdayBefore.FindStringSubmatch(text); m != nil {
+		word := m[1]
+		if strings.HasSuffix(word, "dagen") {
+			word = strings.TrimSuffix(word, "en")
 		}
-		return civil(y, month, day)
-	case c.year != 0:
-		return civil(c.year, month, day)
+		if i, ok := lookup(weekdays, word, 2); ok {
+			rest, weekday = m[2], i
+		}
+	} else if m := weekdayAfter.FindStringSubmatch(text); m != nil {
+		if i, ok := lookup(weekdays, m[2], 2); ok {
+			rest, weekday = m[1], i
+		}
 	}
-	return time.Time{}, errNoYear
+	return strings.TrimPrefix(rest, "den "), weekday
 }
 
-// completeDay finds the month of a day: that of the last date or, where the
-// listing would go backward, perhaps the next. The weekday decides if it fits
-// one of them only, otherwise the one nearer to the last date is taken.
-func (c *calendar) completeDay(day, weekday int) (time.Time, error) {
-	if c.doubt != "" {
-		return time.Time{}, fmt.Errorf("%w; can't read %.100q", errNoHead, c.doubt)
-	}
-	if c.last.IsZero() {
-		return time.Time{}, errNoHead
-	}
-	year, month := c.last.Year(), int(c.last.Month())
-	this, err := civil(year, month, day)
-	if day >= c.last.Day() {
-		return this, err
-	}
-	if month++; month > 12 {
-		year, month = year+1, 1
-	}
-	next, errNext := civil(year, month, day)
-	if err != nil || errNext != nil {
-		return this, err
-	}
-	fitsThis, fitsNext := int(this.Weekday()) == weekday, int(next.Weekday()) == weekday
-	nextIsNearer := next.Sub(c.last) < c.last.Sub(this)
-	if fitsNext && !fitsThis || fitsNext == fitsThis && nextIsNearer {
-		return next, nil
-	}
-	return this, nil
-}
-
-// cutWeekday cuts the weekday that text may begin with; it is -1 if there is
-// none.
-func cutWeekday(text string) (weekday int, rest string) {
-	word, rest, _ := strings.Cut(text, " ")
-	weekday, ok := lookup(weekdays, strings.TrimRight(word, ".,"))
-	if !ok {
-		return -1, text
-	}
-	return weekday, strings.TrimPrefix(rest, "den ")
-}
-
-// lookup finds a name by at least its first three letters.
-func lookup(names []string, word string) (int, bool) {
-	word = strings.ToLower(word)
+// lookup finds a name by its first letters, at least so many.
+func lookup(names []string, word string, least int) (int, bool) {
 	i := slices.IndexFunc(names, func(name string) bool {
-		return len([]rune(word)) >= 3 && strings.HasPrefix(name, word)
+		return len([]rune(word)) >= least && strings.HasPrefix(name, word)
 	})
 	return i, i >= 0
 }

@@ -6,13 +6,18 @@ import (
 	"strings"
 )
 
-// ErrTooLong is returned by Read where a record or token is longer than
-// MaxRecord or MaxToken, or tables are nested deeper than MaxNesting.
+// ErrTooLong is returned by Read where a token of HTML is longer than MaxToken, or
+// tables are nested deeper than MaxNesting.
 var ErrTooLong = errors.New("too long or too deep")
 
 // ErrTruncated is returned by Read where a page of HTML ends within a table, a tag or
 // something else that a whole page closes: the rest of it is missing.
 var ErrTruncated = errors.New("the page is cut off: it ends within a table or a tag")
+
+// ErrEncoding is returned by Read where it gets no text, or text in an encoding that it
+// does not know: the error says how to convert it. It is in a HeaderError where the
+// encoding was guessed and nothing was found.
+var ErrEncoding = errors.New("can't read the file as text")
 
 // ErrWeekday is wrapped by the RowError of a date whose weekday is another: nobody
 // knows which of them is meant.
@@ -48,7 +53,7 @@ func isRowError(err error) bool {
 type HeaderError struct {
 	Line  int      // of the row that has some of them, or of the first row; 0 if there is none
 	Found []string // its cells
-	Err   error    // a *RowError if the header may be in a row that could not be read
+	Err   error    // why it may be there and was not found: a *RowError, or an ErrEncoding
 }
 
 func (e *HeaderError) Error() string {

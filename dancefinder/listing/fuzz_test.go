@@ -19,6 +19,9 @@ func FuzzCSV(f *testing.F) {
 	f.Add("\ufeffDatum,Tid,Dansband,Dansställe,Ort,Kommun,Län,Övrigt\nfre 2026-12-05,kl 21,Ej fastställt,,,,,\n")
 	f.Add(header + "2026-12-05;;A\x00B;Par\x1fken;\x7f;Malung\u0085;Dalarna\u200b;\ufffd\n")
 	f.Add("Maj\x00 2026\n" + header + "5;;" + strings.Repeat("Å", 201) + ";Parken;;Malung;Dalarna;" + strings.Repeat("x", 2001) + "\n")
+	f.Add(excel)
+	f.Add("\xff\xfeD\x00a\x00t\x00u\x00m\x00;\x00")
+	f.Add("Datum;;Tid;Band;Lokal;Plats;Kommun;L\xe4n;\xd6vrigt\nfre;4:e;kl. 19 till 23;\"Tollez\nx;P;M;;Dalarna;>\n;;;;;;\n")
 	f.Fuzz(requireSoundRows)
 }
 
@@ -27,6 +30,7 @@ func FuzzHTML(f *testing.F) {
 	f.Add("<table><tr><td><table>" + htmlHeader + "</table></table></tr><td colspan=9>")
 	f.Add("<h1>Maj\x01 2026</h1><table>" + htmlHeader + "<tr><td>2026-12-05<td><td>A&#0;B<td>Par&#1;ken<td>&nbsp;<td>Malung<td>Dala\x00rna")
 	f.Add("<table>" + htmlHeader + "<tr><td>2026-12-05<td><table><tr><td><script><td></script></h1><caption>Maj</caption>")
+	f.Add("<table>" + realHeader + "<tr><td colspan=9>December 2026" + realRow("Fre", "4", "&gt;") + "<tr hidden><td rowspan=2>Lör<td rowspan=0>5<tr style='visibility:hidden'><td style='display:none'>x</table>")
 	f.Fuzz(requireSoundRows)
 }
 
@@ -58,7 +62,7 @@ func requireSoundRows(t *testing.T, text string) {
 }
 
 func FuzzTime(f *testing.F) {
-	for _, s := range []string{"", "-", "21.00-01.00", "21:00", "21,00", "13.30-17.00", "kl. 9–24", "24.00", "21.00-"} {
+	for _, s := range []string{"", "-", "21.00-01.00", "21:00", "21,00", "13.30-17.00", "kl. 9–24", "24.00", "21.00-", "kl. 19-23.30", "19.00 till 23.30", "19:00:00", "klockan 19", "12 : 00-20 :00", "1900-2330"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -73,7 +77,7 @@ func FuzzTime(f *testing.F) {
 
 func FuzzDate(f *testing.F) {
 	for _, header := range []string{"", "December 2026", "februari 2028"} {
-		for _, s := range []string{"Lör 5", "lör 5/12", "2026-12-05", "29/2", "lördag den 5 december 2026", "5/12-2026", "31"} {
+		for _, s := range []string{"Lör 5", "lör 5/12", "2026-12-05", "29/2", "lördag den 5 december 2026", "5/12-2026", "31", "20261205", "05.12.2026", "2026/12/05 00:00:00", "lö 5/12", "Lördagen den 5:e december", "05/12/2026", "4-5/12"} {
 			f.Add(header, s)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"strconv"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -72,7 +71,7 @@ func tooLong(err error) error {
 // page is where in a page of HTML the reader is.
 type page struct {
 	line    int
-	code    bool      // in a script or style, whose text is not for readers
+	hidden  hidden    // what a person does not see, if that is open
 	raw     atom.Atom // the element whose text has no tags, such as a textarea; 0 if none is open
 	cut     bool      // the last token is a comment without its end, or a text that ends as a tag begins
 	heading *buffer   // of the open heading or caption, if any
@@ -80,19 +79,10 @@ type page struct {
 	records []record
 }
 
-type table struct {
-	row   bool // whether one is open
-	line  int  // of the row
-	outer bool // whether the row has a table within it
-	cells []string
-	cell  *buffer // of the open cell, if any
-	span  int     // how many columns the cell takes
-}
-
 // unfinished tells whether something is open that a whole page closes: what came
 // after it may be missing. Rows, cells and the page itself need no end.
 func (p *page) unfinished() bool {
-	return len(p.tables) > 0 || p.heading != nil || p.code || p.raw != 0 || p.cut
+	return len(p.tables) > 0 || p.heading != nil || p.raw != 0 || p.cut || p.hidden.unfinished()
 }
 
 // buffer holds a text up to what makes it too long.
@@ -107,7 +97,7 @@ func (b *buffer) add(text []byte) {
 // text adds to everything that is open: a cell also has the text of a table
 // within it.
 func (p *page) text(text []byte) {
-	if p.code {
+	if p.hidden.sight() != shown {
 		return
 	}
 	p.heading.add(text)
@@ -119,13 +109,19 @@ func (p *page) text(text []byte) {
 func (p *page) start(z *html.Tokenizer) {
 	name, hasAttributes := z.TagName()
 	tag := atom.Lookup(name)
+	attributes := attributes{colspan: 1, rowspan: 1}
+	if hasAttributes {
+		attributes = readAttributes(z)
+	}
+	if p.hidden.start(tag, sightOf(tag, attributes), p.inCell()) {
+		p.before(tag)
+		return
+	}
 	if !inline(tag) {
 		p.text([]byte(" "))
 	}
 	switch tag {
-	case atom.Script, atom.Style:
-		p.code = true
-	case atom.Textarea, atom.Title, atom.Iframe, atom.Noembed, atom.Noframes, atom.Noscript, atom.Xmp:
+	case atom.Textarea, atom.Xmp:
 		p.raw = tag
 	case atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Caption:
 		p.heading = &buffer{}
@@ -137,27 +133,42 @@ func (p *page) start(z *html.Tokenizer) {
 	case atom.Tr:
 		p.closeRow()
 		p.openRow()
+	case atom.Thead, atom.Tbody, atom.Tfoot:
+		p.closeGroup()
 	case atom.Td, atom.Th:
 		p.closeCell()
 		p.openRow()
 		if t := p.table(); t != nil {
-			t.cell, t.span = &buffer{}, 1
-			if hasAttributes {
-				t.span = colspan(z)
-			}
+			t.cell, t.cols, t.rows = &buffer{}, attributes.colspan, attributes.rowspan
 		}
 	}
 }
 
+// before ends what a hidden tag ends, although it begins nothing.
+func (p *page) before(tag atom.Atom) {
+	if !p.hidden.root() {
+		return
+	}
+	switch tag {
+	case atom.Td, atom.Th:
+		p.closeCell()
+	case atom.Tr:
+		p.closeRow()
+	case atom.Thead, atom.Tbody, atom.Tfoot:
+		p.closeGroup()
+	}
+}
+
 func (p *page) end(tag atom.Atom) {
+	if p.hidden.end(tag, len(p.tables) > 0) {
+		return
+	}
 	if !inline(tag) {
 		p.text([]byte(" "))
 	}
 	switch tag {
 	case p.raw:
 		p.raw = 0
-	case atom.Script, atom.Style:
-		p.code = false
 	case atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Caption:
 		if p.heading != nil {
 			p.emit(record{kind: heading, line: p.line, cells: []string{string(p.heading.text)}})
@@ -165,53 +176,12 @@ func (p *page) end(tag atom.Atom) {
 		}
 	case atom.Td, atom.Th:
 		p.closeCell()
-	case atom.Tr, atom.Thead, atom.Tbody, atom.Tfoot:
+	case atom.Tr:
 		p.closeRow()
+	case atom.Thead, atom.Tbody, atom.Tfoot:
+		p.closeGroup()
 	case atom.Table:
 		p.closeTables(max(len(p.tables)-1, 0))
-	}
-}
-
-func (p *page) table() *table {
-	if len(p.tables) == 0 {
-		return nil
-	}
-	return &p.tables[len(p.tables)-1]
-}
-
-func (p *page) openRow() {
-	if t := p.table(); t != nil && !t.row {
-		*t = table{row: true, line: p.line}
-	}
-}
-
-func (p *page) closeCell() {
-	t := p.table()
-	if t == nil || t.cell == nil {
-		return
-	}
-	t.cells = append(t.cells, string(t.cell.text))
-	for range t.span - 1 {
-		t.cells = append(t.cells, "")
-	}
-	t.cells = t.cells[:min(len(t.cells), MaxColumns+1)]
-	t.cell = nil
-}
-
-func (p *page) closeRow() {
-	p.closeCell()
-	if t := p.table(); t != nil && t.row {
-		p.emit(record{kind: tableRow, line: t.line, depth: len(p.tables), outer: t.outer, cells: t.cells})
-		t.row = false
-	}
-}
-
-// closeTables closes tables until n are open.
-func (p *page) closeTables(n int) {
-	for len(p.tables) > n {
-		p.closeRow()
-		p.emit(record{kind: tableEnd, line: p.line, depth: len(p.tables)})
-		p.tables = p.tables[:len(p.tables)-1]
 	}
 }
 
@@ -228,17 +198,4 @@ func inline(tag atom.Atom) bool {
 		return true
 	}
 	return false
-}
-
-func colspan(z *html.Tokenizer) int {
-	for {
-		key, value, more := z.TagAttr()
-		if string(key) == "colspan" {
-			n, _ := strconv.Atoi(string(value))
-			return max(1, min(n, MaxColumns))
-		}
-		if !more {
-			return 1
-		}
-	}
 }

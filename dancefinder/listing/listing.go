@@ -12,6 +12,7 @@
 package listing
 
 import (
+	"errors"
 	"io"
 	"iter"
 )
@@ -38,7 +39,7 @@ func Columns() []string {
 }
 
 // The limits of what is read. A text, cell or row beyond them is a RowError; a
-// record or token beyond them ends the reading, since its end can't be found.
+// token of HTML beyond them ends the reading, since its end can't be found.
 // Those of texts are the domain's.
 const (
 	MaxName    = 200      // characters of a band or hall
@@ -46,7 +47,7 @@ const (
 	MaxExtra   = 2000     // characters of the extra
 	MaxCell    = 4 << 10  // bytes of a cell
 	MaxColumns = 64       // cells of a row
-	MaxRecord  = 64 << 10 // bytes of a row of CSV, and of what may precede its header
+	MaxRecord  = 64 << 10 // bytes of a line of CSV, and of what may precede its header
 	MaxToken   = 1 << 20  // bytes of a tag or text of HTML
 	MaxNesting = 16       // HTML tables within each other
 )
@@ -118,27 +119,35 @@ type Options struct {
 }
 
 // Read reads a listing as CSV (comma, semicolon or tab) or HTML, whichever it
-// is, encoded as UTF-8. It reads r once, while the sequence is ranged over, and
+// is, encoded as UTF-8, UTF-16, Windows-1252 or ISO-8859-1. It reads r once, while the sequence is ranged over, and
 // does not close it.
 //
 // The error of a row is a *RowError, and the sequence goes on after it. Any
 // other error ends the sequence: a *HeaderError where r is no listing or lacks
-// columns, ErrTooLong where a limit was passed, ErrTruncated where a page of HTML
-// is cut off, or what r returned.
+// columns, ErrEncoding where it is no text, ErrTooLong where a limit was passed,
+// ErrTruncated where a page of HTML is cut off, or what r returned.
 //
-// A date may leave out its year, or month and year: they follow from the last
-// month header and the rows before, so that January follows December 2026 in
-// 2027. A weekday that contradicts its date is a RowError, and so is a day that
+// Of a page it reads what a person sees. A date may leave out its year, or month and
+// year: they follow from the last month header and the rows before, so that January
+// follows December 2026 in 2027. An empty cell of a date is the date above it. What
+// may be two dates, or several, is a RowError. A weekday that contradicts its date is a RowError, and so is a day that
 // follows a heading which seems to name a month but can't be read.
 func Read(r io.Reader, opts Options) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		p := parser{calendar: calendar{year: opts.Year}}
-		for rec, err := range records(r) {
+		var charset charset
+		for rec, err := range records(r, &charset) {
 			if err != nil {
 				yield(Row{}, err)
 				return
 			}
 			row, ok, err := p.parse(rec)
+			if header, is := errors.AsType[*HeaderError](err); is {
+				err = charset.explain(header)
+			}
+			if lost := p.takeLost(); lost != nil && !yield(Row{}, lost) {
+				return
+			}
 			if (ok || err != nil) && !yield(row, err) {
 				return
 			}
@@ -146,8 +155,11 @@ func Read(r io.Reader, opts Options) iter.Seq2[Row, error] {
 				return
 			}
 		}
+		if p.alone != nil && !yield(Row{}, p.alone) {
+			return
+		}
 		if !p.seenHeader {
-			yield(Row{}, &p.noHeader)
+			yield(Row{}, charset.explain(&p.noHeader))
 		}
 	}
 }

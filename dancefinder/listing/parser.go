@@ -3,51 +3,62 @@ package listing
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 var (
 	errNoColumns      = errors.New("expected a row above it that names the columns")
-	errEmpty          = errors.New("expected a name")
 	errLongCell       = fmt.Errorf("expected at most %d bytes in a cell", MaxCell)
 	errTooManyColumns = fmt.Errorf("expected at most %d columns", MaxColumns)
-	errEncoding       = errors.New("expected text in UTF-8")
 	errControl        = errors.New("expected text without control characters")
+	errNoDate         = errors.New("expected a date: the row above it has none that can be read")
 )
-
-var cancelled = regexp.MustCompile(`(?i)\binställ(?:t|d|da)(?:\PL|$)`)
 
 // parser turns records into rows.
 type parser struct {
 	calendar   calendar
-	columns    map[string]int // where each column is, nil outside a listing's table
-	width      int            // cells of the header
-	depth      int            // of the listing's table
+	columns    columns // none outside a listing's table
+	depth      int     // of the listing's table
 	seenHeader bool
 	noHeader   HeaderError // what to report if there is none
+
+	above dateAbove // of the row before, for those below that leave it out
+	alone *RowError // of a row with a date alone: an error, unless it is the date of rows below
+	lost  *RowError // what alone was, now that no row below needs it
 
 	date string              // of the last row
 	seen map[string]struct{} // keys of the rows of that date
 }
 
+// dateAbove is what an empty cell of a date means.
+type dateAbove struct {
+	date   string // "" if there is none
+	unread bool   // there is one, but it can't be read
+}
+
+func (p *parser) inTable(rec record) bool { return p.columns.at != nil && rec.depth == p.depth }
+
 // parse returns a row if the record is one. An error that is not a *RowError
-// ends the listing.
+// ends the listing. What lost returns comes before the row.
 func (p *parser) parse(rec record) (row Row, ok bool, err error) {
+	text, cells := rec.text()
+	if cells > 0 || rec.kind == tableEnd && rec.depth == p.depth {
+		needed := rec.kind == tableRow && cells > 1 && p.inTable(rec) && leavesOut(p.columns.cell(rec.cells, ColumnDate))
+		p.giveUpAlone(needed)
+	}
 	if rec.kind == tableEnd {
 		if rec.depth == p.depth {
-			p.columns = nil
+			p.columns, p.above = columns{}, dateAbove{}
 		}
 		return Row{}, false, nil
 	}
-	text, cells := rec.text()
-	if rec.err == nil && cells == 1 && p.calendar.header(text) {
+	if rec.err == nil && (cells == 1 || cells == 2 && rec.kind == tableRow) && p.calendar.header(text) {
+		p.above = dateAbove{}
 		return Row{}, false, nil
 	}
-	if cells == 1 && !rec.outer && (p.columns == nil || rec.depth <= p.depth) {
+	if cells == 1 && !rec.outer && (p.columns.at == nil || rec.depth <= p.depth) {
 		p.calendar.unread(text)
 	}
 	if rec.err == nil {
@@ -58,8 +69,11 @@ func (p *parser) parse(rec record) (row Row, ok bool, err error) {
 			return Row{}, false, err
 		}
 	}
-	if p.columns == nil || rec.depth != p.depth {
+	if !p.inTable(rec) {
 		return Row{}, false, p.outside(rec)
+	}
+	if rec.err == nil && cells == 1 && isDate(text) {
+		return Row{}, false, p.dateAlone(rec, text)
 	}
 	if row, err = p.row(rec); err != nil {
 		return Row{}, false, err
@@ -67,12 +81,40 @@ func (p *parser) parse(rec record) (row Row, ok bool, err error) {
 	return row, true, nil
 }
 
+// dateAlone takes a row that has nothing but a date.
+func (p *parser) dateAlone(rec record, text string) error {
+	date, err := p.calendar.parse(text)
+	p.above = dateAbove{date, err != nil}
+	if err != nil {
+		return &RowError{Line: rec.line, Column: ColumnDate, Value: text, Err: err}
+	}
+	p.alone = &RowError{Line: rec.line, Column: ColumnBand, Err: errEmpty}
+	return nil
+}
+
+// giveUpAlone decides about a row with a date alone, now that the next one is there
+// or none follows.
+func (p *parser) giveUpAlone(needed bool) {
+	if !needed {
+		p.lost = p.alone
+	}
+	p.alone = nil
+}
+
+// takeLost returns the error of a row before the one that was parsed, nil if there
+// is none.
+func (p *parser) takeLost() *RowError {
+	lost := p.lost
+	p.lost = nil
+	return lost
+}
+
 // outside returns what is wrong with a record outside a listing's table: nothing,
 // unless it seems that dances are lost with it.
 func (p *parser) outside(rec record) error {
 	bad := p.unusable(rec)
 	switch {
-	case rec.outer || p.columns != nil && rec.depth > p.depth:
+	case rec.outer || p.columns.at != nil && rec.depth > p.depth:
 		// Its text is in other records as well.
 	case bad == nil && p.mayBeRow(rec):
 		return &RowError{Line: rec.line, Err: errNoColumns}
@@ -88,18 +130,27 @@ func (p *parser) outside(rec record) error {
 // mayBeRow tells whether a record looks like a dance, in a table without a header.
 func (p *parser) mayBeRow(rec record) bool {
 	_, cells := rec.text()
-	return p.seenHeader && rec.kind == tableRow && cells >= len(Columns())/2 && slices.ContainsFunc(rec.cells, isDate)
+	return p.seenHeader && rec.kind == tableRow && cells >= len(Columns())/2 && hasDate(rec.cells)
+}
+
+// hasDate tells whether one of the cells is a date, or two of them together.
+func hasDate(cells []string) bool {
+	for i, cell := range cells {
+		if isDate(cell) || i > 0 && isDate(cells[i-1]+" "+cell) {
+			return true
+		}
+	}
+	return false
 }
 
 // mayBeHeader tells whether a record that can't be used names columns, or is one
 // of which nobody knows what it names.
 func (p *parser) mayBeHeader(rec record) bool {
-	for _, column := range Columns() {
-		if p.seenHeader && columnIndex(rec.cells, column) >= 0 {
-			return true
-		}
+	if !p.seenHeader {
+		return false
 	}
-	return p.seenHeader && rec.kind == tableRow && (errors.Is(rec.err, errEncoding) || errors.Is(rec.err, errControl))
+	unread := errors.Is(rec.err, errNotUTF8) || errors.Is(rec.err, errControl)
+	return findColumns(rec.cells).named() > 0 || rec.kind == tableRow && unread
 }
 
 // unusable returns why the cells of a record can't be used, nil if they can.
@@ -108,10 +159,8 @@ func (p *parser) unusable(rec record) *RowError {
 		return nil
 	}
 	if bad, ok := errors.AsType[*cellError](rec.err); ok && rec.depth == p.depth {
-		for column, i := range p.columns {
-			if i == bad.cell {
-				return &RowError{Line: rec.line, Column: column, Value: bad.value, Err: bad.err}
-			}
+		if column := p.columns.columnOf(bad.cell); column != "" {
+			return &RowError{Line: rec.line, Column: column, Value: bad.value, Err: bad.err}
 		}
 	}
 	return &RowError{Line: rec.line, Err: rec.err}
@@ -135,119 +184,17 @@ func mayBeMonth(rec record) bool {
 // header tells whether the record names the columns, and remembers where they
 // are. A record that names only half of them is an error.
 func (p *parser) header(rec record) (bool, error) {
-	columns := map[string]int{}
-	for _, column := range Columns() {
-		if i := columnIndex(rec.cells, column); i >= 0 {
-			columns[column] = i
-		}
-	}
+	columns := findColumns(rec.cells)
 	switch {
-	case len(columns) == len(Columns()):
-		p.columns, p.width, p.depth, p.seenHeader = columns, len(rec.cells), rec.depth, true
+	case p.inTable(rec) && columns.named() == len(Columns())-1 && rec.repeats(columns):
+		return true, nil // the second row of a header, below the two cells of the date
+	case columns.complete():
+		p.columns, p.depth, p.seenHeader, p.above = columns, rec.depth, true, dateAbove{}
 		return true, nil
-	case len(columns) >= len(Columns())/2:
+	case columns.named() >= len(Columns())/2:
 		return false, &HeaderError{Line: rec.line, Found: slices.Clone(rec.cells)}
 	case p.noHeader.Line == 0:
 		p.noHeader.Line, p.noHeader.Found = rec.line, slices.Clone(rec.cells)
 	}
 	return false, nil
-}
-
-func columnIndex(cells []string, column string) int {
-	return slices.IndexFunc(cells, func(cell string) bool { return strings.EqualFold(cell, column) })
-}
-
-// row reads the cells of a row in the order in which they matter, and stops at
-// the first that can't be understood.
-func (p *parser) row(rec record) (row Row, err error) {
-	row.Line = rec.line
-	cell := func(column string) string {
-		if i := p.columns[column]; i < len(rec.cells) {
-			return rec.cells[i]
-		}
-		return ""
-	}
-	problem := func(column string, err error) *RowError {
-		return &RowError{Line: rec.line, Column: column, Value: cell(column), Err: err}
-	}
-
-	if bad := p.unusable(rec); bad != nil {
-		return Row{}, bad
-	}
-	if n := len(rec.cells); n > p.width && strings.Join(rec.cells[p.width:], "") != "" {
-		return Row{}, &RowError{Line: rec.line, Err: fmt.Errorf("expected %d cells, found %d", p.width, n)}
-	}
-
-	if row.Date, err = p.calendar.parse(cell(ColumnDate)); err != nil {
-		return Row{}, problem(ColumnDate, err)
-	}
-
-	band, bandTime := cutTime(cell(ColumnBand))
-	row.Band, row.Hall, row.Extra = band, cell(ColumnHall), cell(ColumnExtra)
-	row.Cancelled = cancelled.MatchString(row.Extra)
-	row.City, row.Municipality, row.State = place(cell(ColumnCity), cell(ColumnMunicipality), cell(ColumnState))
-	if strings.HasPrefix(strings.ToLower(band), "ej fastställ") {
-		row.Skip = SkipUndecided
-		return row, nil
-	}
-
-	if row.Start, row.End, err = parseTime(cell(ColumnTime)); err != nil {
-		return Row{}, problem(ColumnTime, err)
-	}
-	if bandTime != "" {
-		row.Warnings = append(row.Warnings, problem(ColumnBand, ErrBandTime))
-		if row.Start == "" {
-			row.Start, row.End, _ = parseTime(bandTime) // cutTime finds no others
-		}
-	}
-	if column, _, err := checkTexts(row); err != nil {
-		return Row{}, problem(column, err)
-	}
-	if p.duplicate(row) {
-		row.Skip = SkipDuplicate
-	}
-	return row, nil
-}
-
-// checkTexts returns the first of a row's texts that nobody could import, and why.
-func checkTexts(row Row) (column, value string, err error) {
-	for _, text := range []struct {
-		column, value string
-		limit         int
-		required      bool
-	}{
-		{ColumnBand, row.Band, MaxName, true},
-		{ColumnHall, row.Hall, MaxName, true},
-		{ColumnCity, row.City, MaxPlace, false},
-		{ColumnMunicipality, row.Municipality, MaxPlace, true},
-		{ColumnState, row.State, MaxPlace, true},
-		{ColumnExtra, row.Extra, MaxExtra, false},
-	} {
-		err := checkText(text.value)
-		switch n := utf8.RuneCountInString(text.value); {
-		case n == 0 && text.required:
-			err = errEmpty
-		case n > text.limit:
-			err = fmt.Errorf("expected at most %d characters, found %d", text.limit, n)
-		}
-		if err != nil {
-			return text.column, text.value, err
-		}
-	}
-	return "", "", nil
-}
-
-// maxSeen bounds the memory for rows of one date. No day has so many.
-const maxSeen = 10_000
-
-// duplicate tells whether a row of the same date had the same key.
-func (p *parser) duplicate(row Row) bool {
-	if row.Date != p.date || len(p.seen) >= maxSeen {
-		p.date, p.seen = row.Date, map[string]struct{}{}
-	}
-	key := strings.ToLower(strings.Join(
-		[]string{row.Start, row.Band, row.Hall, row.City, row.Municipality, row.State}, "\n"))
-	_, found := p.seen[key]
-	p.seen[key] = struct{}{}
-	return found
 }

@@ -1,6 +1,11 @@
 package listing
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
+)
 
 // abroad are the countries whose halls listings name without a municipality.
 var abroad = map[string]bool{"Norge": true, "Finland": true, "Åland": true, "Danmark": true}
@@ -27,4 +32,10 @@ func place(city, municipality, state string) (string, string, string) {
 
 func isFerry(name string) bool {
 	return strings.EqualFold(strings.Trim(name, "()"), "båt")
+}
+
+// isState tells whether a state is one of Sweden's, a country or that of a ferry.
+func isState(state string) bool {
+	known, err := domain.ParseState(state)
+	return err == nil && (slices.Contains(domain.Counties(), known) || abroad[known] || isFerry(known))
 }

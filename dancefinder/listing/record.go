@@ -22,6 +22,8 @@ type record struct {
 	outer bool     // whether it has an HTML table within it, and so its text
 	cells []string // cleaned
 	err   error    // why the cells can't be used
+
+	carried []bool // which cells belong to a row above as well; nil if none do
 }
 
 type kind int
@@ -32,23 +34,24 @@ const (
 	heading       // text outside rows that may name a month
 )
 
-// records splits r into records. An error ends the sequence.
-func records(r io.Reader) iter.Seq2[record, error] {
+// records splits r into records, and sets charset. An error ends the sequence.
+func records(r io.Reader, charset *charset) iter.Seq2[record, error] {
 	return func(yield func(record, error) bool) {
-		in := bufio.NewReaderSize(r, MaxRecord)
+		text, err := decode(r, charset)
+		if err != nil {
+			yield(record{}, err)
+			return
+		}
+		in := bufio.NewReaderSize(text, 2*MaxRecord)
 		head, err := in.Peek(MaxRecord)
 		if err != nil && err != io.EOF {
 			yield(record{}, err)
 			return
 		}
-		if bom := []byte("\ufeff"); bytes.HasPrefix(head, bom) {
-			_, _ = in.Discard(len(bom)) // can't fail: it was peeked
-			head = head[len(bom):]
-		}
 		if bytes.HasPrefix(bytes.TrimSpace(head), []byte("<")) {
 			readHTML(in, yield)
 		} else {
-			readCSV(in, delimiter(head), yield)
+			readCSV(in, head, yield)
 		}
 	}
 }
@@ -98,7 +101,7 @@ func cleanCells(cells []string) (err error) {
 // into another.
 func checkText(s string) error {
 	if !utf8.ValidString(s) {
-		return errEncoding
+		return errNotUTF8
 	}
 	for _, r := range s {
 		if r == unicode.ReplacementChar || unicode.IsControl(r) && !unicode.IsSpace(r) {
@@ -108,13 +111,26 @@ func checkText(s string) error {
 	return nil
 }
 
-// text returns the joined text of all cells and how many cells have any.
+// text returns the joined text of the record's own cells and how many have any.
 func (r record) text() (text string, cells int) {
-	for _, cell := range r.cells {
-		if cell != "" {
-			cells++
+	for i, cell := range r.cells {
+		if cell == "" || i < len(r.carried) && r.carried[i] {
+			continue
+		}
+		if cells++; cells > 1 {
+			text += " "
 		}
 		text += cell
 	}
 	return text, cells
+}
+
+// repeats tells whether all these columns are cells of a row above.
+func (r record) repeats(c columns) bool {
+	for _, i := range c.at {
+		if i >= len(r.carried) || !r.carried[i] {
+			return false
+		}
+	}
+	return true
 }

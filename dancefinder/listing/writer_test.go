@@ -104,6 +104,9 @@ func randomRow(rng *rand.Rand, line int) listing.Row {
 		Date: time.Unix(rng.Int64N(4e9), 0).UTC().Format(time.DateOnly),
 		Band: text(1), Hall: text(1), City: text(0), Municipality: text(1), State: text(1), Extra: text(0),
 	}
+	if strings.Trim(row.Extra, "> ") == "" { // a link to more
+		row.Extra = ""
+	}
 	switch rng.IntN(3) {
 	case 0:
 		row.Start, row.End = clock(), clock()

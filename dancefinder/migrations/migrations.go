@@ -1,6 +1,21 @@
-// Package migrations makes DanceFinder's tables: the framework's by its own
-// migrations, those of the read views and of geocoding by the SQL files beside this one, with
-// goose.
+// Package migrations makes DanceFinder's tables, with goose, by the SQL files beside this
+// one, which tell their history:
+//
+//	1  the legacy tables: integer ids, a uuid beside them, foreign keys
+//	2  events and preferences refer to bands and halls by uuid
+//	3  uuid becomes id, the integers go, constraints are made again
+//	4  no foreign keys: the tables are read views, each is reset by itself
+//	5  what the projection userpreferences keeps for itself
+//	6  geocoding
+//
+// and then the framework's by its own migrations. What the tables of the read views are
+// in the end is in schema/read_views.sql.
+//
+// A database that has the legacy tables, made by whatever tool, is recognised by its
+// columns, also half-way, and goes on from there. What constraints it has, and under which
+// names, does not matter, nor do other tables beside them that are not tied to these. What
+// is neither empty, nor legacy, nor made by these migrations is refused, and so are rows
+// that a step can't take: before anything is changed, the book-keeping included.
 package migrations
 
 import (
@@ -11,13 +26,10 @@ import (
 	"io/fs"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
@@ -27,15 +39,11 @@ import (
 //go:embed *.sql
 var files embed.FS
 
-// ErrNewer is returned when the database has migrations that this program does not
-// know: a newer one made them. Nothing was changed.
-var ErrNewer = errors.New("the database's tables are newer than this program")
-
 // Migration is one of the framework's, named with its component, or of DanceFinder's
 // own.
 type Migration struct {
-	Name    string // pgstore/0001_events.sql, 00001_read_views.sql
-	Applied bool
+	Name    string // pgstore/0001_events.sql, 00001_legacy.sql
+	Applied bool   // or what a legacy database has from whoever made it
 }
 
 // components are the framework's parts that have tables.
@@ -48,39 +56,6 @@ var components = []struct {
 	{"pgstore", pgstore.Migrations, pgstore.Migrate, pgstore.Pending},
 	{"readview", readview.Migrations, readview.Migrate, readview.Pending},
 	{"messaging", messaging.Migrations, messaging.Migrate, messaging.Pending},
-}
-
-// Up applies what is missing, in the first schema of the pool's search path, and
-// returns the names of what was. Several processes may call it at once: then more
-// than one of them may name the framework's. Before it does anything it returns
-// [ErrNewer].
-func Up(ctx context.Context, pool *pgxpool.Pool) (applied []string, err error) {
-	all, err := Status(ctx, pool)
-	if err != nil {
-		return nil, err
-	}
-	missing := Pending(all)
-	for _, c := range components {
-		if err := c.migrate(ctx, pool); err != nil {
-			return applied, err
-		}
-		for _, name := range missing {
-			if strings.HasPrefix(name, c.name+"/") {
-				applied = append(applied, name)
-			}
-		}
-	}
-	if len(missing) == len(applied) {
-		return applied, nil
-	}
-	err = withProvider(ctx, pool, func(provider *goose.Provider) error {
-		results, err := provider.Up(ctx)
-		for _, result := range results {
-			applied = append(applied, result.Source.Path)
-		}
-		return err
-	})
-	return applied, err
 }
 
 var createTable = regexp.MustCompile(`(?im)^CREATE TABLE (?:IF NOT EXISTS )?(\w+)`)
@@ -123,9 +98,17 @@ func Pending(all []Migration) (names []string) {
 }
 
 // Status returns all migrations, in the order in which they are applied. It changes
-// nothing. With [ErrNewer] it returns them, too.
+// nothing. With [ErrNewer] it returns them, too. It returns [ErrForeign].
 func Status(ctx context.Context, pool *pgxpool.Pool) (all []Migration, err error) {
-	var newer []error
+	versions, _, err := recognise(ctx, pool)
+	if err != nil {
+		return nil, err
+	}
+	all, err = ownStatus(versions)
+	if err != nil && !errors.Is(err, ErrNewer) {
+		return nil, err
+	}
+	newer := []error{err}
 	for _, c := range components {
 		pending, err := c.pending(ctx, pool)
 		switch {
@@ -142,20 +125,13 @@ func Status(ctx context.Context, pool *pgxpool.Pool) (all []Migration, err error
 			all = append(all, Migration{Name: c.name + "/" + name, Applied: !slices.Contains(pending, name)})
 		}
 	}
-	own, err := ownStatus(ctx, pool)
-	if err != nil && !errors.Is(err, ErrNewer) {
-		return nil, err
-	}
-	return append(all, own...), errors.Join(append(newer, err)...)
+	return all, errors.Join(newer...)
 }
 
-// ownStatus reads what goose keeps. goose's own look would make its table, and wait
-// for its lock.
-func ownStatus(ctx context.Context, pool *pgxpool.Pool) (all []Migration, err error) {
-	versions, err := ownVersions(ctx, pool)
-	if err != nil {
-		return nil, fmt.Errorf("migrations of dancefinder: %w", err)
-	}
+// ownStatus returns DanceFinder's own migrations, and [ErrNewer] if some of the versions
+// are none of them.
+func ownStatus(versions []int64) (all []Migration, err error) {
+	versions = slices.Clone(versions)
 	names, err := fs.Glob(files, "*.sql")
 	if err != nil {
 		return nil, err
@@ -174,7 +150,8 @@ func ownStatus(ctx context.Context, pool *pgxpool.Pool) (all []Migration, err er
 	return all, err
 }
 
-// ownVersions returns the numbers of DanceFinder's own migrations in the database.
+// ownVersions returns the numbers of DanceFinder's own migrations that are recorded. goose's
+// own look would make its table, and wait for its lock.
 func ownVersions(ctx context.Context, pool *pgxpool.Pool) ([]int64, error) {
 	var schema *string
 	err := pool.QueryRow(ctx, `SELECT max(schemaname::text) FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'goose_db_version'`).Scan(&schema)
@@ -186,24 +163,4 @@ func ownVersions(ctx context.Context, pool *pgxpool.Pool) ([]int64, error) {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
-}
-
-func withProvider(ctx context.Context, pool *pgxpool.Pool, use func(*goose.Provider) error) (err error) {
-	var key int64 // of the lock: each schema of a database has its own
-	if err := pool.QueryRow(ctx, `SELECT hashtextextended('dancefinder ' || current_schema(), 0)`).Scan(&key); err != nil {
-		return err
-	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(key), lock.WithLockTimeout(1, 60))
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, stdlib.OpenDBFromPool(pool), files, goose.WithSessionLocker(locker))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, provider.Close()) }() // of the handle, not the pool
-	if err := use(provider); err != nil {
-		return fmt.Errorf("migrate dancefinder: %w", err)
-	}
-	return nil
 }

@@ -21,6 +21,8 @@ var event = readview.Projection{
 
 var resetEvent = readview.Truncate("event")
 
+// handleEventCreated leaves the date of an update that a row has had already, as an adopted
+// one has: the event that says so follows.
 func handleEventCreated(ctx context.Context, tx readview.Tx, event *domain.EventCreated) error {
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO event (id, event_date, start_time, end_time, extra_info, band_id, dance_hall_id, created, updated)
@@ -28,7 +30,7 @@ func handleEventCreated(ctx context.Context, tx readview.Tx, event *domain.Event
 		ON CONFLICT (id) DO UPDATE
 		SET event_date = EXCLUDED.event_date, start_time = EXCLUDED.start_time, end_time = EXCLUDED.end_time,
 			extra_info = EXCLUDED.extra_info, band_id = EXCLUDED.band_id, dance_hall_id = EXCLUDED.dance_hall_id,
-			created = EXCLUDED.created, updated = EXCLUDED.updated`,
+			created = EXCLUDED.created, updated = greatest(event.updated, EXCLUDED.updated)`,
 		event.EventAggregateId, event.Date, clock(event.StartTime), clock(event.EndTime), event.ExtraInfo,
 		event.BandID, event.DanceHallID, event.EventTime)
 	return err

@@ -15,6 +15,8 @@
 package projections
 
 import (
+	"cmp"
+
 	"github.com/google/uuid"
 
 	"github.com/dancefinder/eventsourcing/readview"
@@ -29,6 +31,12 @@ func All() []readview.Projection {
 // what makes the row unique, so that a replay gives it the same one.
 func rowID(table, subject, value string) uuid.UUID {
 	return uuid.NewSHA1(rowIDs, []byte(table+"\x1f"+subject+"\x1f"+value))
+}
+
+// adoptedRowID is rowID, but for the row of an event that was adopted from a database
+// from before there were events: that has its id.
+func adoptedRowID(adopted, table, subject, value string) string {
+	return cmp.Or(adopted, rowID(table, subject, value).String())
 }
 
 var rowIDs = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/dancefinder/eventsourcing/read-views"))

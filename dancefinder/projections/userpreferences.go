@@ -37,7 +37,7 @@ func handleOriginAdded(ctx context.Context, tx readview.Tx, event *domain.Origin
 		INSERT INTO origin (id, subject, origin, latitude, longitude, created)
 		VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (subject, origin) DO NOTHING`,
-		rowID("origin", event.Subject, event.Origin), event.Subject, event.Origin, event.Latitude, event.Longitude, event.EventTime)
+		adoptedRowID(event.RowID, "origin", event.Subject, event.Origin), event.Subject, event.Origin, event.Latitude, event.Longitude, event.EventTime)
 	return err
 }
 
@@ -55,7 +55,7 @@ func handleBandIgnored(ctx context.Context, tx readview.Tx, event *domain.BandIg
 		INSERT INTO ignored_band (id, subject, band_id, created)
 		VALUES ($1, $2, $3, $4)
 		ON CONFLICT (subject, band_id) DO NOTHING`,
-		rowID("ignored_band", event.Subject, id), event.Subject, id, event.EventTime)
+		adoptedRowID(event.RowID, "ignored_band", event.Subject, id), event.Subject, id, event.EventTime)
 	return err
 }
 
@@ -83,13 +83,31 @@ func bandID(ctx context.Context, tx readview.Tx, id, name string) (string, error
 	return id, err
 }
 
-// handleBandNamed keeps the look-up of bands by name for [bandID].
+// handleBandNamed keeps the look-up of bands by name for [bandID]. Who ignored the band by
+// name before it was known, and so under the derived id, ignores it from now on: as long
+// as no band has had the name, no other event can have put that id there.
 func handleBandNamed(ctx context.Context, tx readview.Tx, event *domain.BandCreated) error {
+	key := domain.Key(event.Name)
+	derived := string(domain.BandIDFor(domain.BandName(event.Name)))
+	if derived != event.EventAggregateId {
+		for _, statement := range []string{
+			`UPDATE ignored_band AS i SET band_id = $2
+			WHERE band_id = $1 AND NOT EXISTS (SELECT FROM userpreferences_lookup WHERE band_key = $3)
+				AND NOT EXISTS (SELECT FROM ignored_band WHERE subject = i.subject AND band_id = $2)`,
+			`DELETE FROM ignored_band AS i
+			WHERE band_id = $1 AND NOT EXISTS (SELECT FROM userpreferences_lookup WHERE band_key = $3)
+				AND EXISTS (SELECT FROM ignored_band WHERE subject = i.subject AND band_id = $2)`,
+		} {
+			if _, err := tx.ExecContext(ctx, statement, derived, event.EventAggregateId, key); err != nil {
+				return err
+			}
+		}
+	}
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO userpreferences_lookup (band_key, band_id)
 		VALUES ($1, $2)
 		ON CONFLICT (band_key) DO UPDATE SET band_id = EXCLUDED.band_id`,
-		domain.Key(event.Name), event.EventAggregateId)
+		key, event.EventAggregateId)
 	return err
 }
 
@@ -98,7 +116,7 @@ func handleDanceHallIgnored(ctx context.Context, tx readview.Tx, event *domain.D
 		INSERT INTO ignored_dance_hall (id, subject, dance_hall_id, created)
 		VALUES ($1, $2, $3, $4)
 		ON CONFLICT (subject, dance_hall_id) DO NOTHING`,
-		rowID("ignored_dance_hall", event.Subject, event.DanceHallID), event.Subject, event.DanceHallID, event.EventTime)
+		adoptedRowID(event.RowID, "ignored_dance_hall", event.Subject, event.DanceHallID), event.Subject, event.DanceHallID, event.EventTime)
 	return err
 }
 
@@ -112,7 +130,7 @@ func handleCityIgnored(ctx context.Context, tx readview.Tx, event *domain.CityIg
 		INSERT INTO ignored_city (id, subject, city, created)
 		VALUES ($1, $2, $3, $4)
 		ON CONFLICT (subject, city) DO NOTHING`,
-		rowID("ignored_city", event.Subject, event.City), event.Subject, event.City, event.EventTime)
+		adoptedRowID(event.RowID, "ignored_city", event.Subject, event.City), event.Subject, event.City, event.EventTime)
 	return err
 }
 
@@ -126,7 +144,7 @@ func handleMunicipalityIgnored(ctx context.Context, tx readview.Tx, event *domai
 		INSERT INTO ignored_municipality (id, subject, municipality, created)
 		VALUES ($1, $2, $3, $4)
 		ON CONFLICT (subject, municipality) DO NOTHING`,
-		rowID("ignored_municipality", event.Subject, event.Municipality), event.Subject, event.Municipality, event.EventTime)
+		adoptedRowID(event.RowID, "ignored_municipality", event.Subject, event.Municipality), event.Subject, event.Municipality, event.EventTime)
 	return err
 }
 
@@ -140,7 +158,7 @@ func handleStateIgnored(ctx context.Context, tx readview.Tx, event *domain.State
 		INSERT INTO ignored_state (id, subject, state, created)
 		VALUES ($1, $2, $3, $4)
 		ON CONFLICT (subject, state) DO NOTHING`,
-		rowID("ignored_state", event.Subject, event.State), event.Subject, event.State, event.EventTime)
+		adoptedRowID(event.RowID, "ignored_state", event.Subject, event.State), event.Subject, event.State, event.EventTime)
 	return err
 }
 

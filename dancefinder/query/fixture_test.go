@@ -35,8 +35,8 @@ const year = `
 	FROM generate_series(1, 20000) i;
 	INSERT INTO origin (id, subject, origin, latitude, longitude, created)
 	VALUES (gen_random_uuid(), 'anna', 'Mora', 61.0, 14.5, now()), (gen_random_uuid(), 'anna', 'Falun', 60.6, 15.6, now());
-	INSERT INTO ignored_band SELECT gen_random_uuid(), 'anna', md5('band' || i)::uuid, now() FROM generate_series(1, 20) i;
-	INSERT INTO ignored_dance_hall SELECT gen_random_uuid(), 'anna', md5('hall' || i)::uuid, now() FROM generate_series(1, 20) i;
+	INSERT INTO ignored_band (id, subject, band_id, created) SELECT gen_random_uuid(), 'anna', md5('band' || i)::uuid, now() FROM generate_series(1, 20) i;
+	INSERT INTO ignored_dance_hall (id, subject, dance_hall_id, created) SELECT gen_random_uuid(), 'anna', md5('hall' || i)::uuid, now() FROM generate_series(1, 20) i;
 	INSERT INTO ignored_city SELECT gen_random_uuid(), 'anna', 'Ort ' || i, now() FROM generate_series(1, 5) i;
 	INSERT INTO ignored_municipality SELECT gen_random_uuid(), 'anna', 'Kommun ' || i, now() FROM generate_series(1, 5) i;
 	INSERT INTO ignored_state VALUES (gen_random_uuid(), 'anna', 'Län 3', now());

@@ -100,7 +100,6 @@ func New(config Config) (*Site, error) {
 	config.Gate.Register(inner)
 	inner.Handle("/graphql", config.GraphQL)
 	if config.GraphiQL != nil {
-		inner.Handle("/graphiql", config.GraphiQL)
 		inner.Handle("/graphiql/", config.GraphiQL)
 	}
 	inner.Handle("/", config.Page)

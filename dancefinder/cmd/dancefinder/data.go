@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,66 +12,7 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/listing"
 )
 
-func importCommand() *cobra.Command {
-	var partial bool
-	var year int
-	command := &cobra.Command{
-		Use:   "import FILE",
-		Short: "Import a listing of dances, CSV or HTML",
-		Long: "Imports a listing with the columns Datum, Tid, Dansband, Dansställe, Ort, Kommun, Län, Övrigt,\n" +
-			"as CSV or as an HTML table; \"-\" reads standard input. Importing a listing again changes nothing.\n\n" +
-			"A listing has all dances of its months: one that an earlier listing had and this one lacks is deleted,\n" +
-			"unless a row of this one can't be read, a page of HTML is cut off, or --partial is given.",
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			file, size, err := openListing(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			defer func() { _ = file.Close() }()
-			return withApp(cmd, func(a *app) error {
-				if err := a.checkMigrated(cmd.Context()); err != nil {
-					return err
-				}
-				bar := newProgress(cmd.ErrOrStderr(), "import", "bytes", size)
-				rows := listing.Read(io.TeeReader(file, bar), listing.Options{Year: year})
-				result, err := importer.Import(cmd.Context(), a.service, a.store, rows, importer.Options{
-					Partial: partial,
-					Problem: func(err error) {
-						bar.interrupt()
-						_, _ = fmt.Fprintln(cmd.ErrOrStderr(), args[0]+":", err)
-					},
-				})
-				bar.done()
-				writeResult(cmd.OutOrStdout(), result)
-				if err == nil && result.Problems > 0 {
-					err = fmt.Errorf("%d of %d rows were not imported; correct them and import again", result.Problems, result.Rows)
-				}
-				return err
-			})
-		},
-	}
-	command.Flags().BoolVar(&partial, "partial", false, "the listing has some dances only: delete none that it lacks")
-	command.Flags().IntVar(&year, "year", 0, "the year of dates without one, when the listing has no month headers")
-	return command
-}
-
-// openListing returns the file and its size, -1 when that is not known.
-func openListing(cmd *cobra.Command, name string) (io.ReadCloser, int64, error) {
-	if name == "-" {
-		return io.NopCloser(cmd.InOrStdin()), -1, nil
-	}
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, 0, err
-	}
-	size := int64(-1)
-	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-		size = info.Size()
-	}
-	return file, size, nil
-}
-
+// writeResult writes what an import of the demo did, in a line.
 func writeResult(w io.Writer, r importer.Result) {
 	_, _ = fmt.Fprintf(w, "%d rows: %d bands, %d halls and %d dances created, %d updated, %d deleted, %d unchanged, %d skipped, %d with problems\n",
 		r.Rows, r.Bands, r.Halls, r.Created, r.Updated, r.Deleted, r.Unchanged, r.Skipped, r.Problems)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/csv"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,9 +32,10 @@ const julyPage = `<!DOCTYPE html>
 </table></body></html>
 `
 
-const (
-	allCreated   = "3 rows: 2 bands, 2 halls and 3 dances created, 0 updated, 0 deleted, 0 unchanged, 0 skipped, 0 with problems\n"
-	allUnchanged = "3 rows: 0 bands, 0 halls and 0 dances created, 0 updated, 0 deleted, 3 unchanged, 0 skipped, 0 with problems\n"
+// The reports on july, as numbers.
+var (
+	allCreated   = report{Rows: 3, Created: 3, Bands: 2, Halls: 2}
+	allUnchanged = report{Rows: 3, Unchanged: 3}
 )
 
 func write(t *testing.T, name, text string) {
@@ -51,6 +53,27 @@ func folder(t *testing.T) (csvFile, htmlFile string) {
 	return csvFile, htmlFile
 }
 
+// imported runs an import and returns its only report, without the file's name.
+func (d *database) imported(code int, args ...string) report {
+	d.t.Helper()
+	return d.importedFrom("", code, args...)
+}
+
+func (d *database) importedFrom(stdin string, code int, args ...string) report {
+	d.t.Helper()
+	got := dancefinderReads(d.t, stdin, d.args(append([]string{"import", "--json"}, args...))...)
+	require.Equal(d.t, code, got.code, got.err)
+	var reports struct{ Files []report }
+	require.NoError(d.t, json.Unmarshal([]byte(got.out), &reports), got.out)
+	require.Len(d.t, reports.Files, 1)
+	r := reports.Files[0]
+	if len(r.Refused) == 0 {
+		r.Refused = nil
+	}
+	r.File = ""
+	return r
+}
+
 func TestImport(t *testing.T) {
 	t.Parallel()
 	csvFile, htmlFile := folder(t)
@@ -61,10 +84,10 @@ func TestImport(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newTables(t)
-			require.Equal(t, allCreated, d.done("import", files[0]))
+			require.Equal(t, allCreated, d.imported(exitDone, files[0]))
 			require.EqualValues(t, 7, d.number("SELECT count(*) FROM events"))
-			require.Equal(t, allUnchanged, d.done("import", files[0]), "again changes nothing")
-			require.Equal(t, allUnchanged, d.done("import", files[1]), "the other form is the same listing")
+			require.Equal(t, allUnchanged, d.imported(exitDone, files[0]), "again changes nothing")
+			require.Equal(t, allUnchanged, d.imported(exitDone, files[1]), "the other form is the same listing")
 			require.EqualValues(t, 7, d.number("SELECT count(*) FROM events"))
 		})
 	}
@@ -73,10 +96,10 @@ func TestImport(t *testing.T) {
 		d := newTables(t)
 		got := dancefinderReads(t, july, d.args([]string{"import", "-"})...)
 		require.Equal(t, exitDone, got.code, got.err)
-		require.Equal(t, allCreated, got.out)
+		require.Equal(t, "FILE  ROWS  CREATED  CHANGED  UNCHANGED  WITHDRAWN  SKIPPED  REFUSED  BANDS  HALLS\n"+
+			"-     3     3        0        0          0          0        0        2      2\n", got.out)
 		require.Regexp(t, `^import: \d+ bytes in .*, \d+ a second\n$`, got.err)
-		got = dancefinderReads(t, julyPage, d.args([]string{"import", "-"})...)
-		require.Equal(t, allUnchanged, got.out)
+		require.Equal(t, allUnchanged, d.importedFrom(julyPage, exitDone, "-"))
 	})
 	t.Run("says how far it is, with the size of a file", func(t *testing.T) {
 		t.Parallel()
@@ -89,17 +112,48 @@ func TestImport(t *testing.T) {
 		bad := filepath.Join(t.TempDir(), "bad.csv")
 		write(t, bad, strings.Replace(july, "2026-07-04,19.00", "2026-07-99,19.00", 1)+
 			"2026-07-12,21.00,"+strings.Repeat("Ä", 201)+",Parken,Malung,Malung-Sälen,Dalarna,\n")
-		for _, out := range []string{
-			"4 rows: 2 bands, 2 halls and 2 dances created, 0 updated, 0 deleted, 0 unchanged, 0 skipped, 2 with problems\n",
-			"4 rows: 0 bands, 0 halls and 0 dances created, 0 updated, 0 deleted, 2 unchanged, 0 skipped, 2 with problems\n",
-		} {
-			got := d.run("import", bad)
-			require.Equal(t, exitFailed, got.code)
-			require.Equal(t, out, got.out)
-			require.Contains(t, got.err, bad+`: line 3: Datum "2026-07-99": `)
-			require.Contains(t, got.err, bad+`: line 5: `)
-			require.Contains(t, got.err, "dancefinder: 2 of 4 rows were not imported; correct them and import again\n")
+		refused := []refusal{
+			{Line: 3, Column: "Datum", Value: "2026-07-99", Reason: "there is no such day"},
+			{Line: 5, Column: "Dansband", Value: strings.Repeat("Ä", 100), Reason: "expected at most 200 characters, found 201"},
 		}
+		require.Equal(t, report{Rows: 4, Created: 2, Bands: 2, Halls: 2, RefusedCount: 2, Refused: refused}, d.imported(exitFailed, bad))
+		require.Equal(t, report{Rows: 4, Unchanged: 2, RefusedCount: 2, Refused: refused}, d.imported(exitFailed, bad))
+		got := d.run("import", bad)
+		require.Equal(t, exitFailed, got.code)
+		require.Regexp(t, `(?m)^REFUSED IN +LINE +COLUMN +FOUND +REASON$`, got.out)
+		require.Regexp(t, `(?m)^`+bad+` +3 +Datum +"2026-07-99" +there is no such day$`, got.out)
+		require.Regexp(t, `(?m)^`+bad+` +5 +Dansband +"Ä{40}" +expected at most 200 characters, found 201$`, got.out)
+		require.Contains(t, got.err, "dancefinder: "+bad+": 2 of 4 rows were not imported; correct them and import again\n")
+	})
+	t.Run("tells of the first thousand refused rows", func(t *testing.T) {
+		t.Parallel()
+		d := newTables(t)
+		text := header + strings.Repeat("x,,,,,,,\n", maxRefused+5)
+		r := d.importedFrom(text, exitFailed, "-")
+		require.Equal(t, maxRefused+5, r.RefusedCount)
+		require.Len(t, r.Refused, maxRefused)
+		got := dancefinderReads(t, text, d.args([]string{"import", "-"})...)
+		require.Regexp(t, `(?m)^- +and 5 more$`, got.out)
+	})
+	t.Run("of several files reports each, and goes on after a bad one", func(t *testing.T) {
+		t.Parallel()
+		d := newTables(t)
+		dir := t.TempDir()
+		other, august, missing := filepath.Join(dir, "other.csv"), filepath.Join(dir, "august.csv"), filepath.Join(dir, "missing.csv")
+		write(t, other, "a,b\n1,2\n")
+		write(t, august, strings.ReplaceAll(july, "2026-07", "2026-08"))
+		got := d.run("import", "--json", csvFile, missing)
+		require.Equal(t, exitFailed, got.code)
+		require.Zero(t, d.number("SELECT count(*) FROM events"), "a name is wrong: nothing is done")
+		got = d.run("import", "--json", csvFile, other, august)
+		require.Equal(t, exitFailed, got.code)
+		var reports struct{ Files []report }
+		require.NoError(t, json.Unmarshal([]byte(got.out), &reports))
+		require.Len(t, reports.Files, 3)
+		require.Equal(t, []string{csvFile, other, august}, []string{reports.Files[0].File, reports.Files[1].File, reports.Files[2].File})
+		require.Equal(t, []int{3, 0, 3}, []int{reports.Files[0].Created, reports.Files[1].Created, reports.Files[2].Created})
+		require.Contains(t, reports.Files[1].Error, "not a listing")
+		require.Contains(t, got.err, "dancefinder: "+other+": import: not a listing")
 	})
 	t.Run("deletes what the listing lacks, unless it is partial", func(t *testing.T) {
 		t.Parallel()
@@ -108,8 +162,8 @@ func TestImport(t *testing.T) {
 		shorter := filepath.Join(t.TempDir(), "shorter.csv")
 		earlier, _, _ := strings.Cut(july, "2026-07-11")
 		write(t, shorter, earlier)
-		require.Contains(t, d.done("import", "--partial", shorter), " 0 deleted, 2 unchanged,")
-		require.Contains(t, d.done("import", shorter), " 1 deleted, 2 unchanged,")
+		require.Equal(t, report{Rows: 2, Unchanged: 2}, d.imported(exitDone, "--partial", shorter))
+		require.Equal(t, report{Rows: 2, Unchanged: 2, Withdrawn: 1}, d.imported(exitDone, shorter))
 	})
 	t.Run("takes the year of dates without one from the command line", func(t *testing.T) {
 		t.Parallel()
@@ -118,11 +172,9 @@ func TestImport(t *testing.T) {
 		write(t, undated, strings.ReplaceAll(july, "2026-07-", "07-"))
 		require.Equal(t, exitFailed, d.run("import", undated).code)
 		write(t, undated, strings.NewReplacer("2026-07-04", "Lör 4/7", "2026-07-11", "Lör 11/7").Replace(july))
-		got := d.run("import", undated)
-		require.Equal(t, exitFailed, got.code)
-		require.Contains(t, got.err, "line 2: Datum")
-		require.Equal(t, allCreated, d.done("import", "--year", "2026", undated))
-		require.Equal(t, allUnchanged, d.done("import", csvFile))
+		require.Equal(t, 3, d.imported(exitFailed, undated).RefusedCount)
+		require.Equal(t, allCreated, d.imported(exitDone, "--year", "2026", undated))
+		require.Equal(t, allUnchanged, d.imported(exitDone, csvFile))
 	})
 	t.Run("of what is no listing fails", func(t *testing.T) {
 		t.Parallel()
@@ -148,7 +200,7 @@ func TestImport(t *testing.T) {
 		if got.wait(patience) == exitFailed {
 			require.Contains(t, got.err.String(), "context canceled")
 		}
-		require.Regexp(t, `^3 rows: `, d.done("import", csvFile), "the rest can be done later")
+		require.Equal(t, 3, d.imported(exitDone, csvFile).Rows, "the rest can be done later")
 		require.EqualValues(t, 7, d.number("SELECT count(*) FROM events"))
 	})
 }
@@ -201,10 +253,8 @@ func TestGenerate(t *testing.T) {
 		d := newTables(t)
 		lines := bytes.SplitAfterN([]byte(generate(t, "--seed", "3")), []byte("\n"), 302)
 		beginning := string(bytes.Join(lines[:301], nil))
-		got := dancefinderReads(t, beginning, d.args([]string{"import", "-"})...)
-		require.Equal(t, exitDone, got.code, got.err)
-		require.Regexp(t, `^300 rows: \d+ bands, \d+ halls and 300 dances created, 0 updated, 0 deleted, 0 unchanged, 0 skipped, 0 with problems\n$`, got.out)
-		got = dancefinderReads(t, beginning, d.args([]string{"import", "-"})...)
-		require.Contains(t, got.out, " 300 unchanged,")
+		first := d.importedFrom(beginning, exitDone, "-")
+		require.Equal(t, report{Rows: 300, Created: 300, Bands: first.Bands, Halls: first.Halls}, first)
+		require.Equal(t, report{Rows: 300, Unchanged: 300}, d.importedFrom(beginning, exitDone, "-"))
 	})
 }

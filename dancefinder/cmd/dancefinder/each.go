@@ -26,6 +26,11 @@ func each(name, short, long string, do func(*readview.Manager, context.Context, 
 						return usageError{fmt.Errorf("unknown projection %q, want one of: %s", name, strings.Join(known, ", "))}
 					}
 				}
+				if name == "reset" {
+					if err := a.checkAdopted(cmd.Context()); err != nil {
+						return err
+					}
+				}
 				for _, name := range names {
 					if err := do(a.manager, cmd.Context(), name); err != nil {
 						return err

@@ -95,7 +95,7 @@ func howToMake(table, migration string, pending bool) string {
 	hint := fmt.Sprintf("All migrations that make it are applied, but not there: %s. Somebody has dropped or renamed it. ", table)
 	for _, p := range projections.All() {
 		if slices.Contains(p.Tables, table) {
-			return hint + fmt.Sprintf("Make it again with its statement in dancefinder/migrations/%s, then run 'dancefinder readviews reset %s'.", migration, p.Name)
+			return hint + fmt.Sprintf("Make it again with its statement in dancefinder/migrations/%s, then run 'dancefinder readviews reset %s'.", finalStatement(table, migration), p.Name)
 		}
 	}
 	folder := "dancefinder/migrations"
@@ -108,4 +108,13 @@ func howToMake(table, migration string, pending bool) string {
 	}
 	return hint + fmt.Sprintf("Bring it back from a backup, or make it again, empty, with its statements in %s; "+
 		"docs/operating.md says what is lost then.", folder)
+}
+
+// finalStatement names the file with the statement that makes a read view as it is now: the
+// migration that made it first may have made it otherwise.
+func finalStatement(table, migration string) string {
+	if table == "userpreferences_lookup" {
+		return migration
+	}
+	return "schema/read_views.sql"
 }

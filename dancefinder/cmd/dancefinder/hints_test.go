@@ -21,7 +21,7 @@ func TestHintsAboutMissingTables(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "messaging/0001_consumers.sql", tables["consumers"])
 	for table, test := range map[string]struct{ command, says string }{
-		"ignored_city":    {"readviews reset userpreferences", "statement in dancefinder/migrations/00001_read_views.sql, then run 'dancefinder readviews reset userpreferences'."},
+		"ignored_city":    {"readviews reset userpreferences", "statement in dancefinder/migrations/schema/read_views.sql, then run 'dancefinder readviews reset userpreferences'."},
 		"events":          {"readviews status", "statements in eventsourced/pgstore/migrations;"},
 		"readviews":       {"readviews status", "statements in readview/migrations;"},
 		"readview_states": {"readviews status", "statements in readview/migrations;"},

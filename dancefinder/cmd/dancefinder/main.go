@@ -85,6 +85,7 @@ func rootCommand() *cobra.Command {
 		importCommand(),
 		generateCommand(),
 		migrateCommand(),
+		adoptLegacyCommand(),
 		readviewsCommand(),
 		relayCommand(),
 		geocodingCommand(),

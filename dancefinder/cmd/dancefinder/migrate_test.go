@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/dancefinder/internal/legacytest"
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
 )
 
@@ -38,8 +39,53 @@ func TestMigrate(t *testing.T) {
 			require.Equal(t, exitDone, got.code, got.err)
 			printed = append(printed, got.out)
 		}
-		require.Contains(t, printed[0]+printed[1]+printed[2]+printed[3], "applied 00001_read_views.sql\napplied 00002_geocoding.sql\n")
-		require.Equal(t, 1, strings.Count(strings.Join(printed, ""), "applied 00002_geocoding.sql"))
+		require.Contains(t, printed[0]+printed[1]+printed[2]+printed[3], "applied 00001_legacy.sql\napplied 00002_event_uuids.sql\n")
+		require.Equal(t, 1, strings.Count(strings.Join(printed, ""), "applied 00006_geocoding.sql"))
+	})
+}
+
+func TestMigrateLegacy(t *testing.T) {
+	t.Parallel()
+	t.Run("goes step by step, and says what is behind it", func(t *testing.T) {
+		t.Parallel()
+		d := newLegacy(t, legacytest.Small)
+		require.Regexp(t, `(?m)^00001_legacy.sql +applied\n00002_event_uuids.sql +pending$`, d.done("migrate", "status"))
+		require.Equal(t, "applied 00002_event_uuids.sql\n", d.done("migrate", "up", "--to", "2"))
+		require.Equal(t, "up to date\n", d.done("migrate", "up", "--to", "2"))
+		require.Regexp(t, `(?m)^00002_event_uuids.sql +applied\n00003_standard_ids.sql +pending$`, d.done("migrate", "status"))
+		require.Equal(t, "undone 00002_event_uuids.sql\n", d.done("migrate", "down", "--to", "1"))
+		d.done("migrate", "up", "--to", "3")
+		got := d.run("migrate", "down", "--to", "1")
+		require.Equal(t, exitFailed, got.code)
+		require.Contains(t, got.err, "cannot be undone: the integer ids are gone")
+		require.Contains(t, d.done("migrate", "up"), "applied 00004_no_foreign_keys.sql\n")
+	})
+	t.Run("refuses what is somebody else's, and touches nothing", func(t *testing.T) {
+		t.Parallel()
+		d := newDatabase(t)
+		legacytest.Exec(t, d.Pool, "CREATE TABLE customers (id int)")
+		for _, command := range [][]string{{"up"}, {"up", "--to", "1"}, {"down", "--to", "0"}, {"status"}} {
+			got := d.run(append([]string{"migrate"}, command...)...)
+			require.Equal(t, exitFailed, got.code)
+			require.Contains(t, got.err, "neither empty nor DanceFinder's: it has the table customers")
+		}
+		require.EqualValues(t, 1, d.number("SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace"))
+	})
+	t.Run("names the row that is at fault", func(t *testing.T) {
+		t.Parallel()
+		d := newLegacy(t, legacytest.Small)
+		legacytest.Exec(t, d.Pool, "UPDATE dance_hall SET latitude = NULL WHERE id = 5001")
+		got := d.run("migrate", "up")
+		require.Equal(t, exitFailed, got.code)
+		require.Contains(t, got.err, "dance_hall, id 5001: a coordinate needs latitude and longitude: {")
+		require.Empty(t, got.out)
+	})
+	t.Run("wants a number that can be one", func(t *testing.T) {
+		t.Parallel()
+		d := newDatabase(t)
+		for _, command := range [][]string{{"up", "--to", "-1"}, {"up", "--to", "x"}, {"down"}, {"down", "--to", "-1"}} {
+			require.Equal(t, exitUsage, d.run(append([]string{"migrate"}, command...)...).code, command)
+		}
 	})
 }
 
@@ -72,7 +118,7 @@ func TestTablesOfAnotherVersion(t *testing.T) {
 		"an older one of the log":         {"DELETE FROM eventsourcing_migrations WHERE component = 'pgstore'", "the database lacks the migrations pgstore/0001_"},
 		"an older one of the projections": {"DELETE FROM eventsourcing_migrations WHERE component = 'readview'", "the database lacks the migrations readview/0001_"},
 		"an older one of the relay":       {"DELETE FROM eventsourcing_migrations WHERE file = '0002_relays_and_reactors.sql'", "messaging/0002_relays_and_reactors.sql"},
-		"an older one of DanceFinder":     {"DELETE FROM goose_db_version WHERE version_id = 2", "the database lacks the migrations 00002_geocoding.sql: run 'dancefinder migrate up'"},
+		"an older one of DanceFinder":     {"DELETE FROM goose_db_version WHERE version_id = 6", "the database lacks the migrations 00006_geocoding.sql: run 'dancefinder migrate up'"},
 		"a newer one of the log":          {"INSERT INTO eventsourcing_migrations VALUES ('pgstore', '0999_later.sql')", "0999_later.sql"},
 		"a newer one of the projections":  {"INSERT INTO eventsourcing_migrations VALUES ('readview', '0999_later.sql')", "0999_later.sql"},
 		"a newer one of the relay":        {"INSERT INTO eventsourcing_migrations VALUES ('messaging', '0999_later.sql')", "0999_later.sql"},

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"text/tabwriter"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
@@ -31,6 +34,9 @@ func projectorCommand() *cobra.Command {
 				if err := a.checkMigrated(cmd.Context()); err != nil {
 					return err
 				}
+				if err := a.checkAdopted(cmd.Context()); err != nil {
+					logger(cmd).WarnContext(cmd.Context(), err.Error()+": run 'dancefinder adopt-legacy'")
+				}
 				a.announce(cmd.Context(), logger(cmd))
 				logger(cmd).InfoContext(cmd.Context(), "projector runs", "projections", a.manager.Names())
 				return a.Run(cmd.Context())
@@ -44,23 +50,18 @@ func projectorCommand() *cobra.Command {
 }
 
 func migrateCommand() *cobra.Command {
-	up := &cobra.Command{
-		Use:   "up",
-		Short: "Make the tables, or bring them up to date",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withApp(cmd, func(a *app) error {
-				applied, err := migrations.Up(cmd.Context(), a.pool)
-				for _, name := range applied {
-					_, _ = fmt.Fprintln(cmd.OutOrStdout(), "applied", name)
-				}
-				if err == nil && len(applied) == 0 {
-					_, _ = fmt.Fprintln(cmd.OutOrStdout(), "up to date")
-				}
-				return err
-			})
-		},
-	}
+	up := migrateStep("up", "applied", "Make the tables, or bring them up to date",
+		"Makes the tables, or brings them up to date, each step in a transaction. A database that holds the\n"+
+			"legacy tables, made by whatever tool, is recognised and taken on from where it is: then run\n"+
+			"'dancefinder adopt-legacy'. Other tables that are not DanceFinder's are refused and not touched.",
+		migrations.UpTo)
+	up.Flags().Int64("to", math.MaxInt64, "stop after DanceFinder's own step with this number; the framework's tables come after the last one")
+	up.Flags().Lookup("to").DefValue = "the last"
+	down := migrateStep("down", "undone", "Take back DanceFinder's own steps above a number",
+		"Takes back DanceFinder's own steps above a number, the last one first. What can't be undone says so.",
+		migrations.DownTo)
+	down.Flags().Int64("to", -1, "keep this step and those before it (required)")
+	down.Flags().Lookup("to").DefValue = ""
 	status := &cobra.Command{
 		Use:   "status",
 		Short: "Show which migrations are applied, DanceFinder's and those of the framework",
@@ -77,7 +78,33 @@ func migrateCommand() *cobra.Command {
 			})
 		},
 	}
-	return group("migrate", "Make the database's tables", up, status)
+	return group("migrate", "Make the database's tables", up, down, status)
+}
+
+func migrateStep(use, verb, short, long string, migrate func(context.Context, *pgxpool.Pool, int64) ([]string, error)) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Long: long,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			version, err := cmd.Flags().GetInt64("to")
+			if err != nil {
+				return err
+			}
+			if version < 0 {
+				return usageError{errors.New("--to wants the number of a step, or 0")}
+			}
+			return withApp(cmd, func(a *app) error {
+				done, err := migrate(cmd.Context(), a.pool, version)
+				for _, name := range done {
+					_, _ = fmt.Fprintln(cmd.OutOrStdout(), verb, name)
+				}
+				if err == nil && len(done) == 0 {
+					_, _ = fmt.Fprintln(cmd.OutOrStdout(), "up to date")
+				}
+				return err
+			})
+		},
+	}
 }
 
 func readviewsCommand() *cobra.Command {

@@ -194,7 +194,7 @@ func TestReadviewsAfterAFailure(t *testing.T) {
 	require.Regexp(t, `\n\nevent failed at 2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ:\n  .*apply EventUpdated of .*\n  Fix the cause, then run 'dancefinder readviews resume event'\.\n$`, text)
 	require.Equal(t, 1, strings.Count(projector.err.String(), "level=ERROR"), "the log says it once:\n%s", projector.err)
 
-	_, err = d.Pool.Exec(t.Context(), `INSERT INTO event SELECT $1, event_date, start_time, end_time, extra_info, band_id, dance_hall_id, created, updated FROM event LIMIT 1`, stream.AggregateID)
+	_, err = d.Pool.Exec(t.Context(), `INSERT INTO event (id, event_date, start_time, end_time, extra_info, band_id, dance_hall_id, created, updated) SELECT $1, event_date, start_time, end_time, extra_info, band_id, dance_hall_id, created, updated FROM event LIMIT 1`, stream.AggregateID)
 	require.NoError(t, err)
 	require.Equal(t, "resumed event\n", d.done("readviews", "resume", "event"))
 	require.NoError(t, a.project(t))

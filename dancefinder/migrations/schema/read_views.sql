@@ -1,7 +1,8 @@
--- The tables of the four projections. There are no foreign keys between them: each is
+-- The tables of the four projections as the migrations leave them, for readers and for who
+-- has to make one again; a test compares. There are no foreign keys between them: each is
 -- emptied and rebuilt by itself, and the write side sees to it that references are right.
+-- userpreferences_lookup, which is one of them, is made by 00005_userpreferences_lookup.sql.
 
--- +goose Up
 CREATE TABLE band (
 	id      UUID        PRIMARY KEY,
 	name    TEXT        NOT NULL UNIQUE,
@@ -86,14 +87,3 @@ CREATE TABLE ignored_state (
 	created TIMESTAMPTZ NOT NULL,
 	UNIQUE (subject, state)
 );
-
--- Which band had a name, for preferences of the time when they named bands and had no
--- ids. It belongs to the projection userpreferences alone, so that its reset needs no other.
-CREATE TABLE userpreferences_lookup (
-	band_key TEXT PRIMARY KEY,
-	band_id  UUID NOT NULL
-);
-
--- +goose Down
-DROP TABLE band, dance_hall, event, origin, ignored_band, ignored_dance_hall, ignored_city,
-	ignored_municipality, ignored_state, userpreferences_lookup;
