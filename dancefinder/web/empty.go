@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/query"
@@ -120,10 +121,7 @@ func emptyOf(p *page, d data) *empty {
 		e.Heading = p.T("empty sweden", when)
 	}
 	if near := d.empty.nearest; near != nil {
-		place := near.DanceHallID
-		if place = d.empty.hall.Place.City; place == "" {
-			place = d.empty.hall.Place.Municipality
-		}
+		place := cmp.Or(d.empty.hall.Place.City, d.empty.hall.Place.Municipality)
 		e.Text = p.T("nearest", place, km(*near.Km))
 		if len(s.Areas) > 0 && *near.Km <= float64(s.Km) {
 			e.Text += " " + p.T("nearest outside", p.language.List(areaNames(s.Areas)))

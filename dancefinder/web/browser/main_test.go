@@ -101,7 +101,6 @@ type tab struct {
 
 	mu       sync.Mutex
 	troubles []string
-	received map[network.RequestID]int
 	bytes    int
 }
 
