@@ -10,7 +10,7 @@ norace = go test -timeout 15m -run "^(TestReconnect|TestBrokerKilled|TestConnect
 	./eventsourced/messaging ./eventsourced/watermillsql ./readview
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check lint generate bench profile cgo
+.PHONY: help demo test screenshots chromium soak check lint generate bench profile cgo
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,9 +19,12 @@ demo: ## Run DanceFinder end to end on private servers; in a terminal it stays u
 	go run ./dancefinder/cmd/dancefinder demo
 
 # One package at a time: each keeps two cores and its servers busy by itself, and has times to keep.
-test: cgo ## Run all tests with the race detector, then the checks
+test: cgo chromium ## Run all tests with the race detector, then the checks
 	go run ./internal/services -rabbitmq -install -- sh -c '$(call each,go test -p 1 -race -timeout 15m ./...) && $(norace)'
 	@$(MAKE) --no-print-directory check
+
+screenshots: chromium ## Write pictures of the page to dancefinder/web/screenshots, to be looked at
+	cd dancefinder && SCREENSHOTS=$(CURDIR)/dancefinder/web/screenshots GOWORK=off go test -count=1 -run "^TestScreenshots$$" ./web/browser
 
 soak: ## Run longer campaigns: a broker that is killed, a legacy database of full size; about an hour
 	SOAK=1 go run ./internal/services -rabbitmq -install -- go test -timeout 2h -v -run "^TestBrokerKilled$$" ./readview
@@ -60,3 +63,11 @@ cgo:
 		echo "no C compiler for the race detector: installing gcc with apt-get"; \
 		{ $$sudo apt-get update; $$sudo apt-get install -y --no-install-recommends gcc libc6-dev; } >/dev/null 2>&1; \
 		command -v $$(go env CC) >/dev/null || { echo "install a C compiler: \`apt-get install gcc libc6-dev\` on Debian, \`xcode-select --install\` on macOS"; exit 1; }; }
+
+# The tests of the page use it in a browser.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+		echo "no Chromium for the tests of the page: installing it with apt-get"; \
+		{ $$sudo apt-get update; $$sudo apt-get install -y --no-install-recommends chromium; } >/dev/null 2>&1; \
+		command -v chromium >/dev/null || { echo "install Chromium: \`apt-get install chromium\` on Debian"; exit 1; }; }

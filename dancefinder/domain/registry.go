@@ -43,5 +43,6 @@ func EventTypes() []eventsourced.EventType {
 		eventsourced.Type[MunicipalityUnignored]("MunicipalityUnignored"),
 		eventsourced.Type[StateIgnored]("StateIgnored"),
 		eventsourced.Type[StateUnignored]("StateUnignored"),
+		eventsourced.Type[CalendarLinkReplaced]("CalendarLinkReplaced"),
 	}
 }

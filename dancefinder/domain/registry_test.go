@@ -52,6 +52,7 @@ func storedForms() map[string]storedForm {
 		"MunicipalityUnignored": {1, &domain.MunicipalityUnignored{Subject: subject, Municipality: "Falun"}, `{"subject":"auth0|7f3a","municipality":"Falun"}`},
 		"StateIgnored":          {1, &domain.StateIgnored{Subject: subject, State: "Dalarna"}, `{"subject":"auth0|7f3a","state":"Dalarna"}`},
 		"StateUnignored":        {1, &domain.StateUnignored{Subject: subject, State: "Dalarna"}, `{"subject":"auth0|7f3a","state":"Dalarna"}`},
+		"CalendarLinkReplaced":  {1, &domain.CalendarLinkReplaced{Subject: subject, Hash: "ab12"}, `{"subject":"auth0|7f3a","hash":"ab12"}`},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"sync"
 	"testing"
 
@@ -343,6 +344,7 @@ func TestServicePreferences(t *testing.T) {
 		expect("MunicipalityUnignored")(service.UnignoreMunicipality(ctx, domain.UnignoreMunicipality{Subject: subject, Municipality: "Falun"}))
 		expect("StateIgnored")(service.IgnoreState(ctx, domain.IgnoreState{Subject: subject, State: "Dalarna"}))
 		expect("StateUnignored")(service.UnignoreState(ctx, domain.UnignoreState{Subject: subject, State: "Dalarna"}))
+		expect("CalendarLinkReplaced")(service.ReplaceCalendarLink(ctx, domain.ReplaceCalendarLink{Subject: subject, Hash: strings.Repeat("ab", 32)}))
 		require.Equal(t, want, store.logged(t)[2:])
 	})
 	t.Run("an ignored band or hall is stored with its name, and so is its return", func(t *testing.T) {

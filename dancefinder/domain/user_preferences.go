@@ -23,6 +23,7 @@ type UserPreferences struct {
 	cities         choices
 	municipalities choices
 	states         choices
+	calendarLink   string // the hash of its secret; "" for none
 }
 
 // Apply implements [eventsourced.Aggregate].
@@ -52,6 +53,8 @@ func (p *UserPreferences) Apply(event eventsourced.Event) {
 		p.states.add(choice{value: e.State})
 	case *StateUnignored:
 		p.states.remove(e.State)
+	case *CalendarLinkReplaced:
+		p.calendarLink = e.Hash
 	}
 }
 

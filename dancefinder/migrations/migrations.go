@@ -7,6 +7,7 @@
 //	4  no foreign keys: the tables are read views, each is reset by itself
 //	5  what the projection userpreferences keeps for itself
 //	6  geocoding
+//	7  the calendar links of users
 //
 // and then the framework's by its own migrations. What the tables of the read views are
 // in the end is in schema/read_views.sql.

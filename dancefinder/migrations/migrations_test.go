@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { readviewtest.Main(m) }
 
 var names = []string{
 	"00001_legacy.sql", "00002_event_uuids.sql", "00003_standard_ids.sql", "00004_no_foreign_keys.sql",
-	"00005_userpreferences_lookup.sql", "00006_geocoding.sql",
+	"00005_userpreferences_lookup.sql", "00006_geocoding.sql", "00007_calendar_link.sql",
 }
 
 var readViews = []string{
@@ -85,8 +85,8 @@ func TestUp(t *testing.T) {
 		// All of them get as far as they can before one can go on.
 		_, err = migrations.Up(t.Context(), db.Pool)
 		require.NoError(t, err)
-		_, err = db.Pool.Exec(t.Context(), `DELETE FROM goose_db_version WHERE version_id = 6;
-			DROP TABLE geocoding_job, geocoding_limit, geocoding_cache`)
+		_, err = db.Pool.Exec(t.Context(), `DELETE FROM goose_db_version WHERE version_id = 7;
+			DROP TABLE calendar_link`)
 		require.NoError(t, err)
 		gate, err := db.Pool.Begin(t.Context())
 		require.NoError(t, err)
@@ -107,7 +107,7 @@ func TestUp(t *testing.T) {
 		require.NoError(t, gate.Commit(t.Context()))
 		group.Wait()
 		require.NoError(t, errors.Join(errs[:]...))
-		require.ElementsMatch(t, [][]string{names[5:], nil, nil}, applied, "one of them did it")
+		require.ElementsMatch(t, [][]string{names[6:], nil, nil}, applied, "one of them did it")
 	})
 	t.Run("does schemas of one database apart, also at once", func(t *testing.T) {
 		t.Parallel()
@@ -196,15 +196,15 @@ func TestNewerTables(t *testing.T) {
 			_, err := migrations.Up(t.Context(), db.Pool)
 			require.NoError(t, err)
 			// Something is missing, too.
-			_, err = db.Pool.Exec(t.Context(), insert+`; DELETE FROM goose_db_version WHERE version_id = 6;
-				DROP TABLE geocoding_job, geocoding_limit, geocoding_cache`)
+			_, err = db.Pool.Exec(t.Context(), insert+`; DELETE FROM goose_db_version WHERE version_id = 7;
+				DROP TABLE calendar_link`)
 			require.NoError(t, err)
 			before := tablesOf(t, db)
 			got, err := migrations.Status(t.Context(), db.Pool)
 			require.ErrorIs(t, err, migrations.ErrNewer)
 			require.ErrorContains(t, err, "999")
 			require.ErrorContains(t, err, name)
-			require.Equal(t, names[5:], migrations.Pending(got))
+			require.Equal(t, names[6:], migrations.Pending(got))
 			applied, err := migrations.Up(t.Context(), db.Pool)
 			require.ErrorIs(t, err, migrations.ErrNewer)
 			require.Empty(t, applied)

@@ -45,7 +45,7 @@ func TestForeignDatabases(t *testing.T) {
 				_, err := migrations.Up(t.Context(), db.Pool)
 				require.NoError(t, err)
 				script = "DROP TABLE goose_db_version, band, dance_hall, event, origin, ignored_band, ignored_dance_hall, ignored_city, ignored_municipality, ignored_state," +
-					"userpreferences_lookup, geocoding_job, geocoding_limit, geocoding_cache" + script[9:]
+					"userpreferences_lookup, calendar_link, geocoding_job, geocoding_limit, geocoding_cache" + script[9:]
 			}
 			legacytest.Exec(t, db.Pool, script)
 			before := schemaOf(t, db)
@@ -72,7 +72,7 @@ func TestForeignDatabases(t *testing.T) {
 		_, err := migrations.Up(t.Context(), db.Pool)
 		require.NoError(t, err)
 		legacytest.Exec(t, db.Pool, `DELETE FROM goose_db_version WHERE version_id > 0; DROP TABLE band, dance_hall, event, origin, ignored_band, ignored_dance_hall,
-			ignored_city, ignored_municipality, ignored_state, userpreferences_lookup, geocoding_job, geocoding_limit, geocoding_cache`)
+			ignored_city, ignored_municipality, ignored_state, userpreferences_lookup, calendar_link, geocoding_job, geocoding_limit, geocoding_cache`)
 		applied, err := migrations.Up(t.Context(), db.Pool)
 		require.NoError(t, err)
 		require.Equal(t, names, applied)

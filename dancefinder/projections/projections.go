@@ -6,7 +6,7 @@
 //	dancehall        dance_hall
 //	event            event
 //	userpreferences  origin, ignored_band, ignored_dance_hall, ignored_city,
-//	                 ignored_municipality, ignored_state, userpreferences_lookup
+//	                 ignored_municipality, ignored_state, userpreferences_lookup, calendar_link
 //
 // A handler is called handle<Event> and may be called with any transaction, in a
 // test with a [database/sql.Tx]. What it writes depends on nothing but its event

@@ -22,7 +22,7 @@ import (
 
 var tables = []string{
 	"band", "dance_hall", "event", "origin", "ignored_band", "ignored_dance_hall", "ignored_city",
-	"ignored_municipality", "ignored_state", "userpreferences_lookup",
+	"ignored_municipality", "ignored_state", "userpreferences_lookup", "calendar_link",
 }
 
 // TestProjectionReplay resets each projection alone, and all of them in every
@@ -161,6 +161,9 @@ func history(t *testing.T, service *domain.Service, store eventsourced.Store) (l
 			func() (domain.UserPreferencesID, eventsourced.Position, error) {
 				return service.IgnoreState(ctx, domain.IgnoreState{Subject: subject, State: "Dalarna"})
 			},
+			func() (domain.UserPreferencesID, eventsourced.Position, error) {
+				return service.ReplaceCalendarLink(ctx, domain.ReplaceCalendarLink{Subject: subject, Hash: fmt.Sprintf("%064x", i+1)})
+			},
 		} {
 			_, position, err := act()
 			note(position, err)
@@ -236,7 +239,8 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 			f AS (INSERT INTO ignored_dance_hall (id, subject, dance_hall_id, created) SELECT id, '', id, now() FROM id),
 			g AS (INSERT INTO ignored_city SELECT id, id::text, '', now() FROM id),
 			h AS (INSERT INTO ignored_municipality SELECT id, id::text, '', now() FROM id),
-			i AS (INSERT INTO ignored_state SELECT id, id::text, '', now() FROM id)
+			i AS (INSERT INTO ignored_state SELECT id, id::text, '', now() FROM id),
+			j AS (INSERT INTO calendar_link SELECT id::text, id::text, now() FROM id)
 		INSERT INTO userpreferences_lookup SELECT id::text, id FROM id`)
 	require.NoError(t, err)
 }

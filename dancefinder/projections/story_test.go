@@ -1,6 +1,7 @@
 package projections_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,6 +26,7 @@ const (
 	changed, bare, gone     = "dddddddd-1111-4111-8111-dddddddddddd", "eeeeeeee-2222-4222-8222-eeeeeeeeeeee", "ffffffff-3333-4333-8333-ffffffffffff"
 	brief, shut             = "44444444-4444-4444-8444-444444444444", "dddddddd-4444-4444-8444-dddddddddddd"
 	annas                   = "99999999-9999-4999-8999-999999999999"
+	bos                     = "99999999-9999-4999-8999-999999999998"
 )
 
 // story has every type of event, as it is stored. Each happened a minute after the
@@ -70,6 +72,10 @@ var story = []struct{ aggregate, id, name, payload string }{
 	{domain.AggregateDanceHall, shut, "DanceHallNameTaken", `{"danceHallId": "` + parken + `"}`},
 	{domain.AggregateDanceHall, parken, "DanceHallUpdated", `{"name": "Stora Parken", "city": "Orsa", "municipality": "Orsa", "state": "Dalarna"}`},
 	{domain.AggregateDanceHall, logen, "DanceHallUpdated", `{"name": "Logen", "city": "", "municipality": "Älvdalen", "state": "Dalarna"}`},
+	{domain.AggregateUserPreferences, annas, "CalendarLinkReplaced", `{"subject": "anna", "hash": "abab"}`},
+	{domain.AggregateUserPreferences, annas, "CalendarLinkReplaced", `{"subject": "anna", "hash": "cdcd"}`},
+	{domain.AggregateUserPreferences, bos, "CalendarLinkReplaced", `{"subject": "bo", "hash": "efef"}`},
+	{domain.AggregateUserPreferences, bos, "CalendarLinkReplaced", `{"subject": "bo"}`},
 }
 
 // row is one with all its columns.
@@ -98,6 +104,7 @@ var rowsOfTheStory = map[string][]row{
 	"ignored_city":         {{"id": "5fcaf414-601b-580d-9b7d-bd25857f484d", "subject": "anna", "city": "Malung", "created": at(21)}},
 	"ignored_municipality": {{"id": "98f9f387-23cc-5d33-982d-d33c054242a8", "subject": "anna", "municipality": "Malung-Sälen", "created": at(24)}},
 	"ignored_state":        {{"id": "02e7519b-3472-5eee-b412-558019f3b941", "subject": "anna", "state": "Dalarna", "created": at(27)}},
+	"calendar_link":        {{"subject": "anna", "hash": "cdcd", "created": at(41)}},
 	"userpreferences_lookup": {
 		{"band_key": "ängs", "band_id": angs},
 		{"band_key": "zetas", "band_id": zetasAgain},
@@ -213,10 +220,7 @@ func TestResetDoesNotCascade(t *testing.T) {
 			fill(t, pool)
 			all := contents(t, pool)
 			for _, table := range p.Tables {
-				key := "id"
-				if table == "userpreferences_lookup" {
-					key = "band_key"
-				}
+				key := cmp.Or(map[string]string{"userpreferences_lookup": "band_key", "calendar_link": "subject"}[table], "id")
 				_, err := pool.Exec(t.Context(), fmt.Sprintf(`CREATE TABLE mine AS SELECT %[1]s AS reference FROM %[2]s;
 					ALTER TABLE mine ADD FOREIGN KEY (reference) REFERENCES %[2]s (%[1]s)`, key, table))
 				require.NoError(t, err)

@@ -19,7 +19,7 @@ var userPreferences = readview.Projection{
 		readview.On(handleCityIgnored), readview.On(handleCityUnignored),
 		readview.On(handleMunicipalityIgnored), readview.On(handleMunicipalityUnignored),
 		readview.On(handleStateIgnored), readview.On(handleStateUnignored),
-		readview.On(handleBandNamed),
+		readview.On(handleBandNamed), readview.On(handleCalendarLinkReplaced),
 	},
 	Reset:  resetUserPreferences,
 	Tables: userPreferencesTables,
@@ -27,7 +27,7 @@ var userPreferences = readview.Projection{
 
 var userPreferencesTables = []string{
 	"origin", "ignored_band", "ignored_dance_hall", "ignored_city", "ignored_municipality", "ignored_state",
-	"userpreferences_lookup",
+	"userpreferences_lookup", "calendar_link",
 }
 
 var resetUserPreferences = readview.Truncate(userPreferencesTables...)
@@ -164,5 +164,18 @@ func handleStateIgnored(ctx context.Context, tx readview.Tx, event *domain.State
 
 func handleStateUnignored(ctx context.Context, tx readview.Tx, event *domain.StateUnignored) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM ignored_state WHERE subject = $1 AND state = $2`, event.Subject, event.State)
+	return err
+}
+
+func handleCalendarLinkReplaced(ctx context.Context, tx readview.Tx, event *domain.CalendarLinkReplaced) error {
+	if event.Hash == "" {
+		_, err := tx.ExecContext(ctx, `DELETE FROM calendar_link WHERE subject = $1`, event.Subject)
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO calendar_link (subject, hash, created)
+		VALUES ($1, $2, $3)
+		ON CONFLICT (subject) DO UPDATE SET hash = EXCLUDED.hash, created = EXCLUDED.created`,
+		event.Subject, event.Hash, event.EventTime)
 	return err
 }

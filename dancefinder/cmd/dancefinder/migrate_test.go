@@ -118,7 +118,7 @@ func TestTablesOfAnotherVersion(t *testing.T) {
 		"an older one of the log":         {"DELETE FROM eventsourcing_migrations WHERE component = 'pgstore'", "the database lacks the migrations pgstore/0001_"},
 		"an older one of the projections": {"DELETE FROM eventsourcing_migrations WHERE component = 'readview'", "the database lacks the migrations readview/0001_"},
 		"an older one of the relay":       {"DELETE FROM eventsourcing_migrations WHERE file = '0002_relays_and_reactors.sql'", "messaging/0002_relays_and_reactors.sql"},
-		"an older one of DanceFinder":     {"DELETE FROM goose_db_version WHERE version_id = 6", "the database lacks the migrations 00006_geocoding.sql: run 'dancefinder migrate up'"},
+		"an older one of DanceFinder":     {"DELETE FROM goose_db_version WHERE version_id = 7", "the database lacks the migrations 00007_calendar_link.sql: run 'dancefinder migrate up'"},
 		"a newer one of the log":          {"INSERT INTO eventsourcing_migrations VALUES ('pgstore', '0999_later.sql')", "0999_later.sql"},
 		"a newer one of the projections":  {"INSERT INTO eventsourcing_migrations VALUES ('readview', '0999_later.sql')", "0999_later.sql"},
 		"a newer one of the relay":        {"INSERT INTO eventsourcing_migrations VALUES ('messaging', '0999_later.sql')", "0999_later.sql"},

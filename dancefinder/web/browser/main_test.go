@@ -1,0 +1,297 @@
+// Package browser_test uses the page as people do, in headless Chromium: one for all
+// tests, each in a profile of its own.
+package browser_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/web/webtest"
+)
+
+var browser struct {
+	sync.Once
+	ctx  context.Context
+	stop func()
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if browser.stop != nil {
+		browser.stop()
+	}
+	os.Exit(code)
+}
+
+// chromium returns the browser that all tests share.
+func chromium(t *testing.T) context.Context {
+	t.Helper()
+	browser.Do(func() {
+		path := ""
+		for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+			if found, err := exec.LookPath(name); err == nil && path == "" {
+				path = found
+			}
+		}
+		if path == "" {
+			browser.err = fmt.Errorf("no Chromium: `apt-get install chromium`, or `make chromium`")
+			return
+		}
+		options := append(chromedp.DefaultExecAllocatorOptions[:],
+			chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.NoFirstRun,
+			chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("font-render-hinting", "none"),
+		)
+		allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+		ctx, stop := chromedp.NewContext(allocator)
+		browser.ctx, browser.err = ctx, chromedp.Run(ctx)
+		browser.stop = func() {
+			stop()
+			stopAllocator()
+		}
+	})
+	require.NoError(t, browser.err)
+	return browser.ctx
+}
+
+// look is how a page is looked at.
+type look struct {
+	width, height int64
+	dark          bool
+	noScript      bool
+	user          string // who is logged in; nobody when it is empty
+	motion        bool   // not reduced
+	forced        bool   // forced colours
+}
+
+var (
+	phone = look{width: 360, height: 780}
+	desk  = look{width: 1280, height: 1000}
+)
+
+func (l look) as(user string) look { l.user = user; return l }
+
+func (l look) inTheDark() look { l.dark = true; return l }
+
+func (l look) withoutScript() look { l.noScript = true; return l }
+
+// tab is one tab of the browser, in a profile of its own.
+type tab struct {
+	t    *testing.T
+	ctx  context.Context
+	site *webtest.Site
+
+	mu       sync.Mutex
+	troubles []string
+	bytes    int
+}
+
+// open opens a tab on path. Anything that the browser complains about fails the test.
+func open(t *testing.T, site *webtest.Site, l look, path string) *tab {
+	t.Helper()
+	ctx, stop := newProfile(t, chromium(t))
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	b := &tab{t: t, ctx: ctx, site: site}
+	t.Cleanup(func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if t.Failed() {
+			t.Logf("the page when it failed: %s", b.address())
+		}
+		require.Empty(t, b.troubles, "the browser has something to complain about")
+		cancel()
+		stop()
+	})
+	chromedp.ListenTarget(ctx, b.listen)
+	scheme := "light"
+	if l.dark {
+		scheme = "dark"
+	}
+	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}
+	if l.motion {
+		features[1].Value = "no-preference"
+	}
+	if l.forced {
+		features = append(features, &emulation.MediaFeature{Name: "forced-colors", Value: "active"})
+	}
+	b.run(network.Enable(), log.Enable(), runtime.Enable(), chromedp.EmulateViewport(l.width, l.height),
+		emulation.SetEmulatedMedia().WithFeatures(features), emulation.SetScriptExecutionDisabled(l.noScript),
+		emulation.SetFocusEmulationEnabled(true)) // or only one window at a time would be in front
+	if l.user != "" {
+		b.login(l.user)
+	}
+	b.goTo(path)
+	if !l.noScript {
+		b.until(`document.documentElement.classList.contains("js")`)
+	}
+	return b
+}
+
+// newProfile returns a tab in a window of its own: Chromium opens none in a profile
+// that has no window yet.
+func newProfile(t *testing.T, shared context.Context) (context.Context, func()) {
+	t.Helper()
+	executor := cdp.WithExecutor(shared, chromedp.FromContext(shared).Browser)
+	profile, err := target.CreateBrowserContext().Do(executor)
+	require.NoError(t, err)
+	id, err := target.CreateTarget("about:blank").WithBrowserContextID(profile).WithNewWindow(true).Do(executor)
+	require.NoError(t, err)
+	ctx, stop := chromedp.NewContext(shared, chromedp.WithTargetID(id))
+	return ctx, func() {
+		stop()
+		_ = target.DisposeBrowserContext(profile).Do(executor)
+	}
+}
+
+func (b *tab) listen(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		b.troubles = append(b.troubles, e.ExceptionDetails.Error())
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.LevelError {
+			b.troubles = append(b.troubles, e.Entry.Text+" "+e.Entry.URL)
+		}
+	case *network.EventLoadingFinished:
+		b.bytes += int(e.EncodedDataLength)
+	}
+}
+
+// forgive forgets what the browser has complained about.
+func (b *tab) forgive() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.troubles = nil
+}
+
+// login posts the demo's form, and gives the browser the cookie.
+func (b *tab) login(name string) {
+	b.t.Helper()
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	answer, err := client.PostForm(b.site.URL+"/login", url.Values{"name": {name}})
+	require.NoError(b.t, err)
+	require.NoError(b.t, answer.Body.Close())
+	require.NotEmpty(b.t, answer.Cookies())
+	for _, cookie := range append(answer.Cookies(), &http.Cookie{Name: "tips", Value: "1"}) {
+		b.run(network.SetCookie(cookie.Name, cookie.Value).WithURL(b.site.URL).WithHTTPOnly(true))
+	}
+}
+
+func (b *tab) run(actions ...chromedp.Action) {
+	b.t.Helper()
+	require.NoError(b.t, chromedp.Run(b.ctx, actions...))
+}
+
+func (b *tab) goTo(path string) {
+	b.t.Helper()
+	b.leave(func(ctx context.Context) error {
+		_, _, _, _, err := page.Navigate(b.site.URL + path).Do(ctx)
+		return err
+	})
+}
+
+func (b *tab) reload() {
+	b.t.Helper()
+	b.leave(page.Reload().Do)
+}
+
+// leave does what leads to another page, and returns when that has loaded. chromedp's own
+// Navigate waits for what a page with a stream does not always tell.
+func (b *tab) leave(act chromedp.ActionFunc) {
+	b.t.Helper()
+	b.run(chromedp.Evaluate("window.left = true", nil), act)
+	b.until(`!window.left && document.readyState === "complete"`)
+}
+
+// eval returns what a JavaScript expression is worth.
+func eval[T any](b *tab, expression string) (value T) {
+	b.t.Helper()
+	require.NoError(b.t, chromedp.Run(b.ctx, chromedp.Evaluate(expression, &value)), expression)
+	return value
+}
+
+// until waits until a JavaScript expression is true, across pages that load meanwhile.
+func (b *tab) until(expression string) {
+	b.t.Helper()
+	deadline := time.Now().Add(40 * time.Second)
+	for {
+		var ok bool
+		if err := chromedp.Run(b.ctx, chromedp.Evaluate("Boolean("+expression+")", &ok)); err == nil && ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			var text string
+			_ = chromedp.Run(b.ctx, chromedp.Evaluate(`location.href + "\n" + document.body.innerText`, &text))
+			require.FailNow(b.t, "this did not come true", "%s\non\n%s", expression, text)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// sees waits until the page shows text.
+func (b *tab) sees(text string) {
+	b.t.Helper()
+	b.until(fmt.Sprintf("document.body.innerText.includes(%q)", text))
+}
+
+// text returns what an element says, in one line.
+func (b *tab) text(selector string) string {
+	b.t.Helper()
+	return strings.Join(strings.Fields(eval[string](b, fmt.Sprintf("document.querySelector(%q)?.innerText ?? ''", selector))), " ")
+}
+
+// texts returns what all such elements say.
+func (b *tab) texts(selector string) (all []string) {
+	b.t.Helper()
+	return eval[[]string](b, fmt.Sprintf(`[...document.querySelectorAll(%q)].map((e) => e.innerText.replace(/\s+/g, " ").trim())`, selector))
+}
+
+func (b *tab) count(selector string) int {
+	b.t.Helper()
+	return eval[int](b, fmt.Sprintf("document.querySelectorAll(%q).length", selector))
+}
+
+// click presses an element with the mouse.
+func (b *tab) click(selector string) {
+	b.t.Helper()
+	b.run(chromedp.ScrollIntoView(selector, chromedp.ByQuery), chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible))
+}
+
+// press presses keys.
+func (b *tab) press(keys string) {
+	b.t.Helper()
+	b.run(chromedp.KeyEvent(keys))
+}
+
+// focused says what has the focus.
+func (b *tab) focused() string {
+	b.t.Helper()
+	return eval[string](b, `(() => { const e = document.activeElement; return e.getAttribute("aria-label") || e.innerText || e.id || e.localName })()`)
+}
+
+func (b *tab) address() string {
+	var address string
+	_ = chromedp.Run(b.ctx, chromedp.Evaluate("location.pathname + location.search", &address))
+	return address
+}
+
+func lower(s string) string { return strings.ToLower(s) }
