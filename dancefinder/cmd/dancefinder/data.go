@@ -33,8 +33,8 @@ func generateCommand() *cobra.Command {
 			if edition < 1 || edition > len(editions) {
 				return usageError{fmt.Errorf("--edition %d: want 1 to %d", edition, len(editions))}
 			}
-			if config.Years < 1 || config.Years > maxYears {
-				return usageError{fmt.Errorf("--years %d: want 1 to %d", config.Years, maxYears)}
+			if err := checkLength(config); err != nil {
+				return err
 			}
 			var err error
 			if config.Start, err = time.Parse(time.DateOnly, start); err != nil {
@@ -58,7 +58,18 @@ func generateCommand() *cobra.Command {
 // maxYears keeps dates within the domain's.
 const maxYears = 100
 
+func checkLength(config generator.Config) error {
+	if config.Years < 1 || config.Years > maxYears {
+		return usageError{fmt.Errorf("--years %d: want 1 to %d", config.Years, maxYears)}
+	}
+	if config.Days < 0 || config.Days > maxYears*365 {
+		return usageError{fmt.Errorf("--days %d: want 0 to %d", config.Days, maxYears*365)}
+	}
+	return nil
+}
+
 func addGeneratorFlags(command *cobra.Command, config *generator.Config) {
+	command.Flags().IntVar(&config.Days, "days", 0, "how many days of dances instead of years")
 	command.Flags().IntVar(&config.Years, "years", 1, "how many years of dances, about 20,000 each")
 	command.Flags().Uint64Var(&config.Seed, "seed", 1, "which of the possible listings")
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,38 +25,47 @@ import (
 
 func demoCommand() *cobra.Command {
 	var config generator.Config
-	var once bool
+	var once, stay bool
+	var listen string
 	command := &cobra.Command{
 		Use:   "demo",
 		Short: "Show all of it on private servers with made-up dances",
-		Long: "Starts a private PostgreSQL, and a RabbitMQ if there is one, makes the tables, imports a made-up listing and\n" +
-			"the changes to it through real commands, projects and relays them, and finds the halls on the map. It stays up until interrupted, or ends by itself with --once.\n" +
-			"Either way nothing is left behind. DATABASE_URL and AMQP_URL are not used.",
+		Long: "Starts a private PostgreSQL, and a RabbitMQ if there is one, makes the tables, imports a made-up listing and the\n" +
+			"changes to it through real commands, projects and relays them, finds the halls on the map, and serves the page\n" +
+			"and GraphQL, where anybody may log in with any name. In a terminal it then stays up until interrupted; otherwise it\n" +
+			"asks the page and GraphQL a question each and ends. Nothing is left behind. DATABASE_URL and AMQP_URL are not used.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if config.Years < 1 || config.Years > maxYears {
-				return usageError{fmt.Errorf("--years %d: want 1 to %d", config.Years, maxYears)}
+			if err := checkLength(config); err != nil {
+				return err
 			}
-			return demo(cmd, config, once)
+			if once && stay {
+				return usageError{errors.New("--once and --stay: choose one")}
+			}
+			past := 90 // so that there is something to dance to now
+			if config.Days > 0 {
+				past = config.Days / 2
+			}
+			config.Start = time.Now().AddDate(0, 0, -past)
+			return demo(cmd, config, listen, stay || !once && isTerminal(cmd.OutOrStdout()))
 		},
 	}
 	addGeneratorFlags(command, &config)
-	command.Flags().BoolVar(&once, "once", false, "end when everything is projected")
+	command.Flags().BoolVar(&once, "once", false, "ask a question each and end, also in a terminal")
+	command.Flags().BoolVar(&stay, "stay", false, "stay up until interrupted, also without a terminal")
+	command.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "address and port of the page; 0 is a free port")
 	return command
 }
 
-func demo(cmd *cobra.Command, config generator.Config, once bool) (err error) {
+func demo(cmd *cobra.Command, config generator.Config, listen string, stay bool) (err error) {
 	ctx, out, errOut := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 	servers, err := startServers(ctx, errOut)
 	defer func() { err = errors.Join(err, servers.Close()) }()
 	if err != nil {
 		return err
 	}
-	a, err := openApp(ctx, appOptions{
-		databaseURL: servers.postgres.URL(),
-		amqpURL:     servers.amqpURL(),
-		logger:      slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	log := slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	a, err := openApp(ctx, appOptions{databaseURL: servers.postgres.URL(), amqpURL: servers.amqpURL(), logger: log})
 	if err != nil {
 		return err
 	}
@@ -63,13 +73,22 @@ func demo(cmd *cobra.Command, config generator.Config, once bool) (err error) {
 	if _, err := migrations.Up(ctx, a.pool); err != nil {
 		return err
 	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
+	if err != nil {
+		return usageError{fmt.Errorf("--listen: %w", err)}
+	}
+	options := webOptions{demoLogin: true, development: true, keys: [][]byte{newKey()}, logger: log}
+	w, err := a.openWebsite(ctx, options, listener)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 
 	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ctx, giveUp := context.WithCancel(ctx) // nobody waits for what has stopped
 	ran := make(chan error, 1)
 	go func() {
 		defer giveUp()
-		ran <- a.Run(runCtx)
+		ran <- w.serve(runCtx, a.Run)
 	}()
 	defer func() {
 		stop()
@@ -85,15 +104,22 @@ func demo(cmd *cobra.Command, config generator.Config, once bool) (err error) {
 	if err := a.awaitGeocoding(ctx, errOut); err != nil {
 		return err
 	}
-	if err := a.writeOverview(ctx, out); err != nil || once {
+	if err := a.writeOverview(ctx, out); err != nil {
 		return err
+	}
+	if !stay {
+		return w.ask(ctx, out)
 	}
 	_, _ = fmt.Fprintf(out, `
 It stays up, and keeps projecting, until Ctrl-C. Look at it from another terminal:
   psql '%[1]s'
   go run ./dancefinder/cmd/dancefinder readviews status --database-url '%[1]s'
   go run ./dancefinder/cmd/dancefinder readviews reset event --database-url '%[1]s'
-`, servers.postgres.URL())
+
+and in a browser, where you may log in with any name:
+  DanceFinder  %[2]s/
+  GraphiQL     %[2]s/graphiql/
+`, servers.postgres.URL(), w.url)
 	<-ctx.Done()
 	return nil
 }
@@ -175,7 +201,7 @@ func (a *app) importDemo(ctx context.Context, config generator.Config, out, errO
 		_, _ = fmt.Fprintf(out, "edition %d, ", edition.Number)
 		writeResult(out, result)
 	}
-	return a.demoPreferences(ctx, config.Seed)
+	return a.demoPreferences(ctx, config)
 }
 
 func withoutErrors(rows iter.Seq[listing.Row]) iter.Seq2[listing.Row, error] {
@@ -193,8 +219,8 @@ const demoUsers = 50
 
 // demoPreferences gives each user a home and things not to see, taken from the
 // listing's first rows.
-func (a *app) demoPreferences(ctx context.Context, seed uint64) error {
-	next, stop := iter.Pull(generator.Generate(generator.Config{Seed: seed}))
+func (a *app) demoPreferences(ctx context.Context, config generator.Config) error {
+	next, stop := iter.Pull(generator.Generate(config))
 	defer stop()
 	for user := range demoUsers {
 		row, ok := next()

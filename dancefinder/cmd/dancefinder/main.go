@@ -81,6 +81,7 @@ func rootCommand() *cobra.Command {
 	root.PersistentFlags().String("amqp-url", "", "the RabbitMQ broker (default: the environment's AMQP_URL, then none)")
 	root.AddCommand(
 		demoCommand(),
+		serveCommand(),
 		projectorCommand(),
 		importCommand(),
 		generateCommand(),

@@ -17,9 +17,8 @@ import (
 
 func projectorCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use:     "projector",
-		Aliases: []string{"serve"},
-		Short:   "Apply events to the read views, relay and geocode until interrupted",
+		Use:   "projector",
+		Short: "Apply events to the read views, relay and geocode until interrupted",
 		Long: "Applies events to the read views, publishes them to RabbitMQ, and finds dance halls on the map, until\n" +
 			"SIGINT or SIGTERM. Several projectors may run: for each projection, for the relay and for geocoding one is\n" +
 			"active, the others stand by. Without AMQP_URL events are published in this process only.\n\n" +
@@ -43,10 +42,14 @@ func projectorCommand() *cobra.Command {
 			})
 		},
 	}
+	addGeocoderFlags(command)
+	return command
+}
+
+func addGeocoderFlags(command *cobra.Command) {
 	command.Flags().String("geocoder", "", "gazetteer, or nominatim (default: GEOCODER, then gazetteer)")
 	command.Flags().String("nominatim-url", "", "the Nominatim server (default: NOMINATIM_URL, then the public one)")
 	command.Flags().String("contact", "", "where Nominatim's operators can reach you (default: NOMINATIM_CONTACT)")
-	return command
 }
 
 func migrateCommand() *cobra.Command {

@@ -27,8 +27,7 @@ const reportInterval = 5 * time.Second
 
 func newProgress(w io.Writer, what, unit string, total int64) *progress {
 	p := &progress{w: w, what: what, unit: unit, total: total, started: time.Now(), reported: time.Now()}
-	file, ok := w.(*os.File)
-	if ok && term.IsTerminal(int(file.Fd())) {
+	if isTerminal(w) {
 		p.bar = progressbar.NewOptions64(total,
 			progressbar.OptionSetWriter(w),
 			progressbar.OptionSetDescription(fmt.Sprintf("%-10s", what)),
@@ -41,6 +40,11 @@ func newProgress(w io.Writer, what, unit string, total int64) *progress {
 		)
 	}
 	return p
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // set says how much is done.
