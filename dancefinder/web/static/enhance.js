@@ -46,6 +46,7 @@ function fresh() {
 function slider(range) {
 	const km = `${kms[range.value]} km`;
 	range.setAttribute('aria-valuetext', km);
+	range.style.setProperty('--fill', `${(range.value / range.max) * 100}%`);
 	if (range.dataset.moved || range.value !== range.defaultValue) {
 		range.dataset.moved = '1';
 		document.getElementById('inom-km').textContent = km;
