@@ -82,20 +82,20 @@ func New(config Config) (*Site, error) {
 		"Page": config.Page == nil, "GraphQL": config.GraphQL == nil, "Gate": config.Gate == nil, "Ready": config.Ready == nil,
 	} {
 		if missing {
-			problems = append(problems, fmt.Errorf("Config.%s is required", name))
+			problems = append(problems, fmt.Errorf("%s is required", name))
 		}
 	}
 	if config.MaxRequests < 0 || config.MaxBody < 0 || config.RequestTimeout < 0 || config.WriteTimeout < 0 || config.DrainTimeout < 0 {
-		problems = append(problems, errors.New("a limit in Config is negative"))
+		problems = append(problems, errors.New("a limit is negative"))
 	}
 	protection := http.NewCrossOriginProtection()
 	for _, origin := range config.TrustedOrigins {
 		if err := protection.AddTrustedOrigin(origin); err != nil {
-			problems = append(problems, fmt.Errorf("Config.TrustedOrigins: %w", err))
+			problems = append(problems, fmt.Errorf("TrustedOrigins: %w", err))
 		}
 	}
 	if len(problems) > 0 {
-		return nil, fmt.Errorf("site: %w", errors.Join(problems...))
+		return nil, fmt.Errorf("the site's config: %w", errors.Join(problems...))
 	}
 	config = config.withDefaults()
 	s := &Site{config: config, slots: make(chan struct{}, config.MaxRequests), closing: make(chan struct{})}

@@ -267,7 +267,7 @@ func TestReadiness(t *testing.T) {
 
 func TestMisconfiguredSites(t *testing.T) {
 	_, err := site.New(site.Config{MaxBody: -1, TrustedOrigins: []string{"friend"}})
-	for _, what := range []string{"Config.Page", "Config.GraphQL", "Config.Gate", "Config.Ready", "negative", "TrustedOrigins"} {
+	for _, what := range []string{"Page is required", "GraphQL is required", "Gate is required", "Ready is required", "negative", "TrustedOrigins"} {
 		require.ErrorContains(t, err, what)
 	}
 }
