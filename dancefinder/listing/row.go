@@ -3,14 +3,13 @@ package listing
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 )
 
 var errEmpty = errors.New("expected a name")
-
-var cancelled = regexp.MustCompile(`(?i)\binställ(?:t|d|da)(?:\PL|$)`)
 
 // row reads the cells of a row in the order in which they matter, and stops at
 // the first that can't be understood.
@@ -39,7 +38,7 @@ func (p *parser) row(rec record) (row Row, err error) {
 
 	band, bandTime := cutTime(cell(ColumnBand))
 	row.Band, row.Hall, row.Extra = band, cell(ColumnHall), extra(cell(ColumnExtra))
-	row.Cancelled = cancelled.MatchString(row.Extra)
+	row.Cancelled = domain.Cancelled(row.Extra)
 	row.City, row.Municipality, row.State = place(cell(ColumnCity), cell(ColumnMunicipality), cell(ColumnState))
 	if strings.HasPrefix(strings.ToLower(band), "ej fastställ") {
 		row.Skip = SkipUndecided

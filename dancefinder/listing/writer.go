@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 )
 
 // Writer writes a listing as CSV that Read reads: UTF-8, separated by commas,
@@ -40,7 +42,7 @@ func (w *Writer) Write(row Row) error {
 		clock += "-" + strings.ReplaceAll(row.End, ":", ".")
 	}
 	extra := row.Extra
-	if row.Cancelled && !cancelled.MatchString(extra) {
+	if row.Cancelled && !domain.Cancelled(extra) {
 		extra = strings.TrimSpace("Inställt " + extra)
 	}
 	if err := w.header(); err != nil {
