@@ -23,7 +23,8 @@ type calendar struct {
 	// The next one shows whether it was a slip; zero if there is none.
 	leap time.Time
 
-	doubt string // a header after last that seems to name a month, but can't be read; "" if there is none
+	own   bool   // a row since the last header said its month itself
+	doubt string // what came after last and seems to name a month, but can't be read; "" if there is none
 }
 
 // header takes a month header such as "December 2026", or "December", and tells
@@ -45,7 +46,7 @@ func (c *calendar) header(text string) bool {
 	case err != nil:
 		return false
 	}
-	c.last, c.leap, c.doubt = date, time.Time{}, ""
+	c.last, c.leap, c.own, c.doubt = date, time.Time{}, false, ""
 	return true
 }
 
@@ -70,13 +71,17 @@ func (c *calendar) unread(text string) {
 func (c *calendar) parse(text string) (date string, err error) {
 	rest, weekday := cutWeekday(plain(text))
 	day, err := c.date(rest, weekday)
+	if err == nil && !fits(day, weekday) {
+		err = fmt.Errorf("%w: %s is a %s", ErrWeekday, day.Format(time.DateOnly), weekdays[day.Weekday()])
+	}
 	if err != nil {
+		// Where rows say their months, the days alone that follow may be of this one's.
+		if c.own && !c.last.IsZero() && c.otherMonth(rest) {
+			c.doubt = text
+		}
 		return "", err
 	}
-	if !fits(day, weekday) {
-		return "", fmt.Errorf("%w: %s is a %s", ErrWeekday, day.Format(time.DateOnly), weekdays[day.Weekday()])
-	}
-	c.doubt = ""
+	c.doubt, c.own = "", c.own || !dayOnly.MatchString(rest)
 	leaps := !c.last.IsZero() && weekday < 0 && day.Sub(c.last).Abs() > far
 	if leaps && (c.leap.IsZero() || day.Sub(c.leap).Abs() > far) {
 		c.leap = day
@@ -84,6 +89,18 @@ func (c *calendar) parse(text string) (date string, err error) {
 		c.last, c.leap = day, time.Time{}
 	}
 	return day.Format(time.DateOnly), nil
+}
+
+// otherMonth tells whether a date that can't be read may be of another month than the last one.
+func (c *calendar) otherMonth(text string) bool {
+	for _, word := range dateWord.FindAllString(text, -1) {
+		month, isMonth := lookup(months, word, 3)
+		_, isWeekday := lookup(weekdays, word, 2)
+		if isMonth && month+1 != int(c.last.Month()) || !isMonth && !isWeekday && !slices.Contains(joining, word) {
+			return true
+		}
+	}
+	return numbers.MatchString(text)
 }
 
 // fits tells whether a day is this weekday, -1 for any.

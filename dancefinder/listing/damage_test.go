@@ -109,3 +109,39 @@ func TestReadReportsDaysOfUnknownMonths(t *testing.T) {
 		require.Equal(t, "2026-05-02", rows[len(rows)-1].Date)
 	}
 }
+
+// Where rows say their months, a day alone is of the month of the row before. If that one can't be read
+// and may be of another month, nobody knows of which.
+func TestReadReportsDaysAfterDatesThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ lines, want string }{
+		"a month that is misspelt":             {"5 dec; 2 jaan; 9; 10", "2026-12-05"},
+		"a day that there is not":              {"5 nov; 31 februari; 9", "2026-11-05"},
+		"a day that there is not, in numbers":  {"5/11; 31/2; 9", "2026-11-05"},
+		"a weekday that contradicts":           {"5 dec; fre 2/1; 9", "2026-12-05"},
+		"two dates":                            {"5 dec; 05/01/2027; 9", "2026-12-05"},
+		"a month comes to be known again":      {"5 dec; 2 jaan; 9; 10 jan; 11", "2026-12-05 2027-01-10 2027-01-11"},
+		"the same month":                       {"5 dec; 6-7 dec; 9", "2026-12-05 2026-12-09"},
+		"no month":                             {"5 dec; lö-sö 5-6; 6 och 7; 9", "2026-12-05 2026-12-09"},
+		"below a header the month is that one": {"# December 2026; lör 5; 2 jaan; 9", "2026-12-05 2026-12-09"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text := header
+			for line := range strings.SplitSeq(test.lines, "; ") {
+				if month, ok := strings.CutPrefix(line, "# "); ok {
+					text += month + "\n"
+				} else {
+					text += line + ";;Tollez;Parken;Malung;Malung-Sälen;Dalarna;\n"
+				}
+			}
+			rows, _, errs := readAll(t, text, listing.Options{Year: 2026})
+			require.NotEmpty(t, errs)
+			var dates []string
+			for _, row := range rows {
+				dates = append(dates, row.Date)
+			}
+			require.Equal(t, test.want, strings.Join(dates, " "))
+		})
+	}
+}

@@ -33,8 +33,13 @@ var (
 	ditto      = regexp.MustCompile(`^-? ?(?:["”“″〃]|''|´´) ?-?$`)
 	yearOnly   = regexp.MustCompile(`^(?:19|2[01])\d\d$`)
 	isoDate    = regexp.MustCompile(`\d{4}-\d{1,2}-\d{1,2}`) // as in "updated 2026-12-05", which heads no month
+	dateWord   = regexp.MustCompile(`\pL{3,}`)
+	numbers    = regexp.MustCompile(`\d ?[/.] ?\d|\d{1,4}-\d{1,2}-\d`) // a day and a month, or more
 	monthTitle = regexp.MustCompile(`^(\pL+)\.?,?(?: (\d{4}))?:?$`)
 )
+
+// joining are the words between the days of a range.
+var joining = []string{"och", "till", "tom", "den", "resp", "samt", "dje"}
 
 const ordinal = `:?(?:e|a|de|te|dje)|\.`
 

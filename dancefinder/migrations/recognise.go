@@ -41,7 +41,12 @@ func recognise(ctx context.Context, pool *pgxpool.Pool) (applied []int64, record
 		if len(others) > 0 {
 			return nil, false, fmt.Errorf("%w: it has %s", ErrForeign, list(others))
 		}
-		return nil, false, nil
+		elsewhere, err := elsewhere(ctx, pool)
+		if err == nil && len(elsewhere) > 0 {
+			err = fmt.Errorf("%w: the schema that tables are looked for in by default has none, but there are %s; "+
+				"say which schema is meant by search_path in the database's URL, as ?search_path=public", ErrForeign, list(elsewhere))
+		}
+		return nil, false, err
 	}
 	s, differences := closest(found, keys)
 	differences = append(differences, inTheWay(others)...)
@@ -148,6 +153,16 @@ func inTheWay(others []string) (all []string) {
 func relations(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
 	return texts(ctx, pool, `SELECT c.relname::text FROM pg_class c
 		WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+		AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+		ORDER BY 1`)
+}
+
+// elsewhere returns the tables in other schemas, with these, if nobody has chosen the one that is used:
+// a legacy database in a schema of its own would get a second, empty application beside its tables.
+func elsewhere(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
+	return texts(ctx, pool, `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname IS DISTINCT FROM current_schema() AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+		AND (SELECT source IN ('default', 'configuration file') FROM pg_settings WHERE name = 'search_path')
 		AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 		ORDER BY 1`)
 }

@@ -243,3 +243,39 @@ func TestLegacyMigratedByManyAtOnce(t *testing.T) {
 	require.ElementsMatch(t, [][]string{all(t)[1:], nil, nil, nil}, applied, "one of them did it")
 	require.Equal(t, want, ask(t, db.Pool, 6))
 }
+
+// A legacy database whose tables are in a schema that the URL does not name is not an empty one.
+func TestTablesInASchemaThatNobodyChose(t *testing.T) {
+	t.Parallel()
+	db := readviewtest.NewDatabase(t)
+	name := db.Schema + "_elsewhere"
+	execute(t, db, "CREATE DATABASE "+name)
+	t.Cleanup(func() { execute(t, db, "DROP DATABASE "+name+" WITH (FORCE)") })
+	connect := func(searchPath string) *pgxpool.Pool {
+		config := db.Pool.Config()
+		config.ConnConfig.Database = name
+		delete(config.ConnConfig.RuntimeParams, "search_path")
+		delete(config.ConnConfig.RuntimeParams, "options") // which may set it, too
+		if searchPath != "" {
+			config.ConnConfig.RuntimeParams["search_path"] = searchPath
+		}
+		pool, err := pgxpool.NewWithConfig(t.Context(), config)
+		require.NoError(t, err)
+		t.Cleanup(pool.Close)
+		return pool
+	}
+	old := connect("old")
+	legacytest.Exec(t, old, "CREATE SCHEMA old")
+	legacytest.Fill(t, old, legacytest.Small)
+
+	_, err := migrations.Up(t.Context(), connect(""))
+	require.ErrorIs(t, err, migrations.ErrForeign)
+	require.ErrorContains(t, err, "old.band, old.dance_hall, old.event")
+	require.ErrorContains(t, err, "search_path")
+	require.Empty(t, legacytest.Dump(t, old, "SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace"))
+
+	_, err = migrations.Up(t.Context(), old)
+	require.NoError(t, err)
+	_, err = migrations.Up(t.Context(), connect("public"))
+	require.NoError(t, err, "that one is meant")
+}

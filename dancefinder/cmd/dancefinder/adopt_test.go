@@ -109,6 +109,44 @@ func TestAdoptLegacy(t *testing.T) {
 		require.NoError(t, d.app().project(t))
 		requireContents(t, want, d.contents(), "after a reset of all")
 	})
+	t.Run("keeps the rows that it has not come to from a reset, also when events were applied since", func(t *testing.T) {
+		t.Parallel()
+		for table, row := range map[string]string{
+			"band":                 "(id, name, created) VALUES (gen_random_uuid(), 'Sen', now())",
+			"dance_hall":           "(id, name, city, municipality, state, created) VALUES (gen_random_uuid(), 'Sen', '', '', '', now())",
+			"event":                "(id, event_date, band_id, dance_hall_id, created, updated) VALUES (gen_random_uuid(), '2024-07-11', gen_random_uuid(), gen_random_uuid(), now(), now())",
+			"origin":               "(id, subject, origin, created) VALUES (gen_random_uuid(), 'user 1', 'Sen', now())",
+			"ignored_band":         "(id, subject, band_id, created) VALUES (gen_random_uuid(), 'user 1', gen_random_uuid(), now())",
+			"ignored_dance_hall":   "(id, subject, dance_hall_id, created) VALUES (gen_random_uuid(), 'user 1', gen_random_uuid(), now())",
+			"ignored_city":         "(id, subject, city, created) VALUES (gen_random_uuid(), 'user 1', 'Sen', now())",
+			"ignored_municipality": "(id, subject, municipality, created) VALUES (gen_random_uuid(), 'user 1', 'Sen', now())",
+			"ignored_state":        "(id, subject, state, created) VALUES (gen_random_uuid(), 'user 1', 'Sen', now())",
+		} {
+			t.Run(table, func(t *testing.T) {
+				t.Parallel()
+				d := newLegacy(t, legacytest.Small)
+				legacytest.Exec(t, d.Pool, rename)
+				d.done("migrate", "up")
+				d.done("adopt-legacy")
+				projector := start(t, d.args([]string{"projector"})...)
+				require.NoError(t, d.app().project(t))
+				legacytest.Exec(t, d.Pool, "INSERT INTO "+table+" "+row)
+				want := d.contents()
+				for _, name := range []string{"band", "dancehall", "event", "userpreferences"} {
+					got := d.run("readviews", "reset", name)
+					require.Equal(t, exitFailed, got.code, name)
+					require.Contains(t, got.err, errUnadopted.Error())
+				}
+				require.Equal(t, exitFailed, d.run("import", "-").code)
+				requireContents(t, want, d.contents(), "nothing is lost")
+				d.done("adopt-legacy")
+				d.done("readviews", "reset", "band", "dancehall", "event", "userpreferences")
+				require.NoError(t, d.app().project(t))
+				requireContents(t, want, d.contents(), "after a reset of all")
+				require.Equal(t, exitDone, projector.stop())
+			})
+		}
+	})
 	t.Run("finds nothing to do in a database that began with events", func(t *testing.T) {
 		t.Parallel()
 		d := newTables(t)
