@@ -87,60 +87,98 @@ func checkIDs(field string, ids []string) error {
 }
 
 // The parts of a question about dances. A hall's distances and what hides it are
-// found once for each hall, before its dances are looked at.
+// found once for each hall, before its dances are looked at. What the filter does not
+// ask for is left out: planning it costs as much as the answer.
 const (
 	pointSQL = `
 	point AS MATERIALIZED (
-		SELECT name, latitude, longitude FROM unnest(@near_names::text[], @near_latitudes::float8[], @near_longitudes::float8[]) AS p (name, latitude, longitude)
+		SELECT name, latitude, longitude FROM unnest(@near_names::text[], @near_latitudes::float8[], @near_longitudes::float8[]) AS p (name, latitude, longitude)`
+
+	originSQL = `
 		UNION ALL
 		SELECT origin, latitude, longitude FROM origin
-		WHERE @origins AND subject = @subject AND latitude IS NOT NULL
-			AND (cardinality(@origin_names::text[]) = 0 OR origin = ANY (@origin_names::text[]))
-	)`
+		WHERE subject = @subject AND latitude IS NOT NULL
+			AND (cardinality(@origin_names::text[]) = 0 OR origin = ANY (@origin_names::text[]))`
 
-	// On a sphere with the Earth's mean radius, 6,371.0088 km: at most 0.5% off.
-	hallSQL = `
-	hall AS MATERIALIZED (
-		SELECT h.*, near.km, near.name AS near,
-			CASE
-				WHEN EXISTS (SELECT FROM ignored_dance_hall i WHERE i.subject = @subject AND i.dance_hall_id = h.id) THEN 'DANCE_HALL'
-				WHEN EXISTS (SELECT FROM ignored_city i WHERE i.subject = @subject AND lower(i.city) = lower(h.city)) THEN 'CITY'
-				WHEN EXISTS (SELECT FROM ignored_municipality i WHERE i.subject = @subject AND lower(i.municipality) = lower(h.municipality)) THEN 'MUNICIPALITY'
-				WHEN EXISTS (SELECT FROM ignored_state i WHERE i.subject = @subject AND lower(i.state) = lower(h.state)) THEN 'STATE'
-			END AS hidden,
-			h.state = ANY (@states::text[])
+	// IN and not EXISTS, of which PostgreSQL believes that it looks once for each hall:
+	// for some 2,000 halls it would compile the statement, which takes ten times as long.
+	hiddenSQL = `CASE
+				WHEN h.id IN (SELECT i.dance_hall_id FROM ignored_dance_hall i WHERE i.subject = @subject) THEN 'DANCE_HALL'
+				WHEN lower(h.city) IN (SELECT lower(i.city) FROM ignored_city i WHERE i.subject = @subject) THEN 'CITY'
+				WHEN lower(h.municipality) IN (SELECT lower(i.municipality) FROM ignored_municipality i WHERE i.subject = @subject) THEN 'MUNICIPALITY'
+				WHEN lower(h.state) IN (SELECT lower(i.state) FROM ignored_state i WHERE i.subject = @subject) THEN 'STATE'
+			END`
+
+	areaSQL = `h.state = ANY (@states::text[])
 				OR EXISTS (SELECT FROM unnest(@municipality_states::text[], @municipalities::text[]) AS a (state, municipality)
 					WHERE a.municipality = h.municipality AND a.state IN ('', h.state))
 				OR EXISTS (SELECT FROM unnest(@city_states::text[], @city_municipalities::text[], @cities::text[]) AS a (state, municipality, city)
-					WHERE a.city = h.city AND a.municipality IN ('', h.municipality) AND a.state IN ('', h.state)) AS in_area
+					WHERE a.city = h.city AND a.municipality IN ('', h.municipality) AND a.state IN ('', h.state))`
+
+	// On a sphere with the Earth's mean radius, 6,371.0088 km: at most 0.5% off.
+	hallSQL = `
 		FROM dance_hall h
 		LEFT JOIN LATERAL (
 			SELECT p.name, 12742.0176 * asin(least(1, sqrt(
 				sin(radians(h.latitude - p.latitude) / 2) ^ 2
 				+ cos(radians(h.latitude)) * cos(radians(p.latitude)) * sin(radians(h.longitude - p.longitude) / 2) ^ 2))) AS km
 			FROM point p
-			WHERE h.latitude IS NOT NULL
-			ORDER BY km, p.name
-			LIMIT 1
-		) near ON true
-	)`
+			WHERE h.latitude IS NOT NULL`
 
-	danceSQL = `
-	dance AS (
-		SELECT e.*, hall.km, hall.near, hall.name AS hall_name, hall.city, hall.municipality, hall.state, hall.latitude, hall.longitude,
-			CASE WHEN ignored.band_id IS NOT NULL THEN 'BAND' ELSE hall.hidden END AS hidden,
-			@all_areas OR coalesce(hall.in_area, false) AS in_area,
-			@all_bands OR e.band_id = ANY (@band_ids::text[]::uuid[]) AS in_bands
-		FROM event e
-		LEFT JOIN hall ON hall.id = e.dance_hall_id
-		LEFT JOIN ignored_band ignored ON ignored.subject = @subject AND ignored.band_id = e.band_id
-		WHERE e.event_date BETWEEN @from::date AND @to::date`
+	nearestSQL = `
+			ORDER BY km, p.name
+			LIMIT 1`
+
+	ignoredSQL = `
+		LEFT JOIN ignored_band ignored ON ignored.subject = @subject AND ignored.band_id = e.band_id`
 )
+
+// known returns the WITH clause up to the halls, what hides a dance, and whether it
+// is in an area.
+func (f Filter) known() (with, hidden, area string) {
+	with, hidden, area = "WITH"+pointSQL, "NULL::text", "false"
+	if f.Origins && f.Subject != "" {
+		with += originSQL
+	}
+	if f.Subject != "" {
+		hidden = hiddenSQL
+	}
+	if !f.allAreas() {
+		area = areaSQL
+	}
+	with += "\n\t),\n\thall AS MATERIALIZED (\n\t\tSELECT h.*, near.km, near.name AS near, " + hidden + " AS hidden, " + area + " AS in_area" + hallSQL
+	if len(f.Near) > 1 || f.Origins && f.Subject != "" {
+		with += nearestSQL
+	}
+	with += "\n\t\t) near ON true\n\t)"
+	hidden, area = "hall.hidden", "coalesce(hall.in_area, false)"
+	if f.Subject != "" {
+		hidden = "CASE WHEN ignored.band_id IS NOT NULL THEN 'BAND' ELSE hall.hidden END"
+	}
+	if f.allAreas() {
+		area = "true"
+	}
+	return with, hidden, area
+}
+
+func (f Filter) allAreas() bool { return len(f.States)+len(f.Municipalities)+len(f.Cities) == 0 }
 
 // sql returns the WITH clause that defines dance, and its arguments. Its rows match
 // all of the filter but areas, bands and what is hidden, which are columns.
 func (f Filter) sql() (string, pgx.NamedArgs) {
-	with := "WITH" + pointSQL + "," + hallSQL + "," + danceSQL
+	with, hidden, area := f.known()
+	with += `,
+	dance AS (
+		SELECT e.*, hall.km, hall.near, hall.name AS hall_name, hall.city, hall.municipality, hall.state, hall.latitude, hall.longitude,
+			` + hidden + ` AS hidden, ` + area + ` AS in_area,
+			@all_bands OR e.band_id = ANY (@band_ids::text[]::uuid[]) AS in_bands
+		FROM event e
+		LEFT JOIN hall ON hall.id = e.dance_hall_id`
+	if f.Subject != "" {
+		with += ignoredSQL
+	}
+	with += `
+		WHERE e.event_date BETWEEN @from::date AND @to::date`
 	if f.MaxKm > 0 {
 		near := "hall.km <= @max_km OR NOT EXISTS (SELECT FROM point)"
 		if f.Unlocated {
@@ -162,10 +200,9 @@ func (f Filter) sql() (string, pgx.NamedArgs) {
 func (f Filter) arguments() pgx.NamedArgs {
 	args := pgx.NamedArgs{
 		"from": string(f.From), "to": string(f.To), "subject": f.Subject, "max_km": f.MaxKm,
-		"origins": f.Origins && f.Subject != "", "origin_names": list(f.OriginNames),
-		"states": list(f.States), "band_ids": list(f.BandIDs), "dance_hall_ids": list(f.DanceHallIDs),
+		"origin_names": list(f.OriginNames),
+		"states":       list(f.States), "band_ids": list(f.BandIDs), "dance_hall_ids": list(f.DanceHallIDs),
 		"all_bands": len(f.BandIDs) == 0,
-		"all_areas": len(f.States)+len(f.Municipalities)+len(f.Cities) == 0,
 		"search":    containing(f.Search),
 	}
 	names, latitudes, longitudes := []string{}, []float64{}, []float64{}

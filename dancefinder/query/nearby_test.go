@@ -81,5 +81,13 @@ func TestPlanOfNearby(t *testing.T) {
 	for _, plan := range plans.plans {
 		require.Contains(t, plan, `"event_date_idx"`)
 		require.NotRegexp(t, `"Node Type": "Seq Scan",[^}]*"Relation Name": "event"`, plan)
+		var root []struct {
+			Plan struct {
+				Cost float64 `json:"Total Cost"`
+			}
+		}
+		require.NoError(t, json.Unmarshal([]byte(plan), &root))
+		require.Len(t, root, 1)
+		require.Less(t, root[0].Plan.Cost, 2_000.0, "with five times the halls it would be compiled each time, for longer than it runs: %s", plan)
 	}
 }

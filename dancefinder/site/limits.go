@@ -15,13 +15,17 @@ const patience = time.Second
 // limit keeps requests within the site's limits.
 func (s *Site) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, s.config.MaxBody)
 		timed := &timedWriter{ResponseWriter: w, timeout: s.config.WriteTimeout}
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
+		bodyless := r.Body == http.NoBody
+		r.Body = http.MaxBytesReader(w, r.Body, s.config.MaxBody)
 		if s.isStream(r) {
-			// The server's ReadTimeout is for a request with an end.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+			if bodyless {
+				// The server's ReadTimeout is for a request with an end. It counts for a body
+				// all the same: GraphQL lifts it itself, when it has read that.
+				_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+			}
 			go func() {
 				select {
 				case <-s.closing:

@@ -200,6 +200,32 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
+// The body of a stream's request has to come as soon as any other.
+func TestSlowBodyOfAStream(t *testing.T) {
+	gaveUp := make(chan error, 1)
+	c := config()
+	c.RequestTimeout = 200 * time.Millisecond
+	read := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		gaveUp <- err
+	})
+	c.Page, c.GraphQL = read, read
+	r := serve(t, c)
+	for _, request := range []string{"GET /news", "POST /graphql"} {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.url, "http://"))
+		require.NoError(t, err)
+		defer func() { _ = conn.Close() }()
+		_, err = fmt.Fprint(conn, request+" HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Length: 100\r\n\r\n{")
+		require.NoError(t, err)
+		select {
+		case err := <-gaveUp:
+			require.Error(t, err, request)
+		case <-time.After(patience):
+			require.FailNow(t, "the body is waited for for ever", request)
+		}
+	}
+}
+
 func TestClosing(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	var status atomic.Int32

@@ -98,6 +98,25 @@ func TestServe(t *testing.T) {
 	require.NotContains(t, s.err.String(), "level=WARN")
 }
 
+func TestServeTellsSubscribersThatItStops(t *testing.T) {
+	t.Parallel()
+	s := startServe(t, newTables(t), "--demo-login")
+	request, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/graphql",
+		strings.NewReader(`{"query": "subscription { eventsChanged(filter: {from: \"2026-07-01\", to: \"2026-07-31\"}) { kind } }"}`))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "text/event-stream")
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	require.Equal(t, exitDone, s.stop(), s.err)
+	said, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(said), `"SERVER_STOPPING"`)
+	require.Contains(t, string(said), "event: complete")
+}
+
 // What is saved at a node that only serves is projected by another one, and read at
 // once all the same.
 func TestServeWithoutProjecting(t *testing.T) {

@@ -96,7 +96,8 @@ func (w *website) serve(ctx context.Context, run func(context.Context) error) er
 		defer stop()
 		return w.site.Serve(failed, w.listener)
 	})
-	group.Go(func() error { return w.hub.Run(running) })
+	// Whoever is subscribed is told that the server stops, before the site ends the streams.
+	group.Go(func() error { return w.hub.Run(failed) })
 	group.Go(func() error {
 		err := run(running)
 		if err == nil && running.Err() == nil {
