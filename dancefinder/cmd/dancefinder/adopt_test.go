@@ -112,15 +112,15 @@ func TestAdoptLegacy(t *testing.T) {
 	t.Run("keeps the rows that it has not come to from a reset, also when events were applied since", func(t *testing.T) {
 		t.Parallel()
 		for table, row := range map[string]string{
-			"band":                 "(id, name, created) VALUES (gen_random_uuid(), 'Sen', now())",
-			"dance_hall":           "(id, name, city, municipality, state, created) VALUES (gen_random_uuid(), 'Sen', '', '', '', now())",
-			"event":                "(id, event_date, band_id, dance_hall_id, created, updated) VALUES (gen_random_uuid(), '2024-07-11', gen_random_uuid(), gen_random_uuid(), now(), now())",
-			"origin":               "(id, subject, origin, created) VALUES (gen_random_uuid(), 'user 1', 'Sen', now())",
-			"ignored_band":         "(id, subject, band_id, created) VALUES (gen_random_uuid(), 'user 1', gen_random_uuid(), now())",
-			"ignored_dance_hall":   "(id, subject, dance_hall_id, created) VALUES (gen_random_uuid(), 'user 1', gen_random_uuid(), now())",
-			"ignored_city":         "(id, subject, city, created) VALUES (gen_random_uuid(), 'user 1', 'Sen', now())",
-			"ignored_municipality": "(id, subject, municipality, created) VALUES (gen_random_uuid(), 'user 1', 'Sen', now())",
-			"ignored_state":        "(id, subject, state, created) VALUES (gen_random_uuid(), 'user 1', 'Sen', now())",
+			"band":                 "(id, name, created) VALUES (gen_random_uuid(), 'Sen', '2001-02-03')",
+			"dance_hall":           "(id, name, city, municipality, state, created) VALUES (gen_random_uuid(), 'Sen', '', '', '', '2001-02-03')",
+			"event":                "(id, event_date, band_id, dance_hall_id, created, updated) VALUES (gen_random_uuid(), '2024-07-11', gen_random_uuid(), gen_random_uuid(), '2001-02-03', '2001-02-03')",
+			"origin":               "(id, subject, origin, created) VALUES (gen_random_uuid(), 'user 1', 'Sen', '2001-02-03')",
+			"ignored_band":         "(id, subject, band_id, created) VALUES (gen_random_uuid(), 'user 1', gen_random_uuid(), '2001-02-03')",
+			"ignored_dance_hall":   "(id, subject, dance_hall_id, created) VALUES (gen_random_uuid(), 'user 1', gen_random_uuid(), '2001-02-03')",
+			"ignored_city":         "(id, subject, city, created) VALUES (gen_random_uuid(), 'user 1', 'Sen', '2001-02-03')",
+			"ignored_municipality": "(id, subject, municipality, created) VALUES (gen_random_uuid(), 'user 1', 'Sen', '2001-02-03')",
+			"ignored_state":        "(id, subject, state, created) VALUES (gen_random_uuid(), 'user 1', 'Sen', '2001-02-03')",
 		} {
 			t.Run(table, func(t *testing.T) {
 				t.Parallel()
@@ -158,6 +158,10 @@ func TestAdoptLegacy(t *testing.T) {
 		events := d.number("SELECT count(*) FROM events")
 		require.Regexp(t, `(?m)^ignored_city +1 +0 +1 +0$`, d.done("adopt-legacy"))
 		require.Equal(t, events, d.number("SELECT count(*) FROM events"))
+		legacytest.Exec(t, d.Pool, "INSERT INTO band (id, name, created) VALUES (gen_random_uuid(), 'Inget', now())")
+		d.done("readviews", "reset", "band")
+		require.NoError(t, d.app().project(t))
+		require.Zero(t, d.number("SELECT count(*) FROM band WHERE name = 'Inget'"), "a reset removes what somebody made by hand")
 	})
 	t.Run("is refused where the tables are not there yet", func(t *testing.T) {
 		t.Parallel()
