@@ -236,6 +236,9 @@ func (s *search) parsePlaces(v url.Values) error {
 		return bad("hem", "too many values", strconv.Itoa(domain.MaxOrigins))
 	}
 	for _, name := range v["hem"] {
+		if strings.TrimSpace(name) == "" {
+			continue // a form's field that was left empty
+		}
 		place, found := gazetteer.Resolve(name)
 		if !found {
 			return bad("hem", "bad home", name)

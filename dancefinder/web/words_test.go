@@ -43,6 +43,7 @@ func TestSearch(t *testing.T) {
 		"dates alone are own dates":           {"fran=2026-12-24&till=2026-12-26", "fran=2026-12-24&period=egna&till=2026-12-26", "2026-12-24", "2026-12-26", ""},
 		"a first date alone is a week of own": {"fran=2026-12-24", "fran=2026-12-24&period=egna&till=2026-12-30", "2026-12-24", "2026-12-30", ""},
 		"a period that is named wins":         {"period=idag&fran=2026-12-24", "period=idag", "2026-11-26", "2026-11-26", ""},
+		"an empty home means nothing":         {"hem=&hem=Mora", "hem=Mora", "2026-11-26", "2026-12-02", ""},
 		"empty dates mean nothing":            {"fran=&till=", "", "2026-11-26", "2026-12-02", ""},
 		"English as others tag it":            {"lang=EN-gb", "lang=en", "2026-11-26", "2026-12-02", ""},
 		"a language that we don't speak":      {"lang=tlh", "", "2026-11-26", "2026-12-02", ""},
