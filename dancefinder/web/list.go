@@ -56,7 +56,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request, p *page) error {
 	h.finish(w, r, p, d)
 	p.Small = smallMap(p, d)
 	if d.empty != nil && len(d.events.Items) == 0 {
-		p.Empty = emptyOf(p, d)
+		p.nothing(d)
 	}
 	return nil
 }

@@ -354,4 +354,17 @@ func TestStale(t *testing.T) {
 	a = v.get("/?" + near)
 	require.Contains(t, a.bands(), "Björkz")
 	require.NotContains(t, a.body, `id="banner"`)
+
+	require.NoError(t, site.Manager.Pause(t.Context(), "event"))
+	require.NoError(t, site.Manager.ResetProjection(t.Context(), "event"))
+	for _, path := range []string{"/?", "/karta?"} {
+		a = v.get(path + near)
+		require.Contains(t, a.text(t), "Danserna är inte inlästa än", path)
+		require.NotContains(t, a.text(t), "Inga danser", "nobody knows: %s", path)
+		require.NotContains(t, a.text(t), "inga danser alls", path)
+		require.Contains(t, a.body, `id="banner"`)
+	}
+	require.NoError(t, site.Manager.Resume(t.Context(), "event"))
+	site.Wait()
+	require.Contains(t, v.get("/?"+near).text(t), "17 danser nära")
 }

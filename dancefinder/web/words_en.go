@@ -69,6 +69,7 @@ var englishWords = map[string]string{
 	"not hidden": "%s could not be hidden. Nothing has changed.", "not saved": "It could not be saved. Nothing has changed.",
 	"no more hidden": "You have hidden as many of that kind as you can. Show something again first.",
 
+	"not read": "The dances have not been read yet", "not read help": "They will show as soon as they have been.",
 	"stale at": "This list is from %s.", "stale": "This list is not quite up to date.", "updating": "Updating now.",
 	"saved": "Your choice is saved and will show soon.", "stopped": "No new dances since %s.", "stopped now": "New dances don’t show up at the moment.",
 	"reload": "Reload",

@@ -69,6 +69,7 @@ var swedishWords = map[string]string{
 	"not hidden": "Det gick inte att dölja %s. Inget har ändrats.", "not saved": "Det gick inte att spara. Inget har ändrats.",
 	"no more hidden": "Du har dolt så mycket som går av det slaget. Visa något igen först.",
 
+	"not read": "Danserna är inte inlästa än", "not read help": "De som finns kommer med så snart de har lästs in.",
 	"stale at": "Listan är från %s.", "stale": "Listan är inte helt aktuell.", "updating": "Uppdateras just nu.",
 	"saved": "Ditt val är sparat och syns strax.", "stopped": "Inga nya danser sedan %s.", "stopped now": "Nya danser kommer inte med just nu.",
 	"reload": "Ladda om",
