@@ -143,12 +143,7 @@ func (h *handler) danceFile(w http.ResponseWriter, r *http.Request) {
 	h.sendCalendar(w, r, l, d, "dans.ics")
 }
 
-func languageOf(r *http.Request) *language {
-	if r.URL.Query().Get("lang") == "en" {
-		return english
-	}
-	return swedish
-}
+func languageOf(r *http.Request) *language { return languageFor(r.URL.Query().Get("lang")) }
 
 // calendarFeed answers a calendar that has a user's link. What is wrong with a link is
 // not said: it works or there is no such page.
@@ -188,7 +183,7 @@ func (h *handler) writeCalendar(w http.ResponseWriter, r *http.Request, s search
 	err := query.Snapshot(ctx, h.config.Pool, func(reader *query.Reader) (err error) {
 		d.bands, d.halls = map[string]query.Band{}, map[string]query.DanceHall{}
 		for after := ""; len(d.events.Items) < maxInFile; {
-			part, err := reader.Events(ctx, f, query.ByDate, pageSize, after)
+			part, err := reader.Events(ctx, f, query.ByDate, query.MaxFirst, after)
 			if err != nil {
 				return err
 			}

@@ -20,8 +20,9 @@ type data struct {
 	empty       *findings     // when there is no dance
 }
 
-// pageSize is how many dances a page of the list has.
-const pageSize = query.MaxFirst
+// pageSize is how many dances a page of the list has: a phone on a weak connection has
+// to get it, and nobody reads more before choosing a day or a place.
+const pageSize = 50
 
 // load asks the read views. With more it also asks for what the map of Sweden shows.
 func (h *handler) load(ctx context.Context, p *page, everywhere bool) (d data, err error) {

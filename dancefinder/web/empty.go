@@ -100,6 +100,16 @@ func (f *findings) findNearest(ctx context.Context, r *query.Reader, filter quer
 	return err
 }
 
+// nothing puts on the page that there is no dance, or, while dances are late, that nobody
+// knows yet.
+func (p *page) nothing(d data) {
+	p.Empty = emptyOf(p, d)
+	if p.Unsure {
+		p.Title, p.List.Heading = p.T("not read"), p.T("not read")
+		p.Empty.Heading, p.Empty.Text = p.T("not read"), p.T("not read help")
+	}
+}
+
 func emptyOf(p *page, d data) *empty {
 	s := p.Search
 	when := p.T("when " + map[string]string{periodToday: "today", periodWeekend: "weekend", periodWeek: "week", periodMonth: "month", periodOwn: "own"}[s.Period])

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"hash/fnv"
 	"slices"
 	"strconv"
 
@@ -114,7 +115,14 @@ type tree struct {
 	p      *page
 	count  map[query.Area]int
 	within map[query.Area][]query.Area
-	ids    int
+}
+
+// areaID returns the same id for an area on every page, wherever its number puts it: what
+// is open, and what has the focus, is found again by it.
+func areaID(value string) string {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(value))
+	return "omr-" + strconv.FormatUint(uint64(hash.Sum32()), 36)
 }
 
 // of returns what is in an area, most dances first.
@@ -124,9 +132,9 @@ func (t *tree) of(parent query.Area) (views []areaView) {
 		return cmp.Or(cmp.Compare(t.count[b], t.count[a]), cmp.Compare(areaName(a), areaName(b)))
 	})
 	for _, area := range children {
-		t.ids++
-		v := areaView{ID: "omr" + strconv.Itoa(t.ids), Name: areaName(area), Count: t.count[area], Chosen: slices.Contains(t.p.Search.Areas, area)}
+		v := areaView{Name: areaName(area), Count: t.count[area], Chosen: slices.Contains(t.p.Search.Areas, area)}
 		v.Field, v.Value = areaField(area)
+		v.ID = areaID(v.Field + v.Value)
 		v.Show = t.p.T("show in", v.Name)
 		inside := t.within[area]
 		if len(inside) > 1 || len(inside) == 1 && domain.Key(areaName(inside[0])) != domain.Key(v.Name) || slices.ContainsFunc(inside, t.chosen) {

@@ -73,6 +73,7 @@ type freshness struct {
 type condition struct {
 	late, stopped bool
 	preferences   bool // those of users are among what is late or stopped
+	events        bool // the dances are
 }
 
 // look returns the condition, and when the read views were up to date.
@@ -97,6 +98,7 @@ func (f *freshness) look(ctx context.Context) (condition, time.Time) {
 		f.seen.late = f.seen.late || late
 		f.seen.stopped = f.seen.stopped || stopped
 		f.seen.preferences = f.seen.preferences || (late || stopped) && status.Name == "userpreferences"
+		f.seen.events = f.seen.events || (late || stopped) && status.Name == "event"
 	}
 	if !f.seen.late && !f.seen.stopped {
 		f.current = now
@@ -110,6 +112,7 @@ func (h *handler) stale(ctx context.Context, p *page, unknown bool) {
 	if p.Banner == nil && !c.late && !c.stopped && !unknown {
 		return
 	}
+	p.Unsure = c.events
 	b := &banner{Button: p.T("reload")}
 	at := ""
 	if !current.IsZero() {

@@ -34,6 +34,16 @@ var (
 	}
 )
 
+// languageFor returns the language for a tag (BCP 47). A link in a language that the page
+// does not have is still a link to dances.
+func languageFor(tag string) *language {
+	primary, _, _ := strings.Cut(strings.ReplaceAll(tag, "_", "-"), "-")
+	if strings.EqualFold(primary, english.Tag) {
+		return english
+	}
+	return swedish
+}
+
 func (l *language) other() *language {
 	if l == swedish {
 		return english

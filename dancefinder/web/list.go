@@ -24,6 +24,7 @@ type list struct {
 	Long     bool // more days than a screen has room for
 	Groups   []group
 	MoreURL  string // the next page
+	Cut      string // that there are more than this first page shows
 	FirstURL string // the first one, when this is not
 	Before   string // the URL with the days before the chosen one, when there are none after it
 }
@@ -55,7 +56,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request, p *page) error {
 	h.finish(w, r, p, d)
 	p.Small = smallMap(p, d)
 	if d.empty != nil && len(d.events.Items) == 0 {
-		p.Empty = emptyOf(p, d)
+		p.nothing(d)
 	}
 	return nil
 }
@@ -78,6 +79,9 @@ func listOf(p *page, d data) *list {
 	l.Groups = groups(p, d)
 	if d.events.More {
 		l.MoreURL = p.Search.withAfter(d.events.Cursors[len(d.events.Cursors)-1]).on(p.Path)
+	}
+	if d.events.More && p.Search.After == "" {
+		l.Cut = p.T("first ones", p.Number(len(d.events.Items)))
 	}
 	if p.Search.After != "" {
 		l.FirstURL = p.Search.withAfter("").on(p.Path)

@@ -75,7 +75,7 @@ func (h *handler) mapPage(w http.ResponseWriter, r *http.Request, p *page) error
 		p.List.Heading = p.N("title.sweden", d.everywhere.Total)
 		p.Title = p.List.Heading
 	} else if d.empty != nil {
-		p.Empty = emptyOf(p, d)
+		p.nothing(d)
 	}
 	return nil
 }

@@ -31,6 +31,7 @@ type page struct {
 	Toast    *toast
 	Banner   *banner
 	Empty    *empty
+	Unsure   bool // dances are late, so that none found does not mean that there are none
 	Calendar *calendarView
 	Problem  *problem
 	Next     string // where to go after logging in

@@ -15,7 +15,8 @@ import (
 // search is what somebody looks for: all that the URL says. What is at its default is
 // left out of URLs.
 //
-//	period=idag|helg|7dagar|manad|egna, with fran= and till= for egna
+//	period=idag|helg|7dagar|manad|egna, with fran= and till= for egna, which they mean
+//	                     also without period=
 //	dag=2026-11-28       the list starts at that day
 //	hem=Mora             a home place, many; without any, those of the user
 //	inom=100             km from the nearest home
@@ -25,7 +26,7 @@ import (
 //	efter=...            the list goes on after what that cursor stands for
 //	karta=sverige        the map shows all of Sweden
 //	plats=Dalarna|Mora|Orsa   the place that is chosen on the map
-//	lang=en
+//	lang=en              also en-GB and the like; whatever is not English is Swedish
 //	ny=Moora             a home place that was not found, to be asked about
 type search struct {
 	Lang     *language
@@ -92,13 +93,9 @@ func bad(field, key string, args ...any) *badSearch {
 // parseSearch reads the parameters; unknown ones mean nothing. With an error it
 // returns a search in the right language.
 func parseSearch(v url.Values, today domain.Date) (search, error) {
-	s := search{Lang: swedish, Period: cmp.Or(v.Get("period"), periodWeek), Km: defaultKm}
-	switch lang := v.Get("lang"); lang {
-	case "", "sv":
-	case "en":
-		s.Lang = english
-	default:
-		return s, bad("lang", "bad lang", lang)
+	s := search{Lang: languageFor(v.Get("lang")), Period: cmp.Or(v.Get("period"), periodWeek), Km: defaultKm}
+	if v.Get("period") == "" && (v.Get("fran") != "" || v.Get("till") != "") {
+		s.Period = periodOwn // whoever names dates means them
 	}
 	for field, values := range v {
 		for _, value := range values {
@@ -239,6 +236,9 @@ func (s *search) parsePlaces(v url.Values) error {
 		return bad("hem", "too many values", strconv.Itoa(domain.MaxOrigins))
 	}
 	for _, name := range v["hem"] {
+		if strings.TrimSpace(name) == "" {
+			continue // a form's field that was left empty
+		}
 		place, found := gazetteer.Resolve(name)
 		if !found {
 			return bad("hem", "bad home", name)

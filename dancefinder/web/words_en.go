@@ -69,14 +69,15 @@ var englishWords = map[string]string{
 	"not hidden": "%s could not be hidden. Nothing has changed.", "not saved": "It could not be saved. Nothing has changed.",
 	"no more hidden": "You have hidden as many of that kind as you can. Show something again first.",
 
+	"not read": "The dances have not been read yet", "not read help": "They will show as soon as they have been.",
 	"stale at": "This list is from %s.", "stale": "This list is not quite up to date.", "updating": "Updating now.",
 	"saved": "Your choice is saved and will show soon.", "stopped": "No new dances since %s.", "stopped now": "New dances don’t show up at the moment.",
 	"reload": "Reload",
 	"new.1":  "%s new dance.", "new.n": "%s new dances.", "changed": "The list has changed.", "show new": "Show",
-	"offline":   "No connection. This list is from %s.",
-	"try again": "Try again",
-	"first 200": "Showing the first 200. Choose a shorter period.",
-	"show more": "Show more", "from start": "From the start",
+	"offline":    "No connection. This list is from %s.",
+	"try again":  "Try again",
+	"first ones": "Showing the first %s. Choose a shorter period.",
+	"show more":  "Show more", "from start": "From the start",
 	"before": "Earlier days",
 
 	"empty within": "No dances %s within %s km of %s", "empty sweden": "No dances %s in Sweden", "empty area": "No dances %s in %s",
@@ -117,5 +118,5 @@ var englishWords = map[string]string{
 	"bad date": "“%s” is not a date such as 2026-07-04", "bad period": "“%s” is not a period", "bad order": "the end is before the start",
 	"too long": "the period has more than %s days", "bad km": "“%s” is not a number of km between 1 and 2,000", "bad sort": "“%s” is not an order",
 	"bad home": "“%s” is not a place that we know", "bad text": "is not readable text", "too many values": "has more than %s values", "bad cursor": "leads nowhere in this list",
-	"bad lang": "“%s” is not a language here", "bad switch": "“%s” is neither 1 nor 0", "no such dance": "There is no such dance.",
+	"bad switch": "“%s” is neither 1 nor 0", "no such dance": "There is no such dance.",
 }

@@ -69,14 +69,15 @@ var swedishWords = map[string]string{
 	"not hidden": "Det gick inte att dölja %s. Inget har ändrats.", "not saved": "Det gick inte att spara. Inget har ändrats.",
 	"no more hidden": "Du har dolt så mycket som går av det slaget. Visa något igen först.",
 
+	"not read": "Danserna är inte inlästa än", "not read help": "De som finns kommer med så snart de har lästs in.",
 	"stale at": "Listan är från %s.", "stale": "Listan är inte helt aktuell.", "updating": "Uppdateras just nu.",
 	"saved": "Ditt val är sparat och syns strax.", "stopped": "Inga nya danser sedan %s.", "stopped now": "Nya danser kommer inte med just nu.",
 	"reload": "Ladda om",
 	"new.1":  "%s ny dans.", "new.n": "%s nya danser.", "changed": "Listan har ändrats.", "show new": "Visa",
-	"offline":   "Ingen uppkoppling. Listan är från %s.",
-	"try again": "Försök igen",
-	"first 200": "Visar de 200 första. Välj kortare period.",
-	"show more": "Visa fler", "from start": "Från början",
+	"offline":    "Ingen uppkoppling. Listan är från %s.",
+	"try again":  "Försök igen",
+	"first ones": "Visar de %s första. Välj kortare period.",
+	"show more":  "Visa fler", "from start": "Från början",
 	"before": "Tidigare dagar",
 
 	"empty within": "Inga danser %s inom %s km från %s", "empty sweden": "Inga danser %s i Sverige", "empty area": "Inga danser %s i %s",
@@ -117,5 +118,5 @@ var swedishWords = map[string]string{
 	"bad date": "”%s” är inte ett datum som 2026-07-04", "bad period": "”%s” är ingen period", "bad order": "slutet är före början",
 	"too long": "perioden har fler än %s dagar", "bad km": "”%s” är inte ett antal km mellan 1 och 2 000", "bad sort": "”%s” är ingen ordning",
 	"bad home": "”%s” är ingen ort som vi känner", "bad text": "är inte läsbar text", "too many values": "har fler än %s värden", "bad cursor": "leder ingenstans i den här listan",
-	"bad lang": "”%s” är inget språk här", "bad switch": "”%s” är varken 1 eller 0", "no such dance": "Dansen finns inte.",
+	"bad switch": "”%s” är varken 1 eller 0", "no such dance": "Dansen finns inte.",
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/web/webtest"
@@ -232,18 +233,15 @@ func eval[T any](b *tab, expression string) (value T) {
 // until waits until a JavaScript expression is true, across pages that load meanwhile.
 func (b *tab) until(expression string) {
 	b.t.Helper()
-	deadline := time.Now().Add(40 * time.Second)
-	for {
+	came := assert.Eventually(new(assert.CollectT), func() bool {
 		var ok bool
-		if err := chromedp.Run(b.ctx, chromedp.Evaluate("Boolean("+expression+")", &ok)); err == nil && ok {
-			return
-		}
-		if time.Now().After(deadline) {
-			var text string
-			_ = chromedp.Run(b.ctx, chromedp.Evaluate(`location.href + "\n" + document.body.innerText`, &text))
-			require.FailNow(b.t, "this did not come true", "%s\non\n%s", expression, text)
-		}
-		time.Sleep(10 * time.Millisecond)
+		err := chromedp.Run(b.ctx, chromedp.Evaluate("Boolean("+expression+")", &ok))
+		return err == nil && ok
+	}, 40*time.Second, 10*time.Millisecond)
+	if !came {
+		var text string
+		_ = chromedp.Run(b.ctx, chromedp.Evaluate(`location.href + "\n" + document.body.innerText`, &text))
+		require.FailNow(b.t, "this did not come true", "%s\non\n%s", expression, text)
 	}
 }
 

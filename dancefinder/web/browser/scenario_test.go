@@ -14,6 +14,13 @@ import (
 
 const near = "hem=Mora&hem=Falun"
 
+// seen tells whether what has the focus is where somebody who looks would find it.
+const seen = `(() => {
+	const e = document.activeElement, box = e.getBoundingClientRect();
+	const there = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+	return e !== document.body && e.contains(there);
+})()`
+
 func TestHideABand(t *testing.T) {
 	t.Parallel()
 	site := webtest.New(t, nil)
@@ -25,6 +32,10 @@ func TestHideABand(t *testing.T) {
 		b := open(t, site, phone.as("keyboard"), "/?"+near+"&dag=2026-11-29")
 		b.press(kb.Tab)
 		require.Equal(t, "Till danserna", b.focused())
+		for b.count(".dagar :focus") == 0 { // head, filter, days
+			b.press(kb.Tab)
+			require.True(t, eval[bool](b, seen), "%s has the focus, and nobody sees it", b.focused())
+		}
 		b.run(chromedp.Focus(".rad:nth-child(3) .meny summary", chromedp.ByQuery))
 		require.Equal(t, "Fler val för Tallmoz, söndag 29 november, Folkets Hus Ekparken", b.focused())
 		b.press(kb.Enter)
@@ -174,6 +185,27 @@ func TestHomesAndFilter(t *testing.T) {
 		b.until(`location.search.includes("karta=sverige")`)
 		b.sees("Umeå")
 	})
+}
+
+// TestMoreDances has more than a page of the list shows: the next page is read from its
+// first dance.
+func TestMoreDances(t *testing.T) {
+	t.Parallel()
+	site := webtest.New(t, nil)
+	var dances []webtest.Dance
+	for i := range 65 {
+		dances = append(dances, webtest.NewDance("2026-11-28", "19:00", "", fmt.Sprintf("Band %03d", i), "Parken", "Mora", "Mora", "Dalarna", ""))
+	}
+	site.Add(dances...)
+	b := open(t, site, phone, "/")
+	require.Equal(t, 50, b.count(".rad"))
+	b.click(".visa-fler")
+	b.until(`document.querySelectorAll(".rad").length === 15`)
+	b.until(`document.activeElement.localName === "h2"`)
+	require.Contains(t, b.focused(), "Lördag 28 november 65 danser")
+	require.True(t, eval[bool](b, seen))
+	b.run(chromedp.Evaluate("history.back()", nil))
+	b.until(`document.querySelectorAll(".rad").length === 50`)
 }
 
 func TestLiveUpdate(t *testing.T) {

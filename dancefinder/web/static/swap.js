@@ -69,6 +69,13 @@ export async function follow(url, { why, body, replace } = {}) {
 	} else if (!samePage) {
 		scrollTo(0, 0);
 		document.getElementById('danser')?.focus({ preventScroll: true });
+	} else if (why?.closest?.('.mer-rad')) { // other rows: from their first one
+		const heading = document.querySelector('#danser .dag > h2');
+		if (heading) {
+			heading.tabIndex = -1;
+			heading.focus({ preventScroll: true });
+			heading.closest('.dag').scrollIntoView();
+		}
 	} else if (why?.closest?.('.dagar')) {
 		const strip = document.getElementById('dagar');
 		if (strip && strip.getBoundingClientRect().top <= 0) document.getElementById('innehall').querySelector('.dag')?.scrollIntoView();
