@@ -80,7 +80,7 @@ func next(t *testing.T, messages <-chan *message.Message) *message.Message {
 func TestProjectorWithoutRabbitMQ(t *testing.T) {
 	t.Parallel()
 	d := newTables(t)
-	projector := start(t, d.args([]string{"serve"})...)
+	projector := start(t, d.args([]string{"projector"})...)
 	projector.await(projector.err, "no AMQP_URL: events are published in this process only", patience)
 	require.Equal(t, exitDone, projector.stop())
 }
