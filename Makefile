@@ -26,9 +26,10 @@ test: cgo chromium ## Run all tests with the race detector, then the checks
 screenshots: chromium ## Write pictures of the page to dancefinder/web/screenshots, to be looked at
 	cd dancefinder && SCREENSHOTS=$(CURDIR)/dancefinder/web/screenshots GOWORK=off go test -count=1 -run "^TestScreenshots$$" ./web/browser
 
-soak: ## Run longer campaigns: a broker that is killed, a legacy database of full size; about an hour
+soak: chromium ## Run longer campaigns: a broker that is killed, a legacy database of full size, the time of a first visit; about an hour
 	SOAK=1 go run ./internal/services -rabbitmq -install -- go test -timeout 2h -v -run "^TestBrokerKilled$$" ./readview
 	SOAK=1 go run ./internal/services -install -- go test -timeout 1h -v -run "^TestAdoptLegacy$$" ./dancefinder/cmd/dancefinder
+	cd dancefinder && SOAK=1 GOWORK=off go test -count=1 -v -run "^TestFirstView$$" ./web/browser
 
 # Of dancefinder/graph, what go generate makes.
 generated = find dancefinder/graph/internal dancefinder/graph/documents dancefinder/graph/schema.graphql -type f | sort | xargs cat | cksum

@@ -21,7 +21,7 @@ var sortKeys = map[Sort]string{
 // Events returns the first dances of the filter in the order of sort, or those after
 // a cursor that an answer of the same order has had; at most [MaxFirst]. When dances
 // change meanwhile, each is where it belongs at the time of the answer: none comes
-// twice or is missing but those that changed.
+// twice or is missing but those that changed. The first page has the total.
 func (r *Reader) Events(ctx context.Context, f Filter, sort Sort, first int, after string) (page Page[Event], err error) {
 	key, known := sortKeys[sort]
 	switch {
@@ -33,8 +33,12 @@ func (r *Reader) Events(ctx context.Context, f Filter, sort Sort, first int, aft
 		return page, checkFirst(first)
 	}
 	with, args := f.sql()
+	total := "NULL::bigint"
+	if after == "" {
+		total = "count(*) OVER ()" // all of them are looked at anyway
+	}
 	sql := with + `
-		SELECT ` + eventColumns + `, km, coalesce(near, ''), coalesce(hidden, '')
+		SELECT ` + eventColumns + `, km, coalesce(near, ''), coalesce(hidden, ''), ` + total + `
 		FROM dance
 		WHERE in_area AND in_bands`
 	if !f.Ignored {
@@ -56,7 +60,13 @@ func (r *Reader) Events(ctx context.Context, f Filter, sort Sort, first int, aft
 	if err != nil {
 		return page, err
 	}
-	page.Items, err = pgx.CollectRows(rows, scanFound)
+	if after == "" {
+		page.Total = new(int)
+	}
+	page.Items, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Event, err error) {
+		err = row.Scan(append(e.columns(), &e.Km, &e.Near, (*string)(&e.Hidden), &page.Total)...)
+		return e, err
+	})
 	return page.cut(first, func(e Event) string { return cursor(string(sort), keyOf(e)) }), err
 }
 
@@ -105,11 +115,6 @@ func (e *Event) columns() []any {
 
 func scanEvent(row pgx.CollectableRow) (e Event, err error) {
 	return e, row.Scan(e.columns()...)
-}
-
-func scanFound(row pgx.CollectableRow) (e Event, err error) {
-	err = row.Scan(append(e.columns(), &e.Km, &e.Near, (*string)(&e.Hidden))...)
-	return e, err
 }
 
 // coordinate returns where something is, nil when that is not known.

@@ -129,6 +129,10 @@ const (
 			ORDER BY km, p.name
 			LIMIT 1`
 
+	// Whether a hall may be near enough: a degree of latitude is 111 km everywhere.
+	nearEnoughSQL = `
+		WHERE NOT EXISTS (SELECT FROM point) OR EXISTS (SELECT FROM point p WHERE abs(h.latitude - p.latitude) <= @max_km / 111.0)`
+
 	ignoredSQL = `
 		LEFT JOIN ignored_band ignored ON ignored.subject = @subject AND ignored.band_id = e.band_id`
 )
@@ -150,7 +154,11 @@ func (f Filter) known() (with, hidden, area string) {
 	if len(f.Near) > 1 || f.Origins && f.Subject != "" {
 		with += nearestSQL
 	}
-	with += "\n\t\t) near ON true\n\t)"
+	with += "\n\t\t) near ON true"
+	if f.MaxKm > 0 && !f.Unlocated {
+		with += nearEnoughSQL
+	}
+	with += "\n\t)"
 	hidden, area = "hall.hidden", "coalesce(hall.in_area, false)"
 	if f.Subject != "" {
 		hidden = "CASE WHEN ignored.band_id IS NOT NULL THEN 'BAND' ELSE hall.hidden END"

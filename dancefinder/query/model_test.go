@@ -278,6 +278,11 @@ func requireEvents(t *testing.T, reader *query.Reader, f query.Filter, sort quer
 		page, err := reader.Events(t.Context(), f, sort, first, after)
 		require.NoError(t, err)
 		require.Len(t, page.Cursors, len(page.Items))
+		if after == "" {
+			require.Equal(t, len(want), *page.Total)
+		} else {
+			require.Nil(t, page.Total)
+		}
 		got, more = append(got, page.Items...), page.More
 		if more {
 			require.Len(t, page.Items, first)

@@ -171,6 +171,7 @@ type Page[T any] struct {
 	Items   []T
 	Cursors []string // of each item, to go on after it
 	More    bool     // whether something comes after the last one
+	Total   *int     // of all pages; nil where it was not counted
 }
 
 // Summary says how the dances of a filter are spread. Hidden ones count in Hidden

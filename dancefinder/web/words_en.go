@@ -54,7 +54,7 @@ var englishWords = map[string]string{
 	"hid MUNICIPALITY": "You have hidden this municipality", "hid STATE": "You have hidden this county",
 	"hidden title": "Hidden", "hidden help": "What you hide is not in the list, on the map or in the calendar.",
 	"nothing hidden": "You have not hidden anything.",
-	"show again of":  "Show %s again",
+	"show again of":  "Show again: %s",
 	"to calendar":    "Add to calendar",
 	"login to hide":  "Log in to hide bands and to save home places.",
 	"first visit":    "Press ⋮ to hide a band or venue.",

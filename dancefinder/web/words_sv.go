@@ -54,7 +54,7 @@ var swedishWords = map[string]string{
 	"hid MUNICIPALITY": "Du har dolt kommunen", "hid STATE": "Du har dolt länet",
 	"hidden title": "Dolda", "hidden help": "Det du döljer syns inte i listan, på kartan eller i kalendern.",
 	"nothing hidden": "Du har inte dolt något.",
-	"show again of":  "Visa %s igen",
+	"show again of":  "Visa igen: %s",
 	"to calendar":    "Lägg till i kalendern",
 	"login to hide":  "Logga in för att dölja band och spara hemorter.",
 	"first visit":    "Tryck på ⋮ för att dölja ett band eller ställe.",

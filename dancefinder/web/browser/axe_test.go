@@ -32,6 +32,9 @@ var axe = sync.OnceValues(func() (string, error) {
 	return string(text), err
 })
 
+// repeated is what is as what stands before it: more rows, areas and places of one kind.
+const repeated = `[".rad:nth-child(n+4)", ".omraden li:nth-child(n+4)", ".karta a:nth-of-type(n+6)"].flatMap((s) => document.querySelector(s) ? [[s]] : [])`
+
 // troublesFor returns what axe-core finds on the page as it is.
 // With contrastOnly it looks at nothing but colours.
 func (b *tab) troublesFor(what string, contrastOnly bool) (found []string) {
@@ -47,7 +50,7 @@ func (b *tab) troublesFor(what string, contrastOnly bool) (found []string) {
 		rules = `["color-contrast"]`
 	}
 	b.run(chromedp.ActionFunc(func(ctx context.Context) error {
-		return chromedp.Evaluate(`axe.run(document, {runOnly: `+rules+`}).then((r) =>
+		return chromedp.Evaluate(`axe.run({exclude: `+repeated+`}, {runOnly: `+rules+`}).then((r) =>
 			r.violations.flatMap((v) => v.nodes.map((n) => v.id + ": " + n.html.slice(0, 160) + " " + n.failureSummary)))`,
 			&found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }).Do(ctx)
 	}))

@@ -2,6 +2,8 @@ package browser_test
 
 import (
 	"fmt"
+	"math"
+	"os"
 	"testing"
 
 	"github.com/chromedp/cdproto/network"
@@ -279,8 +281,8 @@ func TestTrouble(t *testing.T) {
 	})
 }
 
-// TestFirstView measures what a first visit costs. It is not parallel: others would be
-// measured with it.
+// TestFirstView measures what a first visit costs: what is sent always, and the time in
+// make soak, where nothing else is measured with it.
 func TestFirstView(t *testing.T) {
 	site := webtest.New(t, nil)
 	site.Add(webtest.Pictures...)
@@ -288,18 +290,22 @@ func TestFirstView(t *testing.T) {
 	b := open(t, site, desk.as("Anna"), "/?"+near)
 	b.run(network.SetCacheDisabled(true))
 	const loaded = "performance.getEntriesByType('navigation')[0].loadEventEnd"
-	best := 1e9
-	for range 40 { // a machine that is busy elsewhere says nothing about the page
+	rounds := 1
+	if os.Getenv("SOAK") != "" {
+		rounds = 20
+	}
+	best := math.Inf(1)
+	for range rounds {
 		b.mu.Lock()
 		b.bytes = 0
 		b.mu.Unlock()
 		b.reload()
 		b.until(loaded + " > 0")
-		if best = min(best, eval[float64](b, loaded)); best < 300 {
-			break
-		}
+		best = min(best, eval[float64](b, loaded))
 	}
-	require.Less(t, best, 300.0, "milliseconds")
+	if rounds > 1 {
+		require.Less(t, best, 300.0, "milliseconds, the best of %d", rounds)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	require.Less(t, b.bytes, 100_000)

@@ -16,6 +16,7 @@ type EventConnection struct {
 
 	source *Source
 	filter query.Filter
+	total  *int // where the page came with it
 	once   sync.Once
 	spread query.Summary
 	err    error
@@ -28,6 +29,9 @@ func (s *Source) EventPage(ctx context.Context, f query.Filter, sort query.Sort,
 		return nil, err
 	}
 	c := &EventConnection{Nodes: s.Events(page.Items...), PageInfo: pageInfo(page, after != ""), source: s, filter: f}
+	if !f.Ignored { // the hidden ones are counted apart
+		c.total = page.Total
+	}
 	c.Edges = edges(c.Nodes, page.Cursors)
 	return c, nil
 }
@@ -39,6 +43,9 @@ func (c *EventConnection) summary(ctx context.Context) (query.Summary, error) {
 
 // TotalCount counts the dances of all pages.
 func (c *EventConnection) TotalCount(ctx context.Context) (int, error) {
+	if c.total != nil {
+		return *c.total, nil
+	}
 	spread, err := c.summary(ctx)
 	return spread.Total, err
 }
