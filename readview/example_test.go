@@ -13,6 +13,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -26,8 +27,7 @@ func ExampleConsistency_Handler() {
 	pool, err := pgxpool.New(ctx, server.URL())
 	check(err)
 	defer pool.Close()
-	check(pgstore.Migrate(ctx, pool))
-	check(readview.Migrate(ctx, pool))
+	check(migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations()))
 	_, err = pool.Exec(ctx, tables)
 	check(err)
 	store := pgstore.New(pool, registry(), pgstore.Config{})

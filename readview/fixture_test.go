@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 	"github.com/dancefinder/eventsourcing/readview"
@@ -120,8 +121,7 @@ func newBank(t *testing.T, configure ...func(*pgxpool.Config)) *bank {
 			f(c)
 		}
 	})
-	require.NoError(t, pgstore.Migrate(t.Context(), db.Pool))
-	require.NoError(t, readview.Migrate(t.Context(), db.Pool))
+	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations()))
 	_, err := db.Pool.Exec(t.Context(), tables)
 	require.NoError(t, err)
 	store := pgstore.New(db.Pool, registry(), pgstore.Config{})

@@ -12,6 +12,7 @@ import (
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/eventsourced/watermillsql"
 )
@@ -24,8 +25,7 @@ func Example() {
 	pool, err := pgxpool.New(ctx, server.URL())
 	check(err)
 	defer pool.Close()
-	check(pgstore.Migrate(ctx, pool))
-	check(messaging.Migrate(ctx, pool))
+	check(migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), messaging.Migrations()))
 	registry, err := eventsourced.NewRegistry(eventsourced.Type[Deposited]("Deposited"))
 	check(err)
 	store := pgstore.New(pool, registry, pgstore.Config{})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -84,7 +85,7 @@ func run(ctx context.Context, url string, out io.Writer) error {
 	}
 	defer pool.Close()
 	_, err = pool.Exec(ctx, `CREATE TABLE loan (book TEXT PRIMARY KEY, reader TEXT NOT NULL)`)
-	err = errors.Join(err, pgstore.Migrate(ctx, pool), readview.Migrate(ctx, pool))
+	err = errors.Join(err, migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations()))
 	if err != nil {
 		return err
 	}
