@@ -45,7 +45,7 @@ func ExampleConsistency_Handler() {
 		Keys: [][]byte{[]byte(strings.Repeat("s", readview.MinKey))}, // a secret of all nodes
 	})
 	check(err)
-	accounts := eventsourced.NewRepository(store, "bank.Account", func() *Account { return new(Account) })
+	accounts := eventsourced.NewRepository[Account](store, "bank.Account", eventsourced.RepositoryConfig{})
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /deposit", func(w http.ResponseWriter, r *http.Request) {
 		position, err := accounts.Update(r.Context(), "anna", func(a *Account) error { return eventsourced.Record(a, &Deposited{Amount: 5}) })

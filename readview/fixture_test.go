@@ -109,7 +109,7 @@ type bank struct {
 	application string // the name of its sessions
 	pool        *pgxpool.Pool
 	store       *pgstore.Store
-	accounts    *eventsourced.Repository[*Account]
+	accounts    *eventsourced.Repository[Account]
 }
 
 func newBank(t *testing.T, configure ...func(*pgxpool.Config)) *bank {
@@ -129,8 +129,8 @@ func newBank(t *testing.T, configure ...func(*pgxpool.Config)) *bank {
 	return &bank{t: t, db: db, application: application, pool: db.Pool, store: store, accounts: newAccounts(store)}
 }
 
-func newAccounts(store eventsourced.Store) *eventsourced.Repository[*Account] {
-	return eventsourced.NewRepository(store, "bank.Account", func() *Account { return new(Account) })
+func newAccounts(store eventsourced.Store) *eventsourced.Repository[Account] {
+	return eventsourced.NewRepository[Account](store, "bank.Account", eventsourced.RepositoryConfig{})
 }
 
 func (b *bank) record(account string, events ...eventsourced.Event) eventsourced.Position {

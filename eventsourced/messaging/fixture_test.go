@@ -84,7 +84,7 @@ func newBank(t testing.TB) *bank {
 // record appends an event and returns it as it stands in the log.
 func (b *bank) record(event eventsourced.Event) eventsourced.Recorded {
 	b.t.Helper()
-	accounts := eventsourced.NewRepository(b.store, "bank.Account", func() *Account { return new(Account) })
+	accounts := eventsourced.NewRepository[Account](b.store, "bank.Account", eventsourced.RepositoryConfig{})
 	position, err := accounts.Update(b.t.Context(), "account-1", func(a *Account) error { return eventsourced.Record(a, event) })
 	require.NoError(b.t, err)
 	return b.at(position)

@@ -43,7 +43,7 @@ func Example() {
 	check(err)
 	defer func() { check(subscriber.Close()) }()
 
-	accounts := eventsourced.NewRepository(store, "bank.Account", func() *Account { return new(Account) })
+	accounts := eventsourced.NewRepository[Account](store, "bank.Account", eventsourced.RepositoryConfig{})
 	_, err = accounts.Update(ctx, "anna", func(a *Account) error { return eventsourced.Record(a, &Deposited{Amount: 5}) })
 	check(err)
 

@@ -94,7 +94,7 @@ func newAdapter(t *testing.T, config watermillsql.Config) *watermillsql.Adapter 
 // record appends an event and returns it as it stands in the log.
 func (b *bank) record(event eventsourced.Event) eventsourced.Recorded {
 	b.t.Helper()
-	accounts := eventsourced.NewRepository(b.store, "bank.Account", func() *Account { return new(Account) })
+	accounts := eventsourced.NewRepository[Account](b.store, "bank.Account", eventsourced.RepositoryConfig{})
 	ctx := eventsourced.WithCorrelation(b.t.Context(), "request-1")
 	position, err := accounts.Update(ctx, "account-1", func(a *Account) error { return eventsourced.Record(a, event) })
 	require.NoError(b.t, err)

@@ -106,7 +106,7 @@ func run(ctx context.Context, url string, out io.Writer) error {
 	go func() { _ = router.Run(ctx) }()
 	<-router.Running()
 	defer func() { _ = router.Close() }()
-	books := eventsourced.NewRepository(store, "library.Book", func() *Book { return new(Book) })
+	books := eventsourced.NewRepository[Book](store, "library.Book", eventsourced.RepositoryConfig{})
 	position, err := books.Update(ctx, "The Hobbit", func(b *Book) error { return b.Lend("Anna") })
 	if err == nil {
 		err = manager.WaitFor(ctx, position) // to read what was just written

@@ -60,7 +60,7 @@ func library(ctx context.Context, pool *pgxpool.Pool, broker string, _ io.Writer
 	}
 	store := pgstore.New(pool, registry, pgstore.Config{})
 	defer store.Close()
-	books := eventsourced.NewRepository(store, "library.Book", func() *Book { return new(Book) })
+	books := eventsourced.NewRepository[Book](store, "library.Book", eventsourced.RepositoryConfig{})
 	for book, reader := range map[string]string{"Dune": "Anna", "Emma": "Bo", "Ulysses": "Cecilia"} {
 		if _, err := books.Update(ctx, book, func(b *Book) error { return b.Lend(reader) }); err != nil {
 			return err
