@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -293,7 +294,7 @@ func TestLostConnectionsLoseNothing(t *testing.T) {
 		killed <- n
 	}()
 	deposits := 0
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(soak.For(2*time.Second, time.Minute)); time.Now().Before(deadline); {
 		_, err := b.accounts.Update(t.Context(), "account-1", func(a *Account) error {
 			return eventsourced.Record(a, &Deposited{Amount: 1})
 		})
