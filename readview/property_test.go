@@ -294,13 +294,9 @@ func (b *bank) play(rt *rapid.T, history []Scripted, pageEvents, crash int) []st
 	readview.SetFailpoint(manager, func(string) {
 		if passed.Add(1) == int64(crash)+1 {
 			_, _ = b.pool.Exec(context.Background(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name = $1`, b.application)
+			b.pool.Reset() // or there would be a pause for each that is lost
 		}
 	})
-	defer func() {
-		if crash >= 0 && passed.Load() > int64(crash) {
-			b.pool.Reset() // of connections that are lost
-		}
-	}()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	done := make(chan error, 1)
