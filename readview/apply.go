@@ -14,6 +14,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
 // handle is the Watermill handler: it applies the page that the message carries.
@@ -42,9 +43,9 @@ func (r *runner) handle(msg *message.Message) error {
 // outcome is the same for pages of any size. An event whose handler sets something for
 // the rest of its transaction is applied alone as well.
 func (r *runner) apply(ctx context.Context, pg *page) error {
-	from, to, how := 0, len(pg.items), together
+	from, to, how := 0, len(pg.items), pipeline.Together
 	for {
-		if how != direct {
+		if how != pipeline.Alone {
 			from, to, how = r.part(pg, from, to, how)
 		}
 		end, failed, err := r.transact(ctx, pg, from, to, how)
@@ -55,19 +56,19 @@ func (r *runner) apply(ctx context.Context, pg *page) error {
 			return errCut
 		case err == nil:
 			from, to = end, len(pg.items)
-			if how == direct {
-				how = together
+			if how == pipeline.Alone {
+				how = pipeline.Together
 			}
-		case failed == noEvent || how == direct || ctx.Err() != nil || pgerr.Retryable(err) && !pgerr.Lost(err):
+		case failed == pipeline.NoEvent || how == pipeline.Alone || ctx.Err() != nil || pgerr.Retryable(err) && !pgerr.Lost(err):
 			return err
-		case errors.Is(err, errTogether):
-			how = queued
+		case errors.Is(err, pipeline.ErrTogether):
+			how = pipeline.OneByOne
 		case failed > from:
 			to = failed
 		default:
-			to, how = from+1, direct
+			to, how = from+1, pipeline.Alone
 		}
-		if errors.Is(err, errAlone) {
+		if errors.Is(err, pipeline.ErrAlone) {
 			r.alone.Store(pg.items[failed].recorded.Name, true) // next time at once
 		}
 	}
@@ -75,13 +76,13 @@ func (r *runner) apply(ctx context.Context, pg *page) error {
 
 // part returns what to apply next of [from, to): an event that has to be alone, or those
 // before the first one that has.
-func (r *runner) part(pg *page, from, to int, how mode) (int, int, mode) {
+func (r *runner) part(pg *page, from, to int, how pipeline.How) (int, int, pipeline.How) {
 	for i := from; i < to; i++ {
 		if _, alone := r.alone.Load(pg.items[i].recorded.Name); !alone {
 			continue
 		}
 		if i == from {
-			return from, from + 1, direct
+			return from, from + 1, pipeline.Alone
 		}
 		return from, i, how
 	}
@@ -91,72 +92,70 @@ func (r *runner) part(pg *page, from, to int, how mode) (int, int, mode) {
 // transact applies the items [from, to) of a page and moves the position past them,
 // in one transaction. It returns errStale and has done nothing when the stored
 // checkpoint does not fit the page. When time runs out it ends at an earlier item. failed
-// is the index of the item at fault, or noEvent.
+// is the index of the item at fault, or pipeline.NoEvent.
 //
 // This is where an event counts exactly once: the lock, the comparison, the
 // handlers' writes and the new position are in one transaction.
-func (r *runner) transact(ctx context.Context, pg *page, from, to int, how mode) (end, failed int, err error) {
+func (r *runner) transact(ctx context.Context, pg *page, from, to int, how pipeline.How) (end, failed int, err error) {
 	r.progress.at(atLock, nil)
-	tx, err := newPipeline(ctx, r.db, &r.counted, how)
+	tx, err := r.db.Begin(ctx, pipeline.Options{How: how})
 	if err != nil {
-		return from, noEvent, err
+		return from, pipeline.NoEvent, err
 	}
 	pg.tx.Store(tx)
 	r.progress.tx.Store(tx)
 	defer func() {
 		r.progress.tx.Store(nil)
 		if pg.exited.Load() != 0 { // the goroutine ends in the midst of something
-			tx.mu.Lock()
-			tx.drop()
-			tx.mu.Unlock()
+			tx.Drop()
 		}
-		tx.close()
+		tx.Close()
 	}()
-	own := tx.begin(ctx, noEvent)
+	own := tx.Turn(ctx, pipeline.NoEvent)
 	at, err := r.m.store.Lock(ctx, own, r.Name)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return from, noEvent, errStale
+		return from, pipeline.NoEvent, errStale
 	case err != nil:
-		return from, noEvent, fmt.Errorf("lock the position of %s: %w", r.Name, err)
+		return from, pipeline.NoEvent, fmt.Errorf("lock the position of %s: %w", r.Name, err)
 	case !at.Running || at.Generation != pg.generation || at.Position < pg.after:
-		return from, noEvent, errStale
+		return from, pipeline.NoEvent, errStale
 	case at.Position >= pg.position(to):
-		return to, noEvent, nil // applied before, its commit unheard of, or by another node
+		return to, pipeline.NoEvent, nil // applied before, its commit unheard of, or by another node
 	}
 	r.failpoint("locked")
 	if pg.meanwhile != nil {
 		pg.meanwhile() // not before: it would be in the way of the trips for the lock
 	}
-	if how == direct { // before the handler, which may leave the transaction in any state
+	if how == pipeline.Alone { // before the handler, which may leave the transaction in any state
 		if err := r.m.store.Advance(ctx, own, r.Name, pg.position(to)); err != nil {
-			return from, noEvent, err
+			return from, pipeline.NoEvent, err
 		}
 	}
 	end, failed, err = r.callAll(ctx, pg, tx, at, from, to)
 	if err != nil {
 		return from, failed, err
 	}
-	if how != direct {
+	if how != pipeline.Alone {
 		if err := r.advance(ctx, tx, pg.position(end), from == end); err != nil {
-			failed, err = r.blame(pg, tx, noEvent, err)
+			failed, err = r.blame(pg, tx, pipeline.NoEvent, err)
 			return from, failed, err
 		}
 	}
 	r.failpoint("advanced")
 	r.progress.at(atCommit, pg.recorded(from, end))
-	tx.begin(ctx, min(from, end-1)) // if a deferred constraint speaks up: alone, an event is to blame
-	if err := tx.Commit(); err != nil {
-		failed, err = r.blame(pg, tx, tx.event, fmt.Errorf("commit %s: %w", r.Name, err))
+	last := min(from, end-1) // if a deferred constraint speaks up: alone, an event is to blame
+	if err := tx.Commit(last); err != nil {
+		failed, err = r.blame(pg, tx, last, fmt.Errorf("commit %s: %w", r.Name, err))
 		return from, failed, err
 	}
 	r.failpoint("committed")
-	return end, noEvent, nil
+	return end, pipeline.NoEvent, nil
 }
 
 // callAll runs the handlers of the items [from, to), or up to an earlier one when it is
 // time to end.
-func (r *runner) callAll(ctx context.Context, pg *page, tx *pipeline, at Checkpoint, from, to int) (end, failed int, err error) {
+func (r *runner) callAll(ctx context.Context, pg *page, tx *pipeline.Tx, at Checkpoint, from, to int) (end, failed int, err error) {
 	late := halfTime(ctx)
 	pg.slowest = 0
 	for i := from; i < to; i++ {
@@ -164,7 +163,7 @@ func (r *runner) callAll(ctx context.Context, pg *page, tx *pipeline, at Checkpo
 			continue
 		}
 		if i > from && (pg.hurry.Load() || !late.IsZero() && time.Now().After(late)) {
-			return i, noEvent, nil
+			return i, pipeline.NoEvent, nil
 		}
 		r.progress.at(atHandler, &pg.items[i].recorded)
 		err := r.call(ctx, tx, pg, i)
@@ -177,7 +176,7 @@ func (r *runner) callAll(ctx context.Context, pg *page, tx *pipeline, at Checkpo
 		}
 		r.failpoint("applied")
 	}
-	return to, noEvent, nil
+	return to, pipeline.NoEvent, nil
 }
 
 // halfTime is when to end a page whose context has a deadline: the rest of the time is
@@ -191,8 +190,8 @@ func halfTime(ctx context.Context) time.Time {
 }
 
 // advance moves the position at the end of a page.
-func (r *runner) advance(ctx context.Context, tx *pipeline, to eventsourced.Position, nothing bool) error {
-	own := tx.begin(ctx, noEvent)
+func (r *runner) advance(ctx context.Context, tx *pipeline.Tx, to eventsourced.Position, nothing bool) error {
+	own := tx.Turn(ctx, pipeline.NoEvent)
 	if nothing {
 		// Nothing was written. If a crash undoes the move, it is made again.
 		if _, err := own.ExecContext(ctx, "SET LOCAL synchronous_commit = off"); err != nil {
@@ -205,52 +204,42 @@ func (r *runner) advance(ctx context.Context, tx *pipeline, to eventsourced.Posi
 // blame returns the event that an error belongs to: that of the first statement
 // that failed in the pipeline, if any did. When the connection was lost, it is the one
 // whose handler has just run or has kept the server waiting for too long.
-func (r *runner) blame(pg *page, tx *pipeline, i int, err error) (int, error) {
-	tx.mu.Lock()
-	failed, cause := tx.failed, tx.err
-	tx.mu.Unlock()
-	if cause != nil {
+func (r *runner) blame(pg *page, tx *pipeline.Tx, i int, err error) (int, error) {
+	if failed, cause := tx.Failure(); cause != nil {
 		if pgerr.Lost(cause) {
 			failed = i // it may be anybody's
 		}
 		i, err = failed, cause
 	}
-	if pgerr.Code(err) == "22012" && i == noEvent { // a division by zero: see Advance
+	if pgerr.Code(err) == "22012" && i == pipeline.NoEvent { // a division by zero: see Advance
 		err = fmt.Errorf("projection %s has no row in readviews any more: %w", r.Name, err)
 	}
-	lost := pgerr.Lost(err) || errors.Is(err, sql.ErrTxDone) && tx.pgx.IsClosed()
+	lost := pgerr.Lost(err) || errors.Is(err, sql.ErrTxDone) && tx.Closed()
 	if lost && pg.slowest >= r.m.config.IdleTimeout {
 		i = pg.slow
 		err = fmt.Errorf("the handler took %s, and after Config.IdleTimeout (%s) the server ends a transaction that waits for its client: %w",
 			pg.slowest.Round(time.Millisecond), r.m.config.IdleTimeout, err)
 	}
-	if i == noEvent {
-		return noEvent, err
+	if i == pipeline.NoEvent {
+		return pipeline.NoEvent, err
 	}
-	if pgerr.ReadOnly(err) && !serverIsReadOnly(tx) {
+	if pgerr.ReadOnly(err) && !tx.ServerIsReadOnly() {
 		err = fmt.Errorf("the handler has made its transaction read-only: %v", err) //nolint:errorlint // it is not the server's
 	}
 	return i, &EventError{Projection: r.Name, Event: pg.items[i].recorded, Err: err}
 }
 
-// serverIsReadOnly tells whether it is not the handler who said so. Servers before
-// version 14 don't tell.
-func serverIsReadOnly(tx *pipeline) bool {
-	standby := tx.pgx.PgConn().ParameterStatus("in_hot_standby")
-	return standby != "off" || tx.pgx.PgConn().ParameterStatus("default_transaction_read_only") != "off"
-}
-
 // call runs the handler of one event.
-func (r *runner) call(ctx context.Context, tx *pipeline, pg *page, i int) error {
+func (r *runner) call(ctx context.Context, tx *pipeline.Tx, pg *page, i int) error {
 	it := &pg.items[i]
 	if it.err != nil {
 		return it.err
 	}
 	ctx = eventsourced.WithRecorded(ctx, &it.recorded)
-	own := tx.begin(ctx, i)
+	own := tx.Turn(ctx, i)
 	err := r.safely(ctx, own, pg, i)
 	var panicked *panicError
-	if wrong := own.finish(errors.As(err, &panicked)); err == nil || errors.Is(wrong, sql.ErrTxDone) {
+	if wrong := own.End(errors.As(err, &panicked)); err == nil || errors.Is(wrong, sql.ErrTxDone) {
 		err = wrong
 	}
 	return err
@@ -338,62 +327,20 @@ func (r *runner) prepareReset(ctx context.Context, tx *sql.Tx, statements *state
 	return nil
 }
 
+// giveUpTimeout is for closing a connection.
+const giveUpTimeout = 5 * time.Second
+
 func giveUp(conn *sql.Conn) {
 	_ = conn.Raw(func(driverConn any) error {
-		ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), giveUpTimeout)
 		defer cancel()
 		return driverConn.(*stdlib.Conn).Conn().Close(ctx)
 	})
 	_ = conn.Close()
 }
 
-func (r *runner) resetSafely(ctx context.Context, tx Tx) (err error) {
+func (r *runner) resetSafely(ctx context.Context, tx *sql.Tx) (err error) {
 	defer recoverAs(&err)
-	guarded := &resetTx{Tx: tx}
-	return errors.Join(r.Reset.Reset(ctx, guarded), guarded.refused)
-}
-
-// resetTx is the transaction of a reset, which its handler must not end.
-type resetTx struct {
-	Tx
-	refused error
-}
-
-func (t *resetTx) permit(query string) error {
-	if kind, _, _ := kindOf(query); kind == transactionText {
-		t.refused = fmt.Errorf("%w, or wants to, by %.60q", errEnded, query)
-	}
-	return t.refused
-}
-
-// ExecContext implements [Tx].
-func (t *resetTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if err := t.permit(query); err != nil {
-		return nil, err
-	}
-	return t.Tx.ExecContext(ctx, query, args...)
-}
-
-// QueryContext implements [Tx].
-func (t *resetTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if err := t.permit(query); err != nil {
-		return nil, err
-	}
-	return t.Tx.QueryContext(ctx, query, args...)
-}
-
-// QueryRowContext implements [Tx].
-func (t *resetTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if err := t.permit(query); err != nil {
-		ctx = failedContext{ctx, err}
-	}
-	return t.Tx.QueryRowContext(ctx, query, args...)
-}
-
-// PrepareContext implements [Tx].
-func (t *resetTx) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	if err := t.permit(query); err != nil {
-		return nil, err
-	}
-	return t.Tx.PrepareContext(ctx, query)
+	guarded := pipeline.Guard(tx)
+	return errors.Join(r.Reset.Reset(ctx, guarded), guarded.Refused())
 }

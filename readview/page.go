@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
 // page is a part of the log as one projection sees it: all events that it handles
@@ -27,12 +28,12 @@ type page struct {
 	meanwhile   func() // called when the page's transaction is under way; may be nil
 
 	calls   calls
-	hurry   atomic.Bool              // it should end with the event that is being applied
-	exited  atomic.Int64             // 1 more than the index of the item whose handler has ended its goroutine
-	tx      atomic.Pointer[pipeline] // the last one
-	slowest time.Duration            // of the transaction's handlers
-	slow    int                      // the index of its item
-	given   chan struct{}            // closed when the page is given up
+	hurry   atomic.Bool                 // it should end with the event that is being applied
+	exited  atomic.Int64                // 1 more than the index of the item whose handler has ended its goroutine
+	tx      atomic.Pointer[pipeline.Tx] // the last one
+	slowest time.Duration               // of the transaction's handlers
+	slow    int                         // the index of its item
+	given   chan struct{}               // closed when the page is given up
 	giveUp  func()
 }
 
@@ -59,7 +60,7 @@ func newPage(projection string, after, upTo eventsourced.Position, generation in
 	pg.giveUp = sync.OnceFunc(func() {
 		close(pg.given)
 		if tx := pg.tx.Load(); tx != nil {
-			go tx.abandon() // it may have to wait for the handler
+			go tx.Abandon() // it may have to wait for the handler
 		}
 	})
 	return pg

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
 // remote receives the messages of one projection. Towards the router it is the
@@ -54,7 +55,7 @@ func (r *remote) Subscribe(ctx context.Context, topic string) (<-chan *message.M
 	if err != nil {
 		return nil, err
 	}
-	r.db = openDB(r.m.pool)
+	r.db = pipeline.Open(r.m.pool)
 	r.running++
 	context.AfterFunc(ctx, r.close)
 	r.loops.Go(func() { //nolint:contextcheck // Close may end it, too

@@ -2,7 +2,6 @@ package readview
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
 // Back-off after an error: it doubles from the first to the last.
@@ -42,7 +42,6 @@ type runner struct {
 	logger   *slog.Logger
 	nudges   chan struct{} // a reset, a pause or a resume: look at the state
 
-	counted  sync.Map     // queries whose rows don't go together, see pipeline
 	alone    sync.Map     // names of events that are applied alone
 	advanced atomic.Int64 // the position of the page applied last, 0 when the state may have changed since
 	progress progress
@@ -50,7 +49,7 @@ type runner struct {
 	pageCap  atomic.Int64 // events, at most PageEvents, less when a page took too long
 
 	loops sync.WaitGroup
-	db    *sql.DB // on the pool, open while the loop runs
+	db    *pipeline.DB // on the pool, open while the loop runs
 
 	mu      sync.Mutex
 	closers []context.CancelFunc
@@ -96,7 +95,7 @@ func (r *runner) Subscribe(ctx context.Context, _ string) (<-chan *message.Messa
 	defer r.mu.Unlock()
 	r.closers = append(r.closers, cancel)
 	r.running++
-	r.db = openDB(r.m.pool)
+	r.db = pipeline.Open(r.m.pool)
 	out := make(chan *message.Message)
 	r.loops.Go(func() {
 		defer close(out)
@@ -284,7 +283,7 @@ func (r *runner) follow(ctx context.Context, at Checkpoint, out chan<- *message.
 			err = r.emit(ctx, out, pg)
 		case pg.upTo > pg.after:
 			idle = min(2*idle, lastPause)
-			_, _, err = r.transact(ctx, pg, 0, 0, together)
+			_, _, err = r.transact(ctx, pg, 0, 0, pipeline.Together)
 		}
 		r.progress.at(atState, nil)
 		if err != nil {

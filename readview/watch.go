@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
 // Times of the watch over a projection.
@@ -45,7 +46,7 @@ type progress struct {
 	phase atomic.Int32
 	since atomic.Int64 // Unix nanoseconds
 	event atomic.Pointer[eventsourced.Recorded]
-	tx    atomic.Pointer[pipeline]
+	tx    atomic.Pointer[pipeline.Tx]
 }
 
 func (p *progress) at(now phase, event *eventsourced.Recorded) {
@@ -59,7 +60,7 @@ type step struct {
 	phase phase
 	since time.Time
 	event *eventsourced.Recorded
-	tx    *pipeline
+	tx    *pipeline.Tx
 }
 
 // now returns it, false while it is changing or idle.
@@ -113,7 +114,7 @@ func (r *runner) noteSlow(ctx context.Context, s step) {
 	defer cancel()
 	what := phases[s.phase]
 	if s.tx != nil && s.phase != atLog && s.phase != atState {
-		if blocker := r.blocker(ctx, s.tx.pgx.PgConn().PID()); blocker != "" {
+		if blocker := r.blocker(ctx, s.tx.PID()); blocker != "" {
 			what += ", it waits for a lock of " + blocker
 		}
 	}
