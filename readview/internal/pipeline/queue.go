@@ -173,19 +173,18 @@ func (tx *Tx) flush() error {
 	err := q.open.Sync()
 	done := 0
 	for i := 0; err == nil && i < len(q.waiting); {
-		var outcome any
-		outcome, err = q.open.GetResults()
-		switch outcome := outcome.(type) {
-		case *pgconn.PipelineSync:
+		outcome, failed := q.open.GetResults()
+		if _, synced := outcome.(*pgconn.PipelineSync); synced && failed == nil {
 			continue
-		case *pgconn.ResultReader:
-			q.tag, err = outcome.Close()
-			tx.trace(q.waiting[i], err)
-			err = q.waiting[i].done(q.tag, err)
-			tx.db.torn(q.waiting[i], err)
-		default:
-			err = cmp.Or(err, io.ErrUnexpectedEOF)
 		}
+		if reader, ok := outcome.(*pgconn.ResultReader); ok && failed == nil {
+			q.tag, failed = reader.Close()
+		} else {
+			failed = cmp.Or(failed, io.ErrUnexpectedEOF)
+		}
+		tx.trace(q.waiting[i], failed)
+		err = q.waiting[i].done(q.tag, failed)
+		tx.db.torn(q.waiting[i], err)
 		if err != nil {
 			tx.fail(q.waiting[i].event, err)
 		}

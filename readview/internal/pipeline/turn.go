@@ -17,6 +17,8 @@ type Turn struct {
 	stage turnStage
 	open  []io.Closer // the rows and prepared statements that it was given
 	rows  []row       // likewise
+
+	savepoints int // of pgx
 }
 
 // turnStage is how far a turn is. It only goes on.
