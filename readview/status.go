@@ -44,7 +44,8 @@ type Status struct {
 	State    State
 	Position eventsourced.Position // everything up to it is applied
 	Head     eventsourced.Position // of the log; the highest that was heard of, where events come by messages
-	Behind   int64                 // events of the log above Position, those it passes over included; -1 when that is not known: history is missing, or asked for in vain, or this manager does not run; or the log can't be read
+	Behind   int64                 // events above Position that it handles, up to [eventsourced.MaxBacklog]; -1 when that is not known: history is missing, or asked for in vain, or this manager does not run; or the log can't be read
+	More     bool                  // there are more than Behind says
 	Lag      time.Duration         // how long the first of them has been waiting; 0 when there is none
 	Node     string                // who applies it, see [Config.Node]; "" for nobody
 	Failure  *Failure              // why it does not get on, or stopped, until the projection is past that
@@ -88,17 +89,7 @@ func (r *runner) status(ctx context.Context) (Status, error) {
 	if stored.leaseValid {
 		status.Node = nodeName(stored.node)
 	}
-	var unread error // why the log can't be read
-	if r.remote != nil {
-		r.remote.measure(&status)
-	} else {
-		var backlog eventsourced.Backlog
-		backlog, unread = eventsourced.BacklogAfter(ctx, r.m.log, stored.Position)
-		status.Head, status.Behind, status.Lag = backlog.Head, backlog.Behind, backlog.Lag
-	}
-	if unread != nil {
-		status.Head, status.Behind = stored.Position, -1
-	}
+	unread := r.source.measure(ctx, &status) // why the log can't be read
 	status.State = r.state(stored, &status)
 	if unread != nil && status.Failure == nil {
 		status.Failure = failureOf(unread)
@@ -109,7 +100,7 @@ func (r *runner) status(ctx context.Context) (Status, error) {
 	if !known {
 		return status, nil
 	}
-	refused := stored.programs.refusal(ctx, r.log(), r.definition, stored.Position)
+	refused := stored.programs.refusal(ctx, r.log, r.definition, stored.Position)
 	switch {
 	case errors.Is(refused, ErrOlderProgram) && status.State != Paused:
 		status.State, status.Failure = Standby, failureOf(refused)
@@ -151,7 +142,7 @@ func (r *runner) state(stored record, status *Status) State {
 		return Paused
 	case stored.status == "ahead":
 		return Ahead
-	case r.remote == nil && status.Head < status.Position:
+	case status.Head < status.Position:
 		status.Failure = failureOf(aheadError(r.Name, status.Position, status.Head))
 		return Ahead
 	case here && trouble != nil:
@@ -163,13 +154,10 @@ func (r *runner) state(stored record, status *Status) State {
 	case !stored.leaseValid || running:
 		return Standby
 	}
-	switch {
-	case r.remote == nil && status.Behind > 0 && (status.Lag > r.m.config.PollInterval || status.Lag <= 0), // a clock that has gone back
-		r.remote != nil && (status.Lag > r.m.config.PollInterval || r.remote.unanswered()):
+	if r.source.late(status) {
 		return CatchingUp
-	default:
-		return Live
 	}
+	return Live
 }
 
 // waitPoll is how often [Manager.WaitFor] looks for what other nodes have done.
@@ -230,7 +218,7 @@ func (r *runner) waitFor(ctx context.Context, position eventsourced.Position) er
 
 // waited tells whether the wait for a position is over: it is reached, or it can't be.
 func (r *runner) waited(ctx context.Context, stored record, position eventsourced.Position) (done bool, err error) {
-	refused := stored.programs.refusal(ctx, r.log(), r.definition, stored.Position)
+	refused := stored.programs.refusal(ctx, r.log, r.definition, stored.Position)
 	switch {
 	case errors.Is(refused, ErrNewEvents): // what is in the tables is not what this program would have there
 		return false, fmt.Errorf("wait for %s: %w: %w", r.Name, ErrNotRunning, refused)

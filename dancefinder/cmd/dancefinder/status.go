@@ -24,6 +24,7 @@ type consumer struct {
 	name, kind, state string
 	position, head    eventsourced.Position
 	behind            int64
+	more              bool // than behind says
 	lag               time.Duration
 	node              string
 	failure           string // why it does not get on, "" when it does
@@ -97,7 +98,7 @@ func (a *app) writeStatus(ctx context.Context, w io.Writer, all []consumer) erro
 func ofProjection(s readview.Status) consumer {
 	c := consumer{
 		name: s.Name, kind: "projection", state: string(s.State), position: s.Position, head: s.Head,
-		behind: s.Behind, lag: s.Lag, node: s.Node,
+		behind: s.Behind, more: s.More, lag: s.Lag, node: s.Node,
 	}
 	if f := s.Failure; f != nil {
 		next := fmt.Sprintf("run 'dancefinder readviews resume %s'", s.Name)
@@ -113,7 +114,7 @@ func ofProjection(s readview.Status) consumer {
 func ofConsumer(s messaging.Status) consumer {
 	c := consumer{
 		name: s.Name, kind: s.Kind, state: string(s.State), position: s.Position, head: s.Head,
-		behind: s.Behind, lag: s.Lag, node: s.Node,
+		behind: s.Behind, more: s.More, lag: s.Lag, node: s.Node,
 	}
 	if f := s.Failure; f != nil {
 		text := f.Error
@@ -144,7 +145,7 @@ func (c *consumer) fails(text string, at time.Time, next string) {
 
 func writeStatus(w io.Writer, all []consumer) error {
 	err := table(w, "NAME\tKIND\tSTATE\tPOSITION\tHEAD\tBEHIND\tLAG\tNODE", all, func(c consumer) string {
-		return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s", c.name, c.kind, c.state, c.position, c.head, c.behind, c.lag.Round(time.Millisecond), cmp.Or(c.node, "-"))
+		return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s", c.name, c.kind, c.state, c.position, c.head, eventsourced.Backlog{Behind: c.behind, More: c.more}, c.lag.Round(time.Millisecond), cmp.Or(c.node, "-"))
 	})
 	for _, c := range all {
 		if c.failure != "" {
@@ -168,12 +169,13 @@ func writeJSON(w io.Writer, all []consumer) error {
 		Position   int64   `json:"position"`
 		Head       int64   `json:"head"`
 		Behind     int64   `json:"behind"`
+		More       bool    `json:"more"` // than behind says
 		LagSeconds float64 `json:"lag_seconds"`
 		Error      *string `json:"error"`
 	}
 	rows := make([]row, len(all))
 	for i, c := range all {
-		rows[i] = row{c.name, c.kind, c.state, int64(c.position), int64(c.head), c.behind, c.lag.Seconds(), nil}
+		rows[i] = row{c.name, c.kind, c.state, int64(c.position), int64(c.head), c.behind, c.more, c.lag.Seconds(), nil}
 		if c.failure != "" {
 			rows[i].Error = &c.failure
 		}
