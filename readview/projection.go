@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -118,7 +119,7 @@ func (tables truncate) Reset(ctx context.Context, tx Tx) error {
 type definition struct {
 	Projection
 	handlers map[string]Handler // by event name
-	handled  []string           // their names, sorted
+	handled  []string           // the names that their events are stored under, sorted
 }
 
 func define(p Projection, registry *eventsourced.Registry) (*definition, error) {
@@ -143,10 +144,9 @@ func define(p Projection, registry *eventsourced.Registry) (*definition, error) 
 			problems = append(problems, fmt.Errorf("it has two handlers for %s", name))
 		default:
 			d.handlers[name] = handler
-			d.handled = append(d.handled, name)
 		}
 	}
-	slices.Sort(d.handled)
+	d.handled = registry.StoredNames(slices.Collect(maps.Keys(d.handlers))...)
 	switch reset := p.Reset.(type) {
 	case ResetFunc:
 		if reset == nil {
