@@ -197,7 +197,7 @@ func TestAddRefusesWhatCanNotRun(t *testing.T) {
 func TestHandlerForEventsOfThePast(t *testing.T) {
 	t.Parallel()
 	both := balances(readview.On(onDeposited), readview.On(onAudited))
-	both.Reset = readview.Truncate("balance", "journal", "audit")
+	both.Reset, both.Tables = nil, []string{"balance", "journal", "audit"}
 
 	setUp := func(t *testing.T) *bank {
 		b := newBank(t)
