@@ -61,6 +61,9 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 	if pool == nil {
 		problems = append(problems, errors.New("readview.NewManager: the pool is nil"))
 	}
+	if log == nil && len(projections) > 0 {
+		problems = append(problems, errors.New("readview.NewManager: the log is nil, and only AddRemote takes projections then"))
+	}
 	config = config.withDefaults()
 	m := &Manager{
 		router:  router,
