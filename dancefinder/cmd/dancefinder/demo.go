@@ -229,36 +229,18 @@ func (a *app) demoPreferences(ctx context.Context, config generator.Config) erro
 		}
 		subject := fmt.Sprintf("demo-user-%d", user+1)
 		place := domain.Place{City: row.City, Municipality: row.Municipality, State: row.State}
-		commands := []func() error{
-			func() error {
-				_, _, err := a.service.AddOrigin(ctx, domain.AddOrigin{Subject: subject, Origin: row.Municipality})
-				return err
-			},
-			func() error {
-				_, _, err := a.service.IgnoreBand(ctx, domain.IgnoreBand{Subject: subject, BandID: domain.BandIDFor(domain.BandName(row.Band))})
-				return err
-			},
-			func() error {
-				_, _, err := a.service.IgnoreDanceHall(ctx, domain.IgnoreDanceHall{Subject: subject, DanceHallID: domain.DanceHallIDFor(domain.HallName(row.Hall), place)})
-				return err
-			},
-			func() error {
-				_, _, err := a.service.IgnoreMunicipality(ctx, domain.IgnoreMunicipality{Subject: subject, Municipality: row.Municipality})
-				return err
-			},
-			func() error {
-				_, _, err := a.service.IgnoreState(ctx, domain.IgnoreState{Subject: subject, State: row.State})
-				return err
-			},
+		preferences := []domain.Preference{
+			domain.AddOrigin{Subject: subject, Origin: row.Municipality},
+			domain.IgnoreBand{Subject: subject, BandID: domain.BandIDFor(domain.BandName(row.Band))},
+			domain.IgnoreDanceHall{Subject: subject, DanceHallID: domain.DanceHallIDFor(domain.HallName(row.Hall), place)},
+			domain.IgnoreMunicipality{Subject: subject, Municipality: row.Municipality},
+			domain.IgnoreState{Subject: subject, State: row.State},
 		}
 		if row.City != "" {
-			commands = append(commands, func() error {
-				_, _, err := a.service.IgnoreCity(ctx, domain.IgnoreCity{Subject: subject, City: row.City})
-				return err
-			})
+			preferences = append(preferences, domain.IgnoreCity{Subject: subject, City: row.City})
 		}
-		for _, command := range commands {
-			if err := command(); err != nil {
+		for _, preference := range preferences {
+			if _, _, err := a.service.Prefer(ctx, preference); err != nil {
 				return fmt.Errorf("preferences of %s: %w", subject, err)
 			}
 		}
