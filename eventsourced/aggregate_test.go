@@ -14,7 +14,7 @@ func TestRecord(t *testing.T) {
 	t.Run("applies the event, keeps it as pending and says whose it is and when it was", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount()
-		eventsourced.Replay(a, accountID)
+		require.NoError(t, eventsourced.Replay(a, accountID))
 		before := time.Now().Truncate(time.Microsecond)
 		require.NoError(t, a.Deposit(5))
 		require.NoError(t, a.Withdraw(2))
@@ -43,7 +43,7 @@ func TestRecord(t *testing.T) {
 	t.Run("replaces an aggregate id that is another's", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount()
-		eventsourced.Replay(a, accountID)
+		require.NoError(t, eventsourced.Replay(a, accountID))
 		event := &Deposited{BaseEvent: eventsourced.BaseEvent{EventAggregateId: "another"}}
 		require.NoError(t, eventsourced.Record(a, event))
 		require.Equal(t, accountID, event.AggregateID())
@@ -77,7 +77,7 @@ func TestReplay(t *testing.T) {
 	a := newAccount()
 	require.Empty(t, a.ID())
 	first := &Deposited{Amount: 5}
-	eventsourced.Replay(a, accountID, first, &Withdrawn{Amount: 2})
+	require.NoError(t, eventsourced.Replay(a, accountID, first, &Withdrawn{Amount: 2}))
 	require.Equal(t, accountID, a.ID())
 	require.Equal(t, accountID, first.AggregateID())
 	require.EqualValues(t, 2, a.Version())

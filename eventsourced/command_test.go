@@ -24,7 +24,7 @@ func TestCommands(t *testing.T) {
 	t.Run("append once, however often they are repeated", func(t *testing.T) {
 		t.Parallel()
 		store := newSpy(t)
-		accounts := newRepository(store, eventsourced.SnapshotEvery(1, 1))
+		accounts := newRepository(store, eventsourced.RepositoryConfig{SnapshotEvery: 1, SnapshotSchema: 1})
 		command := func() context.Context {
 			return eventsourced.WithCommand(t.Context(), eventsourced.CommandID(cause, "test"))
 		}
@@ -82,7 +82,7 @@ func TestCommands(t *testing.T) {
 	t.Run("spoil no snapshot when somebody else carries them out meanwhile", func(t *testing.T) {
 		t.Parallel()
 		store := newSpy(t)
-		accounts := newRepository(store, eventsourced.SnapshotEvery(1, 1))
+		accounts := newRepository(store, eventsourced.RepositoryConfig{SnapshotEvery: 1, SnapshotSchema: 1})
 		deposit(t, store, 1)
 		command := repeatable(t)
 		meanwhile := func() {
@@ -182,7 +182,7 @@ func TestSecondChangeUnderOneCommand(t *testing.T) {
 	t.Run("is the first one, if that failed for other reasons", func(t *testing.T) {
 		t.Parallel()
 		store := newSpy(t)
-		ctx, accounts := command(t), newRepository(store, eventsourced.Attempts(1))
+		ctx, accounts := command(t), newRepository(store, eventsourced.RepositoryConfig{Attempts: 1})
 		lost := errors.New("connection lost")
 		for _, broken := range []error{lost, eventsourced.ErrConflict} {
 			store.beforeAppend = func() error { return broken }

@@ -87,10 +87,28 @@ func TestChange(t *testing.T) {
 
 func TestNewRepositoryRefuses(t *testing.T) {
 	t.Parallel()
-	require.PanicsWithValue(t, "eventsourced.NewRepository: invalid: the aggregate name is empty\nthe store is nil\nnewFunc is nil", func() {
-		eventsourced.NewRepository[*Account](nil, "", nil)
+	t.Run("all that is wrong at once", func(t *testing.T) {
+		t.Parallel()
+		require.PanicsWithValue(t, "eventsourced.NewRepository: invalid: the aggregate name is empty\n"+
+			"Attempts is -1, want 1 or more, or 0 for 10\nSnapshotEvery is -2, want 1 or more, or 0 for no snapshots\nthe store is nil", func() {
+			eventsourced.NewRepository[Account](nil, "", eventsourced.RepositoryConfig{Attempts: -1, SnapshotEvery: -2})
+		})
 	})
-	require.PanicsWithValue(t, "eventsourced.NewRepository: the store is nil\nnewFunc returns nil", func() {
-		eventsourced.NewRepository((*memstore.Store)(nil), "test.Account", func() *Account { return nil })
+	t.Run("a nil pointer to a store", func(t *testing.T) {
+		t.Parallel()
+		require.PanicsWithValue(t, "eventsourced.NewRepository: the store is nil", func() {
+			eventsourced.NewRepository[Account]((*memstore.Store)(nil), "test.Account", eventsourced.RepositoryConfig{})
+		})
+	})
+	t.Run("an aggregate whose Root is elsewhere", func(t *testing.T) {
+		t.Parallel()
+		type onPointer struct{ *eventsourced.Root }
+		require.PanicsWithValue(t, "eventsourced.NewRepository: *eventsourced_test.onPointer has a nil Root: embed Root itself, not a pointer", func() {
+			eventsourced.NewRepository[onPointer](newSpy(t), "test.Account", eventsourced.RepositoryConfig{})
+		})
+		type within struct{ *Plain }
+		require.PanicsWithValue(t, "eventsourced.NewRepository: *eventsourced_test.within has a nil Root: embed Root itself, not a pointer", func() {
+			eventsourced.NewRepository[within](newSpy(t), "test.Account", eventsourced.RepositoryConfig{})
+		})
 	})
 }

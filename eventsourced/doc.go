@@ -6,14 +6,15 @@
 //	          act                    Append (expected version)
 //	command ───────▶ aggregate ───▶ Repository ───────────────▶ Store
 //	                    ▲               │                         │
-//	                    └── Apply ◀─────┴──── ReadStream ◀────────┤
+//	                    └─ ApplyTo ◀────┴──── ReadStream ◀────────┤
 //	                                                              │ ReadLog, Listen
 //	              projections, subscribers, relays ◀──────────────┘
 //
-// An aggregate embeds [Root], decides in its own methods, calls [Record] for what
-// has happened, and changes its state in Apply alone. [Repository.Update] does
-// the round: load, act, append; on a lost race again. [Repository.Create] and
-// [Repository.Change] refuse an aggregate that is there already, or is not.
+// An aggregate embeds [Root], decides in its own methods, and calls [Record] for what
+// has happened; its state changes in the events' ApplyTo alone, or in its own Apply, see
+// [Aggregate]. [Repository.Update] does the round: load, act, append; on a lost race
+// again. [Repository.Create] and [Repository.Change] refuse an aggregate that is there
+// already, or is not.
 //
 // Events are structs that embed [BaseEvent]. Their names are given to a
 // [Registry], which also holds the upcasters for payloads of older schema
@@ -22,6 +23,17 @@
 //
 // The log gives every event a [Position]: one total order, equal to the order of
 // commits, so that whoever has read up to a position has missed nothing.
+//
+// Decisions:
+//
+//   - An aggregate's type parameter is its struct, [NewRepository][Account], and there is no
+//     factory: a zero Account is one without events, so nothing can be forgotten in it.
+//   - ApplyTo beside Apply: with a method for each event the compiler keeps an event and its
+//     effect together, and an event without one is an error; a type switch in Apply is for
+//     aggregates that ignore most of theirs. Both in one aggregate might disagree, so that
+//     is refused.
+//   - A [Registry] is given with the store, as a program has one, and panics are for what is
+//     wrong in the program itself: [MustRegistry], [NewRepository].
 //
 // Package memstore implements the contract in memory, package pgstore on
 // PostgreSQL. Package eventsourcedtest has given/when/then for aggregates and the

@@ -34,6 +34,10 @@ var (
 	// ErrTooManyEvents is returned by [Record] and Append past [MaxEvents].
 	ErrTooManyEvents = fmt.Errorf("%w: more than %d events in one append", ErrInvalid, MaxEvents)
 
+	// ErrNotApplied is returned by [Record], and by what loads an aggregate, for an event
+	// that has no ApplyTo for an aggregate without Apply. The text says what to write.
+	ErrNotApplied = errors.New("nothing applies it")
+
 	// ErrUnknownEvent is returned by [Registry.Decode] and what calls it for an
 	// event whose name, or whose schema version, the registry does not know, and
 	// by [Registry.Encode] for a type that is not registered.

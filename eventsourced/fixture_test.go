@@ -77,9 +77,9 @@ func (a *Account) UnmarshalSnapshot(state []byte) error {
 	return json.Unmarshal(state, &a.balance)
 }
 
-func newRegistry(t testing.TB, types ...eventsourced.EventType) *eventsourced.Registry {
+func newRegistry(t testing.TB, options ...eventsourced.RegistryOption) *eventsourced.Registry {
 	t.Helper()
-	registry, err := eventsourced.NewRegistry(types...)
+	registry, err := eventsourced.NewRegistry(options...)
 	require.NoError(t, err)
 	return registry
 }

@@ -15,12 +15,17 @@ import (
 // does not touch stored data. A Registry does not change once it is made and is
 // safe for concurrent use.
 type Registry struct {
-	byName map[string]*EventType
-	byType map[reflect.Type]*EventType
+	byName map[string]*eventType
+	byType map[reflect.Type]*eventType
 }
 
-// EventType describes one event type; [Type] makes it.
-type EventType struct {
+// RegistryOption is what a [Registry] is made of: [Type] is one.
+type RegistryOption interface{ configure(*registryConfig) }
+
+type registryConfig struct{ types []*eventType }
+
+// eventType describes one event type; Type makes it.
+type eventType struct {
 	name      string
 	goType    reflect.Type
 	newFunc   func() Event
@@ -36,13 +41,13 @@ type EventType struct {
 type UpcastFunc func(payload json.RawMessage) (json.RawMessage, error)
 
 // TypeOption is an option of [Type].
-type TypeOption func(*EventType)
+type TypeOption func(*eventType)
 
 // Upcast says how a payload of schema version from becomes one of version
 // from+1. With upcasters from 1 to n-1 the current schema version is n; without
 // any it is 1.
 func Upcast(from int, f UpcastFunc) TypeOption {
-	return func(t *EventType) {
+	return func(t *eventType) {
 		t.upcastTwice = t.upcastTwice || t.upcasters[from] != nil
 		t.upcasters[from] = f
 	}
@@ -52,7 +57,7 @@ func Upcast(from int, f UpcastFunc) TypeOption {
 // from its JSON: a field that is only used before the event is stored, an embedded type
 // whose own encoding has everything.
 func Unchecked() TypeOption {
-	return func(t *EventType) { t.unchecked = true }
+	return func(t *eventType) { t.unchecked = true }
 }
 
 // Type describes the event type E under the name that it is stored with:
@@ -61,23 +66,25 @@ func Unchecked() TypeOption {
 func Type[E any, P interface {
 	*E
 	Event
-}](name string, options ...TypeOption) EventType {
-	t := EventType{
+}](name string, options ...TypeOption) RegistryOption {
+	t := &eventType{
 		name:      name,
 		goType:    reflect.TypeFor[P](),
 		newFunc:   func() Event { return P(new(E)) },
 		upcasters: map[int]UpcastFunc{},
 	}
 	for _, option := range options {
-		option(&t)
+		option(t)
 	}
 	return t
 }
 
-// schemaVersion is the version that new events are stored with.
-func (t *EventType) schemaVersion() int { return len(t.upcasters) + 1 }
+func (t *eventType) configure(c *registryConfig) { c.types = append(c.types, t) }
 
-// NewRegistry returns a registry of the given types. It reports all problems at
+// schemaVersion is the version that new events are stored with.
+func (t *eventType) schemaVersion() int { return len(t.upcasters) + 1 }
+
+// NewRegistry returns a registry of the given event types. It reports all problems at
 // once: a name or a Go type registered twice, an invalid name, missing
 // upcasters, and, unless the type is [Unchecked], what would not come back from the
 // log as it was: a field that is not exported or has the tag json:"-", is of an
@@ -87,14 +94,21 @@ func (t *EventType) schemaVersion() int { return len(t.upcasters) + 1 }
 //
 // A field of type any is no problem, but comes back as JSON has it: nil, bool, string,
 // []any, map[string]any, and [json.Number] for all numbers, which is exact.
-func NewRegistry(types ...EventType) (*Registry, error) {
-	r := &Registry{
-		byName: make(map[string]*EventType, len(types)),
-		byType: make(map[reflect.Type]*EventType, len(types)),
-	}
+func NewRegistry(options ...RegistryOption) (*Registry, error) {
+	var config registryConfig
 	var problems []error
-	for i := range types {
-		t := &types[i]
+	for i, option := range options {
+		if isNil(option) {
+			problems = append(problems, fmt.Errorf("option %d is nil", i))
+			continue
+		}
+		option.configure(&config)
+	}
+	r := &Registry{
+		byName: make(map[string]*eventType, len(config.types)),
+		byType: make(map[reflect.Type]*eventType, len(config.types)),
+	}
+	for _, t := range config.types {
 		problems = append(problems, validateName("event name", t.name))
 		if r.byName[t.name] != nil {
 			problems = append(problems, fmt.Errorf("event name %q is registered twice", t.name))
@@ -110,10 +124,7 @@ func NewRegistry(types ...EventType) (*Registry, error) {
 				problems = append(problems, fmt.Errorf("event %q has %d upcasters but none from schema version %d", t.name, len(t.upcasters), version))
 			}
 		}
-		switch {
-		case t.goType == nil:
-			problems = append(problems, fmt.Errorf("event %q is not made by eventsourced.Type", t.name))
-		case !t.unchecked && r.byType[t.goType] == nil:
+		if !t.unchecked && r.byType[t.goType] == nil {
 			for _, loss := range losses(t.goType) {
 				problems = append(problems, fmt.Errorf("event %q: %w (or register it as eventsourced.Unchecked)", t.name, loss))
 			}
@@ -124,6 +135,16 @@ func NewRegistry(types ...EventType) (*Registry, error) {
 		return nil, fmt.Errorf("event registry: %w", err)
 	}
 	return r, nil
+}
+
+// MustRegistry is [NewRegistry] for a program whose types are known: it panics with all
+// problems.
+func MustRegistry(options ...RegistryOption) *Registry {
+	r, err := NewRegistry(options...)
+	if err != nil {
+		panic(fmt.Sprintf("eventsourced.MustRegistry: %v", err))
+	}
+	return r
 }
 
 // Names returns the registered event names in alphabetical order.

@@ -38,6 +38,13 @@ func TestNewRegistry(t *testing.T) {
 		t.Parallel()
 		require.Empty(t, newRegistry(t).Names())
 	})
+	t.Run("panics with all problems where they can't be handled", func(t *testing.T) {
+		t.Parallel()
+		require.Equal(t, []string{"Deposited"}, eventsourced.MustRegistry(eventsourced.Type[Deposited]("Deposited")).Names())
+		require.PanicsWithValue(t, "eventsourced.MustRegistry: event registry: option 0 is nil\ninvalid: the event name is empty", func() {
+			eventsourced.MustRegistry(nil, eventsourced.Type[Deposited](""))
+		})
+	})
 	t.Run("reports all problems at once", func(t *testing.T) {
 		t.Parallel()
 		keep := func(payload json.RawMessage) (json.RawMessage, error) { return payload, nil }

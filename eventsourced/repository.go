@@ -1,6 +1,7 @@
 package eventsourced
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,76 +14,89 @@ import (
 // DefaultAttempts is how often [Repository.Update] tries by default.
 const DefaultAttempts = 10
 
-// Repository loads and stores the aggregates of one kind. It is safe for
-// concurrent use.
-type Repository[A Aggregate] struct {
+// Repository loads and stores the aggregates of one kind, structs of type A. It is safe
+// for concurrent use.
+type Repository[A any] struct {
 	store         Store
 	aggregateName string
-	newFunc       func() A
-	options       repositoryOptions
+	config        RepositoryConfig
+	snapshots     SnapshotStore // nil when there are none
 }
 
-type repositoryOptions struct {
-	attempts       int
-	logger         *slog.Logger
-	snapshots      SnapshotStore
-	snapshotEvery  Version
-	snapshotSchema int
-}
-
-// RepositoryOption is an option of [NewRepository].
-type RepositoryOption func(*repositoryOptions)
-
-// Attempts sets how often [Repository.Update] tries before it returns
-// [ErrConflict]. Defaults to [DefaultAttempts].
-func Attempts(n int) RepositoryOption {
-	return func(o *repositoryOptions) { o.attempts = n }
-}
-
-// Logger sets where snapshots that can't be used or saved are logged. Defaults to
-// [slog.Default].
-func Logger(logger *slog.Logger) RepositoryOption {
-	return func(o *repositoryOptions) { o.logger = logger }
+// RepositoryConfig configures a [Repository]. The zero value works.
+type RepositoryConfig struct {
+	// Attempts is how often [Repository.Update] tries before it returns [ErrConflict].
+	// Defaults to [DefaultAttempts].
+	Attempts int
+	// SnapshotEvery stores a snapshot with every so many events of an aggregate, so that a
+	// load reads at most the events since and the one before them. It is worth it for
+	// streams of hundreds of events and more. The aggregate must be a [Snapshotter] and
+	// the store a [SnapshotStore]. 0 stores none.
+	SnapshotEvery int
+	// SnapshotSchema belongs to the form of a snapshot's state: raise it when that
+	// changes, and older snapshots are ignored.
+	SnapshotSchema int
+	// Logger is where snapshots that can't be used or saved are logged. Defaults to
+	// [slog.Default].
+	Logger *slog.Logger
 }
 
 // NewRepository returns a repository of the aggregates that are stored under
-// aggregateName. newFunc returns a new, empty aggregate. NewRepository panics, with
-// all that is wrong, when one of them is missing or the name is no name.
-func NewRepository[A Aggregate](store Store, aggregateName string, newFunc func() A, options ...RepositoryOption) *Repository[A] {
-	if err := repositoryProblems(store, aggregateName, newFunc); err != nil {
-		panic(fmt.Sprintf("eventsourced.NewRepository: %v", err))
+// aggregateName:
+//
+//	accounts := eventsourced.NewRepository[Account](store, "bank.Account", eventsourced.RepositoryConfig{})
+//
+// It panics with all that is wrong: a store that is nil or has no registry, a name that is
+// none, an Account that embeds a pointer to Root or whose events have both an Apply and an
+// ApplyTo, a field of config that makes no sense.
+func NewRepository[A any, P interface {
+	*A
+	Aggregate
+}](store Store, aggregateName string, config RepositoryConfig) *Repository[A] {
+	problems := []error{validateName("aggregate name", aggregateName), config.validate()}
+	if !hasRoot(P(new(A))) {
+		problems = append(problems, fmt.Errorf("%T has a nil Root: embed Root itself, not a pointer", new(A)))
 	}
-	r := &Repository[A]{
-		store:         store,
-		aggregateName: aggregateName,
-		newFunc:       newFunc,
-		options:       repositoryOptions{attempts: DefaultAttempts, logger: slog.Default()},
-	}
-	for _, option := range options {
-		option(&r.options)
-	}
-	if r.options.snapshotEvery > 0 {
-		r.options.snapshots = snapshotStoreOf(store, r.newFunc())
-	}
-	return r
-}
-
-func repositoryProblems[A Aggregate](store Store, aggregateName string, newFunc func() A) error {
-	problems := []error{validateName("aggregate name", aggregateName)}
 	switch {
 	case isNil(store):
 		problems = append(problems, errors.New("the store is nil"))
 	case store.Registry() == nil:
 		problems = append(problems, errors.New("the store has no registry"))
+	default:
+		problems = append(problems, applyProblems(P(new(A)), store.Registry(), func(event Event) bool {
+			_, itself := event.(appliesTo[A])
+			return itself
+		})...)
 	}
-	switch {
-	case newFunc == nil:
-		problems = append(problems, errors.New("newFunc is nil"))
-	case isNil(newFunc()):
-		problems = append(problems, errors.New("newFunc returns nil"))
+	snapshots, err := snapshotStoreOf(store, P(new(A)), config)
+	if err := errors.Join(append(problems, err)...); err != nil {
+		panic(fmt.Sprintf("eventsourced.NewRepository: %v", err))
+	}
+	config.Attempts = cmp.Or(config.Attempts, DefaultAttempts)
+	config.Logger = cmp.Or(config.Logger, slog.Default())
+	return &Repository[A]{store, aggregateName, config, snapshots}
+}
+
+func (c RepositoryConfig) validate() error {
+	var problems []error
+	if c.Attempts < 0 {
+		problems = append(problems, fmt.Errorf("Attempts is %d, want 1 or more, or 0 for %d", c.Attempts, DefaultAttempts))
+	}
+	if c.SnapshotEvery < 0 {
+		problems = append(problems, fmt.Errorf("SnapshotEvery is %d, want 1 or more, or 0 for no snapshots", c.SnapshotEvery))
 	}
 	return errors.Join(problems...)
 }
+
+// hasRoot tells whether a new aggregate has its Root, which is not so when it, or what it
+// is in, is embedded as a pointer.
+func hasRoot(a Aggregate) (has bool) {
+	defer func() { _ = recover() }()
+	return a.root() != nil
+}
+
+// rootOf returns the Root of an aggregate, which NewRepository has seen.
+func rootOf[A any](a *A) *Root { return any(a).(Aggregate).root() }
 
 // isNil tells that an interface holds nothing, or a nil pointer.
 func isNil(v any) bool {
@@ -92,14 +106,13 @@ func isNil(v any) bool {
 
 // Load returns the aggregate id as its events say. It returns [ErrNotFound] when
 // there are none, and a [*DecodeError] for an event it can't decode.
-func (r *Repository[A]) Load(ctx context.Context, id string) (A, error) {
+func (r *Repository[A]) Load(ctx context.Context, id string) (*A, error) {
 	a, err := r.load(ctx, id)
-	if err == nil && a.root().version == 0 {
+	if err == nil && rootOf(a).version == 0 {
 		err = ErrNotFound
 	}
 	if err != nil {
-		var none A
-		return none, fmt.Errorf("load %s: %w", r.stream(id), err)
+		return nil, fmt.Errorf("load %s: %w", r.stream(id), err)
 	}
 	return a, nil
 }
@@ -114,13 +127,13 @@ func (r *Repository[A]) Load(ctx context.Context, id string) (A, error) {
 // none, so that waiting for that position shows what act saw. An error of act is
 // returned as it is, and nothing is stored. It returns [ErrConflict] after the
 // last attempt, and [ErrCommandUsed].
-func (r *Repository[A]) Update(ctx context.Context, id string, act func(A) error) (Position, error) {
+func (r *Repository[A]) Update(ctx context.Context, id string, act func(*A) error) (Position, error) {
 	end, err := beginChange(ctx, r.stream(id))
 	if err != nil {
 		return 0, err
 	}
 	refused := false
-	position, err := r.update(ctx, id, func(a A) error {
+	position, err := r.update(ctx, id, func(a *A) error {
 		err := act(a)
 		refused = err != nil
 		return err
@@ -131,9 +144,9 @@ func (r *Repository[A]) Update(ctx context.Context, id string, act func(A) error
 
 // Create is Update for a new aggregate: it returns [ErrExists], without calling act,
 // when it has events.
-func (r *Repository[A]) Create(ctx context.Context, id string, act func(A) error) (Position, error) {
-	return r.Update(ctx, id, func(a A) error {
-		if a.root().Exists() {
+func (r *Repository[A]) Create(ctx context.Context, id string, act func(*A) error) (Position, error) {
+	return r.Update(ctx, id, func(a *A) error {
+		if rootOf(a).Exists() {
 			return fmt.Errorf("create %s: %w", r.stream(id), ErrExists)
 		}
 		return act(a)
@@ -142,16 +155,16 @@ func (r *Repository[A]) Create(ctx context.Context, id string, act func(A) error
 
 // Change is Update for an aggregate that is there: it returns [ErrNotFound], without
 // calling act, when it has no events, as for an id that is spelled wrong.
-func (r *Repository[A]) Change(ctx context.Context, id string, act func(A) error) (Position, error) {
-	return r.Update(ctx, id, func(a A) error {
-		if !a.root().Exists() {
+func (r *Repository[A]) Change(ctx context.Context, id string, act func(*A) error) (Position, error) {
+	return r.Update(ctx, id, func(a *A) error {
+		if !rootOf(a).Exists() {
 			return fmt.Errorf("change %s: %w", r.stream(id), ErrNotFound)
 		}
 		return act(a)
 	})
 }
 
-func (r *Repository[A]) update(ctx context.Context, id string, act func(A) error) (Position, error) {
+func (r *Repository[A]) update(ctx context.Context, id string, act func(*A) error) (Position, error) {
 	for attempt := 1; ; attempt++ {
 		a, err := r.load(ctx, id)
 		if err != nil {
@@ -160,7 +173,7 @@ func (r *Repository[A]) update(ctx context.Context, id string, act func(A) error
 		if err := act(a); err != nil {
 			return r.carriedOut(ctx, id, err)
 		}
-		loaded := a.root().position
+		loaded := rootOf(a).position
 		position, err := r.save(ctx, a)
 		if errors.Is(err, ErrDuplicateID) {
 			return r.carriedOut(ctx, id, err)
@@ -168,7 +181,7 @@ func (r *Repository[A]) update(ctx context.Context, id string, act func(A) error
 		if err == nil && position < loaded { // an event of the first time, perhaps not the last
 			return r.carriedOut(ctx, id, ErrDuplicateID)
 		}
-		if !errors.Is(err, ErrConflict) || attempt >= r.options.attempts {
+		if !errors.Is(err, ErrConflict) || attempt >= r.config.Attempts {
 			return position, err
 		}
 		if ctxErr := backOff(ctx, attempt); ctxErr != nil {
@@ -212,8 +225,8 @@ func (r *Repository[A]) carriedOut(ctx context.Context, id string, cause error) 
 // after a Save under [WithCommand], which may have been a repetition: the aggregate
 // keeps its version, and another Save of it is an [ErrConflict], or [ErrCommandUsed]
 // under the same command.
-func (r *Repository[A]) Save(ctx context.Context, a A) (Position, error) {
-	root := a.root()
+func (r *Repository[A]) Save(ctx context.Context, a *A) (Position, error) {
+	root := rootOf(a)
 	if len(root.pending) == 0 {
 		return root.position, nil
 	}
@@ -226,8 +239,8 @@ func (r *Repository[A]) Save(ctx context.Context, a A) (Position, error) {
 	return position, err
 }
 
-func (r *Repository[A]) save(ctx context.Context, a A) (Position, error) {
-	root := a.root()
+func (r *Repository[A]) save(ctx context.Context, a *A) (Position, error) {
+	root := rootOf(a)
 	if len(root.pending) == 0 {
 		return root.position, nil
 	}
@@ -262,7 +275,7 @@ func (r *Repository[A]) save(ctx context.Context, a A) (Position, error) {
 func (r *Repository[A]) stream(id string) Stream { return Stream{r.aggregateName, id} }
 
 // load returns the aggregate as stored, with version 0 when it is not.
-func (r *Repository[A]) load(ctx context.Context, id string) (A, error) {
+func (r *Repository[A]) load(ctx context.Context, id string) (*A, error) {
 	a, snapshot := r.loadSnapshot(ctx, id)
 	a, err := r.replayOn(ctx, a, snapshot)
 	if errors.Is(err, errOtherLog) {
@@ -272,16 +285,16 @@ func (r *Repository[A]) load(ctx context.Context, id string) (A, error) {
 	return a, err
 }
 
-func (r *Repository[A]) newAggregate(id string) A {
-	a := r.newFunc()
-	a.root().id = id
+func (r *Repository[A]) newAggregate(id string) *A {
+	a := new(A)
+	rootOf(a).id = id
 	return a
 }
 
 // replayOn applies to a the events after those that it has: those of the snapshot, if it is
 // not nil. Then it reads the last of them, too, and returns errOtherLog if it is another.
-func (r *Repository[A]) replayOn(ctx context.Context, a A, snapshot *Snapshot) (A, error) {
-	root, after := a.root(), a.root().version
+func (r *Repository[A]) replayOn(ctx context.Context, a *A, snapshot *Snapshot) (*A, error) {
+	root, after := rootOf(a), rootOf(a).version
 	if snapshot != nil {
 		after--
 	}
@@ -303,7 +316,11 @@ func (r *Repository[A]) replayOn(ctx context.Context, a A, snapshot *Snapshot) (
 		if recorded.Version != root.version+1 {
 			return a, fmt.Errorf("the stream is damaged: version %d follows version %d", recorded.Version, root.version)
 		}
-		a.Apply(event)
+		apply, err := applierOf(a, event)
+		if err != nil {
+			return a, &DecodeError{recorded, err}
+		}
+		apply.apply(a, event)
 		root.version, root.position = recorded.Version, recorded.Position
 	}
 	if snapshot != nil {

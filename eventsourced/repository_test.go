@@ -14,8 +14,8 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/memstore"
 )
 
-func newRepository(store eventsourced.Store, options ...eventsourced.RepositoryOption) *eventsourced.Repository[*Account] {
-	return eventsourced.NewRepository(store, aggregateName, newAccount, options...)
+func newRepository(store eventsourced.Store, config ...eventsourced.RepositoryConfig) *eventsourced.Repository[Account] {
+	return eventsourced.NewRepository[Account](store, aggregateName, append(config, eventsourced.RepositoryConfig{})[0])
 }
 
 func depositing(amount int) func(*Account) error {
@@ -47,7 +47,7 @@ func TestLoad(t *testing.T) {
 		t.Parallel()
 		store := newSpy(t)
 		deposit(t, store, 5)
-		_, err := eventsourced.NewRepository(store, "test.Other", newAccount).Load(t.Context(), accountID)
+		_, err := eventsourced.NewRepository[Account](store, "test.Other", eventsourced.RepositoryConfig{}).Load(t.Context(), accountID)
 		require.ErrorIs(t, err, eventsourced.ErrNotFound)
 	})
 	t.Run("of a stream with a gap is an error", func(t *testing.T) {
@@ -160,12 +160,12 @@ func TestUpdate(t *testing.T) {
 	t.Run("gives up after the last attempt", func(t *testing.T) {
 		t.Parallel()
 		for name, c := range map[string]struct {
-			options  []eventsourced.RepositoryOption
+			config   eventsourced.RepositoryConfig
 			attempts int
 		}{
-			"of three":               {[]eventsourced.RepositoryOption{eventsourced.Attempts(3)}, 3},
-			"of the default":         {nil, eventsourced.DefaultAttempts},
-			"which is the first one": {[]eventsourced.RepositoryOption{eventsourced.Attempts(0)}, 1},
+			"of three":               {eventsourced.RepositoryConfig{Attempts: 3}, 3},
+			"of the default":         {eventsourced.RepositoryConfig{}, eventsourced.DefaultAttempts},
+			"which is the first one": {eventsourced.RepositoryConfig{Attempts: 1}, 1},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -174,7 +174,7 @@ func TestUpdate(t *testing.T) {
 					deposit(t, store.Store, 1)
 					return nil
 				}
-				_, err := newRepository(store, c.options...).Update(t.Context(), accountID, func(a *Account) error {
+				_, err := newRepository(store, c.config).Update(t.Context(), accountID, func(a *Account) error {
 					calls++
 					return a.Deposit(1000)
 				})
@@ -206,7 +206,7 @@ func TestUpdate(t *testing.T) {
 		t.Parallel()
 		const writers = 50
 		store := memstore.New(accountRegistry(t))
-		repository := newRepository(store, eventsourced.Attempts(1000))
+		repository := newRepository(store, eventsourced.RepositoryConfig{Attempts: 1000})
 		positions, errs := make([]eventsourced.Position, writers), make([]error, writers)
 		var all sync.WaitGroup
 		for i := range writers {
@@ -237,7 +237,7 @@ func TestBackOff(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			result := make(chan error, 1)
 			go func() {
-				_, err := newRepository(store, eventsourced.Attempts(1000)).Update(ctx, accountID, depositing(1))
+				_, err := newRepository(store, eventsourced.RepositoryConfig{Attempts: 1000}).Update(ctx, accountID, depositing(1))
 				result <- err
 			}()
 			synctest.Wait() // until it backs off
@@ -255,7 +255,7 @@ func TestBackOff(t *testing.T) {
 			store.beforeAppend = func() error { return lost }
 			var pauses []time.Duration
 			last := time.Now()
-			_, err := newRepository(store, eventsourced.Attempts(20)).Update(t.Context(), accountID, func(a *Account) error {
+			_, err := newRepository(store, eventsourced.RepositoryConfig{Attempts: 20}).Update(t.Context(), accountID, func(a *Account) error {
 				pauses, last = append(pauses, time.Since(last)), time.Now()
 				return a.Deposit(1)
 			})

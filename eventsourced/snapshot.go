@@ -7,7 +7,7 @@ import (
 )
 
 // Snapshotter is implemented by aggregates that can be stored as a snapshot, see
-// [SnapshotEvery]. The state is all that Apply has made; id and version are kept
+// [RepositoryConfig.SnapshotEvery]. The state is all that the events have made; id and version are kept
 // beside it.
 type Snapshotter interface {
 	Aggregate
@@ -17,41 +17,33 @@ type Snapshotter interface {
 	UnmarshalSnapshot(state []byte) error
 }
 
-// SnapshotEvery stores a snapshot with every n events of an aggregate, so that a
-// load reads at most the events since and the one before them. It is worth it for streams of hundreds of
-// events and more. schemaVersion belongs to the form of the state: raise it when
-// that changes, and older snapshots are ignored.
-//
-// NewRepository panics when the aggregate is no [Snapshotter] or the store no
-// [SnapshotStore].
-func SnapshotEvery(n, schemaVersion int) RepositoryOption {
-	return func(o *repositoryOptions) {
-		o.snapshotEvery, o.snapshotSchema = Version(n), schemaVersion
+// snapshotStoreOf returns where config's snapshots are kept, nil when there are to be none.
+func snapshotStoreOf(store Store, a Aggregate, config RepositoryConfig) (SnapshotStore, error) {
+	if config.SnapshotEvery <= 0 {
+		return nil, nil
 	}
-}
-
-func snapshotStoreOf(store Store, a Aggregate) SnapshotStore {
+	var problems []error
 	snapshots, ok := store.(SnapshotStore)
-	if !ok {
-		panic(fmt.Sprintf("eventsourced: SnapshotEvery: the store %T does not implement SnapshotStore", store))
+	if !ok && !isNil(store) {
+		problems = append(problems, fmt.Errorf("SnapshotEvery: the store %T does not implement SnapshotStore", store))
 	}
 	if _, ok := a.(Snapshotter); !ok {
-		panic(fmt.Sprintf("eventsourced: SnapshotEvery: the aggregate %T does not implement Snapshotter", a))
+		problems = append(problems, fmt.Errorf("SnapshotEvery: the aggregate %T does not implement Snapshotter", a))
 	}
-	return snapshots
+	return snapshots, errors.Join(problems...)
 }
 
 // loadSnapshot returns the aggregate as its snapshot says, or a new one. A
 // snapshot is a cache: whatever is wrong with it, the events have it right.
 // It counts only while its stream has the event that it ends with: a log that went back,
 // as to an older backup, has another one there, or none.
-func (r *Repository[A]) loadSnapshot(ctx context.Context, id string) (A, *Snapshot) {
+func (r *Repository[A]) loadSnapshot(ctx context.Context, id string) (*A, *Snapshot) {
 	a := r.newAggregate(id)
-	if r.options.snapshots == nil {
+	if r.snapshots == nil {
 		return a, nil
 	}
-	snapshot, err := r.options.snapshots.LoadSnapshot(ctx, r.stream(id))
-	if err == nil && (snapshot == nil || snapshot.SchemaVersion != r.options.snapshotSchema) {
+	snapshot, err := r.snapshots.LoadSnapshot(ctx, r.stream(id))
+	if err == nil && (snapshot == nil || snapshot.SchemaVersion != r.config.SnapshotSchema) {
 		return a, nil
 	}
 	if err == nil {
@@ -61,12 +53,12 @@ func (r *Repository[A]) loadSnapshot(ctx context.Context, id string) (A, *Snapsh
 		r.ignoreSnapshot(ctx, id, err)
 		return r.newAggregate(id), nil
 	}
-	a.root().version, a.root().position = snapshot.Version, snapshot.Position
+	rootOf(a).version, rootOf(a).position = snapshot.Version, snapshot.Position
 	return a, snapshot
 }
 
 func (r *Repository[A]) ignoreSnapshot(ctx context.Context, id string, err error) {
-	r.options.logger.WarnContext(ctx, "snapshot ignored, reading all events", "stream", r.stream(id).String(), "error", err)
+	r.config.Logger.WarnContext(ctx, "snapshot ignored, reading all events", "stream", r.stream(id).String(), "error", err)
 }
 
 var errOtherLog = errors.New("its stream does not have the event that it ends with: the log went back, or is another one")
@@ -74,21 +66,21 @@ var errOtherLog = errors.New("its stream does not have the event that it ends wi
 // saveSnapshot stores a snapshot if the append that followed version before has
 // reached or passed a multiple of the interval. The events are committed
 // already, so a failure is only logged.
-func (r *Repository[A]) saveSnapshot(ctx context.Context, a A, before Version) {
-	every, root := r.options.snapshotEvery, a.root()
+func (r *Repository[A]) saveSnapshot(ctx context.Context, a *A, before Version) {
+	every, root := Version(r.config.SnapshotEvery), rootOf(a)
 	if every <= 0 || root.version/every == before/every {
 		return
 	}
 	state, err := any(a).(Snapshotter).MarshalSnapshot()
 	if err == nil {
-		err = r.options.snapshots.SaveSnapshot(ctx, r.stream(root.id), Snapshot{
+		err = r.snapshots.SaveSnapshot(ctx, r.stream(root.id), Snapshot{
 			Version:       root.version,
 			Position:      root.position,
-			SchemaVersion: r.options.snapshotSchema,
+			SchemaVersion: r.config.SnapshotSchema,
 			State:         state,
 		})
 	}
 	if err != nil {
-		r.options.logger.WarnContext(ctx, "snapshot not saved", "stream", r.stream(root.id).String(), "error", err)
+		r.config.Logger.WarnContext(ctx, "snapshot not saved", "stream", r.stream(root.id).String(), "error", err)
 	}
 }

@@ -21,14 +21,15 @@ type snapshots struct {
 	t          *testing.T
 	store      *spy
 	log        *bytes.Buffer
-	repository *eventsourced.Repository[*Account]
+	repository *eventsourced.Repository[Account]
 }
 
 func newSnapshots(t *testing.T) *snapshots {
 	t.Helper()
 	s := &snapshots{t: t, store: newSpy(t), log: &bytes.Buffer{}}
-	s.repository = newRepository(s.store,
-		eventsourced.SnapshotEvery(every, schema), eventsourced.Logger(slog.New(slog.NewTextHandler(s.log, nil))))
+	s.repository = newRepository(s.store, eventsourced.RepositoryConfig{
+		SnapshotEvery: every, SnapshotSchema: schema, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
+	})
 	return s
 }
 
@@ -175,15 +176,14 @@ func TestSnapshots(t *testing.T) {
 	})
 	t.Run("are neither stored nor used unless asked for", func(t *testing.T) {
 		t.Parallel()
-		for name, options := range map[string][]eventsourced.RepositoryOption{
-			"without the option": nil,
-			"every 0 events":     {eventsourced.SnapshotEvery(0, schema)},
-			"every -1 events":    {eventsourced.SnapshotEvery(-1, schema)},
+		for name, config := range map[string]eventsourced.RepositoryConfig{
+			"without the field": {},
+			"every 0 events":    {SnapshotEvery: 0, SnapshotSchema: schema},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				s := newSnapshots(t)
-				s.repository = newRepository(s.store, options...)
+				s.repository = newRepository(s.store, config)
 				s.deposits(10)
 				require.Nil(t, s.latest())
 				require.NoError(t, s.store.SaveSnapshot(t.Context(), accountStream, eventsourced.Snapshot{Version: 10, SchemaVersion: schema, State: []byte("7")}))
@@ -204,19 +204,21 @@ func TestSnapshotEveryPanics(t *testing.T) {
 		t.Parallel()
 		store := struct{ eventsourced.Store }{newSpy(t)}
 		require.PanicsWithValue(t,
-			"eventsourced: SnapshotEvery: the store struct { eventsourced.Store } does not implement SnapshotStore",
-			func() { newRepository(store, eventsourced.SnapshotEvery(every, schema)) })
+			"eventsourced.NewRepository: SnapshotEvery: the store struct { eventsourced.Store } does not implement SnapshotStore",
+			func() {
+				newRepository(store, eventsourced.RepositoryConfig{SnapshotEvery: every, SnapshotSchema: schema})
+			})
 		require.NotPanics(t, func() { newRepository(store) })
 	})
 	t.Run("for an aggregate that makes none", func(t *testing.T) {
 		t.Parallel()
-		newPlain := func() *Plain { return new(Plain) }
+		newPlain := func(config eventsourced.RepositoryConfig) {
+			eventsourced.NewRepository[Plain](newSpy(t), "test.Plain", config)
+		}
 		require.PanicsWithValue(t,
-			"eventsourced: SnapshotEvery: the aggregate *eventsourced_test.Plain does not implement Snapshotter",
-			func() {
-				eventsourced.NewRepository(newSpy(t), "test.Plain", newPlain, eventsourced.SnapshotEvery(every, schema))
-			})
-		require.NotPanics(t, func() { eventsourced.NewRepository(newSpy(t), "test.Plain", newPlain) })
+			"eventsourced.NewRepository: SnapshotEvery: the aggregate *eventsourced_test.Plain does not implement Snapshotter",
+			func() { newPlain(eventsourced.RepositoryConfig{SnapshotEvery: every, SnapshotSchema: schema}) })
+		require.NotPanics(t, func() { newPlain(eventsourced.RepositoryConfig{}) })
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -196,7 +197,7 @@ func TestConsistencyOfAReplica(t *testing.T) {
 	b.waitFor(manager, position)
 
 	replica := testdb.New(t)
-	require.NoError(t, readview.Migrate(t.Context(), replica.Pool))
+	require.NoError(t, migrate.Run(t.Context(), replica.Pool, migrate.Config{}, readview.Migrations()))
 	_, err := replica.Pool.Exec(t.Context(), `INSERT INTO readviews (name, position) VALUES ('balances', $1)`, int64(position)-1)
 	require.NoError(t, err)
 	_, err = replica.Pool.Exec(t.Context(), `INSERT INTO readview_states (name, handled, node, lease_length, lease_until)

@@ -7,13 +7,8 @@ import (
 	"strings"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/internal/migrate"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
-
-// ErrNewerTables is returned by [Migrate] and [Pending] when a newer version of this
-// package has changed the database's tables. Run that version.
-var ErrNewerTables = migrate.ErrNewer
 
 var (
 	// ErrUnknownProjection is returned by the methods of [Manager] that take a
@@ -110,7 +105,7 @@ var (
 func explain(err error) error {
 	switch {
 	case pgerr.Code(err) == "42P01" && pgerr.OwnTable(err, "readviews", "readview_states"):
-		return fmt.Errorf("%w (readviews and readview_states are made by readview.Migrate)", err)
+		return fmt.Errorf("%w (readviews and readview_states are made by migrate.Run with readview.Migrations)", err)
 	case pgerr.Code(err) == "55P03":
 		return fmt.Errorf("%w (somebody holds a lock on the tables: see pg_stat_activity, or raise Config.LockTimeout)", err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -26,8 +27,7 @@ func ExampleConsistency_Handler() {
 	pool, err := pgxpool.New(ctx, server.URL())
 	check(err)
 	defer pool.Close()
-	check(pgstore.Migrate(ctx, pool))
-	check(readview.Migrate(ctx, pool))
+	check(migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations()))
 	_, err = pool.Exec(ctx, tables)
 	check(err)
 	store := pgstore.New(pool, registry(), pgstore.Config{})
@@ -45,7 +45,7 @@ func ExampleConsistency_Handler() {
 		Keys: [][]byte{[]byte(strings.Repeat("s", readview.MinKey))}, // a secret of all nodes
 	})
 	check(err)
-	accounts := eventsourced.NewRepository(store, "bank.Account", func() *Account { return new(Account) })
+	accounts := eventsourced.NewRepository[Account](store, "bank.Account", eventsourced.RepositoryConfig{})
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /deposit", func(w http.ResponseWriter, r *http.Request) {
 		position, err := accounts.Update(r.Context(), "anna", func(a *Account) error { return eventsourced.Record(a, &Deposited{Amount: 5}) })

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 	"github.com/dancefinder/eventsourcing/readview"
@@ -108,7 +109,7 @@ type bank struct {
 	application string // the name of its sessions
 	pool        *pgxpool.Pool
 	store       *pgstore.Store
-	accounts    *eventsourced.Repository[*Account]
+	accounts    *eventsourced.Repository[Account]
 }
 
 func newBank(t *testing.T, configure ...func(*pgxpool.Config)) *bank {
@@ -120,8 +121,7 @@ func newBank(t *testing.T, configure ...func(*pgxpool.Config)) *bank {
 			f(c)
 		}
 	})
-	require.NoError(t, pgstore.Migrate(t.Context(), db.Pool))
-	require.NoError(t, readview.Migrate(t.Context(), db.Pool))
+	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations()))
 	_, err := db.Pool.Exec(t.Context(), tables)
 	require.NoError(t, err)
 	store := pgstore.New(db.Pool, registry(), pgstore.Config{})
@@ -129,8 +129,8 @@ func newBank(t *testing.T, configure ...func(*pgxpool.Config)) *bank {
 	return &bank{t: t, db: db, application: application, pool: db.Pool, store: store, accounts: newAccounts(store)}
 }
 
-func newAccounts(store eventsourced.Store) *eventsourced.Repository[*Account] {
-	return eventsourced.NewRepository(store, "bank.Account", func() *Account { return new(Account) })
+func newAccounts(store eventsourced.Store) *eventsourced.Repository[Account] {
+	return eventsourced.NewRepository[Account](store, "bank.Account", eventsourced.RepositoryConfig{})
 }
 
 func (b *bank) record(account string, events ...eventsourced.Event) eventsourced.Position {

@@ -123,12 +123,12 @@ func TestResetOfATableThatIsMissing(t *testing.T) {
 	b.exec(`DROP TABLE journal`)
 	err := manager.ResetProjection(t.Context(), "balances")
 	require.ErrorContains(t, err, `"journal" does not exist`)
-	require.NotContains(t, err.Error(), "readview.Migrate")
+	require.NotContains(t, err.Error(), "readview.Migrations")
 	b.exec(`DROP TABLE readview_states`)
-	require.ErrorContains(t, manager.ResetProjection(t.Context(), "balances"), "readview.Migrate")
+	require.ErrorContains(t, manager.ResetProjection(t.Context(), "balances"), "readview.Migrations")
 	b.exec(`DROP TABLE readviews`)
 	manager, _ = b.manager(fast(), balances())
-	require.ErrorContains(t, manager.ResetProjection(t.Context(), "balances"), "readview.Migrate")
+	require.ErrorContains(t, manager.ResetProjection(t.Context(), "balances"), "readview.Migrations")
 }
 
 // A config that says nothing has limits all the same: for a handler that falls silent,

@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/internal/migrate"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 )
 
 // Manager runs projections as handlers of a Watermill router, and answers for
@@ -46,7 +46,7 @@ type Manager struct {
 
 // NewManager returns a manager of projections of log, whose read views are in
 // the database that pool reaches, in the first schema of its search path, beside
-// the tables that [Migrate] makes. log may be nil, for projections whose events come
+// the tables that [Migrations] makes. log may be nil, for projections whose events come
 // by messages only, see [Manager.AddRemote]. It sends nothing yet. While the router runs,
 // each projection uses two connections of the pool, the log's aside.
 //
@@ -257,29 +257,11 @@ func (m *Manager) changes() <-chan struct{} {
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrations returns the SQL files that make the tables readviews and
-// readview_states, for those who apply them with a tool of their own, in the
-// order of their names.
-func Migrations() fs.FS {
+// Migrations are those of the tables readviews and readview_states, for [migrate.Run].
+func Migrations() migrate.Component {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		panic(err) // the folder is compiled in
 	}
-	return files
-}
-
-// Migrate makes the tables readviews and readview_states, or brings them up to
-// date, in the first schema of the connection's search path. It may be called at
-// every start, by several processes at once: a role that may not create tables can
-// call it when there is nothing to do. It returns [ErrNewerTables], and has changed
-// nothing then.
-func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	return migrate.Run(ctx, pool, "", "readview", Migrations())
-}
-
-// Pending returns the names of the migrations that the database lacks, none when
-// [Migrate] has nothing to do. It changes nothing. With [ErrNewerTables] it returns
-// them, too.
-func Pending(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
-	return migrate.Pending(ctx, pool, "", "readview", Migrations())
+	return migrate.Component{Name: "readview", Files: files}
 }

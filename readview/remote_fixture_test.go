@@ -12,6 +12,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 	"github.com/dancefinder/eventsourcing/readview"
@@ -31,9 +32,9 @@ type contexts struct {
 func newContexts(t *testing.T, url string) *contexts {
 	t.Helper()
 	c := &contexts{bank: newBank(t), url: url, topic: testamqp.Name(t, "bank")}
-	require.NoError(t, messaging.Migrate(t.Context(), c.pool))
+	require.NoError(t, migrate.Run(t.Context(), c.pool, migrate.Config{}, messaging.Migrations()))
 	db := testdb.New(t, testdb.MaxConns(20))
-	require.NoError(t, readview.Migrate(t.Context(), db.Pool))
+	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, readview.Migrations()))
 	_, err := db.Pool.Exec(t.Context(), tables)
 	require.NoError(t, err)
 	c.branch = &bank{t: t, db: db, pool: db.Pool}

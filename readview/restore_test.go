@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/devservices"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -44,8 +45,8 @@ func TestDumpAndRestore(t *testing.T) {
 	t.Cleanup(pool.Close)
 	store := pgstore.New(pool, registry(), pgstore.Config{})
 	t.Cleanup(store.Close)
-	require.NoError(t, pgstore.Migrate(t.Context(), pool), "it knows what it has")
-	require.NoError(t, readview.Migrate(t.Context(), pool))
+	require.NoError(t, migrate.Run(t.Context(), pool, migrate.Config{}, pgstore.Migrations()), "it knows what it has")
+	require.NoError(t, migrate.Run(t.Context(), pool, migrate.Config{}, readview.Migrations()))
 
 	restored := &bank{t: t, pool: pool, store: store, accounts: newAccounts(store)}
 	manager, router = restored.manager(fast(), balances())

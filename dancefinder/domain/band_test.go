@@ -8,8 +8,6 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/eventsourcedtest"
 )
 
-func newBand() *domain.Band { return new(domain.Band) }
-
 func createBand(name string) func(*domain.Band) error {
 	return func(b *domain.Band) error { return b.Create(domain.CreateBand{Name: name}) }
 }
@@ -19,14 +17,14 @@ func TestCreateBand(t *testing.T) {
 
 	t.Run("a new band is created under its tidied name", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newBand).
+		eventsourcedtest.Given[domain.Band](t).
 			When(createBand("  Bo  Granz\torkester ")).
 			Then(&domain.BandCreated{Name: "Bo Granz orkester"})
 	})
 	t.Run("creating a band that exists changes nothing", func(t *testing.T) {
 		t.Parallel()
 		for _, name := range []string{"Bo Granz", "BO GRANZ", " bo  granz"} {
-			eventsourcedtest.Given(t, newBand, &domain.BandCreated{Name: "Bo Granz"}).
+			eventsourcedtest.Given[domain.Band](t, &domain.BandCreated{Name: "Bo Granz"}).
 				When(createBand(name)).
 				Then()
 		}
@@ -35,7 +33,7 @@ func TestCreateBand(t *testing.T) {
 		t.Parallel()
 		for _, name := range []string{"", "  ", "Ej fastställt", "EJ FASTSTÄLLT"} {
 			for _, history := range [][]eventsourced.Event{nil, {&domain.BandCreated{Name: "Bo Granz"}}} {
-				eventsourcedtest.Given(t, newBand, history...).
+				eventsourcedtest.Given[domain.Band](t, history...).
 					When(createBand(name)).
 					ThenError(domain.ErrInvalid)
 			}

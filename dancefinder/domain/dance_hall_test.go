@@ -10,8 +10,6 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/eventsourcedtest"
 )
 
-func newHall() *domain.DanceHall { return new(domain.DanceHall) }
-
 func hallCreated() *domain.DanceHallCreated {
 	return &domain.DanceHallCreated{Name: "Folkets Park", City: "Malung", Municipality: "Malung-Sälen", State: "Dalarna"}
 }
@@ -30,19 +28,19 @@ func TestCreateDanceHall(t *testing.T) {
 
 	t.Run("a new hall is created under its tidied name and place", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newHall).
+		eventsourcedtest.Given[domain.DanceHall](t).
 			When(create(" Folkets  Park", "Malung ", "Malung-Sälen", "Dalarnas län")).
 			Then(hallCreated())
 	})
 	t.Run("a ship has no city", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newHall).
+		eventsourcedtest.Given[domain.DanceHall](t).
 			When(create("M/S Vågen", "", "(Båt)", "(Båt)")).
 			Then(&domain.DanceHallCreated{Name: "M/S Vågen", Municipality: "(Båt)", State: "(Båt)"})
 	})
 	t.Run("creating a hall that exists changes nothing", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newHall, hallCreated()).
+		eventsourcedtest.Given[domain.DanceHall](t, hallCreated()).
 			When(create("FOLKETS PARK", "malung", "Malung-Sälen", "Dalarna")).
 			Then()
 	})
@@ -55,7 +53,7 @@ func TestCreateDanceHall(t *testing.T) {
 			create("Folkets Park", "Malung", "Malung-Sälen", ""),
 			create("Folkets Park", "Malung", "Malung-Sälen", "Sveriges län"),
 		} {
-			eventsourcedtest.Given(t, newHall).When(act).ThenError(domain.ErrInvalid)
+			eventsourcedtest.Given[domain.DanceHall](t).When(act).ThenError(domain.ErrInvalid)
 		}
 	})
 }
@@ -76,14 +74,14 @@ func TestGeocodeDanceHall(t *testing.T) {
 
 	t.Run("a hall gets a coordinate with five decimals", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newHall, hallCreated()).
+		eventsourcedtest.Given[domain.DanceHall](t, hallCreated()).
 			When(geocode(command(domain.SourceGazetteer, 60.683333))).
 			Then(hallGeocoded(domain.SourceGazetteer))
 	})
 	t.Run("the same coordinate changes nothing, whatever its source", func(t *testing.T) {
 		t.Parallel()
 		for _, source := range []domain.GeocodeSource{domain.SourceGazetteer, domain.SourceNominatim, domain.SourceManual} {
-			eventsourcedtest.Given(t, newHall, hallCreated(), hallGeocoded(domain.SourceNominatim)).
+			eventsourcedtest.Given[domain.DanceHall](t, hallCreated(), hallGeocoded(domain.SourceNominatim)).
 				When(geocode(command(source, 60.683331))).
 				Then()
 		}
@@ -93,7 +91,7 @@ func TestGeocodeDanceHall(t *testing.T) {
 		ranked := []domain.GeocodeSource{domain.SourceGazetteer, domain.SourceNominatim, domain.SourceManual}
 		for oldRank, old := range ranked {
 			for newRank, source := range ranked {
-				scenario := eventsourcedtest.Given(t, newHall, hallCreated(), hallGeocoded(old)).
+				scenario := eventsourcedtest.Given[domain.DanceHall](t, hallCreated(), hallGeocoded(old)).
 					When(geocode(command(source, 61)))
 				if newRank < oldRank {
 					scenario.ThenError(domain.ErrGeocodeOutranked)
@@ -107,7 +105,7 @@ func TestGeocodeDanceHall(t *testing.T) {
 	})
 	t.Run("a hall that was never created has no coordinate", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newHall).
+		eventsourcedtest.Given[domain.DanceHall](t).
 			When(geocode(command(domain.SourceManual, 61))).
 			ThenError(domain.ErrDanceHallNotFound)
 	})
@@ -125,7 +123,7 @@ func TestGeocodeDanceHall(t *testing.T) {
 			c := command(domain.SourceManual, 61)
 			spoil(&c)
 			history := []eventsourced.Event{hallCreated()}
-			eventsourcedtest.Given(t, newHall, history...).When(geocode(c)).ThenError(domain.ErrInvalid)
+			eventsourcedtest.Given[domain.DanceHall](t, history...).When(geocode(c)).ThenError(domain.ErrInvalid)
 		}
 	})
 }

@@ -16,8 +16,6 @@ const (
 	hallID = "22222222-2222-5222-8222-22222222222b"
 )
 
-func newEvent() *domain.Event { return new(domain.Event) }
-
 func details() domain.EventDetails {
 	return domain.EventDetails{
 		Date: "2026-07-04", StartTime: "21:00", EndTime: "01:00",
@@ -66,7 +64,7 @@ func TestCreateEvent(t *testing.T) {
 
 	t.Run("a new dance event is created with all its details", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent).When(create(details())).Then(eventCreated())
+		eventsourcedtest.Given[domain.Event](t).When(create(details())).Then(eventCreated())
 	})
 	t.Run("details are tidied", func(t *testing.T) {
 		t.Parallel()
@@ -75,35 +73,35 @@ func TestCreateEvent(t *testing.T) {
 		d.BandID = domain.BandID(strings.ToUpper(bandID))
 		want := eventCreated()
 		want.StartTime, want.EndTime = "09:00", ""
-		eventsourcedtest.Given(t, newEvent).When(create(d)).Then(want)
+		eventsourcedtest.Given[domain.Event](t).When(create(d)).Then(want)
 	})
 	t.Run("date, band and hall are enough", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent).
+		eventsourcedtest.Given[domain.Event](t).
 			When(create(domain.EventDetails{Date: "2026-07-04", BandID: bandID, DanceHallID: hallID})).
 			Then(&domain.EventCreated{Date: "2026-07-04", BandID: bandID, DanceHallID: hallID})
 	})
 	t.Run("creating the same again changes nothing", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent, eventCreated()).When(create(details())).Then()
+		eventsourcedtest.Given[domain.Event](t, eventCreated()).When(create(details())).Then()
 	})
 	t.Run("creating another one in its place is refused", func(t *testing.T) {
 		t.Parallel()
 		d := details()
 		d.StartTime = "20:00"
-		eventsourcedtest.Given(t, newEvent, eventCreated()).When(create(d)).ThenError(domain.ErrEventExists)
-		eventsourcedtest.Given(t, newEvent, eventCreated(), eventUpdated()).When(create(details())).ThenError(domain.ErrEventExists)
+		eventsourcedtest.Given[domain.Event](t, eventCreated()).When(create(d)).ThenError(domain.ErrEventExists)
+		eventsourcedtest.Given[domain.Event](t, eventCreated(), eventUpdated()).When(create(details())).ThenError(domain.ErrEventExists)
 	})
 	t.Run("a deleted one is not created again", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent, eventCreated(), &domain.EventDeleted{}).
+		eventsourcedtest.Given[domain.Event](t, eventCreated(), &domain.EventDeleted{}).
 			When(create(details())).
 			ThenError(domain.ErrEventDeleted)
 	})
 	t.Run("bad details are refused with the field at fault", func(t *testing.T) {
 		t.Parallel()
 		for field, d := range badDetails() {
-			eventsourcedtest.Given(t, newEvent).When(create(d)).ThenError(domain.ErrInvalid)
+			eventsourcedtest.Given[domain.Event](t).When(create(d)).ThenError(domain.ErrInvalid)
 			requireField(t, new(domain.Event).Create(domain.CreateEvent{EventDetails: d}), field)
 		}
 	})
@@ -121,41 +119,41 @@ func TestUpdateEvent(t *testing.T) {
 
 	t.Run("an update records all details", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent, eventCreated()).When(update(changed, 0)).Then(eventUpdated())
+		eventsourcedtest.Given[domain.Event](t, eventCreated()).When(update(changed, 0)).Then(eventUpdated())
 	})
 	t.Run("an update may take everything back that is not needed", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent, eventCreated()).
+		eventsourcedtest.Given[domain.Event](t, eventCreated()).
 			When(update(domain.EventDetails{Date: "2026-07-05", BandID: bandID, DanceHallID: hallID}, 0)).
 			Then(&domain.EventUpdated{Date: "2026-07-05", BandID: bandID, DanceHallID: hallID})
 	})
 	t.Run("an update without a change records nothing", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent, eventCreated()).When(update(details(), 0)).Then()
-		eventsourcedtest.Given(t, newEvent, eventCreated(), eventUpdated()).When(update(changed, 0)).Then()
+		eventsourcedtest.Given[domain.Event](t, eventCreated()).When(update(details(), 0)).Then()
+		eventsourcedtest.Given[domain.Event](t, eventCreated(), eventUpdated()).When(update(changed, 0)).Then()
 	})
 	t.Run("an update of the expected version is recorded", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent, eventCreated()).When(update(changed, 1)).Then(eventUpdated())
+		eventsourcedtest.Given[domain.Event](t, eventCreated()).When(update(changed, 1)).Then(eventUpdated())
 	})
 	t.Run("an update made for another version is refused", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent, eventCreated(), eventUpdated()).
+		eventsourcedtest.Given[domain.Event](t, eventCreated(), eventUpdated()).
 			When(update(details(), 1)).
 			ThenError(domain.ErrEventChanged)
 	})
 	t.Run("an update repeated for its old version changes nothing", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent, eventCreated(), eventUpdated()).When(update(changed, 1)).Then()
+		eventsourcedtest.Given[domain.Event](t, eventCreated(), eventUpdated()).When(update(changed, 1)).Then()
 	})
 	t.Run("what was never created is not updated", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent).When(update(changed, 0)).ThenError(domain.ErrEventNotFound)
+		eventsourcedtest.Given[domain.Event](t).When(update(changed, 0)).ThenError(domain.ErrEventNotFound)
 	})
 	t.Run("what was deleted is not updated, not even to what it was", func(t *testing.T) {
 		t.Parallel()
 		for _, d := range []domain.EventDetails{details(), changed} {
-			eventsourcedtest.Given(t, newEvent, eventCreated(), &domain.EventDeleted{}).
+			eventsourcedtest.Given[domain.Event](t, eventCreated(), &domain.EventDeleted{}).
 				When(update(d, 0)).
 				ThenError(domain.ErrEventDeleted)
 		}
@@ -163,7 +161,7 @@ func TestUpdateEvent(t *testing.T) {
 	t.Run("bad details are refused with the field at fault", func(t *testing.T) {
 		t.Parallel()
 		for field, d := range badDetails() {
-			eventsourcedtest.Given(t, newEvent, eventCreated()).When(update(d, 0)).ThenError(domain.ErrInvalid)
+			eventsourcedtest.Given[domain.Event](t, eventCreated()).When(update(d, 0)).ThenError(domain.ErrInvalid)
 			requireField(t, new(domain.Event).Update(domain.UpdateEvent{EventDetails: d}), field)
 		}
 	})
@@ -177,28 +175,28 @@ func TestDeleteEvent(t *testing.T) {
 
 	t.Run("a dance event is deleted with a reason", func(t *testing.T) {
 		t.Parallel()
-		scenario := eventsourcedtest.Given(t, newEvent, eventCreated()).When(deleteFor(" Inställt "))
+		scenario := eventsourcedtest.Given[domain.Event](t, eventCreated()).When(deleteFor(" Inställt "))
 		scenario.Then(&domain.EventDeleted{Reason: "Inställt"})
 		require.True(t, scenario.Aggregate().Deleted())
 		require.Equal(t, details(), scenario.Aggregate().Details())
 	})
 	t.Run("a reason is not needed", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent, eventCreated()).When(deleteFor("")).Then(&domain.EventDeleted{})
+		eventsourcedtest.Given[domain.Event](t, eventCreated()).When(deleteFor("")).Then(&domain.EventDeleted{})
 	})
 	t.Run("deleting again changes nothing", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent, eventCreated(), &domain.EventDeleted{Reason: "Inställt"}).
+		eventsourcedtest.Given[domain.Event](t, eventCreated(), &domain.EventDeleted{Reason: "Inställt"}).
 			When(deleteFor("Dubblett")).
 			Then()
 	})
 	t.Run("what was never created is not deleted", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent).When(deleteFor("Inställt")).ThenError(domain.ErrEventNotFound)
+		eventsourcedtest.Given[domain.Event](t).When(deleteFor("Inställt")).ThenError(domain.ErrEventNotFound)
 	})
 	t.Run("a reason that is too long is refused", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newEvent, eventCreated()).
+		eventsourcedtest.Given[domain.Event](t, eventCreated()).
 			When(deleteFor(strings.Repeat("x", 201))).
 			ThenError(domain.ErrInvalid)
 	})

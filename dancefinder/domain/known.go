@@ -20,7 +20,7 @@ const rememberFor = time.Minute
 // time. When another process deletes one meanwhile, a dance may still get it, as if it
 // had been deleted just after: its band is unknown then. That something does not exist
 // is not remembered.
-type catalogue[A named] struct {
+type catalogue[A any, P named[A]] struct {
 	repository *eventsourced.Repository[A]
 	notFound   error
 	limit      int // names to remember
@@ -34,39 +34,40 @@ type remembered struct {
 	at   time.Time
 }
 
-type named interface {
-	eventsourced.Aggregate
+type named[A any] interface {
+	*A
 	Name() string
 }
 
-func newCatalogue[A named](repository *eventsourced.Repository[A], notFound error) *catalogue[A] {
-	return &catalogue[A]{repository: repository, notFound: notFound, limit: defaultKnown, names: map[string]remembered{}}
+func newCatalogue[A any, P named[A]](repository *eventsourced.Repository[A], notFound error) *catalogue[A, P] {
+	return &catalogue[A, P]{repository: repository, notFound: notFound, limit: defaultKnown, names: map[string]remembered{}}
 }
 
 // nameOf returns the name of the aggregate id, or notFound.
-func (c *catalogue[A]) nameOf(ctx context.Context, id string) (string, error) {
+func (c *catalogue[A, P]) nameOf(ctx context.Context, id string) (string, error) {
 	c.mu.Lock()
 	known := c.names[id]
 	c.mu.Unlock()
 	if time.Since(known.at) < rememberFor {
 		return known.name, nil
 	}
-	a, err := c.repository.Load(ctx, id)
+	loaded, err := c.repository.Load(ctx, id)
 	if errors.Is(err, eventsourced.ErrNotFound) {
 		return "", c.notFound
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case a.Name() == "":
+	}
+	name := P(loaded).Name()
+	if name == "" {
 		return "", c.notFound
 	}
-	c.remember(id, a.Name())
-	return a.Name(), nil
+	c.remember(id, name)
+	return name, nil
 }
 
 // forget makes the next question look.
-func (c *catalogue[A]) forget(id string) {
+func (c *catalogue[A, P]) forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.names, id)
@@ -74,7 +75,7 @@ func (c *catalogue[A]) forget(id string) {
 
 // remember adds an aggregate that is stored, in place of some other one when the
 // limit is reached.
-func (c *catalogue[A]) remember(id, name string) {
+func (c *catalogue[A, P]) remember(id, name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.names) >= c.limit {

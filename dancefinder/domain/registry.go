@@ -14,8 +14,8 @@ const (
 // stored with, and the upcasters of those that have had another form:
 //
 //	registry, err := eventsourced.NewRegistry(domain.EventTypes()...)
-func EventTypes() []eventsourced.EventType {
-	return []eventsourced.EventType{
+func EventTypes() []eventsourced.RegistryOption {
+	return []eventsourced.RegistryOption{
 		eventsourced.Type[BandCreated]("BandCreated"),
 		eventsourced.Type[BandRenamed]("BandRenamed"),
 		eventsourced.Type[BandDeleted]("BandDeleted"),

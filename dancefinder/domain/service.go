@@ -20,24 +20,24 @@ import (
 // error comes from the store; whether the command was carried out is open then,
 // and it is safe to send it again ([CreateEvent] with an id of its own).
 type Service struct {
-	bands       *eventsourced.Repository[*Band]
-	danceHalls  *eventsourced.Repository[*DanceHall]
-	events      *eventsourced.Repository[*Event]
-	preferences *eventsourced.Repository[*UserPreferences]
+	bands       *eventsourced.Repository[Band]
+	danceHalls  *eventsourced.Repository[DanceHall]
+	events      *eventsourced.Repository[Event]
+	preferences *eventsourced.Repository[UserPreferences]
 
-	knownBands      *catalogue[*Band]
-	knownDanceHalls *catalogue[*DanceHall]
+	knownBands      *catalogue[Band, *Band]
+	knownDanceHalls *catalogue[DanceHall, *DanceHall]
 }
 
 // NewService returns a service over store, whose registry must know [EventTypes].
 func NewService(store eventsourced.Store) *Service {
-	bands := eventsourced.NewRepository(store, AggregateBand, func() *Band { return new(Band) })
-	danceHalls := eventsourced.NewRepository(store, AggregateDanceHall, func() *DanceHall { return new(DanceHall) })
+	bands := eventsourced.NewRepository[Band](store, AggregateBand, eventsourced.RepositoryConfig{})
+	danceHalls := eventsourced.NewRepository[DanceHall](store, AggregateDanceHall, eventsourced.RepositoryConfig{})
 	return &Service{
 		bands:           bands,
 		danceHalls:      danceHalls,
-		events:          eventsourced.NewRepository(store, AggregateEvent, func() *Event { return new(Event) }),
-		preferences:     eventsourced.NewRepository(store, AggregateUserPreferences, func() *UserPreferences { return new(UserPreferences) }),
+		events:          eventsourced.NewRepository[Event](store, AggregateEvent, eventsourced.RepositoryConfig{}),
+		preferences:     eventsourced.NewRepository[UserPreferences](store, AggregateUserPreferences, eventsourced.RepositoryConfig{}),
 		knownBands:      newCatalogue(bands, ErrBandNotFound),
 		knownDanceHalls: newCatalogue(danceHalls, ErrDanceHallNotFound),
 	}

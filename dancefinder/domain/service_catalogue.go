@@ -109,8 +109,8 @@ func (s *Service) DeleteDanceHall(ctx context.Context, c DeleteDanceHall) (Dance
 const maxOwners = 10
 
 // createNamed creates what the name's stream id is for, or what has taken the name.
-func createNamed[ID ~string, A eventsourced.Aggregate](
-	ctx context.Context, repository *eventsourced.Repository[A], id ID, create func(A) error,
+func createNamed[ID ~string, A any](
+	ctx context.Context, repository *eventsourced.Repository[A], id ID, create func(*A) error,
 ) (ID, eventsourced.Position, error) {
 	for range maxOwners {
 		position, err := repository.Update(ctx, string(id), create)

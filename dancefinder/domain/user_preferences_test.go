@@ -13,8 +13,6 @@ import (
 
 const subject = "auth0|7f3a"
 
-func newPreferences() *domain.UserPreferences { return new(domain.UserPreferences) }
-
 type onPreferences = func(*domain.UserPreferences) error
 
 func TestOrigins(t *testing.T) {
@@ -41,43 +39,43 @@ func TestOrigins(t *testing.T) {
 
 	t.Run("an origin is added without a coordinate", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newPreferences).When(add(" Örebro ", nil)).Then(added("Örebro"))
+		eventsourcedtest.Given[domain.UserPreferences](t).When(add(" Örebro ", nil)).Then(added("Örebro"))
 	})
 	t.Run("an origin is added with a coordinate of five decimals", func(t *testing.T) {
 		t.Parallel()
 		latitude, longitude := 59.27412, 15.2066
-		eventsourcedtest.Given(t, newPreferences).
+		eventsourcedtest.Given[domain.UserPreferences](t).
 			When(add("Örebro", &domain.Coordinate{Latitude: 59.274118, Longitude: 15.206604})).
 			Then(&domain.OriginAdded{Subject: subject, Origin: "Örebro", Latitude: &latitude, Longitude: &longitude})
 	})
 	t.Run("adding an origin again changes nothing", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newPreferences, added("Örebro")).When(add("ÖREBRO", nil)).Then()
+		eventsourcedtest.Given[domain.UserPreferences](t, added("Örebro")).When(add("ÖREBRO", nil)).Then()
 	})
 	t.Run("a removed origin is added again", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newPreferences, added("Örebro"), &domain.OriginRemoved{Subject: subject, Origin: "Örebro"}).
+		eventsourcedtest.Given[domain.UserPreferences](t, added("Örebro"), &domain.OriginRemoved{Subject: subject, Origin: "Örebro"}).
 			When(add("Örebro", nil)).
 			Then(added("Örebro"))
 	})
 	t.Run("removing an origin records the spelling that was added", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newPreferences, added("Örebro")).
+		eventsourcedtest.Given[domain.UserPreferences](t, added("Örebro")).
 			When(remove("öREBRO")).
 			Then(&domain.OriginRemoved{Subject: subject, Origin: "Örebro"})
 	})
 	t.Run("removing an origin that is not there changes nothing", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newPreferences).When(remove("Örebro")).Then()
+		eventsourcedtest.Given[domain.UserPreferences](t).When(remove("Örebro")).Then()
 	})
 	t.Run("an origin beyond the limit is refused", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newPreferences, full()[1:]...).When(add("Örebro", nil)).Then(added("Örebro"))
-		eventsourcedtest.Given(t, newPreferences, full()...).When(add("Örebro", nil)).ThenError(domain.ErrTooManyOrigins)
+		eventsourcedtest.Given[domain.UserPreferences](t, full()[1:]...).When(add("Örebro", nil)).Then(added("Örebro"))
+		eventsourcedtest.Given[domain.UserPreferences](t, full()...).When(add("Örebro", nil)).ThenError(domain.ErrTooManyOrigins)
 	})
 	t.Run("at the limit adding an origin again changes nothing", func(t *testing.T) {
 		t.Parallel()
-		eventsourcedtest.Given(t, newPreferences, full()...).When(add("Ort 7", nil)).Then()
+		eventsourcedtest.Given[domain.UserPreferences](t, full()...).When(add("Ort 7", nil)).Then()
 	})
 	t.Run("an origin or a coordinate that is none is refused", func(t *testing.T) {
 		t.Parallel()
@@ -88,7 +86,7 @@ func TestOrigins(t *testing.T) {
 			add("Örebro", &domain.Coordinate{Latitude: math.Inf(1)}),
 			remove(" "),
 		} {
-			eventsourcedtest.Given(t, newPreferences).When(act).ThenError(domain.ErrInvalid)
+			eventsourcedtest.Given[domain.UserPreferences](t).When(act).ThenError(domain.ErrInvalid)
 		}
 	})
 	t.Run("preferences without a subject are refused", func(t *testing.T) {
@@ -99,7 +97,7 @@ func TestOrigins(t *testing.T) {
 			func(p *domain.UserPreferences) error { return p.Prefer(domain.IgnoreCity{City: "Örebro"}) },
 			func(p *domain.UserPreferences) error { return p.Prefer(domain.UnignoreCity{City: "Örebro"}) },
 		} {
-			eventsourcedtest.Given(t, newPreferences).When(act).ThenError(domain.ErrInvalid)
+			eventsourcedtest.Given[domain.UserPreferences](t).When(act).ThenError(domain.ErrInvalid)
 		}
 	})
 }
@@ -219,35 +217,35 @@ func TestIgnores(t *testing.T) {
 	for kind, k := range ignorings() {
 		t.Run("a "+kind+" is ignored", func(t *testing.T) {
 			t.Parallel()
-			eventsourcedtest.Given(t, newPreferences).When(k.ignore(k.value)).Then(k.ignored(k.stored))
+			eventsourcedtest.Given[domain.UserPreferences](t).When(k.ignore(k.value)).Then(k.ignored(k.stored))
 		})
 		t.Run("ignoring a "+kind+" again changes nothing", func(t *testing.T) {
 			t.Parallel()
-			eventsourcedtest.Given(t, newPreferences, k.ignored(k.stored)).When(k.ignore(k.same)).Then()
+			eventsourcedtest.Given[domain.UserPreferences](t, k.ignored(k.stored)).When(k.ignore(k.same)).Then()
 		})
 		t.Run("an ignored "+kind+" is seen again, under the value that was stored", func(t *testing.T) {
 			t.Parallel()
-			eventsourcedtest.Given(t, newPreferences, k.ignored(k.stored)).
+			eventsourcedtest.Given[domain.UserPreferences](t, k.ignored(k.stored)).
 				When(k.unignore(k.same)).
 				Then(k.unignored(k.stored))
 		})
 		t.Run("a "+kind+" that is not ignored stays seen", func(t *testing.T) {
 			t.Parallel()
-			eventsourcedtest.Given(t, newPreferences).When(k.unignore(k.value)).Then()
-			eventsourcedtest.Given(t, newPreferences, k.ignored(k.stored), k.unignored(k.stored)).
+			eventsourcedtest.Given[domain.UserPreferences](t).When(k.unignore(k.value)).Then()
+			eventsourcedtest.Given[domain.UserPreferences](t, k.ignored(k.stored), k.unignored(k.stored)).
 				When(k.unignore(k.value)).
 				Then()
 		})
 		t.Run("a "+kind+" that is seen again can be ignored again", func(t *testing.T) {
 			t.Parallel()
-			eventsourcedtest.Given(t, newPreferences, k.ignored(k.stored), k.unignored(k.stored)).
+			eventsourcedtest.Given[domain.UserPreferences](t, k.ignored(k.stored), k.unignored(k.stored)).
 				When(k.ignore(k.value)).
 				Then(k.ignored(k.stored))
 		})
 		t.Run("what is no "+kind+" is refused", func(t *testing.T) {
 			t.Parallel()
-			eventsourcedtest.Given(t, newPreferences).When(k.ignore(k.bad)).ThenError(domain.ErrInvalid)
-			eventsourcedtest.Given(t, newPreferences).When(k.unignore(k.bad)).ThenError(domain.ErrInvalid)
+			eventsourcedtest.Given[domain.UserPreferences](t).When(k.ignore(k.bad)).ThenError(domain.ErrInvalid)
+			eventsourcedtest.Given[domain.UserPreferences](t).When(k.unignore(k.bad)).ThenError(domain.ErrInvalid)
 		})
 		t.Run("one "+kind+" beyond the limit is refused, one of another kind is not", func(t *testing.T) {
 			t.Parallel()
@@ -257,12 +255,12 @@ func TestIgnores(t *testing.T) {
 				}
 				return events
 			}
-			eventsourcedtest.Given(t, newPreferences, full()...).When(k.ignore(k.value)).ThenError(domain.ErrTooManyIgnores)
-			eventsourcedtest.Given(t, newPreferences, full()...).When(k.ignore(k.nth(4711))).Then()
-			eventsourcedtest.Given(t, newPreferences, full()[1:]...).When(k.ignore(k.value)).Then(k.ignored(k.stored))
+			eventsourcedtest.Given[domain.UserPreferences](t, full()...).When(k.ignore(k.value)).ThenError(domain.ErrTooManyIgnores)
+			eventsourcedtest.Given[domain.UserPreferences](t, full()...).When(k.ignore(k.nth(4711))).Then()
+			eventsourcedtest.Given[domain.UserPreferences](t, full()[1:]...).When(k.ignore(k.value)).Then(k.ignored(k.stored))
 			for other, o := range ignorings() {
 				if other != kind {
-					eventsourcedtest.Given(t, newPreferences, full()...).When(o.ignore(o.value)).Then(o.ignored(o.stored))
+					eventsourcedtest.Given[domain.UserPreferences](t, full()...).When(o.ignore(o.value)).Then(o.ignored(o.stored))
 				}
 			}
 		})

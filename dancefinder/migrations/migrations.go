@@ -33,6 +33,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -48,16 +49,7 @@ type Migration struct {
 }
 
 // components are the framework's parts that have tables.
-var components = []struct {
-	name    string
-	files   func() fs.FS
-	migrate func(context.Context, *pgxpool.Pool) error
-	pending func(context.Context, *pgxpool.Pool) ([]string, error)
-}{
-	{"pgstore", pgstore.Migrations, pgstore.Migrate, pgstore.Pending},
-	{"readview", readview.Migrations, readview.Migrate, readview.Pending},
-	{"messaging", messaging.Migrations, messaging.Migrate, messaging.Pending},
-}
+var components = []migrate.Component{pgstore.Migrations(), readview.Migrations(), messaging.Migrations()}
 
 var createTable = regexp.MustCompile(`(?im)^CREATE TABLE (?:IF NOT EXISTS )?(\w+)`)
 
@@ -81,7 +73,7 @@ func Tables() (map[string]string, error) {
 		return nil
 	}
 	for _, c := range components {
-		if err := read(c.files(), c.name+"/"); err != nil {
+		if err := read(c.Files, c.Name+"/"); err != nil {
 			return nil, err
 		}
 	}
@@ -109,24 +101,24 @@ func Status(ctx context.Context, pool *pgxpool.Pool) (all []Migration, err error
 	if err != nil && !errors.Is(err, ErrNewer) {
 		return nil, err
 	}
-	newer := []error{err}
+	pending, frameworkErr := migrate.Pending(ctx, pool, migrate.Config{}, components...)
+	switch {
+	case errors.Is(frameworkErr, migrate.ErrNewer):
+		frameworkErr = fmt.Errorf("%w: %w", ErrNewer, frameworkErr)
+	case frameworkErr != nil:
+		return nil, frameworkErr
+	}
 	for _, c := range components {
-		pending, err := c.pending(ctx, pool)
-		switch {
-		case errors.Is(err, pgstore.ErrNewerTables), errors.Is(err, readview.ErrNewerTables), errors.Is(err, messaging.ErrNewerTables):
-			newer = append(newer, fmt.Errorf("%w: %w", ErrNewer, err))
-		case err != nil:
-			return nil, err
-		}
-		names, err := fs.Glob(c.files(), "*.sql")
+		names, err := fs.Glob(c.Files, "*.sql")
 		if err != nil {
 			return nil, err
 		}
 		for _, name := range names {
-			all = append(all, Migration{Name: c.name + "/" + name, Applied: !slices.Contains(pending, name)})
+			name = c.Name + "/" + name
+			all = append(all, Migration{Name: name, Applied: !slices.Contains(pending, name)})
 		}
 	}
-	return all, errors.Join(newer...)
+	return all, errors.Join(err, frameworkErr)
 }
 
 // ownStatus returns DanceFinder's own migrations, and [ErrNewer] if some of the versions

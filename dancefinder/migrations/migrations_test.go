@@ -17,6 +17,7 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/internal/legacytest"
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 	"github.com/dancefinder/eventsourcing/readview/readviewtest"
@@ -37,14 +38,11 @@ var readViews = []string{
 func all(t *testing.T) []string {
 	t.Helper()
 	all := slices.Clone(names)
-	for _, c := range []struct {
-		name  string
-		files fs.FS
-	}{{"pgstore/", pgstore.Migrations()}, {"readview/", readview.Migrations()}, {"messaging/", messaging.Migrations()}} {
-		files, err := fs.Glob(c.files, "*.sql")
+	for _, c := range []migrate.Component{pgstore.Migrations(), readview.Migrations(), messaging.Migrations()} {
+		files, err := fs.Glob(c.Files, "*.sql")
 		require.NoError(t, err)
 		for _, file := range files {
-			all = append(all, c.name+file)
+			all = append(all, c.Name+"/"+file)
 		}
 	}
 	return all

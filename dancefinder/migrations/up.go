@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 )
 
 // Up applies what is missing, in the first schema of the pool's search path, and
@@ -88,17 +90,14 @@ func upTo(ctx context.Context, pool *pgxpool.Pool, version int64) (applied []str
 			return applied, err
 		}
 	}
-	for _, c := range components {
-		names := slices.DeleteFunc(slices.Clone(missing), func(name string) bool { return !strings.HasPrefix(name, c.name+"/") })
-		if len(names) == 0 {
-			continue
-		}
-		if err := c.migrate(ctx, pool); err != nil {
-			return applied, err
-		}
-		applied = append(applied, names...)
+	missing = slices.DeleteFunc(missing, func(name string) bool { return !strings.Contains(name, "/") })
+	if len(missing) == 0 {
+		return applied, nil
 	}
-	return applied, nil
+	if err := migrate.Run(ctx, pool, migrate.Config{}, components...); err != nil {
+		return applied, err
+	}
+	return append(applied, missing...), nil
 }
 
 // own applies DanceFinder's own steps. If not one of them is done in the end, the database

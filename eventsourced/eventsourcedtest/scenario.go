@@ -12,12 +12,12 @@ import (
 
 // Scenario is a test of one decision of an aggregate:
 //
-//	eventsourcedtest.Given(t, newAccount, &Deposited{Amount: 5}).
+//	eventsourcedtest.Given[Account](t, &Deposited{Amount: 5}).
 //		When(func(a *Account) error { return a.Withdraw(3) }).
 //		Then(&Withdrawn{Amount: 3})
-type Scenario[A eventsourced.Aggregate] struct {
+type Scenario[A any] struct {
 	t         testing.TB
-	aggregate A
+	aggregate *A
 	err       error
 }
 
@@ -26,15 +26,18 @@ const ID = "00000000-0000-7000-8000-000000000001"
 
 // Given starts a scenario with an aggregate that has these events. They are given
 // its id, so scenarios that run in parallel need events of their own.
-func Given[A eventsourced.Aggregate](t testing.TB, newFunc func() A, events ...eventsourced.Event) *Scenario[A] {
+func Given[A any, P interface {
+	*A
+	eventsourced.Aggregate
+}](t testing.TB, events ...eventsourced.Event) *Scenario[A] {
 	t.Helper()
-	a := newFunc()
-	eventsourced.Replay(a, ID, events...)
+	a := new(A)
+	require.NoError(t, eventsourced.Replay(P(a), ID, events...))
 	return &Scenario[A]{t: t, aggregate: a}
 }
 
 // When calls act on the aggregate, unless an act before it has failed.
-func (s *Scenario[A]) When(act func(A) error) *Scenario[A] {
+func (s *Scenario[A]) When(act func(*A) error) *Scenario[A] {
 	s.t.Helper()
 	if s.err == nil {
 		s.err = act(s.aggregate)
@@ -62,7 +65,7 @@ func (s *Scenario[A]) ThenError(want error) {
 func (s *Scenario[A]) Err() error { return s.err }
 
 // Aggregate returns the aggregate, to look at its state.
-func (s *Scenario[A]) Aggregate() A { return s.aggregate }
+func (s *Scenario[A]) Aggregate() *A { return s.aggregate }
 
 type pendingEvents interface{ Pending() []eventsourced.Event }
 

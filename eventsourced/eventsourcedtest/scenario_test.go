@@ -30,8 +30,6 @@ type machine struct {
 	running bool
 }
 
-func newMachine() *machine { return new(machine) }
-
 func (m *machine) start() error {
 	if m.running {
 		return fmt.Errorf("start: %w", errRuns)
@@ -53,58 +51,58 @@ func TestScenario(t *testing.T) {
 	}{
 		"passes when the events are the wanted ones": {
 			test: func(t testing.TB) {
-				eventsourcedtest.Given(t, newMachine, &started{At: 1}, &stopped{}).When(starting).Then(&started{At: 5})
+				eventsourcedtest.Given[machine](t, &started{At: 1}, &stopped{}).When(starting).Then(&started{At: 5})
 			},
 		},
 		"passes when nothing was wanted and nothing happened": {
 			test: func(t testing.TB) {
-				eventsourcedtest.Given(t, newMachine).When(func(*machine) error { return nil }).Then()
+				eventsourcedtest.Given[machine](t).When(func(*machine) error { return nil }).Then()
 			},
 		},
 		"passes when the refusal is the wanted one": {
 			test: func(t testing.TB) {
-				eventsourcedtest.Given(t, newMachine, &started{}).When(starting).ThenError(errRuns)
+				eventsourcedtest.Given[machine](t, &started{}).When(starting).ThenError(errRuns)
 			},
 		},
 		"fails when there are no events": {
 			test: func(t testing.TB) {
-				eventsourcedtest.Given(t, newMachine).When(func(*machine) error { return nil }).Then(&started{At: 5})
+				eventsourcedtest.Given[machine](t).When(func(*machine) error { return nil }).Then(&started{At: 5})
 			},
 			says: "recorded events",
 		},
 		"fails when there are more events": {
 			test: func(t testing.TB) {
-				eventsourcedtest.Given(t, newMachine).When(func(m *machine) error {
+				eventsourcedtest.Given[machine](t).When(func(m *machine) error {
 					return errors.Join(m.start(), eventsourced.Record(m, &stopped{}))
 				}).Then(&started{At: 5})
 			},
 			says: "recorded events",
 		},
 		"fails when an event has another content": {
-			test: func(t testing.TB) { eventsourcedtest.Given(t, newMachine).When(starting).Then(&started{At: 6}) },
+			test: func(t testing.TB) { eventsourcedtest.Given[machine](t).When(starting).Then(&started{At: 6}) },
 			says: "recorded event 0",
 		},
 		"fails when an event has another type": {
-			test: func(t testing.TB) { eventsourcedtest.Given(t, newMachine).When(starting).Then(&stopped{}) },
+			test: func(t testing.TB) { eventsourcedtest.Given[machine](t).When(starting).Then(&stopped{}) },
 			says: "recorded event 0",
 		},
 		"fails when there is a refusal that was not wanted": {
-			test: func(t testing.TB) { eventsourcedtest.Given(t, newMachine, &started{}).When(starting).Then() },
+			test: func(t testing.TB) { eventsourcedtest.Given[machine](t, &started{}).When(starting).Then() },
 			says: "start: it runs already",
 		},
 		"fails when the refusal is another one": {
 			test: func(t testing.TB) {
-				eventsourcedtest.Given(t, newMachine, &started{}).When(starting).ThenError(errOther)
+				eventsourcedtest.Given[machine](t, &started{}).When(starting).ThenError(errOther)
 			},
 			says: "something else",
 		},
 		"fails when there is no refusal": {
-			test: func(t testing.TB) { eventsourcedtest.Given(t, newMachine).When(starting).ThenError(errRuns) },
+			test: func(t testing.TB) { eventsourcedtest.Given[machine](t).When(starting).ThenError(errRuns) },
 			says: "it runs already",
 		},
 		"fails when there is a refusal and an event": {
 			test: func(t testing.TB) {
-				eventsourcedtest.Given(t, newMachine).When(func(m *machine) error {
+				eventsourcedtest.Given[machine](t).When(func(m *machine) error {
 					return errors.Join(m.start(), m.start())
 				}).ThenError(errRuns)
 			},
@@ -126,7 +124,7 @@ func TestScenario(t *testing.T) {
 	t.Run("gives the aggregate its id and its state", func(t *testing.T) {
 		t.Parallel()
 		given := &started{At: 1}
-		scenario := eventsourcedtest.Given(t, newMachine, given)
+		scenario := eventsourcedtest.Given[machine](t, given)
 		require.Equal(t, eventsourcedtest.ID, scenario.Aggregate().ID())
 		require.Equal(t, eventsourcedtest.ID, given.AggregateID())
 		require.EqualValues(t, 1, scenario.Aggregate().Version())

@@ -22,16 +22,12 @@ func (a *Account) Deposit(amount int64) error {
 	return eventsourced.Record(a, &Deposited{Amount: amount})
 }
 
-func (a *Account) Apply(event eventsourced.Event) {
-	if e, ok := event.(*Deposited); ok {
-		a.balance += e.Amount
-	}
-}
+func (e *Deposited) ApplyTo(a *Account) { a.balance += e.Amount }
 
 func Example() {
 	ctx := context.Background()
-	registry, _ := eventsourced.NewRegistry(eventsourced.Type[Deposited]("Deposited"))
-	accounts := eventsourced.NewRepository(memstore.New(registry), "bank.Account", func() *Account { return new(Account) })
+	registry := eventsourced.MustRegistry(eventsourced.Type[Deposited]("Deposited"))
+	accounts := eventsourced.NewRepository[Account](memstore.New(registry), "bank.Account", eventsourced.RepositoryConfig{})
 
 	position, _ := accounts.Update(ctx, "anna", func(a *Account) error { return a.Deposit(5) })
 	anna, _ := accounts.Load(ctx, "anna")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
@@ -160,8 +161,7 @@ func TestAnswersTellWhereTheRelayIs(t *testing.T) {
 func small(t *testing.T) *bank {
 	t.Helper()
 	db := testdb.New(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
-	require.NoError(t, pgstore.Migrate(t.Context(), db.Pool))
-	require.NoError(t, messaging.Migrate(t.Context(), db.Pool))
+	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations(), messaging.Migrations()))
 	store := pgstore.New(db.Pool, registry(), pgstore.Config{})
 	t.Cleanup(store.Close)
 	return &bank{t: t, db: db, pool: db.Pool, store: store, positions: messaging.NewPositions(db.Pool)}

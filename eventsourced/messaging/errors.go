@@ -5,13 +5,8 @@ import (
 	"errors"
 	"net"
 
-	"github.com/dancefinder/eventsourcing/internal/migrate"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
-
-// ErrNewerTables is returned by [Migrate] and [Pending] when a newer version of this
-// package has changed the database's tables. Run that version.
-var ErrNewerTables = migrate.ErrNewer
 
 var (
 	// ErrClosed is returned by Subscribe and Publish after Close.

@@ -44,7 +44,7 @@ func ExampleMarshaler() {
 	go func() { check(router.Run(context.Background())) }()
 	<-router.Running()
 
-	accounts := eventsourced.NewRepository(store, "bank.Account", func() *Account { return new(Account) })
+	accounts := eventsourced.NewRepository[Account](store, "bank.Account", eventsourced.RepositoryConfig{})
 	_, err = accounts.Update(context.Background(), "anna", func(a *Account) error {
 		return eventsourced.Record(a, &Deposited{BaseEvent: eventsourced.BaseEvent{EventTime: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)}, Amount: 5})
 	})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
@@ -74,8 +75,7 @@ func newBank(t testing.TB) *bank {
 	db := testdb.New(t, testdb.MaxConns(20), func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["application_name"] = application
 	})
-	require.NoError(t, pgstore.Migrate(t.Context(), db.Pool))
-	require.NoError(t, messaging.Migrate(t.Context(), db.Pool))
+	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations(), messaging.Migrations()))
 	store := pgstore.New(db.Pool, registry(), pgstore.Config{})
 	t.Cleanup(store.Close)
 	return &bank{t: t, db: db, application: application, pool: db.Pool, store: store, positions: messaging.NewPositions(db.Pool)}
@@ -84,7 +84,7 @@ func newBank(t testing.TB) *bank {
 // record appends an event and returns it as it stands in the log.
 func (b *bank) record(event eventsourced.Event) eventsourced.Recorded {
 	b.t.Helper()
-	accounts := eventsourced.NewRepository(b.store, "bank.Account", func() *Account { return new(Account) })
+	accounts := eventsourced.NewRepository[Account](b.store, "bank.Account", eventsourced.RepositoryConfig{})
 	position, err := accounts.Update(b.t.Context(), "account-1", func(a *Account) error { return eventsourced.Record(a, event) })
 	require.NoError(b.t, err)
 	return b.at(position)

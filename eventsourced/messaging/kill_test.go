@@ -158,7 +158,7 @@ var account = eventsourced.Stream{AggregateName: "bank.Account", AggregateID: "c
 
 // depositor answers each deposit with a command that must not be carried out twice.
 func depositor(store eventsourced.Store) messaging.Reaction {
-	accounts := eventsourced.NewRepository(store, account.AggregateName, func() *Account { return new(Account) })
+	accounts := eventsourced.NewRepository[Account](store, account.AggregateName, eventsourced.RepositoryConfig{})
 	return messaging.On(func(ctx context.Context, e *Deposited) error {
 		cause := eventsourced.FromContext(ctx)
 		if cause.Stream == account {

@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/internal/migrate"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
@@ -57,7 +57,7 @@ type Lease struct {
 	Left     time.Duration         // of the other node's lease, if not held
 }
 
-// Positions is the [PositionStore] on the table consumers of [Migrate]. To have a
+// Positions is the [PositionStore] on the table consumers of [Migrations]. To have a
 // group consume events again, or pass over some, set its position in that table,
 // at any time: the active node notices with its next event.
 type Positions struct {
@@ -175,9 +175,9 @@ func (p *Positions) explain(what string, consumer Consumer, err error) error {
 	case pgerr.ReadOnly(err):
 		p.pool.Reset()
 	case pgerr.Code(err) == "42P01":
-		return fmt.Errorf("%s %s: %w (the table is made by messaging.Migrate)", what, consumer, err)
+		return fmt.Errorf("%s %s: %w (the table is made by migrate.Run with messaging.Migrations)", what, consumer, err)
 	case pgerr.Code(err) == "42703":
-		return fmt.Errorf("%s %s: %w (the table is brought up to date by messaging.Migrate)", what, consumer, err)
+		return fmt.Errorf("%s %s: %w (the table is brought up to date by migrate.Run with messaging.Migrations)", what, consumer, err)
 	}
 	return fmt.Errorf("%s %s: %w", what, consumer, err)
 }
@@ -185,27 +185,11 @@ func (p *Positions) explain(what string, consumer Consumer, err error) error {
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrations returns the SQL files that make the table consumers, for those who
-// apply them with a tool of their own, in the order of their names.
-func Migrations() fs.FS {
+// Migrations are those of the table consumers and what goes with it, for [migrate.Run].
+func Migrations() migrate.Component {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		panic(err) // the folder is compiled in
 	}
-	return files
-}
-
-// Migrate makes the table consumers, or brings it up to date, in the first schema
-// of the connection's search path. It may be called at every start, by several
-// processes at once: a role that may not create tables can call it when there is
-// nothing to do. It returns [ErrNewerTables], and has changed nothing then.
-func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	return migrate.Run(ctx, pool, "", "messaging", Migrations())
-}
-
-// Pending returns the names of the migrations that the database lacks, none when
-// [Migrate] has nothing to do. It changes nothing. With [ErrNewerTables] it returns
-// them, too.
-func Pending(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
-	return migrate.Pending(ctx, pool, "", "messaging", Migrations())
+	return migrate.Component{Name: "messaging", Files: files}
 }

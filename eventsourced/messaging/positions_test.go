@@ -12,6 +12,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
 
@@ -93,14 +94,14 @@ func TestNotMigrated(t *testing.T) {
 	positions := messaging.NewPositions(testdb.New(t).Pool)
 	_, err := positions.Acquire(t.Context(), messaging.Consumer{Group: "g", Topic: "Deposited"}, "node", time.Hour)
 	require.ErrorContains(t, err, "acquire the lease of g/Deposited: ")
-	require.ErrorContains(t, err, "(the table is made by messaging.Migrate)")
+	require.ErrorContains(t, err, "(the table is made by migrate.Run with messaging.Migrations)")
 }
 
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	require.NoError(t, messaging.Migrate(t.Context(), b.pool), "again")
-	names, err := fs.Glob(messaging.Migrations(), "*.sql")
+	require.NoError(t, migrate.Run(t.Context(), b.pool, migrate.Config{}, messaging.Migrations()), "again")
+	names, err := fs.Glob(messaging.Migrations().Files, "*.sql")
 	require.NoError(t, err)
 	require.Equal(t, []string{"0001_consumers.sql", "0002_relays_and_reactors.sql", "0003_states.sql"}, names)
 	_, err = b.positions.Acquire(t.Context(), messaging.Consumer{Group: "g", Topic: "t"}, "node", time.Hour)

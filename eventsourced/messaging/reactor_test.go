@@ -207,7 +207,7 @@ func TestReactorsEventsNameTheirCause(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
 	cause := b.record(&Deposited{Amount: 1})
-	accounts := eventsourced.NewRepository(b.store, "bank.Account", func() *Account { return new(Account) })
+	accounts := eventsourced.NewRepository[Account](b.store, "bank.Account", eventsourced.RepositoryConfig{})
 	var calls atomic.Int64
 	b.reactor(reacting(), messaging.On(func(ctx context.Context, _ *Deposited) error {
 		ctx = eventsourced.WithCommand(ctx, eventsourced.CommandID(eventsourced.FromContext(ctx), "test"))
@@ -300,7 +300,7 @@ func TestReactionThatUsesItsCommandTwice(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBank(t)
-			accounts := eventsourced.NewRepository(b.store, "bank.Account", func() *Account { return new(Account) })
+			accounts := eventsourced.NewRepository[Account](b.store, "bank.Account", eventsourced.RepositoryConfig{})
 			rename := func(ctx context.Context) error {
 				_, err := accounts.Update(ctx, "other", func(a *Account) error { return eventsourced.Record(a, &Renamed{First: "X"}) })
 				return err

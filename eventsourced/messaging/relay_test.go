@@ -132,7 +132,7 @@ func TestRelay(t *testing.T) {
 	}, first.Metadata)
 
 	ctx := eventsourced.WithCausation(eventsourced.WithCorrelation(t.Context(), "c-1"), "e-1")
-	accounts := eventsourced.NewRepository(b.store, "bank.Account", func() *Account { return new(Account) })
+	accounts := eventsourced.NewRepository[Account](b.store, "bank.Account", eventsourced.RepositoryConfig{})
 	position, err := accounts.Update(ctx, "account-1", func(a *Account) error { return eventsourced.Record(a, &Deposited{Amount: 1}) })
 	require.NoError(t, err)
 	live := b.published(outbox, messaging.DefaultTopic, 21)

@@ -7,13 +7,8 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/internal/migrate"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
-
-// ErrNewerTables is returned by [Migrate] and [Pending] when a newer version of this
-// package has changed the database's tables. Run that version.
-var ErrNewerTables = migrate.ErrNewer
 
 // ErrIsolation is returned by [Store.AppendTx], and by [Store.Append] where the
 // server's default_transaction_isolation was changed. At REPEATABLE READ or
@@ -100,7 +95,7 @@ func translate(err error) error {
 	}
 	switch code := pgerr.Code(err); {
 	case code == "42P01":
-		return fmt.Errorf("%w (the log's tables are made by pgstore.Migrate)", err)
+		return fmt.Errorf("%w (the log's tables are made by migrate.Run with pgstore.Migrations)", err)
 	case isForgotten(err):
 		return fmt.Errorf("%w (behind a pooler in transaction mode set default_query_exec_mode=cache_describe in the pool's URL)", err)
 	case strings.HasPrefix(code, "22"): // data exception: not JSON, not UTF-8

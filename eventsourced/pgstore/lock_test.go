@@ -19,6 +19,7 @@ import (
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/eventsourcedtest"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
@@ -206,7 +207,7 @@ func TestPreparedTransactions(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	store, pool := openURL(t, server.URL(), pgstore.Config{Logger: slog.New(slog.DiscardHandler)})
-	require.NoError(t, store.Migrate(t.Context()))
+	require.NoError(t, migrate.Run(t.Context(), pool, migrate.Config{}, pgstore.Migrations()))
 	for range 2 { // the session may have the lock that it keeps
 		tx, _ := hold(t, pool, store)
 		_, err = tx.Exec(t.Context(), `PREPARE TRANSACTION 'refused'`)
@@ -324,7 +325,7 @@ func TestEachAppendHasASpan(t *testing.T) {
 					c.ConnConfig.Tracer = batchSpans{querySpans{seen}}
 				}
 			})
-			require.NoError(t, pgstore.Migrate(t.Context(), db.Pool))
+			require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations()))
 			other, pool := openURL(t, db.URL, pgstore.Config{})
 			holder, _ := hold(t, pool, other)
 			store := pgstore.New(db.Pool, eventsourcedtest.Registry(), pgstore.Config{})

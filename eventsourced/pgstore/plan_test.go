@@ -88,7 +88,7 @@ func TestLoadWithASnapshotCostsTheEventsSince(t *testing.T) {
 	require.NoError(t, store.SaveSnapshot(t.Context(), stream("long"),
 		eventsourced.Snapshot{Version: all - since, Position: position, SchemaVersion: 1, State: []byte(strconv.Itoa(all - since))}))
 
-	repository := eventsourced.NewRepository(store, "test.Note", func() *notes { return new(notes) }, eventsourced.SnapshotEvery(1000, 1))
+	repository := eventsourced.NewRepository[notes](store, "test.Note", eventsourced.RepositoryConfig{SnapshotEvery: 1000, SnapshotSchema: 1})
 	load := func(id string, events int) (rows int64) {
 		before := sent.rows.Load()
 		n, err := repository.Load(t.Context(), id)

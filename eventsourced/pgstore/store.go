@@ -1,7 +1,6 @@
 package pgstore
 
 import (
-	"context"
 	"embed"
 	_ "embed"
 	"io/fs"
@@ -17,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/internal/migrate"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 )
 
 // DefaultMaxPayload is the default limit of an event's payload in bytes.
@@ -79,7 +78,7 @@ var (
 )
 
 // New returns the log that pool reaches, whose events are decoded with registry.
-// It sends nothing: the tables come from [Migrate]. The pool stays the caller's. Its tracer, if
+// It sends nothing: the tables come from [Migrations]. The pool stays the caller's. Its tracer, if
 // it has one, gets a span of each append, in the caller's context.
 func New(pool *pgxpool.Pool, registry *eventsourced.Registry, config Config) *Store {
 	if config.MaxPayload <= 0 {
@@ -122,40 +121,13 @@ func (s *Store) Close() {
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrations returns the SQL files that make the log's tables, for those who
-// apply them with a tool of their own, in the order of their names.
-func Migrations() fs.FS {
+// Migrations are those of the log's tables, for [migrate.Run].
+func Migrations() migrate.Component {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		panic(err) // the folder is compiled in
 	}
-	return files
-}
-
-// Migrate makes the log's tables, or brings them up to date, in the first schema
-// of the connection's search path. It may be called at every start, by several
-// processes at once: a role that may not create tables can call it when there is
-// nothing to do. It returns [ErrNewerTables], and has changed nothing then.
-func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	return migrate.Run(ctx, pool, "", "pgstore", Migrations())
-}
-
-// Pending returns the names of the migrations that the database lacks, none when
-// [Migrate] has nothing to do. It changes nothing. With [ErrNewerTables] it returns
-// them, too.
-func Pending(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
-	return migrate.Pending(ctx, pool, "", "pgstore", Migrations())
-}
-
-// Migrate is the function [Migrate] for the schema of the store's [Config], which
-// is created when it is missing.
-func (s *Store) Migrate(ctx context.Context) error {
-	return migrate.Run(ctx, s.pool, s.config.Schema, "pgstore", Migrations())
-}
-
-// Pending is the function [Pending] for the schema of the store's [Config].
-func (s *Store) Pending(ctx context.Context) ([]string, error) {
-	return migrate.Pending(ctx, s.pool, s.config.Schema, "pgstore", Migrations())
+	return migrate.Component{Name: "pgstore", Files: files}
 }
 
 var (

@@ -16,6 +16,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/eventsourcedtest"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) { testdb.Main(m) }
 // open returns an empty log in a schema of its own.
 func open(t *testing.T, db *testdb.DB) *pgstore.Store {
 	t.Helper()
-	require.NoError(t, pgstore.Migrate(t.Context(), db.Pool))
+	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations()))
 	store := pgstore.New(db.Pool, eventsourcedtest.Registry(), pgstore.Config{})
 	t.Cleanup(store.Close)
 	return store
@@ -226,8 +227,8 @@ func TestSchemas(t *testing.T) {
 			_, err := db.Pool.Exec(context.WithoutCancel(t.Context()), "DROP SCHEMA "+pgx.Identifier{name}.Sanitize()+" CASCADE")
 			require.NoError(t, err)
 		})
-		require.NoError(t, store.Migrate(t.Context()))
-		require.NoError(t, store.Migrate(t.Context()), "again changes nothing")
+		require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{Schema: name}, pgstore.Migrations()))
+		require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{Schema: name}, pgstore.Migrations()), "again changes nothing")
 		stores = append(stores, store)
 	}
 	// A transaction that holds one log's lock does not hold the other's.
@@ -248,7 +249,7 @@ func TestLogID(t *testing.T) {
 	id, err := open(t, db).LogID(t.Context())
 	require.NoError(t, err)
 	require.Len(t, id, 36)
-	require.NoError(t, pgstore.Migrate(t.Context(), db.Pool))
+	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations()))
 	again, err := open(t, db).LogID(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, id, again, "it stays with the tables")
@@ -272,7 +273,7 @@ func TestMigrateByManyAtOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
-			if err := pgstore.Migrate(t.Context(), db.Pool); err != nil {
+			if err := migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -286,9 +287,9 @@ func TestMissingTablesSayWhatToDo(t *testing.T) {
 	store := pgstore.New(testdb.New(t).Pool, eventsourcedtest.Registry(), pgstore.Config{})
 	t.Cleanup(store.Close)
 	_, err := store.Append(t.Context(), stream("a"), eventsourced.Any, encode(t, "x"))
-	require.ErrorContains(t, err, "pgstore.Migrate")
+	require.ErrorContains(t, err, "pgstore.Migrations")
 	_, err = store.Head(t.Context())
-	require.ErrorContains(t, err, "pgstore.Migrate")
+	require.ErrorContains(t, err, "pgstore.Migrations")
 }
 
 func TestPayloadLimit(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/eventsourced/watermillsql"
 )
@@ -112,8 +113,8 @@ func TestSubscribeIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		topic, group, change, want string
 	}{
-		"without a log":        {"Deposited", "g", `DROP TABLE events`, "there is no table events: the log's tables are made by pgstore.Migrate"},
-		"without positions":    {"Deposited", "g", `DROP TABLE consumers`, "there is no table consumers: it is made by messaging.Migrate"},
+		"without a log":        {"Deposited", "g", `DROP TABLE events`, "there is no table events: the log's tables are made by migrate.Run with pgstore.Migrations"},
+		"without positions":    {"Deposited", "g", `DROP TABLE consumers`, "there is no table consumers: it is made by migrate.Run with messaging.Migrations"},
 		"to an empty topic":    {"", "g", ``, "the topic is empty"},
 		"for an empty group":   {"Deposited", "", ``, "the ConsumerGroup of the Subscriber is empty"},
 		"to an unknown name":   {"Deposit", "g", ``, `no event of the registry has the name "Deposit"`},
@@ -148,7 +149,7 @@ func TestSchema(t *testing.T) {
 	subscriber := b.subscriber(b.grouped())
 	_, err := subscriber.Subscribe(t.Context(), messaging.AllEvents)
 	require.ErrorContains(t, err, "there is no table "+pgx.Identifier{schema, "events"}.Sanitize())
-	require.NoError(t, b.store.Migrate(t.Context()))
+	require.NoError(t, migrate.Run(t.Context(), b.pool, migrate.Config{Schema: schema}, pgstore.Migrations()))
 	b.ack(b.subscribe(subscriber, messaging.AllEvents), b.deposit(2)...)
 }
 

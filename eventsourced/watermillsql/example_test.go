@@ -12,6 +12,7 @@ import (
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/eventsourced/watermillsql"
 )
@@ -24,8 +25,7 @@ func Example() {
 	pool, err := pgxpool.New(ctx, server.URL())
 	check(err)
 	defer pool.Close()
-	check(pgstore.Migrate(ctx, pool))
-	check(messaging.Migrate(ctx, pool))
+	check(migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), messaging.Migrations()))
 	registry, err := eventsourced.NewRegistry(eventsourced.Type[Deposited]("Deposited"))
 	check(err)
 	store := pgstore.New(pool, registry, pgstore.Config{})
@@ -43,7 +43,7 @@ func Example() {
 	check(err)
 	defer func() { check(subscriber.Close()) }()
 
-	accounts := eventsourced.NewRepository(store, "bank.Account", func() *Account { return new(Account) })
+	accounts := eventsourced.NewRepository[Account](store, "bank.Account", eventsourced.RepositoryConfig{})
 	_, err = accounts.Update(ctx, "anna", func(a *Account) error { return eventsourced.Record(a, &Deposited{Amount: 5}) })
 	check(err)
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/eventsourced/watermillsql"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
@@ -75,8 +76,7 @@ func newBank(t *testing.T) *bank {
 	db := testdb.New(t, testdb.MaxConns(20), func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["application_name"] = application
 	})
-	require.NoError(t, pgstore.Migrate(t.Context(), db.Pool))
-	require.NoError(t, messaging.Migrate(t.Context(), db.Pool))
+	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations(), messaging.Migrations()))
 	store := pgstore.New(db.Pool, registry(), pgstore.Config{})
 	t.Cleanup(store.Close)
 	b := &bank{t: t, db: db, application: application, pool: db.Pool, store: store}
@@ -94,7 +94,7 @@ func newAdapter(t *testing.T, config watermillsql.Config) *watermillsql.Adapter 
 // record appends an event and returns it as it stands in the log.
 func (b *bank) record(event eventsourced.Event) eventsourced.Recorded {
 	b.t.Helper()
-	accounts := eventsourced.NewRepository(b.store, "bank.Account", func() *Account { return new(Account) })
+	accounts := eventsourced.NewRepository[Account](b.store, "bank.Account", eventsourced.RepositoryConfig{})
 	ctx := eventsourced.WithCorrelation(b.t.Context(), "request-1")
 	position, err := accounts.Update(ctx, "account-1", func(a *Account) error { return eventsourced.Record(a, event) })
 	require.NoError(b.t, err)

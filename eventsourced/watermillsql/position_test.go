@@ -205,7 +205,7 @@ func TestConnectionLostInAPage(t *testing.T) {
 // appendSome appends n deposits, concurrently with others.
 func (b *bank) appendSome(n int) {
 	ctx := context.WithoutCancel(b.t.Context())
-	accounts := eventsourced.NewRepository(b.store, "bank.Account", func() *Account { return new(Account) })
+	accounts := eventsourced.NewRepository[Account](b.store, "bank.Account", eventsourced.RepositoryConfig{})
 	for range n {
 		_, err := accounts.Update(ctx, eventsourced.NewEventID().String(), func(a *Account) error {
 			return eventsourced.Record(a, &Deposited{Amount: 1})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -147,7 +148,7 @@ func TestEventOfAMessage(t *testing.T) {
 func newJournal(t *testing.T) *bank {
 	t.Helper()
 	b := newBank(t)
-	require.NoError(t, readview.Migrate(t.Context(), b.pool))
+	require.NoError(t, migrate.Run(t.Context(), b.pool, migrate.Config{}, readview.Migrations()))
 	b.exec(`CREATE TABLE journal (event UUID NOT NULL)`)
 	return b
 }

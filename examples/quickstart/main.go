@@ -43,14 +43,8 @@ func (a *Account) Withdraw(amount int64) error {
 	return eventsourced.Record(a, &Withdrawn{Amount: amount})
 }
 
-func (a *Account) Apply(event eventsourced.Event) {
-	switch e := event.(type) {
-	case *Deposited:
-		a.balance += e.Amount
-	case *Withdrawn:
-		a.balance -= e.Amount
-	}
-}
+func (e *Deposited) ApplyTo(a *Account) { a.balance += e.Amount }
+func (e *Withdrawn) ApplyTo(a *Account) { a.balance -= e.Amount }
 
 func main() {
 	if err := run(context.Background(), os.Stdout); err != nil {
@@ -61,15 +55,12 @@ func main() {
 
 func run(ctx context.Context, out io.Writer) error {
 	// The names are those that the events are stored with: for ever.
-	registry, err := eventsourced.NewRegistry(
+	registry := eventsourced.MustRegistry(
 		eventsourced.Type[Deposited]("Deposited"),
 		eventsourced.Type[Withdrawn]("Withdrawn"),
 	)
-	if err != nil {
-		return err
-	}
 	store := memstore.New(registry)
-	accounts := eventsourced.NewRepository(store, "bank.Account", func() *Account { return new(Account) })
+	accounts := eventsourced.NewRepository[Account](store, "bank.Account", eventsourced.RepositoryConfig{})
 
 	// Load, act, append: all or nothing, and again if somebody else was faster.
 	if _, err := accounts.Update(ctx, "anna", func(a *Account) error { return a.Deposit(100) }); err != nil {
@@ -78,7 +69,7 @@ func run(ctx context.Context, out io.Writer) error {
 	if _, err := accounts.Update(ctx, "anna", func(a *Account) error { return a.Withdraw(30) }); err != nil {
 		return err
 	}
-	_, err = accounts.Update(ctx, "anna", func(a *Account) error { return a.Withdraw(1000) })
+	_, err := accounts.Update(ctx, "anna", func(a *Account) error { return a.Withdraw(1000) })
 	_, _ = fmt.Fprintln(out, "withdraw 1000:", err)
 
 	anna, err := accounts.Load(ctx, "anna")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -84,7 +85,7 @@ func run(ctx context.Context, url string, out io.Writer) error {
 	}
 	defer pool.Close()
 	_, err = pool.Exec(ctx, `CREATE TABLE loan (book TEXT PRIMARY KEY, reader TEXT NOT NULL)`)
-	err = errors.Join(err, pgstore.Migrate(ctx, pool), readview.Migrate(ctx, pool))
+	err = errors.Join(err, migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations()))
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func run(ctx context.Context, url string, out io.Writer) error {
 	go func() { _ = router.Run(ctx) }()
 	<-router.Running()
 	defer func() { _ = router.Close() }()
-	books := eventsourced.NewRepository(store, "library.Book", func() *Book { return new(Book) })
+	books := eventsourced.NewRepository[Book](store, "library.Book", eventsourced.RepositoryConfig{})
 	position, err := books.Update(ctx, "The Hobbit", func(b *Book) error { return b.Lend("Anna") })
 	if err == nil {
 		err = manager.WaitFor(ctx, position) // to read what was just written

@@ -24,6 +24,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -54,12 +55,12 @@ func library(ctx context.Context, pool *pgxpool.Pool, broker string, _ io.Writer
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(pgstore.Migrate(ctx, pool), messaging.Migrate(ctx, pool)); err != nil {
+	if err := migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), messaging.Migrations()); err != nil {
 		return err
 	}
 	store := pgstore.New(pool, registry, pgstore.Config{})
 	defer store.Close()
-	books := eventsourced.NewRepository(store, "library.Book", func() *Book { return new(Book) })
+	books := eventsourced.NewRepository[Book](store, "library.Book", eventsourced.RepositoryConfig{})
 	for book, reader := range map[string]string{"Dune": "Anna", "Emma": "Bo", "Ulysses": "Cecilia"} {
 		if _, err := books.Update(ctx, book, func(b *Book) error { return b.Lend(reader) }); err != nil {
 			return err
@@ -104,7 +105,7 @@ func bookshop(ctx context.Context, pool *pgxpool.Pool, broker string, out io.Wri
 	if err != nil {
 		return err
 	}
-	if err := readview.Migrate(ctx, pool); err != nil {
+	if err := migrate.Run(ctx, pool, migrate.Config{}, readview.Migrations()); err != nil {
 		return err
 	}
 	if _, err := pool.Exec(ctx, `CREATE TABLE IF NOT EXISTS loan (book TEXT PRIMARY KEY, reader TEXT NOT NULL)`); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -57,10 +58,10 @@ func newEnvironment(ctx context.Context, admin string) (*environment, error) {
 	if e.pool, err = e.newPool(ctx, 8); err != nil {
 		return nil, err
 	}
-	if err := pgstore.Migrate(ctx, e.pool); err != nil {
+	if err := migrate.Run(ctx, e.pool, migrate.Config{}, pgstore.Migrations()); err != nil {
 		return nil, err
 	}
-	if err := readview.Migrate(ctx, e.pool); err != nil {
+	if err := migrate.Run(ctx, e.pool, migrate.Config{}, readview.Migrations()); err != nil {
 		return nil, err
 	}
 	if _, err := e.pool.Exec(ctx, `CREATE TABLE balance (account TEXT PRIMARY KEY, amount BIGINT NOT NULL)`); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -62,7 +63,7 @@ func closeBroker() error {
 
 // prepareRelay has messages go into one queue, which is durable.
 func prepareRelay(ctx context.Context, e *environment) ([]contender, error) {
-	if err := messaging.Migrate(ctx, e.pool); err != nil {
+	if err := migrate.Run(ctx, e.pool, migrate.Config{}, messaging.Migrations()); err != nil {
 		return nil, err
 	}
 	if err := e.fill(ctx, relayEvents, 1); err != nil {
@@ -250,7 +251,7 @@ func (q *relayQueue) stock(url string, messages []*message.Message) (float64, er
 // prepareRemote compares how a remote projection gets its history with how it gets
 // live messages.
 func prepareRemote(ctx context.Context, e *environment) ([]contender, error) {
-	if err := messaging.Migrate(ctx, e.pool); err != nil {
+	if err := migrate.Run(ctx, e.pool, migrate.Config{}, messaging.Migrations()); err != nil {
 		return nil, err
 	}
 	if err := e.fill(ctx, remoteEvents, 1); err != nil {

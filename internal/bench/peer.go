@@ -113,8 +113,8 @@ func (a *account) Apply(event eventsourced.Event) {
 	}
 }
 
-func (j *ourJob) accounts() *eventsourced.Repository[*account] {
-	return eventsourced.NewRepository(j.e.store, "bank.Account", func() *account { return new(account) })
+func (j *ourJob) accounts() *eventsourced.Repository[account] {
+	return eventsourced.NewRepository[account](j.e.store, "bank.Account", eventsourced.RepositoryConfig{})
 }
 
 func (j *ourJob) Append(ctx context.Context, id string) error {

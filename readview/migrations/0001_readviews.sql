@@ -8,11 +8,19 @@ CREATE TABLE readviews (
 CREATE TABLE readview_states (
 	name            TEXT        PRIMARY KEY,
 	generation      BIGINT      NOT NULL DEFAULT 1, -- counts resets and changes of handled
-	status          TEXT        NOT NULL DEFAULT 'running' CHECK (status IN ('running', 'paused', 'failed')),
-	handled         TEXT[]      NOT NULL,           -- event names, sorted
-	node            TEXT        NOT NULL DEFAULT '', -- who applies it
+	-- Above the log's head it is 'ahead': the log is an older one.
+	status          TEXT        NOT NULL DEFAULT 'running' CHECK (status IN ('running', 'paused', 'failed', 'ahead')),
+	handled         TEXT[]      NOT NULL,              -- event names, sorted
+	dropped         JSONB       NOT NULL DEFAULT '{}', -- event names that were in handled once, and up to which position
+	superseded      JSONB       NOT NULL DEFAULT '[]', -- what older programs had in handled
+	rebuild_to      BIGINT      NOT NULL DEFAULT 0,    -- before it was reset: below that position its tables lack what they had
+	node            TEXT        NOT NULL DEFAULT '',   -- who applies it
 	lease_until     TIMESTAMPTZ NOT NULL DEFAULT '-infinity',
-	error           TEXT,                           -- the last failure, until the projection gets past it
+	lease_length    INTERVAL    NOT NULL DEFAULT '0',  -- a lease that ends later than this from now is none: clocks go back
+	error           TEXT,                              -- the last failure, until the projection gets past it
+	failing_since   TIMESTAMPTZ,                       -- with error: when it began
+	attempts        BIGINT,                            -- how often it was tried since then
+	tried_at        TIMESTAMPTZ,                       -- by this database's clock
 	failed_at       TIMESTAMPTZ,
 	failed_event    UUID,
 	failed_name     TEXT,

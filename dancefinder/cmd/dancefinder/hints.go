@@ -35,7 +35,7 @@ func (e rewordedError) Unwrap() error { return e.error }
 
 // forProgrammers is what the framework says of missing tables to those who use it:
 // which function makes them, together with others.
-var forProgrammers = regexp.MustCompile(` \([^()]* by (?:messaging|readview|pgstore)\.Migrate\)`)
+var forProgrammers = regexp.MustCompile(` \([^()]* by migrate\.Run with \w+\.Migrations\)`)
 
 // explain adds what to do to some of the server's errors.
 func (a *app) explain(ctx context.Context, err error) error {

@@ -2,7 +2,6 @@ package migrate_test
 
 import (
 	"context"
-	"io/fs"
 	"strings"
 	"sync"
 	"testing"
@@ -12,14 +11,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"github.com/dancefinder/eventsourcing/internal/migrate"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
 
 func TestMain(m *testing.M) { testdb.Main(m) }
 
 // files are the migrations of a component, each in its version.
-func files(names ...string) fs.FS {
+func files(names ...string) migrate.Component {
 	all := fstest.MapFS{}
 	scripts := map[string]string{
 		"0001_goods.sql": "CREATE TABLE goods (id INT PRIMARY KEY); INSERT INTO goods VALUES (1)",
@@ -29,7 +28,7 @@ func files(names ...string) fs.FS {
 	for _, name := range names {
 		all[name] = &fstest.MapFile{Data: []byte(scripts[name])}
 	}
-	return all
+	return migrate.Component{Name: "shop", Files: all}
 }
 
 func number(t *testing.T, pool *pgxpool.Pool, query string) (n int) {
@@ -38,9 +37,9 @@ func number(t *testing.T, pool *pgxpool.Pool, query string) (n int) {
 	return n
 }
 
-func pending(t *testing.T, pool *pgxpool.Pool, schema string, all fs.FS) []string {
+func pending(t *testing.T, pool *pgxpool.Pool, schema string, all ...migrate.Component) []string {
 	t.Helper()
-	names, err := migrate.Pending(t.Context(), pool, schema, "shop", all)
+	names, err := migrate.Pending(t.Context(), pool, migrate.Config{Schema: schema}, all...)
 	require.NoError(t, err)
 	return names
 }
@@ -56,11 +55,11 @@ func TestRun(t *testing.T) {
 				table = schema + ".goods"
 			}
 			one, both := files("0001_goods.sql"), files("0001_goods.sql", "0002_price.sql")
-			require.Equal(t, []string{"0001_goods.sql", "0002_price.sql"}, pending(t, db.Pool, schema, both))
-			require.NoError(t, migrate.Run(t.Context(), db.Pool, schema, "shop", one))
-			require.Equal(t, []string{"0002_price.sql"}, pending(t, db.Pool, schema, both))
-			require.NoError(t, migrate.Run(t.Context(), db.Pool, schema, "shop", both))
-			require.NoError(t, migrate.Run(t.Context(), db.Pool, schema, "shop", both))
+			require.Equal(t, []string{"shop/0001_goods.sql", "shop/0002_price.sql"}, pending(t, db.Pool, schema, both))
+			require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{Schema: schema}, one))
+			require.Equal(t, []string{"shop/0002_price.sql"}, pending(t, db.Pool, schema, both))
+			require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{Schema: schema}, both))
+			require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{Schema: schema}, both))
 			require.Empty(t, pending(t, db.Pool, schema, both))
 			require.Equal(t, 1, number(t, db.Pool, "SELECT count(*) FROM "+table+" WHERE price IS NULL"))
 		})
@@ -69,7 +68,7 @@ func TestRun(t *testing.T) {
 		t.Parallel()
 		db := testdb.New(t)
 		all := files("0001_goods.sql", "0003_wrong.sql")
-		err := migrate.Run(t.Context(), db.Pool, "", "shop", all)
+		err := migrate.Run(t.Context(), db.Pool, migrate.Config{}, all)
 		require.ErrorContains(t, err, "migrate shop: 0003_wrong.sql: ")
 		require.Len(t, pending(t, db.Pool, "", all), 2)
 		require.Zero(t, tables(t, db))
@@ -77,12 +76,12 @@ func TestRun(t *testing.T) {
 	t.Run("does the first schema of the search path, whatever the others have", func(t *testing.T) {
 		t.Parallel()
 		db, all := testdb.NewDatabase(t), files("0001_goods.sql")
-		require.NoError(t, migrate.Run(t.Context(), db.Pool, "", "shop", all))
+		require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, all))
 		_, err := db.Pool.Exec(t.Context(), "CREATE SCHEMA first")
 		require.NoError(t, err)
 		pool := with(t, db, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["options"] = "-csearch_path=first,public" })
 		require.Len(t, pending(t, pool, "", all), 1)
-		require.NoError(t, migrate.Run(t.Context(), pool, "", "shop", all))
+		require.NoError(t, migrate.Run(t.Context(), pool, migrate.Config{}, all))
 		require.Equal(t, 1, number(t, pool, "SELECT count(*) FROM first.goods"))
 	})
 	t.Run("may be called by several processes at once, at any isolation level", func(t *testing.T) {
@@ -101,7 +100,7 @@ func TestRun(t *testing.T) {
 		var errs [4]error
 		for i := range errs {
 			all.Go(func() {
-				errs[i] = migrate.Run(t.Context(), pool, "", "shop", files("0001_goods.sql", "0002_price.sql"))
+				errs[i] = migrate.Run(t.Context(), pool, migrate.Config{}, files("0001_goods.sql", "0002_price.sql"))
 			})
 		}
 		require.Eventually(t, func() bool {
@@ -120,11 +119,11 @@ func TestNewerTables(t *testing.T) {
 	t.Parallel()
 	db := testdb.New(t)
 	newer, older := files("0001_goods.sql", "0002_price.sql"), files("0001_goods.sql")
-	require.NoError(t, migrate.Run(t.Context(), db.Pool, "", "shop", newer))
+	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, newer))
 	t.Run("are noticed by the older program, and named", func(t *testing.T) {
 		for _, err := range []error{
-			migrate.Run(t.Context(), db.Pool, "", "shop", older),
-			second(migrate.Pending(t.Context(), db.Pool, "", "shop", older)),
+			migrate.Run(t.Context(), db.Pool, migrate.Config{}, older),
+			second(migrate.Pending(t.Context(), db.Pool, migrate.Config{}, older)),
 		} {
 			require.ErrorIs(t, err, migrate.ErrNewer)
 			require.EqualError(t, err, "migrations of shop: the database's tables are newer than this program: it does not know 0002_price.sql")
@@ -132,13 +131,13 @@ func TestNewerTables(t *testing.T) {
 	})
 	t.Run("are not touched, also where something is missing", func(t *testing.T) {
 		other := files("0001_goods.sql", "0003_wrong.sql")
-		require.ErrorIs(t, migrate.Run(t.Context(), db.Pool, "", "shop", other), migrate.ErrNewer)
-		names, err := migrate.Pending(t.Context(), db.Pool, "", "shop", other)
+		require.ErrorIs(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, other), migrate.ErrNewer)
+		names, err := migrate.Pending(t.Context(), db.Pool, migrate.Config{}, other)
 		require.ErrorIs(t, err, migrate.ErrNewer)
-		require.Equal(t, []string{"0003_wrong.sql"}, names)
+		require.Equal(t, []string{"shop/0003_wrong.sql"}, names)
 	})
 	t.Run("of another component are no matter", func(t *testing.T) {
-		require.NoError(t, migrate.Run(t.Context(), db.Pool, "", "warehouse", files()))
+		require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, component("warehouse", "CREATE TABLE shelf (id INT PRIMARY KEY)")))
 	})
 }
 
@@ -150,26 +149,26 @@ func TestRoleWithoutTheRightToCreate(t *testing.T) {
 			t.Parallel()
 			db := testdb.NewDatabase(t)
 			one, both := files("0001_goods.sql"), files("0001_goods.sql", "0002_price.sql")
-			require.NoError(t, migrate.Run(t.Context(), db.Pool, schema, "shop", one))
+			require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{Schema: schema}, one))
 			used := schema
 			if used == "" {
 				used = db.Schema
 			}
 			pool := as(t, db, "GRANT USAGE ON SCHEMA "+used+" TO {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "+used+" TO {role}")
-			require.NoError(t, migrate.Run(t.Context(), pool, schema, "shop", one))
+			require.NoError(t, migrate.Run(t.Context(), pool, migrate.Config{Schema: schema}, one))
 			require.Empty(t, pending(t, pool, schema, one))
 
-			require.Equal(t, []string{"0002_price.sql"}, pending(t, pool, schema, both))
-			require.ErrorContains(t, migrate.Run(t.Context(), pool, schema, "shop", both), "0002_price.sql")
-			require.NoError(t, migrate.Run(t.Context(), db.Pool, schema, "shop", both))
-			require.NoError(t, migrate.Run(t.Context(), pool, schema, "shop", both))
+			require.Equal(t, []string{"shop/0002_price.sql"}, pending(t, pool, schema, both))
+			require.ErrorContains(t, migrate.Run(t.Context(), pool, migrate.Config{Schema: schema}, both), "0002_price.sql")
+			require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{Schema: schema}, both))
+			require.NoError(t, migrate.Run(t.Context(), pool, migrate.Config{Schema: schema}, both))
 		})
 	}
 	t.Run("is told so when there is something to do", func(t *testing.T) {
 		t.Parallel()
 		db := testdb.NewDatabase(t)
 		pool := as(t, db, "REVOKE CREATE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO {role}")
-		require.ErrorContains(t, migrate.Run(t.Context(), pool, "", "shop", files("0001_goods.sql")), "permission denied")
+		require.ErrorContains(t, migrate.Run(t.Context(), pool, migrate.Config{}, files("0001_goods.sql")), "permission denied")
 		require.Zero(t, tables(t, db))
 	})
 	t.Run("may look where there is nothing at all", func(t *testing.T) {
@@ -181,7 +180,7 @@ func TestRoleWithoutTheRightToCreate(t *testing.T) {
 		t.Parallel()
 		db := testdb.NewDatabase(t)
 		pool := as(t, db, "CREATE SCHEMA named AUTHORIZATION {role}")
-		require.NoError(t, migrate.Run(t.Context(), pool, "named", "shop", files("0001_goods.sql")))
+		require.NoError(t, migrate.Run(t.Context(), pool, migrate.Config{Schema: "named"}, files("0001_goods.sql")))
 	})
 }
 
@@ -190,8 +189,8 @@ func TestReadOnlyServer(t *testing.T) {
 	db, one := testdb.New(t), files("0001_goods.sql")
 	pool := with(t, db, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on" })
 	require.Len(t, pending(t, pool, "", one), 1, "a look is enough to tell")
-	require.NoError(t, migrate.Run(t.Context(), db.Pool, "", "shop", one))
-	require.NoError(t, migrate.Run(t.Context(), pool, "", "shop", one))
+	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, one))
+	require.NoError(t, migrate.Run(t.Context(), pool, migrate.Config{}, one))
 }
 
 func tables(t *testing.T, db *testdb.DB) int {
@@ -229,4 +228,53 @@ func uuid(t *testing.T, db *testdb.DB) (id string) {
 	t.Helper()
 	require.NoError(t, db.Pool.QueryRow(t.Context(), "SELECT gen_random_uuid()").Scan(&id))
 	return id
+}
+
+func component(name, sql string, needs ...migrate.Component) migrate.Component {
+	return migrate.Component{Name: name, Files: fstest.MapFS{"0001_" + name + ".sql": {Data: []byte(sql)}}, Needs: needs}
+}
+
+func TestComponents(t *testing.T) {
+	t.Parallel()
+	goods := component("goods", "CREATE TABLE goods (id INT PRIMARY KEY)")
+	prices := component("prices", "CREATE TABLE price (goods INT REFERENCES goods)", goods)
+	orders := component("orders", "CREATE TABLE orders (goods INT REFERENCES goods)", goods)
+	t.Run("are migrated after what they need, each once", func(t *testing.T) {
+		t.Parallel()
+		db := testdb.New(t)
+		require.Equal(t, []string{"goods/0001_goods.sql", "prices/0001_prices.sql", "orders/0001_orders.sql"}, pending(t, db.Pool, "", prices, goods, orders))
+		require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, prices, goods, orders))
+		require.Empty(t, pending(t, db.Pool, "", prices, goods, orders))
+		require.Zero(t, number(t, db.Pool, "SELECT count(*) FROM price NATURAL JOIN orders"))
+	})
+	t.Run("are migrated all or none", func(t *testing.T) {
+		t.Parallel()
+		db := testdb.New(t)
+		err := migrate.Run(t.Context(), db.Pool, migrate.Config{}, goods, component("wrong", "CREATE TABLE"))
+		require.ErrorContains(t, err, "migrate wrong: 0001_wrong.sql: ")
+		require.Zero(t, tables(t, db))
+	})
+	t.Run("that are newer are all named", func(t *testing.T) {
+		t.Parallel()
+		db := testdb.New(t)
+		require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, prices))
+		_, err := db.Pool.Exec(t.Context(), "INSERT INTO eventsourcing_migrations VALUES ('goods', '0002_x.sql'), ('prices', '0002_y.sql')")
+		require.NoError(t, err)
+		err = migrate.Run(t.Context(), db.Pool, migrate.Config{}, orders, prices)
+		require.ErrorIs(t, err, migrate.ErrNewer)
+		require.ErrorContains(t, err, "0002_x.sql")
+		require.ErrorContains(t, err, "0002_y.sql")
+	})
+	t.Run("that are wrong are all named, and nothing is done", func(t *testing.T) {
+		t.Parallel()
+		wrong := []migrate.Component{{}, {Name: "a"}, {Name: "b", Files: fstest.MapFS{"migrations/0001.sql": {}}}, goods, component("goods", "SELECT 1")}
+		err := migrate.Run(t.Context(), nil, migrate.Config{}, wrong...)
+		require.EqualError(t, err, `migrate: the pool is nil
+a component has no Name
+component a: Files is nil
+component b: Files has no .sql file in its root
+two components are called "goods"`)
+		_, err = migrate.Pending(t.Context(), nil, migrate.Config{}, wrong...)
+		require.ErrorContains(t, err, "the pool is nil\n")
+	})
 }
