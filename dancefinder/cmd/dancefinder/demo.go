@@ -34,7 +34,7 @@ func demoCommand() *cobra.Command {
 			"changes to it through real commands, projects and relays them, finds the halls on the map, and serves the page\n" +
 			"and GraphQL, where anybody may log in with any name. In a terminal it then stays up until interrupted; otherwise it\n" +
 			"asks the page and GraphQL a question each and ends. Nothing is left behind. DATABASE_URL and AMQP_URL are not used.",
-		Args: cobra.NoArgs,
+		Example: "  dancefinder demo --days 60\n  dancefinder demo --stay --listen 127.0.0.1:8080",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkLength(config); err != nil {
 				return err
@@ -246,37 +246,6 @@ func (a *app) demoPreferences(ctx context.Context, config generator.Config) erro
 		}
 	}
 	return nil
-}
-
-// awaitProjections waits until all that is in the log is in the read views.
-func (a *app) awaitProjections(ctx context.Context, errOut io.Writer) error {
-	head, err := a.store.Head(ctx)
-	if err != nil {
-		return err
-	}
-	behind, err := a.behind(ctx)
-	if err != nil {
-		return err
-	}
-	bar := newProgress(errOut, "projecting", "events", behind)
-	defer bar.done()
-	arrived := make(chan error, 1)
-	go func() { arrived <- a.manager.WaitFor(ctx, head) }()
-	for {
-		select {
-		case err := <-arrived:
-			if err == nil {
-				bar.set(behind)
-			}
-			return err
-		case <-time.After(200 * time.Millisecond):
-			left, err := a.behind(ctx)
-			if err != nil {
-				return errors.Join(err, <-arrived)
-			}
-			bar.set(behind - min(left, behind))
-		}
-	}
 }
 
 // behind returns how many events the slowest of all consumers has before it.

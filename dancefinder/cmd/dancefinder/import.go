@@ -29,7 +29,13 @@ func importCommand() *cobra.Command {
 			"The exit code is 1 when a row was refused or a file could not be read to its end; all other rows are imported.\n\n" +
 			"An import that is stopped has imported some dances, each one as a whole, and deleted none that it had not come to;\n" +
 			"running it again does the rest. A second import waits for the first.",
-		Args: cobra.MinimumNArgs(1),
+		Example: "  dancefinder import july.csv august.html\n  curl -s https://example.org/dans.html | dancefinder import --json -",
+		Args: func(_ *cobra.Command, files []string) error {
+			if len(files) == 0 {
+				return usageError{errors.New("name at least one file, or - for standard input")}
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, files []string) error {
 			for _, file := range files {
 				if _, err := os.Stat(file); err != nil && file != stdinName {
@@ -38,7 +44,7 @@ func importCommand() *cobra.Command {
 			}
 			return withApp(cmd, func(a *app) error {
 				i.app, i.out, i.errOut = a, cmd.OutOrStdout(), cmd.ErrOrStderr()
-				i.in = cmd.InOrStdin()
+				i.in = interruptible(cmd.Context(), cmd.InOrStdin())
 				return i.all(cmd.Context(), files)
 			})
 		},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -60,10 +59,7 @@ func (r *report) fill(result importer.Result) {
 // JSON document.
 func writeReports(w io.Writer, reports []*report, asJSON bool) error {
 	if asJSON {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(struct {
+		return writeJSON(w, struct {
 			Files []*report `json:"files"`
 		}{reports})
 	}
