@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -62,6 +63,11 @@ func writeReports(w io.Writer, reports []*report, asJSON bool) error {
 		return writeJSON(w, struct {
 			Files []*report `json:"files"`
 		}{reports})
+	}
+	// Of a file that could not be read at all there is nothing to tell but its error.
+	reports = slices.DeleteFunc(slices.Clone(reports), func(r *report) bool { return r.Error != "" && r.Rows == 0 })
+	if len(reports) == 0 {
+		return nil
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "FILE\tROWS\tCREATED\tCHANGED\tUNCHANGED\tWITHDRAWN\tSKIPPED\tREFUSED\tBANDS\tHALLS")

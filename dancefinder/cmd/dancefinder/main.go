@@ -164,6 +164,7 @@ func helpCommand() *cobra.Command {
 		Use:     "help [COMMAND]",
 		Short:   "Help about any command",
 		Example: "  dancefinder help readviews reset",
+		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			topic, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
@@ -190,7 +191,7 @@ func markUsage(command *cobra.Command) {
 			return usageError{fmt.Errorf("%q needs to know what to do: one of %s", cmd.CommandPath(), strings.Join(names(cmd), ", "))}
 		}
 	}
-	if command.Args == nil || command.HasSubCommands() {
+	if cobras := command.HasParent() && command.Parent().Name() == "completion"; command.Args == nil || command.HasSubCommands() || cobras {
 		command.Args = noArguments
 	}
 	for _, child := range command.Commands() {
