@@ -97,8 +97,8 @@ func (m *Manager) AddRemote(projection Projection, feed Feed) error {
 	if err := feed.validate(); err != nil {
 		return fmt.Errorf("projection %q: %w", projection.Name, err)
 	}
-	return m.add(feed.Registry, []Projection{projection}, func(r *runner) {
-		r.remote = newRemote(r, feed)
-		m.router.AddConsumerHandler(handlerName(r.Name), feed.Topic, r.remote, r.remote.handle)
+	return m.add(feed.Registry, []Projection{projection}, func(d *definition) *runner {
+		a := newApplier(m, d, feed.Registry, nil)
+		return &runner{a, newFeedSource(a, feed), feed.Topic}
 	})
 }

@@ -88,13 +88,14 @@ func (m *Manager) Add(projections ...Projection) error {
 	if m.log == nil {
 		return errors.New("readview: the manager has no log, only AddRemote is possible")
 	}
-	return m.add(m.log.Registry(), projections, func(r *runner) {
-		m.router.AddConsumerHandler(handlerName(r.Name), r.Name, r, r.handle)
+	return m.add(m.log.Registry(), projections, func(d *definition) *runner {
+		a := newApplier(m, d, m.log.Registry(), m.log)
+		return &runner{a, newLogSource(a), d.Name}
 	})
 }
 
 // add checks projections and has each of them registered with the router.
-func (m *Manager) add(registry *eventsourced.Registry, projections []Projection, register func(*runner)) error {
+func (m *Manager) add(registry *eventsourced.Registry, projections []Projection, make func(*definition) *runner) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var added []*runner
@@ -116,14 +117,14 @@ func (m *Manager) add(registry *eventsourced.Registry, projections []Projection,
 		case taken[handlerName(p.Name)] != nil:
 			problems = append(problems, fmt.Errorf("projection %q: the router has a handler %s already, of another manager perhaps", p.Name, handlerName(p.Name)))
 		default:
-			added = append(added, newRunner(m, d, registry))
+			added = append(added, make(d))
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}
 	for _, r := range added {
-		if err := m.register(r, register); err != nil {
+		if err := m.register(r); err != nil {
 			return err
 		}
 	}
@@ -134,13 +135,13 @@ func (m *Manager) add(registry *eventsourced.Registry, projections []Projection,
 }
 
 // register has the router take a projection. It panics when it has one of that name.
-func (m *Manager) register(r *runner, register func(*runner)) (err error) {
+func (m *Manager) register(r *runner) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			err = fmt.Errorf("projection %q: %v", r.Name, value)
 		}
 	}()
-	register(r)
+	m.router.AddConsumerHandler(handlerName(r.Name), r.topic, r.source, r.source.handle)
 	m.names, m.runners[r.Name] = append(m.names, r.Name), r
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
 // PositionStore keeps how far each projection is, beside its tables and in the
@@ -48,8 +49,8 @@ func (p positions) Lock(ctx context.Context, tx Tx, name string) (Checkpoint, er
 	var at Checkpoint
 	var setting string
 	err = queryRows(ctx, tx,
-		rowQuery{sql.lock, []any{name}, []any{(*int64)(&at.Position)}},
-		rowQuery{sql.state, []any{name, strconv.FormatInt(p.idleTimeout.Milliseconds(), 10)}, []any{&at.Generation, &at.Running, &setting}})
+		pipeline.Query{SQL: sql.lock, Args: []any{name}, Into: []any{(*int64)(&at.Position)}},
+		pipeline.Query{SQL: sql.state, Args: []any{name, strconv.FormatInt(p.idleTimeout.Milliseconds(), 10)}, Into: []any{&at.Generation, &at.Running, &setting}})
 	return at, err
 }
 
@@ -62,6 +63,19 @@ func (p positions) Advance(ctx context.Context, tx Tx, name string, to eventsour
 	}
 	if _, err = tx.ExecContext(ctx, sql.advance, name, int64(to)); err != nil {
 		return fmt.Errorf("advance the position of %s: %w", name, err)
+	}
+	return nil
+}
+
+// queryRows makes queries, in one round trip where tx can.
+func queryRows(ctx context.Context, tx Tx, queries ...pipeline.Query) error {
+	if turn, ok := tx.(*pipeline.Turn); ok {
+		return turn.QueryRows(queries...)
+	}
+	for _, q := range queries {
+		if err := tx.QueryRowContext(ctx, q.SQL, q.Args...).Scan(q.Into...); err != nil {
+			return err
+		}
 	}
 	return nil
 }

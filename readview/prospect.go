@@ -44,7 +44,7 @@ func (w *watcher) read(ctx context.Context, names []string) (map[string]sighting
 		s := sighting{}
 		if s.record, s.known = records[name]; s.known {
 			s.here = s.node == w.m.node && r.starts()
-			refused := s.programs.refusal(ctx, r.log(), r.definition, s.Position)
+			refused := s.programs.refusal(ctx, r.log, r.definition, s.Position)
 			switch {
 			case errors.Is(refused, ErrNewEvents):
 				s.refused = refused

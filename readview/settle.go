@@ -3,31 +3,39 @@ package readview
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+)
+
+// Back-off after an error: it doubles from the first to the last.
+const (
+	firstBackOff = 100 * time.Millisecond
+	lastBackOff  = 5 * time.Second
 )
 
 // settle decides what follows from the error of a page: another try, now or
 // after a back-off, or the end of the projection.
-func (r *runner) settle(ctx context.Context, pg *page, err error) error {
+func (a *applier) settle(ctx context.Context, pg *page, err error) error {
 	if ctx.Err() != nil || errors.Is(err, errStale) {
 		return err
 	}
 	var failed *EventError
 	if n := len(pg.items); errors.Is(err, errLate) && n > 1 {
-		r.pageCap.Store(max(1, min(r.pageCap.Load(), int64(n))/2))
+		a.pageCap.Store(max(1, min(a.pageCap.Load(), int64(n))/2))
 		return err
 	} else if errors.Is(err, errLate) && n == 1 {
-		failed = &EventError{Projection: r.Name, Event: pg.items[0].recorded, Err: err}
+		failed = &EventError{Projection: a.Name, Event: pg.items[0].recorded, Err: err}
 	}
 	if failed == nil && !errors.As(err, &failed) || passes(err) {
 		return err
 	}
-	if r.attempted != failed.Event.ID {
-		r.attempted, r.attempts, r.since = failed.Event.ID, 0, time.Now()
+	if a.attempted != failed.Event.ID {
+		a.attempted, a.attempts, a.since = failed.Event.ID, 0, time.Now()
 	}
-	if r.attempts++; r.attempts < r.m.config.Attempts || mayPass(err) && time.Since(r.since) < r.m.config.RetryFor {
+	if a.attempts++; a.attempts < a.m.config.Attempts || mayPass(err) && time.Since(a.since) < a.m.config.RetryFor {
 		return failed
 	}
 	failure := &Failure{
@@ -36,57 +44,74 @@ func (r *runner) settle(ctx context.Context, pg *page, err error) error {
 		Position:  failed.Event.Position,
 		Error:     failed.Error(),
 		Time:      time.Now().UTC(),
-		Since:     r.since.UTC(),
-		Attempts:  r.attempts,
+		Since:     a.since.UTC(),
+		Attempts:  a.attempts,
 	}
-	r.attempts = 0
-	r.attempted = eventsourced.EventID{}
-	if err := r.m.states.fail(ctx, r.Name, pg.generation, "failed", failure); err != nil {
+	a.attempts = 0
+	a.attempted = eventsourced.EventID{}
+	if err := a.m.states.fail(ctx, a.Name, pg.generation, "failed", failure); err != nil {
 		return errors.Join(failed, err)
 	}
-	r.clear()
+	a.clear()
 	attributes := []any{"event_id", failure.EventID.String(), "event_name", failure.EventName, "position", int64(failure.Position),
 		"attempts", failure.Attempts, "error", failed.Err}
 	var panicked *panicError
 	if errors.As(err, &panicked) {
 		attributes = append(attributes, "stack", string(panicked.stack))
 	}
-	r.logger.ErrorContext(ctx, "projection stopped at an event; fix the cause, then resume or restart", attributes...)
-	r.announce(0)
+	a.logger.ErrorContext(ctx, "projection stopped at an event; fix the cause, then resume or restart", attributes...)
+	a.announce(0)
 	return errStale
 }
 
 // halt stops the projection because it is ahead of the log.
-func (r *runner) halt(ctx context.Context, at Checkpoint, cause error) error {
+func (a *applier) halt(ctx context.Context, at Checkpoint, cause error) error {
 	now := time.Now().UTC()
 	failure := &Failure{Error: cause.Error(), Time: now, Since: now, Attempts: 1}
-	if err := r.m.states.fail(ctx, r.Name, at.Generation, "ahead", failure); err != nil {
+	if err := a.m.states.fail(ctx, a.Name, at.Generation, "ahead", failure); err != nil {
 		return errors.Join(cause, err)
 	}
-	r.clear()
-	r.logger.ErrorContext(ctx, "projection stopped", "error", cause)
-	r.announce(0)
+	a.clear()
+	a.logger.ErrorContext(ctx, "projection stopped", "error", cause)
+	a.announce(0)
 	return errStale
 }
 
 // succeed clears what is remembered of errors, and tells those who wait.
-func (r *runner) succeed(ctx context.Context, at Checkpoint, pg *page) {
-	if limit, most := r.pageCap.Load(), int64(r.m.config.PageEvents); len(pg.items) > 0 && limit < most {
-		r.pageCap.Store(min(most, limit+limit/8+1))
+func (a *applier) succeed(ctx context.Context, at Checkpoint, pg *page) {
+	if limit, most := a.pageCap.Load(), int64(a.m.config.PageEvents); len(pg.items) > 0 && limit < most {
+		a.pageCap.Store(min(most, limit+limit/8+1))
 	}
-	r.failures, r.attempts = 0, 0
-	r.recovered(ctx, at.Generation)
+	a.failures, a.attempts = 0, 0
+	a.recovered(ctx, at.Generation)
 	if pg.upTo != pg.after {
-		r.announce(at.Position)
+		a.announce(at.Position)
 	}
+}
+
+// trip puts an error on record that is tried again.
+func (a *applier) trip(ctx context.Context, err error, wait time.Duration) {
+	if pgerr.ReadOnly(err) {
+		a.m.pool.Reset() // its connections lead to what is a replica now
+	}
+	a.logger.WarnContext(ctx, "projection waits before it tries again", "error", err, "wait", wait)
+	var event *eventsourced.Recorded
+	var failed *EventError
+	if errors.As(err, &failed) {
+		event = &failed.Event
+	}
+	a.note(ctx, event, err.Error(), time.Now(), 1)
 }
 
 // clear forgets the trouble that this process knows of.
-func (r *runner) clear() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.trouble = nil
+func (a *applier) clear() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.trouble = nil
 }
 
-// refusal tells that an error says why this program can't run the projection.
-func refusal(err error) bool { return errors.Is(err, ErrNewEvents) || errors.Is(err, ErrOlderProgram) }
+func (a *applier) backOff() time.Duration {
+	limit := min(firstBackOff<<min(a.failures, 10), lastBackOff, max(firstBackOff, a.m.config.RetryFor/4))
+	a.failures++
+	return limit/2 + rand.N(limit/2)
+}

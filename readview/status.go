@@ -88,17 +88,7 @@ func (r *runner) status(ctx context.Context) (Status, error) {
 	if stored.leaseValid {
 		status.Node = nodeName(stored.node)
 	}
-	var unread error // why the log can't be read
-	if r.remote != nil {
-		r.remote.measure(&status)
-	} else {
-		var backlog eventsourced.Backlog
-		backlog, unread = eventsourced.BacklogAfter(ctx, r.m.log, stored.Position)
-		status.Head, status.Behind, status.Lag = backlog.Head, backlog.Behind, backlog.Lag
-	}
-	if unread != nil {
-		status.Head, status.Behind = stored.Position, -1
-	}
+	unread := r.source.measure(ctx, &status) // why the log can't be read
 	status.State = r.state(stored, &status)
 	if unread != nil && status.Failure == nil {
 		status.Failure = failureOf(unread)
@@ -109,7 +99,7 @@ func (r *runner) status(ctx context.Context) (Status, error) {
 	if !known {
 		return status, nil
 	}
-	refused := stored.programs.refusal(ctx, r.log(), r.definition, stored.Position)
+	refused := stored.programs.refusal(ctx, r.log, r.definition, stored.Position)
 	switch {
 	case errors.Is(refused, ErrOlderProgram) && status.State != Paused:
 		status.State, status.Failure = Standby, failureOf(refused)
@@ -151,7 +141,7 @@ func (r *runner) state(stored record, status *Status) State {
 		return Paused
 	case stored.status == "ahead":
 		return Ahead
-	case r.remote == nil && status.Head < status.Position:
+	case status.Head < status.Position:
 		status.Failure = failureOf(aheadError(r.Name, status.Position, status.Head))
 		return Ahead
 	case here && trouble != nil:
@@ -163,13 +153,10 @@ func (r *runner) state(stored record, status *Status) State {
 	case !stored.leaseValid || running:
 		return Standby
 	}
-	switch {
-	case r.remote == nil && status.Behind > 0 && (status.Lag > r.m.config.PollInterval || status.Lag <= 0), // a clock that has gone back
-		r.remote != nil && (status.Lag > r.m.config.PollInterval || r.remote.unanswered()):
+	if r.source.late(status) {
 		return CatchingUp
-	default:
-		return Live
 	}
+	return Live
 }
 
 // waitPoll is how often [Manager.WaitFor] looks for what other nodes have done.
@@ -230,7 +217,7 @@ func (r *runner) waitFor(ctx context.Context, position eventsourced.Position) er
 
 // waited tells whether the wait for a position is over: it is reached, or it can't be.
 func (r *runner) waited(ctx context.Context, stored record, position eventsourced.Position) (done bool, err error) {
-	refused := stored.programs.refusal(ctx, r.log(), r.definition, stored.Position)
+	refused := stored.programs.refusal(ctx, r.log, r.definition, stored.Position)
 	switch {
 	case errors.Is(refused, ErrNewEvents): // what is in the tables is not what this program would have there
 		return false, fmt.Errorf("wait for %s: %w: %w", r.Name, ErrNotRunning, refused)

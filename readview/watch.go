@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
 // Times of the watch over a projection.
@@ -45,7 +46,7 @@ type progress struct {
 	phase atomic.Int32
 	since atomic.Int64 // Unix nanoseconds
 	event atomic.Pointer[eventsourced.Recorded]
-	tx    atomic.Pointer[pipeline]
+	tx    atomic.Pointer[pipeline.Tx]
 }
 
 func (p *progress) at(now phase, event *eventsourced.Recorded) {
@@ -59,7 +60,7 @@ type step struct {
 	phase phase
 	since time.Time
 	event *eventsourced.Recorded
-	tx    *pipeline
+	tx    *pipeline.Tx
 }
 
 // now returns it, false while it is changing or idle.
@@ -71,7 +72,7 @@ func (p *progress) now() (step, bool) {
 
 // watch puts on record what takes longer than a second, until ctx ends: a goroutine that
 // hangs can't do it.
-func (r *runner) watch(ctx context.Context) {
+func (a *applier) watch(ctx context.Context) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	var noted, noticed time.Time // the step's beginning, and when it was noted
@@ -82,7 +83,7 @@ func (r *runner) watch(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		s, busy := r.progress.now()
+		s, busy := a.progress.now()
 		took := time.Since(s.since)
 		if !busy || took < slowAfter {
 			continue
@@ -92,40 +93,40 @@ func (r *runner) watch(ctx context.Context) {
 		}
 		if time.Since(noticed) >= slowAgain {
 			noticed = time.Now()
-			r.noteSlow(ctx, s)
+			a.noteSlow(ctx, s)
 		}
-		if s.phase == atHandler && took >= r.m.config.IdleTimeout && !warned {
+		if s.phase == atHandler && took >= a.m.config.IdleTimeout && !warned {
 			warned = true
-			r.logger.WarnContext(ctx, "handler has not returned; the lease is no longer renewed, so that another node can take over",
+			a.logger.WarnContext(ctx, "handler has not returned; the lease is no longer renewed, so that another node can take over",
 				"event_id", s.event.ID.String(), "event_name", s.event.Name, "position", int64(s.event.Position), "duration", took.Round(time.Millisecond))
 		}
 	}
 }
 
 // stuck tells that a handler runs for longer than a node may be the active one for it.
-func (r *runner) stuck() bool {
-	s, busy := r.progress.now()
-	return busy && s.phase == atHandler && time.Since(s.since) >= r.m.config.IdleTimeout
+func (a *applier) stuck() bool {
+	s, busy := a.progress.now()
+	return busy && s.phase == atHandler && time.Since(s.since) >= a.m.config.IdleTimeout
 }
 
-func (r *runner) noteSlow(ctx context.Context, s step) {
+func (a *applier) noteSlow(ctx context.Context, s step) {
 	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
 	defer cancel()
 	what := phases[s.phase]
 	if s.tx != nil && s.phase != atLog && s.phase != atState {
-		if blocker := r.blocker(ctx, s.tx.pgx.PgConn().PID()); blocker != "" {
+		if blocker := a.blocker(ctx, s.tx.PID()); blocker != "" {
 			what += ", it waits for a lock of " + blocker
 		}
 	}
 	if s.event != nil {
-		what = (&EventError{Projection: r.Name, Event: *s.event, Err: fmt.Errorf("%s", what)}).Error()
+		what = (&EventError{Projection: a.Name, Event: *s.event, Err: fmt.Errorf("%s", what)}).Error()
 	}
-	r.note(ctx, s.event, what, s.since, 0)
+	a.note(ctx, s.event, what, s.since, 0)
 }
 
 // blocker says who holds the lock that a process of the server waits for.
-func (r *runner) blocker(ctx context.Context, pid uint32) (who string) {
-	_ = r.m.pool.QueryRow(ctx, `SELECT coalesce(string_agg(format('pid %s (%s, %s, in its transaction for %s): %s',
+func (a *applier) blocker(ctx context.Context, pid uint32) (who string) {
+	_ = a.m.pool.QueryRow(ctx, `SELECT coalesce(string_agg(format('pid %s (%s, %s, in its transaction for %s): %s',
 			pid, coalesce(nullif(application_name, ''), usename, 'not visible'), coalesce(state, 'not visible'),
 			date_trunc('seconds', clock_timestamp() - xact_start), left(query, 80)), '; '), '')
 		FROM pg_stat_activity WHERE pid = ANY(pg_blocking_pids($1))`, int32(pid)).Scan(&who)
@@ -135,40 +136,40 @@ func (r *runner) blocker(ctx context.Context, pid uint32) (who string) {
 // note puts on record what keeps the projection from getting on: here, for the status
 // of this process, and in the database, if that can be written. It counts tries more
 // of them.
-func (r *runner) note(ctx context.Context, event *eventsourced.Recorded, what string, since time.Time, tries int) {
+func (a *applier) note(ctx context.Context, event *eventsourced.Recorded, what string, since time.Time, tries int) {
 	failure := &Failure{Error: what, Time: time.Now().UTC(), Since: since.UTC()}
 	if event != nil {
 		failure.EventID, failure.EventName, failure.Position = event.ID, event.Name, event.Position
 	}
-	r.mu.Lock()
+	a.mu.Lock()
 	// It goes on while it is about one event, or about none in between.
-	if before := r.trouble; before != nil && (before.EventID == failure.EventID || before.EventID.IsZero() || event == nil) {
+	if before := a.trouble; before != nil && (before.EventID == failure.EventID || before.EventID.IsZero() || event == nil) {
 		failure.Since, failure.Attempts = before.Since, before.Attempts
 	}
 	failure.Attempts += tries
-	r.trouble = failure
-	r.mu.Unlock()
-	r.failed.Store(true)
+	a.trouble = failure
+	a.mu.Unlock()
+	a.failed.Store(true)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
 	defer cancel()
-	if err := r.m.states.note(ctx, r.Name, r.m.node, failure); err != nil {
-		r.logger.DebugContext(ctx, "failure not recorded", "error", err)
+	if err := a.m.states.note(ctx, a.Name, a.m.node, failure); err != nil {
+		a.logger.DebugContext(ctx, "failure not recorded", "error", err)
 	}
-	r.failed.Store(true) // again: it may have been forgotten before it was written
-	r.announce(0)
+	a.failed.Store(true) // again: it may have been forgotten before it was written
+	a.announce(0)
 }
 
 // recovered forgets what was on record.
-func (r *runner) recovered(ctx context.Context, generation int64) {
-	r.mu.Lock()
-	r.trouble = nil
-	r.mu.Unlock()
-	if !r.failed.Load() {
+func (a *applier) recovered(ctx context.Context, generation int64) {
+	a.mu.Lock()
+	a.trouble = nil
+	a.mu.Unlock()
+	if !a.failed.Load() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
 	defer cancel()
-	if r.m.states.forget(ctx, r.Name, generation) == nil {
-		r.failed.Store(false)
+	if a.m.states.forget(ctx, a.Name, generation) == nil {
+		a.failed.Store(false)
 	}
 }

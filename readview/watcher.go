@@ -59,7 +59,7 @@ func (c *Consistency) local(names []string) ([]string, error) {
 		switch {
 		case err != nil:
 			return nil, err
-		case r.remote == nil:
+		case r.log != nil:
 			local = append(local, name)
 		case !all:
 			return nil, fmt.Errorf("wait for %s: %w", name, ErrOtherLog)

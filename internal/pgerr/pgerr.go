@@ -69,6 +69,9 @@ func Constraint(err error) string {
 	return ""
 }
 
+// Undefined tells that a statement names a table or a schema that is not there.
+func Undefined(err error) bool { return Code(err) == "42P01" || Code(err) == "3F000" }
+
 // OwnTable tells whether the error names one of these tables. Only its text does, in
 // quotes, whatever the language.
 func OwnTable(err error, tables ...string) bool {

@@ -1,11 +1,11 @@
-package readview_test
+package pipeline_test
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/dancefinder/eventsourcing/readview"
+	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
 func TestKindsOfStatements(t *testing.T) {
@@ -56,7 +56,7 @@ func TestKindsOfStatements(t *testing.T) {
 		"ROLLBACK PREPARED 'a'":         "transaction",
 		"ABORT":                         "transaction",
 	} {
-		require.Equal(t, want, readview.KindOf(query), query)
+		require.Equal(t, want, pipeline.KindOf(query), query)
 	}
 }
 
@@ -66,7 +66,7 @@ func FuzzKindOf(f *testing.F) {
 	f.Add("SELECT '$$', $a$ ' $a$ /* -- */ -- '")
 	f.Add(`E'\\' "a""b" $1 $$`)
 	f.Fuzz(func(t *testing.T, query string) {
-		require.Equal(t, "transaction", readview.KindOf("COMMIT;"+query))
-		require.Equal(t, readview.KindOf(query), readview.KindOf("/* a */"+query))
+		require.Equal(t, "transaction", pipeline.KindOf("COMMIT;"+query))
+		require.Equal(t, pipeline.KindOf(query), pipeline.KindOf("/* a */"+query))
 	})
 }

@@ -1,0 +1,167 @@
+package readview
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
+)
+
+// applier applies one projection's pages on this node, wherever they come from: see
+// [source]. What it does with one is on record in the database and in the progress.
+//
+// A source goes on from what load returns, has a page applied by apply, and then calls
+// succeed, or settle with its error.
+type applier struct {
+	*definition
+	m        *Manager
+	registry *eventsourced.Registry
+	log      eventsourced.LogReader // where its events can be looked up, nil when they come by messages
+	logger   *slog.Logger
+
+	alone    sync.Map     // names of events that are applied alone
+	advanced atomic.Int64 // the position of the page applied last, 0 when the state may have changed since
+	progress progress
+	failed   atomic.Bool  // there is a failure on record
+	pageCap  atomic.Int64 // events, at most PageEvents, less when a page took too long
+	db       *pipeline.DB // open while a source runs
+
+	mu      sync.Mutex
+	running int      // times that a source was subscribed to
+	refused error    // why this node can't run the projection, nil when it can
+	trouble *Failure // why it does not get on, as this node knows it
+
+	// Of the goroutine that has pages applied.
+	failures   int // in a row
+	attempted  eventsourced.EventID
+	attempts   int       // at that event
+	since      time.Time // of the first one
+	started    bool      // a failure of an earlier process is retried
+	registered bool      // this program has run the projection
+
+	failpoint func(point string) // tests kill the process here
+}
+
+func newApplier(m *Manager, d *definition, registry *eventsourced.Registry, log eventsourced.LogReader) *applier {
+	a := &applier{
+		definition: d,
+		m:          m,
+		registry:   registry,
+		log:        log,
+		logger:     m.config.Logger.With("projection", d.Name),
+		failpoint:  func(string) {},
+	}
+	a.pageCap.Store(int64(m.config.PageEvents))
+	return a
+}
+
+// start is called by a source when the router subscribes, with what ends with the router.
+func (a *applier) start(life context.Context) {
+	a.m.life.Store(&life)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.running++
+	a.db = pipeline.Open(a.m.pool)
+}
+
+// end is called by a source when nothing is applied any more.
+func (a *applier) end() {
+	if err := a.db.Close(); err != nil {
+		a.logger.Warn("projection not closed well", "error", err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.running--
+}
+
+// starts tells whether the router has subscribed.
+func (a *applier) starts() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.running > 0
+}
+
+// announce tells those who wait that the projection is at a position now, or that
+// its state has changed.
+func (a *applier) announce(at eventsourced.Position) {
+	a.advanced.Store(int64(at))
+	a.m.announce()
+}
+
+// load returns how the projection stands, after making its rows if it is new. A
+// failure of an earlier process is retried. It returns [ErrNewEvents] when this
+// node can't run it.
+func (a *applier) load(ctx context.Context) (record, error) {
+	stored, err := a.m.states.read(ctx, a.Name)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && !slices.Equal(stored.programs.handled, a.handled) {
+		lacking := stored.programs.lacking(a.definition)
+		if err == nil && a.registered && (stored.leaseValid || len(lacking) > 0) { // another program has taken over since
+			err = olderProgramError(a.Name, lacking)
+		} else {
+			err = a.m.states.register(ctx, a.log, a.definition)
+		}
+		if err == nil {
+			stored, err = a.m.states.read(ctx, a.Name)
+		}
+	}
+	a.refuse(ctx, err)
+	if err != nil {
+		return record{}, explain(err)
+	}
+	a.registered = true
+	if !a.started && stored.status == "failed" {
+		if err := a.m.states.retry(ctx, a.Name); err != nil {
+			return record{}, err
+		}
+		stored.Running = true
+	}
+	a.started = true
+	a.failed.Store(stored.failure != nil)
+	return stored, nil
+}
+
+// refuse notes why this node can't run the projection, nil when it can.
+func (a *applier) refuse(ctx context.Context, err error) {
+	if !refusal(err) {
+		err = nil
+	}
+	a.mu.Lock()
+	known := a.refused != nil
+	a.refused = err
+	a.mu.Unlock()
+	switch {
+	case err == nil || known:
+		return
+	case errors.Is(err, ErrOlderProgram):
+		a.logger.WarnContext(ctx, "projection stands by", "error", err)
+	default:
+		a.logger.ErrorContext(ctx, "projection refused", "error", err)
+	}
+	a.announce(0)
+}
+
+// refusal tells that an error says why this program can't run the projection.
+func refusal(err error) bool { return errors.Is(err, ErrNewEvents) || errors.Is(err, ErrOlderProgram) }
+
+// release ends this node's lease, so that another one takes over at once.
+func (a *applier) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.m.config.PollInterval)
+	defer cancel()
+	if err := a.m.states.release(ctx, a.Name, a.m.node); err != nil {
+		a.logger.InfoContext(ctx, "lease not released, it ends by itself", "error", err)
+	}
+}
+
+// decode survives upcasters and UnmarshalJSON methods that panic.
+func (a *applier) decode(recorded eventsourced.Recorded) (event eventsourced.Event, err error) {
+	defer recoverAs(&err)
+	return a.registry.Decode(recorded)
+}

@@ -1,0 +1,113 @@
+package readview
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
+)
+
+// callAll runs the handlers of the items [from, to), or up to an earlier one when it is
+// time to end.
+func (a *applier) callAll(ctx context.Context, pg *page, tx *pipeline.Tx, at Checkpoint, from, to int) (end, failed int, err error) {
+	late := halfTime(ctx)
+	pg.slowest = 0
+	for i := from; i < to; i++ {
+		if pg.items[i].recorded.Position <= at.Position {
+			continue
+		}
+		if i > from && (pg.hurry.Load() || !late.IsZero() && time.Now().After(late)) {
+			return i, pipeline.NoEvent, nil
+		}
+		a.progress.at(atHandler, &pg.items[i].recorded)
+		err := a.call(ctx, tx, pg, i)
+		if took := time.Since(time.Unix(0, a.progress.since.Load())); took > pg.slowest {
+			pg.slowest, pg.slow = took, i
+		}
+		if err != nil {
+			failed, err = a.blame(pg, tx, i, err)
+			return from, failed, err
+		}
+		a.failpoint("applied")
+	}
+	return to, pipeline.NoEvent, nil
+}
+
+// halfTime is when to end a page whose context has a deadline: the rest of the time is
+// for the server to do what was asked of it.
+func halfTime(ctx context.Context) time.Time {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Until(deadline) / 2)
+}
+
+// call runs the handler of one event.
+func (a *applier) call(ctx context.Context, tx *pipeline.Tx, pg *page, i int) error {
+	it := &pg.items[i]
+	if it.err != nil {
+		return it.err
+	}
+	ctx = eventsourced.WithRecorded(ctx, &it.recorded)
+	own := tx.Turn(ctx, i)
+	err := a.safely(ctx, own, pg, i)
+	var panicked *panicError
+	if wrong := own.End(errors.As(err, &panicked)); err == nil || errors.Is(wrong, sql.ErrTxDone) {
+		err = wrong
+	}
+	return err
+}
+
+// safely survives a handler that panics, and notes one that ends its goroutine.
+func (a *applier) safely(ctx context.Context, tx Tx, pg *page, i int) (err error) {
+	returned := false
+	defer func() {
+		if value := recover(); value != nil {
+			err = &panicError{value, debug.Stack()}
+		} else if !returned {
+			pg.exited.Store(int64(i) + 1)
+			a.alone.Store(pg.items[i].recorded.Name, true)
+		}
+	}()
+	err = a.handlers[pg.items[i].recorded.Name].call(ctx, tx, pg.items[i].event)
+	returned = true
+	if err != nil { // an error may be one that panics when it is looked at
+		_, _ = err.Error(), pgerr.Retryable(err)
+	}
+	return err
+}
+
+// blame returns the event that an error belongs to: that of the first statement
+// that failed in the pipeline, if any did. When the connection was lost, it is the one
+// whose handler has just run or has kept the server waiting for too long.
+func (a *applier) blame(pg *page, tx *pipeline.Tx, i int, err error) (int, error) {
+	if failed, cause := tx.Failure(); cause != nil {
+		if pgerr.Lost(cause) {
+			failed = i // it may be anybody's
+		}
+		i, err = failed, cause
+	}
+	if pgerr.Code(err) == "22012" && i == pipeline.NoEvent { // a division by zero: see Advance
+		err = fmt.Errorf("projection %s has no row in readviews any more: %w", a.Name, err)
+	}
+	lost := pgerr.Lost(err) || errors.Is(err, sql.ErrTxDone) && tx.Closed()
+	if lost && pg.slowest >= a.m.config.IdleTimeout {
+		i = pg.slow
+		err = fmt.Errorf("the handler took %s, and after Config.IdleTimeout (%s) the server ends a transaction that waits for its client: %w",
+			pg.slowest.Round(time.Millisecond), a.m.config.IdleTimeout, err)
+	}
+	if i == pipeline.NoEvent {
+		return pipeline.NoEvent, err
+	}
+	if pgerr.ReadOnly(err) && !tx.ServerIsReadOnly() {
+		err = fmt.Errorf("the handler has made its transaction read-only: %v", err) //nolint:errorlint // it is not the server's
+	}
+	return i, &EventError{Projection: a.Name, Event: pg.items[i].recorded, Err: err}
+}

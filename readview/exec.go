@@ -1,0 +1,43 @@
+package readview
+
+import (
+	"context"
+
+	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
+)
+
+// ErrNotOneRow is returned by [ExecOne], or for its event when it is found out
+// later.
+var ErrNotOneRow = pipeline.ErrNotOneRow
+
+// Exec executes a statement whose result nobody looks at. In a page it is only queued,
+// see the package's documentation; an error that comes to light after the handler has
+// returned counts as the handler's.
+func Exec(ctx context.Context, tx Tx, query string, args ...any) error {
+	if turn, ok := tx.(*pipeline.Turn); ok {
+		return turn.Exec(ctx, query, args...)
+	}
+	_, err := tx.ExecContext(ctx, query, args...)
+	return err
+}
+
+// ExecOne executes a statement that changes exactly one row: an update of
+// something that an earlier event has made. Any other number is [ErrNotOneRow].
+// Unlike a look at RowsAffected it need not wait for the statement: the error may
+// come to light after the handler has returned, and then counts as the handler's.
+func ExecOne(ctx context.Context, tx Tx, query string, args ...any) error {
+	if turn, ok := tx.(*pipeline.Turn); ok {
+		return turn.ExecOne(ctx, query, args...)
+	}
+	result, err := tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	rows, err := result.RowsAffected()
+	if err == nil && rows != 1 {
+		err = pipeline.NotOneRow(rows)
+	}
+	return err
+}
+
+var _ Tx = (*pipeline.Turn)(nil)

@@ -1,0 +1,145 @@
+package pipeline
+
+import (
+	_ "embed"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// Inserts of one row each that follow each other become one statement with many
+// rows, which costs the server a little more than half: an upsert is executed once,
+// for arrays of arguments.
+//
+//	INSERT INTO balance (account, amount) VALUES ($1, $2) ON CONFLICT (account) DO ...
+//	INSERT INTO balance (account, amount) SELECT * FROM unnest($1, $2) ON CONFLICT (account) DO ...
+//
+// It is done where nobody can tell the difference: with statements that are no more
+// than that (see [parseInsert]), on tables where nothing looks at the other rows (see
+// plain.sql; a page looks once, and its lock keeps the table as it is), and
+// for rows of different keys, as one statement can't update a row twice. When such
+// a statement fails, the page is applied again without.
+
+// bulk is the statement for many rows.
+type bulk struct {
+	query     string // the statement for one row
+	table     string
+	version   string // of the table, when it was looked at
+	looked    int64  // with the lock of that page
+	plain     bool   // the table was found to be, of that version
+	known     string // which was this
+	lasting   bool   // as long as that is the version
+	assigns   bool   // something, with operators whose meaning depends on types
+	page      int64  // found out, or found unchanged, in that page
+	statement pgconn.StatementDescription
+	elements  []uint32 // the types of its arrays' elements
+	key       []int    // the arguments that tell which row may be in the way; nil if none may
+}
+
+// prepareBulk returns the statement for many rows of what query does for one, nil if
+// there is none.
+func (tx *Tx) prepareBulk(query string, one *pgconn.StatementDescription) (*bulk, error) {
+	insert, ok := parseInsert(query)
+	if !ok || one.Name == "" || insert.columns != len(one.ParamOIDs) {
+		return nil, nil
+	}
+	if err := tx.flush(); err != nil {
+		return nil, err
+	}
+	arrays := make([]uint32, len(one.ParamOIDs))
+	for i, oid := range one.ParamOIDs {
+		element, ok := tx.pgx.TypeMap().TypeForOID(oid)
+		if !ok {
+			return nil, nil
+		}
+		if _, composite := element.Codec.(*pgtype.CompositeCodec); composite {
+			return nil, nil // unnest makes several columns of it
+		}
+		array, ok := tx.pgx.TypeMap().TypeForName("_" + element.Name)
+		if !ok {
+			return nil, nil
+		}
+		arrays[i] = array.OID
+	}
+	var columns []string
+	err := tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(array_agg(attname::text), '{}') FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
+		insert.table).Scan(&columns)
+	if err != nil || slices.ContainsFunc(insert.words, func(name string) bool {
+		return !slices.Contains(columns, name) && !slices.Contains(insert.tables, name)
+	}) {
+		return nil, err // a name that is not a column's may be a function's
+	}
+	name := ""
+	if one.Name != "" {
+		name = one.Name + "_rows"
+	}
+	statement, err := tx.pgx.PgConn().Prepare(tx.ctx, name, insert.many, arrays)
+	if err != nil {
+		return nil, err
+	}
+	b := &bulk{query: query, table: insert.table, assigns: len(insert.words) > 0, statement: *statement, elements: one.ParamOIDs, key: insert.key}
+	b.statement.Fields = make([]pgconn.FieldDescription, 1) // see prepared
+	return b, nil
+}
+
+//go:embed plain.sql
+var plainSQL string
+
+// versionSQL tells the version of all that the catalogue has of a table itself.
+const versionSQL = `SELECT concat_ws(' ', c.oid, c.xmin, c.ctid,
+		(SELECT string_agg(a.xmin::text || a.ctid, ' ') FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
+		(SELECT string_agg(d.xmin::text || d.ctid, ' ') FROM pg_attrdef d WHERE d.adrelid = c.oid),
+		(SELECT string_agg(n.xmin::text || n.ctid, ' ') FROM pg_constraint n WHERE n.conrelid = c.oid),
+		(SELECT string_agg(i.xmin::text || i.ctid, ' ') FROM pg_index i WHERE i.indrelid = c.oid))
+	FROM pg_class c WHERE c.oid = to_regclass($1)`
+
+// look adds to a batch what tells whether the table is as it was. Its lock keeps others
+// from changing that to the end of the transaction.
+func (b *bulk) look(batch *pgx.Batch) {
+	b.version = ""
+	batch.Queue("LOCK TABLE ONLY " + b.table + " IN ROW EXCLUSIVE MODE")
+	batch.Queue(versionSQL, b.table).QueryRow(func(row pgx.Row) error { return row.Scan(&b.version) })
+}
+
+// verify tells, as of this page, whether nobody can tell that rows go together. What the
+// page before has used was looked at with the page's lock.
+func (tx *Tx) verify(b *bulk) (plain bool, err error) {
+	if b.page == tx.pages {
+		return b.plain, nil
+	}
+	defer func() {
+		if err != nil {
+			err = tx.tear(b.query, err)
+		}
+	}()
+	if b.looked != tx.pages {
+		if err := tx.flush(); err != nil {
+			return false, err
+		}
+		batch := &pgx.Batch{}
+		b.look(batch)
+		if err := tx.pgx.SendBatch(tx.ctx, batch).Close(); err != nil {
+			return false, err
+		}
+	}
+	if !b.lasting || b.version != b.known {
+		if err := tx.flush(); err != nil {
+			return false, err
+		}
+		if err := tx.pgx.QueryRow(tx.ctx, plainSQL, b.table).Scan(&b.lasting, &b.plain); err != nil {
+			return false, err
+		}
+		b.plain = b.plain && (b.lasting || !b.assigns)
+		b.known = b.version
+	}
+	b.page = tx.pages
+	if b.plain && len(tx.recent) < maxRecent {
+		tx.recent = append(tx.recent, b)
+	}
+	return b.plain, nil
+}
+
+// maxRecent bounds the tables that are looked at with the page's lock.
+const maxRecent = 4

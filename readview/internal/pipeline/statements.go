@@ -1,0 +1,201 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const maxStatements = 256 // different ones that a connection keeps prepared
+
+// prepared is a statement that the connection has prepared.
+type prepared struct {
+	description *pgconn.StatementDescription
+	used        int64 // when, by the session's clock
+
+	bulk  *bulk // nil when there is none
+	tried bool  // to prepare it
+
+	// undescribed is the statement with a column that is made up: of one without
+	// columns pgconn has the server describe the result, each time. Nobody looks
+	// at results.
+	undescribed pgconn.StatementDescription
+}
+
+// names returns those that the server keeps.
+func (k *prepared) names() (names []string) {
+	if k.description.Name != "" {
+		names = append(names, k.description.Name)
+	}
+	if k.bulk != nil && k.bulk.statement.Name != "" {
+		names = append(names, k.bulk.statement.Name)
+	}
+	return names
+}
+
+// session is a connection, and what it keeps from one transaction to the next. What it
+// keeps of a table is looked at again in each transaction.
+type session struct {
+	pgx     *pgx.Conn
+	paths   map[string]map[string]*prepared // by search path and text: the same text may be about other tables there
+	known   map[string]*prepared            // those of the transaction's path
+	count   int                             // of all
+	path    string                          // the transaction's
+	moved   bool                            // it was another one once
+	kinds   map[string]kindAt               // of statements, by their text
+	serial  int64                           // statements prepared so far
+	clock   int64                           // counts uses
+	pages   int64                           // counts transactions, and changes of tables in them
+	recent  []*bulk                         // those that this page has used
+	rows    rows                            // that are gathered
+	builder pgx.ExtendedQueryBuilder
+}
+
+func sessionOf(conn *pgx.Conn) *session {
+	const key = "github.com/dancefinder/eventsourcing/readview"
+	data := conn.PgConn().CustomData()
+	s, ok := data[key].(*session)
+	if !ok {
+		s = &session{pgx: conn, paths: map[string]map[string]*prepared{}, kinds: map[string]kindAt{}}
+		data[key] = s
+	}
+	s.pages++
+	s.rows.of, s.rows.traces = nil, nil
+	return s
+}
+
+// use turns to the statements of a search path.
+func (s *session) use(path string) {
+	if s.paths[path] == nil {
+		s.paths[path] = map[string]*prepared{}
+	}
+	s.known = s.paths[path]
+	s.moved = s.moved || s.path != "" && s.path != path
+	s.path = path
+}
+
+// prepare returns the statement, which is prepared once a connection and search path. Of too
+// many, the one that was not used for longest is given up.
+func (tx *Tx) prepare(query string) (*prepared, error) {
+	tx.clock++
+	if k := tx.known[query]; k != nil {
+		k.used = tx.clock
+		return k, nil
+	}
+	if err := tx.flush(); err != nil {
+		return nil, err
+	}
+	if tx.count >= maxStatements {
+		if err := tx.evict(); err != nil {
+			tx.fail(tx.turn.event, err)
+			return nil, err
+		}
+	}
+	name := "" // behind a pooler that can't keep statements, it is parsed each time
+	if tx.db.named {
+		// Not by its text: database/sql shares those, and closes them.
+		tx.serial++
+		name = "readview_" + strconv.FormatInt(tx.serial, 10)
+	}
+	description, err := tx.pgx.PgConn().Prepare(tx.ctx, name, query, nil)
+	if err != nil {
+		tx.fail(tx.turn.event, err)
+		return nil, err
+	}
+	k := &prepared{description: description, used: tx.clock, undescribed: *description}
+	k.undescribed.Fields = make([]pgconn.FieldDescription, 1)
+	tx.known[query] = k
+	tx.count++
+	return k, nil
+}
+
+// evict gives up the statement that was not used for longest.
+func (tx *Tx) evict() error {
+	var oldest *prepared
+	var at map[string]*prepared
+	for _, known := range tx.paths {
+		for _, k := range known {
+			if oldest == nil || k.used < oldest.used {
+				oldest, at = k, known
+			}
+		}
+	}
+	delete(at, oldest.description.SQL)
+	tx.count--
+	if tx.streak.of == oldest {
+		tx.streak.of = nil
+	}
+	return tx.deallocate(tx.ctx, oldest.names())
+}
+
+// forget makes the connection prepare its statements anew: after a failure, as the
+// tables may have changed since.
+func (tx *Tx) forget(ctx context.Context) error {
+	var names []string
+	for _, known := range tx.paths {
+		for _, k := range known {
+			names = append(names, k.names()...)
+		}
+	}
+	clear(tx.paths)
+	clear(tx.kinds)
+	tx.known, tx.count, tx.streak = nil, 0, streak{}
+	return tx.deallocate(ctx, names)
+}
+
+// deallocate has the server forget prepared statements, in one round trip.
+func (tx *Tx) deallocate(ctx context.Context, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	open := tx.pgx.PgConn().StartPipeline(ctx)
+	for _, name := range names {
+		open.SendDeallocate(name)
+	}
+	return errors.Join(open.Sync(), open.Close())
+}
+
+// streak is what is known of the last statement, as long as it is the same one.
+type streak struct {
+	of    *prepared
+	alone bool // it does not go with others, as counts of its rows are asked for
+}
+
+// bulk returns how a statement goes together with others of its kind, nil if it does
+// not. It is found out when two of a kind come in a row.
+func (tx *Tx) bulk(k *prepared, s statement) (*bulk, error) {
+	again := k == tx.streak.of
+	if !again {
+		value, _ := tx.db.counted.Load(k.description.SQL)
+		tx.streak = streak{of: k, alone: value == true}
+	}
+	if tx.options.How != Together || s.one || tx.streak.alone {
+		return nil, nil
+	}
+	if again && !k.tried {
+		k.tried = true
+		bulk, err := tx.prepareBulk(k.description.SQL, k.description)
+		if err != nil {
+			return nil, tx.tear(k.description.SQL, err)
+		}
+		k.bulk = bulk
+	}
+	if k.bulk == nil {
+		return nil, nil
+	}
+	if plain, err := tx.verify(k.bulk); err != nil || !plain {
+		return nil, err
+	}
+	return k.bulk, nil
+}
+
+// tear gives up to do a statement's rows together: that would fail each time.
+func (tx *Tx) tear(query string, err error) error {
+	tx.db.counted.Store(query, true)
+	tx.fail(tx.turn.event, fmt.Errorf("%w: %w", ErrTogether, err))
+	return tx.failure.err
+}

@@ -1,0 +1,225 @@
+package pipeline
+
+import (
+	"context"
+	"database/sql"
+	"io"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Turn is the transaction as the handler of one event has it, while that runs: whoever
+// uses it later gets [sql.ErrTxDone]. It is safe for concurrent use, as a [sql.Tx] is.
+type Turn struct {
+	tx    *Tx
+	event int             // its index in the page, or NoEvent for the framework's own statements
+	done  <-chan struct{} // of the handler's context
+	stage turnStage
+	open  []io.Closer // the rows and prepared statements that it was given
+	rows  []row       // likewise
+
+	savepoints int // of pgx
+}
+
+// turnStage is how far a turn is. It only goes on.
+type turnStage int
+
+const (
+	queues  turnStage = iota // its statements are queued
+	waits                    // for the outcome of each statement, as its handler has a use for it
+	guarded                  // and there is a savepoint before the handler's own
+	over                     // the handler has returned
+)
+
+// row is one that is read by its Scan, of which nobody can tell whether it was.
+type row interface{ Scan(into ...any) error }
+
+// Turn returns the transaction for the handler of an event, which is called with ctx,
+// or for [NoEvent]. The turn before is over.
+func (tx *Tx) Turn(ctx context.Context, event int) *Turn {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	t := &Turn{tx: tx, event: event, done: ctx.Done()}
+	if tx.options.How == Alone || !tx.db.typed {
+		t.stage = waits
+	}
+	tx.turn = t
+	return t
+}
+
+// End takes the transaction back from the handler, and returns what that did wrong
+// with it.
+func (t *Turn) End(panicked bool) error {
+	tx := t.tx
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	was := t.stage
+	t.stage = over
+	left := !tx.gone() && t.reading()
+	if left && panicked { // in a Scan, perhaps: then database/sql waits for ever for its end
+		tx.drop()
+		return nil
+	}
+	t.closeAll(left)
+	if left {
+		tx.fail(t.event, errRowsLeft)
+	}
+	switch {
+	case tx.gone():
+		return sql.ErrTxDone
+	case tx.stage == broken && tx.failure.event == t.event:
+		return tx.failure.err
+	case tx.stage == begun && tx.queue.open == nil && tx.pgx.PgConn().TxStatus() == 'I' && !tx.pgx.IsClosed():
+		tx.fail(t.event, ErrEnded)
+		return ErrEnded
+	case tx.pgx.PgConn().TxStatus() == 'E':
+		return errAborted
+	case was == guarded:
+		_, err := tx.pgx.Exec(tx.ctx, "RELEASE SAVEPOINT "+guard) // and those after it, which are the handler's
+		return err
+	}
+	return nil
+}
+
+// closeAll closes what the handler was given.
+func (t *Turn) closeAll(left bool) {
+	for _, open := range t.open {
+		_ = open.Close()
+	}
+	if left {
+		for _, row := range t.rows {
+			_ = row.Scan() // closes one that nobody has scanned
+		}
+	}
+}
+
+// reading tells that the rows of a query are being read. That is asked under the lock
+// of database/sql, as another goroutine of the handler may read them.
+func (t *Turn) reading() (busy bool) {
+	if tx := t.tx; len(t.open)+len(t.rows) > 0 && tx.queue.open == nil {
+		_ = tx.conn.Raw(func(any) error {
+			busy = tx.pgx.PgConn().IsBusy()
+			return nil
+		})
+	}
+	return busy
+}
+
+// QueryRows makes queries in one round trip. With the first ones of a transaction
+// BEGIN travels.
+func (t *Turn) QueryRows(queries ...Query) error {
+	tx := t.tx
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if t.stage == over {
+		return sql.ErrTxDone
+	}
+	if tx.stage == fresh {
+		return tx.begin(queries...)
+	}
+	if err := tx.flush(); err != nil {
+		return err
+	}
+	batch := &pgx.Batch{}
+	queueAll(batch, queries)
+	return tx.pgx.SendBatch(tx.ctx, batch).Close()
+}
+
+// ExecContext implements readview.Tx. It queues the statement if it can be.
+func (t *Turn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	tx := t.tx
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if err := t.ready(query); err != nil {
+		return nil, err
+	}
+	result := tx.newResult(t, query)
+	queued, err := tx.add(ctx, t, query, args, statement{event: t.event, result: result})
+	switch {
+	case err != nil:
+		return nil, err
+	case queued:
+		return result, nil
+	}
+	if err := tx.flush(); err != nil {
+		return nil, err
+	}
+	return tx.sql.ExecContext(ctx, query, tx.direct(args)...)
+}
+
+// QueryContext implements readview.Tx.
+func (t *Turn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	tx := t.tx
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if err := t.ask(query); err != nil {
+		return nil, err
+	}
+	rows, err := tx.sql.QueryContext(ctx, query, tx.direct(args)...)
+	if err == nil {
+		t.open = append(t.open, rows)
+	}
+	return rows, err
+}
+
+// QueryRowContext implements readview.Tx.
+func (t *Turn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	tx := t.tx
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if err := t.ask(query); err != nil {
+		return tx.sql.QueryRowContext(failedContext{ctx, err}, query, args...)
+	}
+	row := tx.sql.QueryRowContext(ctx, query, tx.direct(args)...)
+	t.rows = append(t.rows, row)
+	return row
+}
+
+// PrepareContext implements readview.Tx. A prepared statement goes to the server at
+// once, so from here on to the handler's end the others do, too.
+func (t *Turn) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	tx := t.tx
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if err := t.ask(query); err != nil {
+		return nil, err
+	}
+	t.stage = max(t.stage, waits)
+	stmt, err := tx.sql.PrepareContext(ctx, query)
+	if err == nil {
+		t.open = append(t.open, stmt)
+	}
+	return stmt, err
+}
+
+// ask makes the transaction ready for a question to the database.
+func (t *Turn) ask(query string) error {
+	if err := t.ready(query); err != nil {
+		return err
+	}
+	return t.tx.flush()
+}
+
+// direct returns the arguments of a statement that is not queued. pgx keeps statements by
+// their text, which in another search path may be another one.
+func (tx *Tx) direct(args []any) []any {
+	if !tx.moved || !tx.db.typed {
+		return args
+	}
+	return append([]any{pgx.QueryExecModeDescribeExec}, args...)
+}
+
+// failedContext has ended with an error: database/sql returns it, and does nothing.
+type failedContext struct {
+	context.Context
+	err error
+}
+
+var closed = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+func (c failedContext) Done() <-chan struct{} { return closed }
+func (c failedContext) Err() error            { return c.err }

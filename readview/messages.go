@@ -1,0 +1,242 @@
+package readview
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+)
+
+// feedSource takes a projection's pages from the messages of a feed. Towards the
+// router it is the subscriber, around the feed's, and the handler that has them applied.
+type feedSource struct {
+	*applier
+	feed Feed
+
+	nudges chan struct{} // a reset, a pause or a resume: try again
+	looks  chan struct{} // likewise: look at the state
+	closed chan struct{} // when the router closes
+	close  func()
+	loops  sync.WaitGroup
+	seen   atomic.Int64 // the highest position heard of
+	sent   atomic.Int64 // when the request was made that has no answer, in Unix microseconds; 0 is none
+
+	busy  sync.Mutex // held while a message is handled; guards the handler's part of the applier, and what follows
+	at    Checkpoint // as it was when last seen
+	ended bool
+	known eventsourced.Position // of the last event of the topic that was applied or passed over
+	requests
+	complaint
+}
+
+func newFeedSource(a *applier, feed Feed) source {
+	closed := make(chan struct{})
+	return &feedSource{
+		applier: a, feed: feed.withDefaults(), nudges: make(chan struct{}, 1), looks: make(chan struct{}, 1),
+		closed: closed, close: sync.OnceFunc(func() { close(closed) }),
+	}
+}
+
+// Subscribe implements [message.Subscriber].
+func (s *feedSource) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	messages, err := s.feed.Subscriber.Subscribe(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	s.start(ctx)
+	context.AfterFunc(ctx, s.close)
+	s.loops.Go(func() { //nolint:contextcheck // Close may end it, too
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		var watching sync.WaitGroup
+		watching.Go(func() { s.watch(ctx) })
+		watching.Go(func() { <-s.closed; cancel() })
+		s.attend(ctx)
+		watching.Wait()
+		s.letGo()
+	})
+	return messages, nil
+}
+
+// Close implements [message.Subscriber]. It returns when the message that is being
+// handled is.
+func (s *feedSource) Close() error {
+	s.close()
+	s.loops.Wait()
+	return nil
+}
+
+// letGo ends everything once no message is handled any more. The router calls
+// Close or only ends the context.
+func (s *feedSource) letGo() {
+	s.release(context.Background())
+	if err := s.feed.Subscriber.Close(); err != nil {
+		s.logger.Warn("projection not closed well", "error", err)
+	}
+	s.busy.Lock()
+	defer s.busy.Unlock()
+	s.end()
+	s.ended = true
+}
+
+// unknown is the position before a message that does not tell.
+const unknown eventsourced.Position = math.MaxInt64
+
+var errClosing = errors.New("the router closes")
+
+// handle is the Watermill handler: it applies what the message has, or passes over
+// it. While the projection is paused or failed it holds the message.
+func (s *feedSource) handle(msg *message.Message) error {
+	ctx := msg.Context()
+	s.busy.Lock()
+	defer s.busy.Unlock()
+	if s.ended {
+		return errClosing
+	}
+	content, err := messaging.UnmarshalPage(msg)
+	if err != nil {
+		event, eventErr := messaging.Unmarshal(msg)
+		if eventErr != nil {
+			// Not to be handled, now or later. If it was an event once, it is missing in
+			// what comes next.
+			s.logger.WarnContext(ctx, "message is no event, it is passed over", "error", err)
+			return nil
+		}
+		// It does not tell what comes before it: who sent it is no relay.
+		content = messaging.Page{After: unknown, UpTo: event.Position}
+	}
+	if content.After != unknown {
+		s.hear(content.UpTo)
+	}
+	defer s.progress.at(atRest, nil)
+	_, many := msg.Metadata[messaging.MetaEvents]
+	pg := s.page(content)
+	for {
+		if err := s.proof(content, !many); err != nil && s.at.Running {
+			_ = s.halt(ctx, s.at, err)
+			s.at.Running = false
+		}
+		done, wait, err := s.take(ctx, pg)
+		switch {
+		case done:
+			s.answered(content)
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			wait = s.backOff()
+			s.trip(ctx, err, wait)
+		}
+		if !s.hold(ctx, wait) {
+			return errClosing
+		}
+	}
+}
+
+// proof returns [ErrAhead] when a message proves that the log which it comes from is older
+// than what is applied: the relay was asked for what comes after a position that it has
+// not reached, or does not know an event that it has sent.
+func (s *feedSource) proof(content messaging.Page, live bool) error {
+	switch {
+	case content.Head != 0 && content.Head < content.After && content.After <= s.at.Position:
+		return aheadError(s.Name, content.After, content.Head)
+	case live && content.After != unknown && content.After < s.known && content.UpTo > s.at.Position:
+		return fmt.Errorf("%w: %s knows the event at position %d, and the message of position %d says that %d comes before it; "+
+			"the log of the other context was restored from an older backup; reset %s", ErrAhead, s.Name, s.known, content.UpTo, content.After, s.Name)
+	}
+	return nil
+}
+
+// page returns a message's content as a page, with the events that the projection
+// handles.
+func (s *feedSource) page(content messaging.Page) *page {
+	pg := newPage(s.Name, content.After, content.UpTo, 0)
+	for _, recorded := range content.Events {
+		if _, handled := s.handlers[recorded.Name]; handled {
+			event, err := s.decode(recorded)
+			pg.items = append(pg.items, item{recorded: recorded, event: event, err: err})
+		}
+	}
+	return pg
+}
+
+// take applies a page if it is its turn, and tells whether the message is done
+// with; if not, how long to wait before trying again.
+func (s *feedSource) take(ctx context.Context, pg *page) (done bool, wait time.Duration, err error) {
+	pg.generation = s.at.Generation
+	if s.at.Running && s.at.Position >= pg.after && s.at.Position < pg.upTo {
+		err = s.attempt(ctx, pg)
+		switch {
+		case err == nil:
+			s.at.Position = pg.upTo
+			s.signOfLife = time.Now()
+			s.sent.Store(0)
+			s.succeed(ctx, s.at, pg)
+			return true, 0, nil
+		case !errors.Is(err, errStale):
+			if err = s.settle(ctx, pg, err); !errors.Is(err, errStale) {
+				return false, 0, err
+			}
+		}
+	}
+	// Look again: it is not as it was, or the page does not fit.
+	s.progress.at(atState, nil)
+	stored, err := s.load(ctx)
+	if refusal(err) {
+		return false, s.m.config.PollInterval, nil // until it is reset
+	}
+	if err != nil {
+		return false, 0, err
+	}
+	fits := s.at == stored.Checkpoint
+	s.at = stored.Checkpoint
+	switch {
+	case !s.at.Running:
+		return false, s.m.config.PollInterval, nil
+	case s.at.Position >= pg.upTo:
+		return true, 0, nil
+	case s.at.Position < pg.after:
+		return s.miss(ctx, pg)
+	case fits:
+		return false, 0, errStale // cannot be: try again after a while
+	}
+	return false, 0, nil
+}
+
+// attempt applies a page, which outlives the router's closing by the drain timeout.
+func (s *feedSource) attempt(ctx context.Context, pg *page) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer s.drain(s.closed, pg, cancel)()
+	return pg.attempt(ctx, s.apply)
+}
+
+// hold waits for d, for less after a nudge, and tells whether the router is open.
+func (s *feedSource) hold(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-s.closed:
+		return false
+	case <-ctx.Done():
+		return false
+	default:
+	}
+	select {
+	case <-s.closed:
+		return false
+	case <-ctx.Done():
+		return false
+	case <-s.nudges:
+	case <-timer.C:
+	}
+	return true
+}

@@ -1,0 +1,96 @@
+package readview
+
+import (
+	"context"
+	"sync"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
+
+// readPage reads the page after a position. It is empty when there is nothing new
+// for the projection; upTo then says how far that holds.
+func (s *logSource) readPage(ctx context.Context, at Checkpoint) (*page, error) {
+	pg := newPage(s.Name, at.Position, at.Position, at.Generation)
+	err := s.collect(ctx, pg, 0)
+	if err != nil || len(pg.items) > 0 {
+		return pg, err
+	}
+	// Nothing, so far. The head is read before the events are looked for once
+	// more: an event that comes in between is above it.
+	head, err := s.m.log.Head(ctx)
+	switch {
+	case err != nil || head == at.Position:
+		return pg, err
+	case head < at.Position:
+		return nil, aheadError(s.Name, at.Position, head)
+	}
+	if err := s.collect(ctx, pg, head); err != nil {
+		return pg, err
+	}
+	if len(pg.items) == 0 {
+		pg.upTo = head
+	}
+	return pg, nil
+}
+
+// collect adds events to the page until it is full.
+func (s *logSource) collect(ctx context.Context, pg *page, upTo eventsourced.Position) error {
+	query := eventsourced.LogQuery{After: pg.after, UpTo: upTo, Names: s.handled, Limit: min(s.pageLimit, int(s.pageCap.Load()))}
+	bytes := 0
+	pg.items = make([]item, 0, s.lastItems) // in a catch-up all pages have as many
+	defer func() { s.lastItems = len(pg.items) }()
+	for recorded, err := range s.m.log.ReadLog(ctx, query) {
+		if err != nil {
+			return err
+		}
+		event, err := s.decode(recorded)
+		pg.items = append(pg.items, item{recorded: recorded, event: event, err: err})
+		pg.upTo = recorded.Position
+		if bytes += len(recorded.Payload); bytes >= s.m.config.PageBytes {
+			break
+		}
+	}
+	// What is asked for beyond the limit of bytes is read in vain: ask for about
+	// as much as fits.
+	if bytes >= s.m.config.PageBytes {
+		s.pageLimit = len(pg.items) + 1
+	} else {
+		s.pageLimit = min(s.m.config.PageEvents, s.pageLimit*2)
+	}
+	return nil
+}
+
+// reading is a page that is read in a goroutine of its own.
+type reading struct {
+	begin  func() // the first time
+	result chan struct{}
+	page   *page
+	err    error
+	stop   context.CancelFunc
+}
+
+func (s *logSource) readAhead(ctx context.Context, at Checkpoint) *reading {
+	ctx, stop := context.WithCancel(ctx)
+	next := &reading{result: make(chan struct{}), stop: stop}
+	next.begin = sync.OnceFunc(func() {
+		go func() {
+			defer close(next.result)
+			next.page, next.err = s.readPage(ctx, at)
+		}()
+	})
+	return next
+}
+
+func (n *reading) await() (*page, error) {
+	n.begin()
+	<-n.result
+	n.stop()
+	return n.page, n.err
+}
+
+// cancel ends the reading and waits for its goroutine.
+func (n *reading) cancel() {
+	n.stop()
+	n.begin()
+	<-n.result
+}

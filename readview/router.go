@@ -1,0 +1,107 @@
+package readview
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// Waits for what others do with a page.
+const (
+	callPatience = time.Second // from an ack to the call of the handler
+	giveUpAfter  = time.Second // from the end of a page's context to the return of its handler
+)
+
+// handle is the Watermill handler: it applies the page that the message carries.
+// It may be called again for the same message, and for one that was applied.
+func (s *logSource) handle(msg *message.Message) error {
+	pg := pageOf(msg.Context())
+	if pg == nil {
+		return errNoPage
+	}
+	if err := msg.Context().Err(); err != nil { // Retry outside of Timeout calls with what has ended
+		if called, _, before := pg.calls.outcome(); called {
+			return before
+		}
+		return err
+	}
+	err := pg.attempt(msg.Context(), s.apply)
+	s.progress.at(atRouter, nil)
+	if errors.Is(err, errStale) {
+		return nil // nothing to repeat: the subscriber reads another page
+	}
+	return err
+}
+
+// emit hands the page to the router and waits until it is applied or refused. The
+// page outlives ctx by the drain timeout: the router ends the contexts of its
+// subscribers when it closes, and a page should be finished then.
+//
+// What counts is how the calls of the handler ended; an ack or a nack only says that
+// there will be no more.
+func (s *logSource) emit(ctx context.Context, out chan<- *message.Message, pg *page) error {
+	pageCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	msg := pg.message(pageCtx, s.Name)
+	select {
+	case out <- msg:
+		s.progress.at(atRouter, nil)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer s.drain(ctx.Done(), pg, cancel)()
+	renew := time.NewTicker(s.m.leaseTime() / 4)
+	defer renew.Stop()
+	acked, nacked := msg.Acked(), msg.Nacked()
+	var patience <-chan time.Time
+	for {
+		select {
+		case <-acked:
+			acked, nacked, patience = nil, nil, time.After(callPatience)
+		case <-nacked:
+			acked, nacked = nil, nil
+			if called, _, _ := pg.calls.outcome(); !called {
+				return errMiddleware
+			}
+		case <-patience:
+			if called, _, _ := pg.calls.outcome(); !called {
+				return errMiddleware
+			}
+		case <-pg.calls.changed:
+		case <-renew.C:
+			// Losing the lease is no reason to stop: the page is safe without it.
+			if !s.stuck() {
+				_, _, _ = s.renew(ctx, pg.generation)
+			}
+		}
+		if called, done, err := pg.calls.outcome(); acked == nil && called && done {
+			return err
+		}
+	}
+}
+
+type pageKey struct{}
+
+// message returns a message that carries the page in its context. Its payload and
+// metadata are for people and middlewares to look at.
+func (pg *page) message(ctx context.Context, projection string) *message.Message {
+	id := watermill.NewUUID()
+	// With the id, as a Deduplicator knows messages by their payload: a page that is
+	// offered again is no duplicate.
+	payload, _ := json.Marshal(map[string]any{"after": pg.after, "events": len(pg.items), "page": id, "up_to": pg.upTo})
+	msg := message.NewMessage(id, payload)
+	msg.Metadata.Set("projection", projection)
+	msg.Metadata.Set("position", fmt.Sprint(int64(pg.upTo)))
+	msg.SetContext(context.WithValue(ctx, pageKey{}, pg))
+	return msg
+}
+
+func pageOf(ctx context.Context) *page {
+	pg, _ := ctx.Value(pageKey{}).(*page)
+	return pg
+}
