@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/eventsourcedtest"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/eventsourced/storetest"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
@@ -42,7 +42,7 @@ func TestAppendsThatGoTogether(t *testing.T) {
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	two := pgstore.New(pool, eventsourcedtest.Registry(), pgstore.Config{})
+	two := pgstore.New(pool, storetest.Registry(), pgstore.Config{})
 	t.Cleanup(two.Close)
 
 	// For five seconds, and longer on a busy machine.

@@ -74,7 +74,7 @@ func TestDirectionOfImports(t *testing.T) {
 		}
 		if !strings.HasSuffix(p.path, "test") && !strings.HasSuffix(p.path, "testdb") && !strings.HasSuffix(p.path, "testamqp") {
 			forbid("test helpers are imported by tests only", p.imports, func(path string) bool {
-				return path == "testing" || strings.HasSuffix(path, "/eventsourcedtest") || strings.HasSuffix(path, "/readviewtest") || strings.HasSuffix(path, "/testdb") || strings.HasSuffix(path, "/testamqp")
+				return path == "testing" || strings.HasSuffix(path, "/eventsourcedtest") || strings.HasSuffix(path, "/storetest") || strings.HasSuffix(path, "/readviewtest") || strings.HasSuffix(path, "/testdb") || strings.HasSuffix(path, "/testamqp")
 			})
 		}
 	}

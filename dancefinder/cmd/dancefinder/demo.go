@@ -21,6 +21,7 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
 	"github.com/dancefinder/eventsourcing/dancefinder/projections"
 	"github.com/dancefinder/eventsourcing/devservices"
+	"github.com/dancefinder/eventsourcing/eventsourced"
 )
 
 func demoCommand() *cobra.Command {
@@ -258,6 +259,10 @@ func (a *app) behind(ctx context.Context) (int64, error) {
 	behind := relay.Behind
 	for _, c := range all {
 		behind = max(behind, c.behind)
+		if c.more {
+			exact, countErr := a.store.CountLog(ctx, eventsourced.LogQuery{After: c.position})
+			behind, err = max(behind, exact), errors.Join(err, countErr)
+		}
 	}
 	return behind, err
 }
@@ -294,7 +299,7 @@ func (a *app) awaitGeocoding(ctx context.Context, errOut io.Writer) error {
 
 // writeOverview prints the status of the projections and what is in their tables.
 func (a *app) writeOverview(ctx context.Context, out io.Writer) error {
-	events, err := a.store.CountLog(ctx, 0)
+	events, err := a.store.CountLog(ctx, eventsourced.LogQuery{})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/projections"
+	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -171,38 +172,41 @@ func (i *interruptibleReader) Read(b []byte) (int, error) {
 }
 
 // awaitProjections waits until those named, or all, have applied all that is in the log, and
-// shows how far they are.
+// shows how far the slowest is.
 func (a *app) awaitProjections(ctx context.Context, errOut io.Writer, names ...string) error {
 	head, err := a.store.Head(ctx)
 	if err != nil {
 		return err
 	}
-	behind, _, err := a.behindOf(ctx, names)
+	total, _, err := a.left(ctx, head, names)
 	if err != nil {
 		return err
 	}
-	bar := newProgress(errOut, "projecting", "events", behind)
+	bar := newProgress(errOut, "projecting", "events", total)
 	defer bar.done()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	arrived := make(chan error, 1)
 	go func() { arrived <- a.manager.WaitFor(ctx, head, names...) }()
-	for asked, told := time.Now(), false; ; {
+	pause, began, told := lookEvery, time.Now(), false
+	for {
 		select {
 		case err := <-arrived:
 			if err == nil {
-				bar.set(behind)
+				bar.set(total)
 			}
 			return err
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(pause):
 		}
-		left, idle, err := a.behindOf(ctx, names)
+		asked := time.Now()
+		left, idle, err := a.left(ctx, head, names)
 		if err != nil {
 			stop()
 			return errors.Join(err, <-arrived)
 		}
-		bar.set(behind - min(left, behind))
-		if idle != "" && !told && time.Since(asked) > idlePatience {
+		bar.set(total - min(left, total))
+		pause = max(lookEvery, 20*time.Since(asked)) // to count a long log is work
+		if idle != "" && !told && time.Since(began) > idlePatience {
 			told = true
 			bar.interrupt()
 			_, _ = fmt.Fprintf(errOut, "nobody runs %s: start 'dancefinder projector'; it goes on waiting\n", idle)
@@ -210,21 +214,31 @@ func (a *app) awaitProjections(ctx context.Context, errOut io.Writer, names ...s
 	}
 }
 
-// idlePatience is when who waits is told that nobody is at work.
-const idlePatience = 5 * time.Second
+const (
+	lookEvery    = 200 * time.Millisecond
+	idlePatience = 5 * time.Second // then who waits is told that nobody is at work
+)
 
-// behindOf returns how many events the slowest of the projections named, or of all, has before
-// it, and one of those that nobody runs.
-func (a *app) behindOf(ctx context.Context, names []string) (behind int64, idle string, err error) {
+// left returns how many events of the log up to head the slowest of the projections named, or
+// of all, has before it, and one of those that nobody runs.
+func (a *app) left(ctx context.Context, head eventsourced.Position, names []string) (left int64, idle string, err error) {
 	all, err := a.manager.Status(ctx)
+	if err != nil {
+		return 0, "", err
+	}
+	slowest := head
 	for _, s := range all {
 		if len(names) > 0 && !slices.Contains(names, s.Name) {
 			continue
 		}
-		behind = max(behind, s.Behind)
-		if s.Behind > 0 && s.State == readview.Standby {
+		slowest = min(slowest, s.Position)
+		if s.Position < head && s.State == readview.Standby {
 			idle = s.Name
 		}
 	}
-	return behind, idle, err
+	if slowest >= head {
+		return 0, idle, nil
+	}
+	left, err = a.store.CountLog(ctx, eventsourced.LogQuery{After: slowest, UpTo: head})
+	return left, idle, err
 }

@@ -24,6 +24,7 @@ type consumer struct {
 	name, kind, state string
 	position, head    eventsourced.Position
 	behind            int64
+	more              bool // than behind says
 	lag               time.Duration
 	node              string
 	failure           string // why it does not get on, "" when it does
@@ -32,6 +33,11 @@ type consumer struct {
 	since             time.Time // when that began, zero when it is not known
 	tries             int
 	advice            string // what to do about it
+}
+
+// waiting is how many events it has before it, for people.
+func (c consumer) waiting() eventsourced.Backlog {
+	return eventsourced.Backlog{Behind: c.behind, More: c.more}
 }
 
 // status returns all that goes through the log: DanceFinder's projections, and what
@@ -98,7 +104,7 @@ func (a *app) writeStatus(ctx context.Context, w io.Writer, all []consumer) erro
 func ofProjection(s readview.Status) consumer {
 	c := consumer{
 		name: s.Name, kind: "projection", state: string(s.State), position: s.Position, head: s.Head,
-		behind: s.Behind, lag: s.Lag, node: s.Node,
+		behind: s.Behind, more: s.More, lag: s.Lag, node: s.Node,
 	}
 	if f := s.Failure; f != nil {
 		next := fmt.Sprintf("run 'dancefinder readviews resume %s'", s.Name)
@@ -114,7 +120,7 @@ func ofProjection(s readview.Status) consumer {
 func ofConsumer(s messaging.Status) consumer {
 	c := consumer{
 		name: s.Name, kind: s.Kind, state: string(s.State), position: s.Position, head: s.Head,
-		behind: s.Behind, lag: s.Lag, node: s.Node,
+		behind: s.Behind, more: s.More, lag: s.Lag, node: s.Node,
 	}
 	if f := s.Failure; f != nil {
 		text, event := f.Error, eventOf(f.EventName, int64(f.Position), f.EventID)
@@ -153,7 +159,7 @@ func (c *consumer) fails(text string, at time.Time, next string) {
 
 func writeStatus(w io.Writer, all []consumer) error {
 	err := table(w, "NAME\tKIND\tSTATE\tPOSITION\tHEAD\tBEHIND\tLAG\tNODE", all, func(c consumer) string {
-		return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s", c.name, c.kind, c.state, c.position, c.head, c.behind, c.lag.Round(time.Millisecond), cmp.Or(c.node, "-"))
+		return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s", c.name, c.kind, c.state, c.position, c.head, c.waiting(), c.lag.Round(time.Millisecond), cmp.Or(c.node, "-"))
 	})
 	for _, c := range all {
 		if c.failure != "" {
@@ -177,6 +183,7 @@ type consumerJSON struct {
 	Position   int64        `json:"position"`
 	Head       int64        `json:"head"`
 	Behind     int64        `json:"behind"`
+	More       bool         `json:"more"` // than behind says
 	LagSeconds float64      `json:"lag_seconds"`
 	Node       string       `json:"node"` // "" when nobody runs it
 	Error      *string      `json:"error"`
@@ -195,7 +202,7 @@ type failureJSON struct {
 func writeStatusJSON(w io.Writer, all []consumer) error {
 	rows := make([]consumerJSON, len(all))
 	for i, c := range all {
-		rows[i] = consumerJSON{c.name, c.kind, c.state, int64(c.position), int64(c.head), c.behind, c.lag.Seconds(), c.node, nil, nil}
+		rows[i] = consumerJSON{c.name, c.kind, c.state, int64(c.position), int64(c.head), c.behind, c.more, c.lag.Seconds(), c.node, nil, nil}
 		if c.failure == "" {
 			continue
 		}
@@ -232,8 +239,11 @@ func statusCommand(short, examples string, of func(*app, context.Context) ([]con
 			if !check && (cmd.Flags().Changed("max-behind") || cmd.Flags().Changed("max-lag")) {
 				return usageError{errors.New("--max-behind and --max-lag go with --check")}
 			}
-			if limits.behind < 0 || limits.lag < 0 {
-				return usageError{errors.New("--max-behind and --max-lag must not be below 0")}
+			if limits.behind < 0 || limits.behind > eventsourced.MaxBacklog {
+				return usageError{fmt.Errorf("--max-behind %d: want 0 to %d, to which is counted", limits.behind, eventsourced.MaxBacklog)}
+			}
+			if limits.lag < 0 {
+				return usageError{fmt.Errorf("--max-lag %s: must not be below 0", limits.lag)}
 			}
 			return withApp(cmd, func(a *app) error {
 				all, err := of(a, cmd.Context())
@@ -276,8 +286,8 @@ func (l limits) check(all []consumer) error {
 		case c.state == "failed", c.state == "ahead of the log":
 			problems = append(problems, fmt.Errorf("%s %s is %s: %s", c.kind, c.name, c.state, c.failure))
 		case c.state == "paused":
-		case c.behind > l.behind:
-			problems = append(problems, fmt.Errorf("%s %s (%s) is %d events behind, more than %d", c.kind, c.name, c.state, c.behind, l.behind))
+		case c.behind > l.behind || c.more:
+			problems = append(problems, fmt.Errorf("%s %s (%s) is %s events behind, more than %d", c.kind, c.name, c.state, c.waiting(), l.behind))
 		case c.lag > l.lag:
 			problems = append(problems, fmt.Errorf("%s %s (%s) is %s behind, more than %s", c.kind, c.name, c.state, c.lag.Round(time.Second), l.lag))
 		}
