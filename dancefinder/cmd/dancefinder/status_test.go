@@ -50,7 +50,7 @@ func TestReadviewsStatus(t *testing.T) {
 	t.Run("shows who applies a projection", func(t *testing.T) {
 		start(t, d.args([]string{"projector"})...)
 		require.NoError(t, d.app().project(t))
-		require.Regexp(t, `\nband +projection +live +\d{16}  \d{16}  0       0s   \S+:\d+\b`, d.done("readviews", "status"))
+		require.Regexp(t, `\nband +projection +live +\d{16}  \d{16}  0       0s +\S+:\d+\b`, d.done("readviews", "status"))
 	})
 }
 
