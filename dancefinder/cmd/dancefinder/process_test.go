@@ -27,14 +27,13 @@ type child struct {
 // latest.
 func spawn(t *testing.T, stdin io.Reader, args ...string) *child {
 	t.Helper()
-	return spawnBy(t, stdin, append([]string{os.Args[0]}, args...)...)
+	return spawnBy(t, stdin, append([]string{built(t)}, args...)...)
 }
 
 // spawnBy is spawn with the whole command line.
 func spawnBy(t *testing.T, stdin io.Reader, line ...string) *child {
 	t.Helper()
 	c := &child{t: t, command: exec.CommandContext(t.Context(), line[0], line[1:]...), stderr: newOutput(), ended: make(chan struct{})}
-	c.command.Env = append(os.Environ(), isChild+"=1")
 	c.command.Stdin, c.command.Stderr, c.command.Stdout = stdin, c.stderr, &bytes.Buffer{}
 	require.NoError(t, c.command.Start())
 	go func() {
@@ -82,7 +81,7 @@ func TestSignals(t *testing.T) {
 			d := newTables(t)
 			stdin, writer, err := os.Pipe()
 			require.NoError(t, err)
-			c := spawnBy(t, stdin, append(shell, os.Args[0], "import", "-", "--database-url", d.URL)...)
+			c := spawnBy(t, stdin, append(shell, built(t), "import", "-", "--database-url", d.URL)...)
 			require.NoError(t, stdin.Close(), "the child has it")
 			t.Cleanup(func() { require.NoError(t, writer.Close()) })
 			// More than a pipe holds: when all is written, it was read, and there is no more.

@@ -12,8 +12,8 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/web/webtest"
 )
 
-// screenshots are the pages of the design's pictures, under the same names.
-var screenshots = []struct {
+// pages are those of the design's pictures, under the same names, and some more.
+var pages = []struct {
 	name string
 	path string
 	do   func(*tab)
@@ -26,6 +26,7 @@ var screenshots = []struct {
 		b.click(".dag:last-of-type .rad .lada button")
 		b.until(`document.querySelector("#klart .angra") === document.activeElement`)
 	}},
+	{"ignored-filter", "/?dag=2026-11-27&dolda=1", func(b *tab) { b.run(chromedp.Evaluate(`document.getElementById("andra").open = true`, nil)) }},
 	{"map", "/karta?plats=Dalarna|Rättvik|Rättvik", nil},
 	{"map-sweden", "/karta?karta=sverige", nil},
 	{"empty", "/?period=idag&hem=Mora&inom=25&kommun=Dalarna|Mora", nil},
@@ -33,43 +34,20 @@ var screenshots = []struct {
 	{"calendar", "/kalender", nil},
 	{"english", "/?lang=en", nil},
 	{"bad", "/?dag=i+morgon", nil},
+	{"login", "/login", nil},
+	{"not-found", "/nothing", nil},
+	{"own-dates", "/?period=egna&fran=2026-11-26&till=2026-11-30", nil},
+	{"unknown-home", "/?ny=Moora", nil},
+	{"all-of-sweden", "/?hem=Kiruna&inom=10", nil},
 }
 
-// TestScreenshots writes pictures of the page to the folder that SCREENSHOTS names, for
-// people to look at beside the design's. Without it, it sees to it that each page is
-// there and as wide as its screen.
-func TestScreenshots(t *testing.T) {
-	t.Parallel()
-	site := webtest.New(t, nil)
-	site.Add(webtest.Pictures...)
-	site.Add(webtest.Elsewhere...)
-	prefer(t, site, "Karin B.")
-	folder := os.Getenv("SCREENSHOTS")
-	for suffix, l := range map[string]look{"360": phone, "1280": desk, "360-dark": phone.inTheDark(), "1280-dark": desk.inTheDark()} {
-		if folder == "" && l.dark {
-			continue // nobody looks, and it is as wide
-		}
-		b := open(t, site, l.as("Karin B."), "/")
-		for _, shot := range screenshots {
-			b.goTo(shot.path)
-			b.until(`document.documentElement.classList.contains("js")`)
-			if shot.do != nil {
-				shot.do(b)
-			}
-			require.LessOrEqual(t, eval[int64](b, "document.documentElement.scrollWidth"), l.width, "%s scrolls sideways", shot.name)
-			if folder != "" {
-				var picture []byte
-				b.run(chromedp.FullScreenshot(&picture, 100))
-				require.NoError(t, os.MkdirAll(folder, 0o750))
-				require.NoError(t, os.WriteFile(filepath.Join(folder, "dancefinder-"+shot.name+"-"+suffix+".png"), picture, 0o600))
-			}
-			if shot.name == "ignored" {
-				b.click("#klart .angra")
-				b.sees("visas igen")
-			}
-		}
-		b.forgive() // of the page that says 400
-	}
+// picture writes a picture of the whole page to a file.
+func (b *tab) picture(path string) {
+	b.t.Helper()
+	var picture []byte
+	b.run(chromedp.FullScreenshot(&picture, 100))
+	require.NoError(b.t, os.MkdirAll(filepath.Dir(path), 0o750))
+	require.NoError(b.t, os.WriteFile(path, picture, 0o600))
 }
 
 // prefer gives a user the homes and the hidden things of the design's pictures.
