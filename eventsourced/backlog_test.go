@@ -3,12 +3,14 @@ package eventsourced_test
 import (
 	"context"
 	"iter"
+	"math"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/memstore"
 )
 
 // waiting is a log in which one event waits.
@@ -16,7 +18,7 @@ type waiting struct{ event eventsourced.Recorded }
 
 func (w waiting) Head(context.Context) (eventsourced.Position, error) { return w.event.Position, nil }
 
-func (w waiting) CountLog(context.Context, eventsourced.Position) (int64, error) { return 1, nil }
+func (w waiting) CountLog(context.Context, eventsourced.LogQuery) (int64, error) { return 1, nil }
 
 func (w waiting) ReadLog(context.Context, eventsourced.LogQuery) iter.Seq2[eventsourced.Recorded, error] {
 	return func(yield func(eventsourced.Recorded, error) bool) { yield(w.event, nil) }
@@ -40,11 +42,42 @@ func TestBacklogOfAClockThatWentBack(t *testing.T) {
 			backlog, err := eventsourced.BacklogAfter(t.Context(), waiting{eventsourced.Recorded{
 				EventData: eventsourced.EventData{Time: now.Add(-test.occurred)},
 				Position:  eventsourced.Position(now.Add(-test.appended).UnixMicro()),
-			}}, 0)
+			}}, eventsourced.LogQuery{})
 			require.NoError(t, err)
 			require.EqualValues(t, 1, backlog.Behind)
 			require.InDelta(t, test.lag, backlog.Lag, float64(time.Minute))
 			require.Equal(t, test.fromFuture, backlog.FromFuture)
+		})
+	}
+}
+
+func TestBacklogIsBoundedAndOfWhatIsHandled(t *testing.T) {
+	t.Parallel()
+	store := memstore.New(accountRegistry(t))
+	encoded, err := store.Registry().Encode(t.Context(), &Withdrawn{Amount: 1})
+	require.NoError(t, err)
+	first, err := store.Append(t.Context(), accountStream, eventsourced.NoStream, encoded)
+	require.NoError(t, err)
+	head := deposit(t, store, 1, 2, 3)
+	for name, test := range map[string]struct {
+		query eventsourced.LogQuery
+		text  string
+	}{
+		"all":                       {eventsourced.LogQuery{}, "4"},
+		"above a position":          {eventsourced.LogQuery{After: first}, "3"},
+		"what it handles":           {eventsourced.LogQuery{Names: []string{"Withdrawn"}}, "1"},
+		"what it has handled":       {eventsourced.LogQuery{Names: []string{"Withdrawn"}, After: first}, "0"},
+		"as many as the bound":      {eventsourced.LogQuery{Names: []string{"Deposited"}, Limit: 3}, "3"},
+		"more than the bound":       {eventsourced.LogQuery{Names: []string{"Deposited"}, Limit: 2}, "2+"},
+		"the largest bound of all":  {eventsourced.LogQuery{Limit: math.MaxInt}, "4"},
+		"backwards is the same way": {eventsourced.LogQuery{Backwards: true, Limit: 3}, "3+"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			backlog, err := eventsourced.BacklogAfter(t.Context(), store, test.query)
+			require.NoError(t, err)
+			require.Equal(t, test.text, backlog.String())
+			require.Equal(t, head, backlog.Head)
 		})
 	}
 }

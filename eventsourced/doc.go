@@ -32,10 +32,16 @@
 //     effect together, and an event without one is an error; a type switch in Apply is for
 //     aggregates that ignore most of theirs. Both in one aggregate might disagree, so that
 //     is refused.
+//   - An [Expected] can't be looked into, and events have room for Tags: deciding by a query
+//     instead of a stream can come without a new signature.
+//   - A [LogQuery] is one struct for reading and counting. Its Since and Until are about when events
+//     happened, as positions are the time of the append already. A store may lack what has no
+//     index, and then says [ErrUnsupported]; passing over a field would be a wrong answer.
+//   - A [Backlog] ends at [MaxBacklog]: a status costs the same however much waits.
 //   - A [Registry] is given with the store, as a program has one, and panics are for what is
 //     wrong in the program itself: [MustRegistry], [NewRepository].
 //
 // Package memstore implements the contract in memory, package pgstore on
-// PostgreSQL. Package eventsourcedtest has given/when/then for aggregates and the
-// conformance suite for stores.
+// PostgreSQL. Package eventsourcedtest has given/when/then for aggregates, storetest the
+// suite for whoever writes a store.
 package eventsourced

@@ -27,8 +27,8 @@ var (
 	ErrDuplicateID = errors.New("event id is used already")
 
 	// ErrInvalid is returned by Append, and by [Registry.Encode], for input that no repetition
-	// makes valid: a name, an id or a payload outside its limits, an [Expected] that is none,
-	// a string that is not UTF-8.
+	// makes valid: a name, an id or a payload outside its limits, a string that is not UTF-8; and by reads for
+	// a [LogQuery] that makes no sense.
 	ErrInvalid = errors.New("invalid")
 
 	// ErrTooManyEvents is returned by [Record] and Append past [MaxEvents].
@@ -37,6 +37,10 @@ var (
 	// ErrNotApplied is returned by [Record], and by what loads an aggregate, for an event
 	// that has no ApplyTo for an aggregate without Apply. The text says what to write.
 	ErrNotApplied = errors.New("nothing applies it")
+
+	// ErrUnsupported is returned by a store for a [LogQuery] with a field that it can't read by.
+	// None of the stores here returns it.
+	ErrUnsupported = errors.New("the store can't do this")
 
 	// ErrUnknownEvent is returned by [Registry.Decode] and what calls it for an
 	// event whose name, or whose schema version, the registry does not know, and

@@ -17,7 +17,7 @@ func TestExpected(t *testing.T) {
 	}{
 		"Any allows every stream":             {eventsourced.Any, "any version", []eventsourced.Version{0, 1, 2, 3}},
 		"NoStream allows none with events":    {eventsourced.NoStream, "no stream", []eventsourced.Version{0}},
-		"the zero value is NoStream":          {eventsourced.Expected(0), "no stream", []eventsourced.Version{0}},
+		"the zero value is NoStream":          {eventsourced.Expected{}, "no stream", []eventsourced.Version{0}},
 		"StreamExists allows all with events": {eventsourced.StreamExists, "an existing stream", []eventsourced.Version{1, 2, 3}},
 		"Revision allows its version only":    {eventsourced.Revision(2), "version 2", []eventsourced.Version{2}},
 		"Revision of 0 is NoStream":           {eventsourced.Revision(0), "no stream", []eventsourced.Version{0}},

@@ -1,8 +1,10 @@
 package eventsourced
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -33,7 +35,7 @@ func (s Stream) String() string { return s.AggregateName + "/" + s.AggregateID }
 
 // Recorded is an event as it stands in the log, not yet decoded:
 // [Registry.Decode] turns it into an [Event]. The receiver may keep it but must
-// not change Payload or Metadata.
+// not change Payload, Metadata or Tags.
 type Recorded struct {
 	EventData
 	Stream   Stream
@@ -50,6 +52,11 @@ type EventData struct {
 	Time          time.Time // when it happened, from the year 0 to 9999; kept as UTC, in microseconds
 	Payload       []byte    // valid JSON
 	Metadata      Metadata  // nil when there is none
+
+	// Tags are what else the event is about, such as "course:7" and "student:3", for decisions that
+	// need the events of several streams. They are stored and given back, in this order, nil when
+	// there are none; nothing reads by them yet.
+	Tags []string
 }
 
 // Limits of names and appends, the same in every store. The limit of a payload is
@@ -59,6 +66,7 @@ const (
 	MaxEvents        = 1000     // events in one append
 	MaxSchemaVersion = 1 << 30  // of a payload
 	MaxMetadata      = 16 << 10 // bytes in the keys and values of an event's metadata
+	MaxTags          = 16       // of an event, all different, each with at most MaxName bytes
 )
 
 // What of an event's time is stored and sent is the same everywhere: JSON and RFC 3339 go no
@@ -113,8 +121,23 @@ func validateEvent(i int, event EventData, maxPayload int) error {
 	case len(event.Payload) > maxPayload:
 		return fmt.Errorf("event %d, %s: %w: a payload of %d bytes, the limit is %d", i, event.Name, ErrInvalid, len(event.Payload), maxPayload)
 	}
-	if err := validateMetadata(event.Metadata); err != nil {
+	if err := cmp.Or(validateMetadata(event.Metadata), validateTags(event.Tags)); err != nil {
 		return fmt.Errorf("event %d, %s: %w", i, event.Name, err)
+	}
+	return nil
+}
+
+func validateTags(tags []string) error {
+	if len(tags) > MaxTags {
+		return fmt.Errorf("%w: %d tags, the limit is %d", ErrInvalid, len(tags), MaxTags)
+	}
+	for i, tag := range tags {
+		if err := validateName("tag", tag); err != nil {
+			return err
+		}
+		if slices.Contains(tags[:i], tag) {
+			return fmt.Errorf("%w: the tag %q is there twice", ErrInvalid, tag)
+		}
 	}
 	return nil
 }

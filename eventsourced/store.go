@@ -3,12 +3,11 @@ package eventsourced
 import (
 	"context"
 	"iter"
-	"time"
 )
 
 // The contract of an event store, split by role. A store implements all of them
 // ([LogStore] and [SnapshotStore]); a consumer asks for the smallest one it
-// needs. Package eventsourcedtest holds the suite that proves an implementation.
+// needs. Package storetest holds the suite that proves an implementation.
 // All methods are safe for concurrent use.
 
 // Appender writes events.
@@ -37,14 +36,6 @@ type StreamReader interface {
 	ReadStream(ctx context.Context, stream Stream, after Version) iter.Seq2[Recorded, error]
 }
 
-// LogQuery selects events of the log.
-type LogQuery struct {
-	After Position // events with a higher position
-	UpTo  Position // and not above this one; 0 is no limit
-	Names []string // of these names only; empty is all
-	Limit int      // at most so many; 0 is no limit
-}
-
 // LogReader reads the events of all streams in the order of their positions,
 // which is the order of their commits.
 type LogReader interface {
@@ -54,50 +45,12 @@ type LogReader interface {
 
 	// ReadLog yields the selected events in order and ends. Everything committed
 	// before the call is there. What holds for [StreamReader.ReadStream] holds
-	// here too.
+	// here too. Errors: [ErrInvalid], [ErrUnsupported]; anything else comes from below.
 	ReadLog(ctx context.Context, query LogQuery) iter.Seq2[Recorded, error]
 
-	// CountLog returns how many events have a position above after, of all names.
-	CountLog(ctx context.Context, after Position) (int64, error)
-}
-
-// Backlog is what of a log lies before somebody who goes through it.
-type Backlog struct {
-	Head   Position // of the log; below the position asked for, the log is another one, or went back
-	Behind int64    // how many events, of all names
-
-	// Lag is how long the first of them has been waiting; 0 when there is none.
-	Lag time.Duration
-
-	// FromFuture tells that the first of them was appended later than now, as after a
-	// clock went back. It waits, for a time that is not known: Lag counts from when it
-	// occurred, and is 0 if that is later than now as well.
-	FromFuture bool
-}
-
-// fromFuture is how much later than now an event's position is before the clock must
-// have gone back: those of two machines differ.
-const fromFuture = time.Second
-
-// BacklogAfter returns what lies above a position.
-func BacklogAfter(ctx context.Context, log LogReader, after Position) (b Backlog, err error) {
-	if b.Head, err = log.Head(ctx); err != nil {
-		return Backlog{}, err
-	}
-	if b.Behind, err = log.CountLog(ctx, after); err != nil || b.Behind == 0 {
-		return b, err
-	}
-	for first, err := range log.ReadLog(ctx, LogQuery{After: after, Limit: 1}) {
-		if err != nil {
-			return Backlog{}, err
-		}
-		waited := time.Since(first.Position.Time())
-		if b.FromFuture = waited < -fromFuture; b.FromFuture {
-			waited = time.Since(first.Time)
-		}
-		b.Lag = max(waited, 0)
-	}
-	return b, nil
+	// CountLog returns how many events ReadLog would yield, with the same errors. With
+	// Limit it looks at no more than so many: give one where you needn't know more.
+	CountLog(ctx context.Context, query LogQuery) (int64, error)
 }
 
 // Listener tells of new events.

@@ -208,12 +208,12 @@ func nudge(c chan<- struct{}) {
 
 // measure implements [source].
 func (s *logSource) measure(ctx context.Context, status *Status) error {
-	backlog, err := eventsourced.BacklogAfter(ctx, s.m.log, status.Position)
+	backlog, err := eventsourced.BacklogAfter(ctx, s.m.log, eventsourced.LogQuery{After: status.Position, Names: s.handled})
 	if err != nil {
 		status.Head, status.Behind = status.Position, -1
 		return err
 	}
-	status.Head, status.Behind, status.Lag = backlog.Head, backlog.Behind, backlog.Lag
+	status.Head, status.Behind, status.More, status.Lag = backlog.Head, backlog.Behind, backlog.More, backlog.Lag
 	return nil
 }
 

@@ -44,7 +44,8 @@ type Status struct {
 	State    State
 	Position eventsourced.Position // everything up to it is applied
 	Head     eventsourced.Position // of the log; the highest that was heard of, where events come by messages
-	Behind   int64                 // events of the log above Position, those it passes over included; -1 when that is not known: history is missing, or asked for in vain, or this manager does not run; or the log can't be read
+	Behind   int64                 // events above Position that it handles, up to [eventsourced.MaxBacklog]; -1 when that is not known: history is missing, or asked for in vain, or this manager does not run; or the log can't be read
+	More     bool                  // there are more than Behind says
 	Lag      time.Duration         // how long the first of them has been waiting; 0 when there is none
 	Node     string                // who applies it, see [Config.Node]; "" for nobody
 	Failure  *Failure              // why it does not get on, or stopped, until the projection is past that

@@ -1,5 +1,5 @@
 // Package eventsourcedtest tests code on top of eventsourced: [Given], When, Then
-// for aggregates, and [TestStore], the suite that every store passes.
+// for aggregates.
 package eventsourcedtest
 
 import (

@@ -3,6 +3,7 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,8 +38,11 @@ var (
 	_ eventsourced.Identified    = (*Store)(nil)
 )
 
-// New returns an empty store whose events are decoded with registry.
+// New returns an empty store whose events are decoded with registry. It panics without one.
 func New(registry *eventsourced.Registry) *Store {
+	if registry == nil {
+		panic("memstore.New: the registry is nil")
+	}
 	return &Store{
 		registry:  registry,
 		id:        eventsourced.NewEventID().String(),
@@ -60,9 +64,6 @@ func (s *Store) Append(ctx context.Context, stream eventsourced.Stream, expected
 	if err := eventsourced.ValidateAppend(stream, events, MaxPayload); err != nil {
 		return 0, err
 	}
-	if err := expected.Validate(); err != nil {
-		return 0, fmt.Errorf("append to %s: %w", stream, err)
-	}
 	for _, event := range events {
 		if !json.Valid(event.Payload) {
 			return 0, fmt.Errorf("append to %s: %w: the payload of %s is not JSON", stream, eventsourced.ErrInvalid, event.Name)
@@ -82,7 +83,7 @@ func (s *Store) Append(ctx context.Context, stream eventsourced.Stream, expected
 	}
 	position := max(eventsourced.Position(time.Now().UnixMicro()), s.head()+1)
 	for i, event := range events {
-		event.Payload = slices.Clone(event.Payload)
+		event.Payload, event.Tags = slices.Clone(event.Payload), append([]string(nil), event.Tags...) // nil when there are none
 		event.Time = event.Time.UTC().Truncate(time.Microsecond)
 		s.ids[event.ID] = len(s.log)
 		s.streams[stream] = append(s.streams[stream], len(s.log))
@@ -140,19 +141,11 @@ func (s *Store) Head(ctx context.Context) (eventsourced.Position, error) {
 // ReadLog implements [eventsourced.LogReader].
 func (s *Store) ReadLog(ctx context.Context, query eventsourced.LogQuery) iter.Seq2[eventsourced.Recorded, error] {
 	return func(yield func(eventsourced.Recorded, error) bool) {
-		if err := ctx.Err(); err != nil {
+		if err := cmp.Or(ctx.Err(), query.Validate()); err != nil {
 			yield(eventsourced.Recorded{}, err)
 			return
 		}
-		yielded := 0
-		for _, event := range s.after(query.After) {
-			if query.UpTo > 0 && event.Position > query.UpTo || query.Limit > 0 && yielded == query.Limit {
-				return
-			}
-			if len(query.Names) > 0 && !slices.Contains(query.Names, event.Name) {
-				continue
-			}
-			yielded++
+		for event := range s.selected(query) {
 			if !yield(event, nil) {
 				return
 			}
@@ -161,8 +154,45 @@ func (s *Store) ReadLog(ctx context.Context, query eventsourced.LogQuery) iter.S
 }
 
 // CountLog implements [eventsourced.LogReader].
-func (s *Store) CountLog(ctx context.Context, after eventsourced.Position) (int64, error) {
-	return int64(len(s.after(after))), ctx.Err()
+func (s *Store) CountLog(ctx context.Context, query eventsourced.LogQuery) (n int64, err error) {
+	if err := cmp.Or(ctx.Err(), query.Validate()); err != nil {
+		return 0, err
+	}
+	for range s.selected(query) {
+		n++
+	}
+	return n, nil
+}
+
+// selected yields the events of a query as they are now.
+func (s *Store) selected(query eventsourced.LogQuery) iter.Seq[eventsourced.Recorded] {
+	s.mu.RLock()
+	log := s.log
+	s.mu.RUnlock()
+	above := func(position eventsourced.Position) int {
+		return sort.Search(len(log), func(i int) bool { return log[i].Position > position })
+	}
+	if query.UpTo != 0 {
+		log = log[:above(query.UpTo)]
+	}
+	log = log[above(query.After):]
+	return func(yield func(eventsourced.Recorded) bool) {
+		yielded := 0
+		for i := range log {
+			if query.Backwards {
+				i = len(log) - 1 - i
+			}
+			if !query.Selects(log[i]) {
+				continue
+			}
+			if !yield(log[i]) {
+				return
+			}
+			if yielded++; yielded == query.Limit {
+				return
+			}
+		}
+	}
 }
 
 // Listen implements [eventsourced.Listener].
@@ -205,14 +235,6 @@ func (s *Store) head() eventsourced.Position {
 		return 0
 	}
 	return s.log[len(s.log)-1].Position
-}
-
-// after returns the events above a position as they are now.
-func (s *Store) after(position eventsourced.Position) []eventsourced.Recorded {
-	s.mu.RLock()
-	log := s.log
-	s.mu.RUnlock()
-	return log[sort.Search(len(log), func(i int) bool { return log[i].Position > position }):]
 }
 
 func (s *Store) wake() {

@@ -4,13 +4,13 @@ import (
 	"testing"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/eventsourcedtest"
 	"github.com/dancefinder/eventsourcing/eventsourced/memstore"
+	"github.com/dancefinder/eventsourcing/eventsourced/storetest"
 )
 
 func TestStore(t *testing.T) {
 	t.Parallel()
-	eventsourcedtest.TestStore(t, func(*testing.T) eventsourced.LogStore {
-		return memstore.New(eventsourcedtest.Registry())
+	storetest.TestStore(t, func(*testing.T) eventsourced.LogStore {
+		return memstore.New(storetest.Registry())
 	})
 }

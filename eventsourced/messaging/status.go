@@ -54,7 +54,8 @@ type Status struct {
 	State    State
 	Position eventsourced.Position // everything up to it is done
 	Head     eventsourced.Position // of the log
-	Behind   int64                 // events of the log above Position, those it passes over included; -1 when the log can't be read
+	Behind   int64                 // events above Position that it handles, up to [eventsourced.MaxBacklog] (of a reactor of another process, all of the log's); -1 when the log can't be read
+	More     bool                  // there are more than Behind says
 	Lag      time.Duration         // how long the first of them has been waiting; 0 when there is none
 	Node     string                // who runs it, "" for nobody
 	Parked   int64                 // events that were put aside, see [ParkFailures]
@@ -87,7 +88,11 @@ func (p *Positions) Status(ctx context.Context, log eventsourced.LogReader) (all
 		return nil, p.explain("status of", Consumer{}, err)
 	}
 	for _, s := range standings {
-		status, err := s.status(ctx, log)
+		var names []string
+		if topic := s.consumer.Topic; topic != AllEvents && topic != relayTopic && topic != reactorTopic {
+			names = []string{topic}
+		}
+		status, err := s.status(ctx, log, names)
 		if err != nil {
 			return nil, err
 		}
@@ -173,7 +178,7 @@ func (f *follower) status(ctx context.Context) (Status, error) {
 		}
 		s.failure, s.trying = failure, true
 	}
-	status, err := s.status(ctx, f.log)
+	status, err := s.status(ctx, f.log, f.names)
 	if err == nil && status.Head < status.Position && !s.ahead {
 		f.look.Store(true) // and stop
 		f.nudge()
@@ -203,7 +208,8 @@ func (s *Status) name(consumer Consumer) {
 	}
 }
 
-func (s standing) status(ctx context.Context, log eventsourced.LogReader) (Status, error) {
+// status measures the backlog of names, all when there is none.
+func (s standing) status(ctx context.Context, log eventsourced.LogReader, names []string) (Status, error) {
 	status := Status{Position: s.position, Parked: s.parked, Failure: s.failure}
 	status.name(s.consumer)
 	if s.leased {
@@ -212,14 +218,14 @@ func (s standing) status(ctx context.Context, log eventsourced.LogReader) (Statu
 			status.Node = s.node[:i] // what follows tells apart the consumers of one process
 		}
 	}
-	backlog, err := eventsourced.BacklogAfter(ctx, log, s.position)
+	backlog, err := eventsourced.BacklogAfter(ctx, log, eventsourced.LogQuery{After: s.position, Names: names})
 	switch {
 	case err != nil && s.failure == nil:
 		return Status{}, fmt.Errorf("status of %s: %w", s.consumer, err)
 	case err != nil: // the failure says it, or more
 		status.Behind = -1
 	default:
-		status.Head, status.Behind, status.Lag = backlog.Head, backlog.Behind, backlog.Lag
+		status.Head, status.Behind, status.More, status.Lag = backlog.Head, backlog.Behind, backlog.More, backlog.Lag
 		if backlog.Head < s.position {
 			s.ahead = s.ahead || !s.leased // who has the lease looks soon, and stops
 			if status.Failure == nil {

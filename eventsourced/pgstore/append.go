@@ -95,9 +95,6 @@ func (s *Store) newRequest(ctx context.Context, stream eventsourced.Stream, expe
 	if err := eventsourced.ValidateAppend(stream, events, s.config.MaxPayload); err != nil {
 		return nil, err
 	}
-	if err := expected.Validate(); err != nil {
-		return nil, fmt.Errorf("append to %s: %w", stream, err)
-	}
 	if s.unusable != nil {
 		return nil, s.unusable
 	}
@@ -116,7 +113,7 @@ func (r *request) wrap(err error) error {
 // connection is lost: it is idempotent.
 func (s *Store) sendOwn(ctx context.Context, requests ...*request) error {
 	return again(ctx, s.pool, func() error {
-		if len(requests) == 1 && len(requests[0].events) == 1 && requests[0].expected >= 0 {
+		if len(requests) == 1 && len(requests[0].events) == 1 && isExact(requests[0].expected) {
 			decided, err := s.sendOne(ctx, requests[0])
 			if decided || err != nil {
 				return err
@@ -135,6 +132,7 @@ func (s *Store) sendOwn(ctx context.Context, requests ...*request) error {
 var appendTypes = []uint32{
 	pgtype.TextArrayOID, pgtype.TextArrayOID, pgtype.Int8ArrayOID, pgtype.Int4ArrayOID, pgtype.Int4ArrayOID, pgtype.UUIDArrayOID,
 	pgtype.TextArrayOID, pgtype.Int4ArrayOID, pgtype.TimestamptzArrayOID, pgtype.JSONArrayOID, pgtype.JSONArrayOID,
+	pgtype.TextArrayOID,
 }
 
 // send appends the requests, each of a stream of its own. Outside of a transaction it is
@@ -193,16 +191,17 @@ func appendArguments(requests []*request) ([]any, error) {
 	}
 	var (
 		aggregates, aggregateIDs = make([]string, len(requests)), make([]string, len(requests))
-		expected                 = make([]int64, len(requests))
+		expectations             = make([]int64, len(requests))
 
 		appends, nths, schemas = make([]int32, 0, n), make([]int32, 0, n), make([]int32, 0, n)
 		ids                    = make([][16]byte, 0, n)
 		names                  = make([]string, 0, n)
 		times                  = make([]time.Time, 0, n)
 		payloads, metadata     = make([][]byte, 0, n), make([][]byte, 0, n)
+		tags                   = make([]*string, 0, n)
 	)
 	for i, r := range requests {
-		aggregates[i], aggregateIDs[i], expected[i] = r.stream.AggregateName, r.stream.AggregateID, int64(r.expected)
+		aggregates[i], aggregateIDs[i], expectations[i] = r.stream.AggregateName, r.stream.AggregateID, expected(r.expected)
 		for k, event := range r.events {
 			encoded, err := encodeMetadata(event.Metadata)
 			if err != nil {
@@ -211,9 +210,10 @@ func appendArguments(requests []*request) ([]any, error) {
 			appends, nths, schemas = append(appends, int32(i+1)), append(nths, int32(k+1)), append(schemas, int32(event.SchemaVersion))
 			ids, names, times = append(ids, event.ID), append(names, event.Name), append(times, event.Time)
 			payloads, metadata = append(payloads, event.Payload), append(metadata, encoded)
+			tags = append(tags, tagsText(event.Tags))
 		}
 	}
-	return []any{aggregates, aggregateIDs, expected, appends, nths, ids, names, schemas, times, payloads, metadata}, nil
+	return []any{aggregates, aggregateIDs, expectations, appends, nths, ids, names, schemas, times, payloads, metadata, tags}, nil
 }
 
 func encodeMetadata(metadata eventsourced.Metadata) ([]byte, error) {
@@ -221,4 +221,21 @@ func encodeMetadata(metadata eventsourced.Metadata) ([]byte, error) {
 		return nil, nil
 	}
 	return json.Marshal(metadata)
+}
+
+// expected is how append.sql has it.
+func expected(e eventsourced.Expected) int64 {
+	switch e {
+	case eventsourced.Any:
+		return -1
+	case eventsourced.StreamExists:
+		return -2
+	}
+	version, _ := e.Version()
+	return int64(version)
+}
+
+func isExact(e eventsourced.Expected) bool {
+	_, exact := e.Version()
+	return exact
 }

@@ -1,13 +1,13 @@
 -- Appends a group of appends, each of them whole or not at all. It runs under the log's lock, in a statement after
 -- the one that took the lock, so its snapshot has everything that was committed before.
--- $1 to $3: an array element an append. $4 to $11: an array element an event.
+-- $1 to $3: an array element an append. $4 to $12: an array element an event, tags as the text of an array.
 -- Nothing here is joined that grows with both: a group may have hundreds of appends.
 WITH clock AS (
 	SELECT {next} AS first
 ), new AS (
 	SELECT *
-	FROM unnest($4::int[], $5::int[], $6::uuid[], $7::text[], $8::int[], $9::timestamptz[], $10::json[], $11::json[])
-		WITH ORDINALITY AS n (append, nth, id, name, schema_version, occurred_at, payload, metadata, ord)
+	FROM unnest($4::int[], $5::int[], $6::uuid[], $7::text[], $8::int[], $9::timestamptz[], $10::json[], $11::json[], $12::text[])
+		WITH ORDINALITY AS n (append, nth, id, name, schema_version, occurred_at, payload, metadata, tags, ord)
 ), stored AS ( -- events that the log has already: this append is a repetition
 	SELECT n.append, count(*) AS events, min(e.aggregate_name) AS aggregate_name, min(e.aggregate_id) AS aggregate_id, max(e.tstamp) AS tstamp
 	FROM new n JOIN {events} e ON e.id = n.id
@@ -32,9 +32,9 @@ WITH clock AS (
 ), verdicts AS (
 	SELECT array_agg(accepted ORDER BY ord) AS accepted, array_agg(current ORDER BY ord) AS current FROM verdict
 ), inserted AS (
-	INSERT INTO {events} (tstamp, id, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload, metadata)
+	INSERT INTO {events} (tstamp, id, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload, metadata, tags)
 	SELECT c.first + n.ord - 1, n.id, n.name, ($1::text[])[n.append], ($2::text[])[n.append], v.current[n.append] + n.nth,
-		n.schema_version, n.occurred_at, n.payload, n.metadata
+		n.schema_version, n.occurred_at, n.payload, n.metadata, n.tags::text[]
 	FROM verdicts v CROSS JOIN clock c CROSS JOIN new n
 	WHERE v.accepted[n.append]
 	RETURNING 1

@@ -15,7 +15,7 @@ import (
 // appendOneTypes are the types of append_one.sql's parameters.
 var appendOneTypes = []uint32{
 	pgtype.UUIDOID, pgtype.TextOID, pgtype.TextOID, pgtype.TextOID, pgtype.Int8OID,
-	pgtype.Int4OID, pgtype.TimestamptzOID, pgtype.JSONOID, pgtype.JSONOID,
+	pgtype.Int4OID, pgtype.TimestamptzOID, pgtype.JSONOID, pgtype.JSONOID, pgtype.TextArrayOID,
 }
 
 // sendOne appends one event if all is as expected, and tells whether it did. Every
@@ -61,8 +61,8 @@ func appendOneParameters(r *request) ([][]byte, error) {
 	}
 	number := func(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
 	return [][]byte{
-		event.ID[:], []byte(event.Name), []byte(r.stream.AggregateName), []byte(r.stream.AggregateID), number(int64(r.expected)),
-		number(int64(event.SchemaVersion))[4:], number(event.Time.UnixMicro() - epoch.UnixMicro()), event.Payload, metadata,
+		event.ID[:], []byte(event.Name), []byte(r.stream.AggregateName), []byte(r.stream.AggregateID), number(expected(r.expected)),
+		number(int64(event.SchemaVersion))[4:], number(event.Time.UnixMicro() - epoch.UnixMicro()), event.Payload, metadata, encodeTags(event.Tags),
 	}, nil
 }
 

@@ -13,9 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/eventsourcedtest"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/eventsourced/storetest"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
 
@@ -42,10 +43,10 @@ func TestAppendsThatGoTogether(t *testing.T) {
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	two := pgstore.New(pool, eventsourcedtest.Registry(), pgstore.Config{})
+	two := pgstore.New(pool, storetest.Registry(), pgstore.Config{})
 	t.Cleanup(two.Close)
 
-	// For five seconds, and longer on a busy machine.
+	// For two seconds, and longer on a busy machine.
 	started := time.Now()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
@@ -60,7 +61,7 @@ func TestAppendsThatGoTogether(t *testing.T) {
 			for ctx.Err() == nil {
 				a := tryToAppend(t, store)
 				mu.Lock()
-				if attempts = append(attempts, a); len(attempts) >= 3000 && time.Since(started) > 5*time.Second {
+				if attempts = append(attempts, a); len(attempts) >= 1500 && time.Since(started) > soak.For(2*time.Second, 30*time.Second) {
 					stop()
 				}
 				mu.Unlock()

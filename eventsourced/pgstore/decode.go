@@ -12,7 +12,7 @@ import (
 )
 
 // columns of an event, in the order in which decoder reads them.
-const columns = `tstamp, id, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload, metadata`
+const columns = `tstamp, id, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload, metadata, tags`
 
 // decoder reads events from the rows of one query. It takes the bytes as the
 // server sends them: of what a projection costs, [pgx.Rows.Scan] would be a good
@@ -33,6 +33,7 @@ func (d *decoder) event(rows pgx.Rows) (e eventsourced.Recorded, err error) {
 	e.Time = timestamp(values[7])
 	e.Payload = bytes.Clone(values[8])
 	e.Metadata, err = metadata(values[9])
+	e.Tags = tags(values[10])
 	return e, err
 }
 

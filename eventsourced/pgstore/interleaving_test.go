@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/eventsourcedtest"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/eventsourced/storetest"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
 
@@ -224,10 +224,10 @@ func (w *workshop) step(s *session, step string) {
 	case appends:
 		events := make([]eventsourced.Event, s.number+1)
 		for i := range events {
-			events[i] = &eventsourcedtest.Noted{}
+			events[i] = &storetest.Noted{}
 		}
 		var encoded []eventsourced.EventData
-		if encoded, err = eventsourcedtest.Registry().Encode(ctx, events...); err == nil {
+		if encoded, err = storetest.Registry().Encode(ctx, events...); err == nil {
 			// Two sessions share a stream, the third has its own.
 			id := fmt.Sprint(s.number / 2)
 			_, err = w.store.AppendTx(ctx, s.tx, eventsourced.Stream{AggregateName: "test.Note", AggregateID: id}, eventsourced.Any, encoded)

@@ -18,9 +18,9 @@ import (
 
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/eventsourcedtest"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/eventsourced/storetest"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
 
@@ -328,7 +328,7 @@ func TestEachAppendHasASpan(t *testing.T) {
 			require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations()))
 			other, pool := openURL(t, db.URL, pgstore.Config{})
 			holder, _ := hold(t, pool, other)
-			store := pgstore.New(db.Pool, eventsourcedtest.Registry(), pgstore.Config{})
+			store := pgstore.New(db.Pool, storetest.Registry(), pgstore.Config{})
 			t.Cleanup(store.Close)
 			var group sync.WaitGroup
 			for i := range 10 {

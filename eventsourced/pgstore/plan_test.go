@@ -39,7 +39,8 @@ func TestPlanOfReadingByName(t *testing.T) {
 					for i := range wanted {
 						wanted[i] = fmt.Sprint(kind, i)
 					}
-					plan := explain(t, db, mode, "EXPLAIN", "(bigint, bigint, bigint, text[])", pgstore.ReadNamesSQL(store),
+					sql, _ := pgstore.SelectionSQL(store, eventsourced.LogQuery{Names: wanted})
+					plan := explain(t, db, mode, "EXPLAIN", "(bigint, bigint, bigint, text[])", sql,
 						fmt.Sprintf("500000, %d, 1000, '{%s}'", math.MaxInt64, strings.Join(wanted, ",")))
 					require.Contains(t, plan, "events_name_idx")
 					require.NotContains(t, plan, "Seq Scan")

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/eventsourcedtest"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/eventsourced/storetest"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
 
@@ -28,7 +28,7 @@ func TestConnectionCutAtTheCommit(t *testing.T) {
 	pool, err := pgxpool.New(t.Context(), proxy.url)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	store := pgstore.New(pool, eventsourcedtest.Registry(), pgstore.Config{})
+	store := pgstore.New(pool, storetest.Registry(), pgstore.Config{})
 	t.Cleanup(store.Close)
 	_, err = store.Append(t.Context(), stream("a"), eventsourced.NoStream, encode(t, "1"))
 	require.NoError(t, err) // the statements are prepared now: an append is one message

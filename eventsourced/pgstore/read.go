@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,25 +15,6 @@ import (
 // ReadStream implements [eventsourced.StreamReader].
 func (s *Store) ReadStream(ctx context.Context, stream eventsourced.Stream, after eventsourced.Version) iter.Seq2[eventsourced.Recorded, error] {
 	return s.read(ctx, "read "+stream.String(), s.sql.readStream, stream.AggregateName, stream.AggregateID, int64(after))
-}
-
-// ReadLog implements [eventsourced.LogReader].
-func (s *Store) ReadLog(ctx context.Context, query eventsourced.LogQuery) iter.Seq2[eventsourced.Recorded, error] {
-	upTo, limit := int64(query.UpTo), int64(query.Limit)
-	if upTo == 0 {
-		upTo = math.MaxInt64
-	}
-	if limit == 0 {
-		limit = math.MaxInt64
-	}
-	switch len(query.Names) {
-	case 0:
-		return s.read(ctx, "read the log", s.sql.readLog, int64(query.After), upTo, limit)
-	case 1:
-		return s.read(ctx, "read the log", s.sql.readName, int64(query.After), upTo, limit, query.Names[0])
-	default:
-		return s.read(ctx, "read the log", s.sql.readNames, int64(query.After), upTo, limit, query.Names)
-	}
 }
 
 // Head implements [eventsourced.LogReader].
@@ -57,15 +37,6 @@ func (s *Store) LogID(ctx context.Context) (id string, err error) {
 		return "", fmt.Errorf("read the log's identity: %w", translate(err))
 	}
 	return id, nil
-}
-
-// CountLog implements [eventsourced.LogReader].
-func (s *Store) CountLog(ctx context.Context, after eventsourced.Position) (int64, error) {
-	count, err := s.number(ctx, s.sql.count, int64(after))
-	if err != nil {
-		return 0, fmt.Errorf("count the log: %w", err)
-	}
-	return count, nil
 }
 
 // LoadSnapshot implements [eventsourced.SnapshotStore].

@@ -106,8 +106,13 @@ func TestReadsAreInOrderByAnyPlan(t *testing.T) {
 		}
 		require.GreaterOrEqual(t, last, eventsourced.Version(19), name)
 	}
-	for query, columns := range pgstore.OrderedSQL(store) {
-		require.Regexp(t, `ORDER BY (name, )?`+columns+`( LIMIT \$3)?$`, query)
+	require.Regexp(t, `ORDER BY version$`, pgstore.ReadStreamSQL(store))
+	for _, query := range []eventsourced.LogQuery{{}, {Names: []string{"a"}}, {Names: []string{"a", "b"}}, {Streams: []eventsourced.Stream{stream("a")}}} {
+		sql, _ := pgstore.SelectionSQL(store, query)
+		require.Regexp(t, `ORDER BY (e.name, )?(e\.)?tstamp( LIMIT \$3)?$`, sql)
+		query.Backwards = true
+		sql, _ = pgstore.SelectionSQL(store, query)
+		require.Regexp(t, `ORDER BY (e.name DESC, )?(e\.)?tstamp DESC( LIMIT \$3)?$`, sql)
 	}
 }
 

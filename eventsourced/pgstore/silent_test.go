@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/eventsourcedtest"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/eventsourced/storetest"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
 
@@ -28,7 +28,7 @@ func openURL(t *testing.T, url string, config pgstore.Config, options ...func(*p
 	pool, err := pgxpool.NewWithConfig(t.Context(), settings)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	store := pgstore.New(pool, eventsourcedtest.Registry(), config)
+	store := pgstore.New(pool, storetest.Registry(), config)
 	t.Cleanup(store.Close)
 	return store, pool
 }

@@ -141,13 +141,14 @@ var (
 
 // statements are the store's SQL with the names of its tables filled in.
 type statements struct {
-	lock, holder                             string
-	forOne, forGroup, forTx                  string // settings
-	append, appendOne, appendNew             string
-	readStream, readLog, readName, readNames string
-	head, count, identity                    string
-	loadSnapshot, saveSnapshot               string
-	channel, listening, notify               string
+	lock, holder                 string
+	forOne, forGroup, forTx      string // settings
+	append, appendOne, appendNew string
+	readStream                   string
+	head, identity               string
+	loadSnapshot, saveSnapshot   string
+	channel, listening, notify   string
+	fill                         func(string) string // names in braces
 }
 
 // bare returns a file's statement without its comments: what an operator sees of it in
@@ -188,6 +189,7 @@ func newStatements(schema string) statements {
 		Replace(`greatest({clock}, {began}, (SELECT tstamp + 1 FROM {events} WHERE tstamp >= {began} ORDER BY tstamp DESC LIMIT 1))`)
 	replacer := strings.NewReplacer("{next}", next, "{events}", table("events"), "{snapshots}", table("snapshots"), "{oid}", oid, "{columns}", columns)
 	return statements{
+		fill:   replacer.Replace,
 		lock:   replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int)`),
 		holder: replacer.Replace(bare(holderSQL)),
 		// In a transaction of our own the plan is kept, as planning an append takes
@@ -202,25 +204,9 @@ func newStatements(schema string) statements {
 		appendNew: replacer.Replace(strings.ReplaceAll(bare(appendOneSQL), "{expected}", "true")),
 		appendOne: replacer.Replace(strings.ReplaceAll(bare(appendOneSQL), "{expected}",
 			"EXISTS (SELECT FROM {events} WHERE aggregate_name = $3 AND aggregate_id = $4 AND version = $5)")),
-		readStream: replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
-		readLog:    replacer.Replace(`SELECT {columns} FROM {events} WHERE tstamp > $1 AND tstamp <= $2 ORDER BY tstamp LIMIT $3`),
-		readName: replacer.Replace(`SELECT {columns} FROM {events}
-			WHERE (name, tstamp) > ($4, $1) AND (name, tstamp) <= ($4, $2) ORDER BY name, tstamp LIMIT $3`),
-		// A lateral for each name, because the index holds each name in order; a bare
-		// name = ANY($4) would scan the whole log or sort all that matches. Rows are
-		// compared as the index does: with name = wanted.name the planner may walk
-		// the primary key and throw away what has another name. OFFSET 0 keeps it
-		// from reading the whole table for a page.
-		readNames: replacer.Replace(`SELECT {columns} FROM (
-				SELECT hit.tstamp AS at FROM unnest($4::text[]) AS wanted (name) CROSS JOIN LATERAL (
-					SELECT e.tstamp FROM {events} e
-					WHERE (e.name, e.tstamp) > (wanted.name, $1) AND (e.name, e.tstamp) <= (wanted.name, $2)
-					ORDER BY e.name, e.tstamp LIMIT $3
-				) hit ORDER BY hit.tstamp LIMIT $3
-			) page CROSS JOIN LATERAL (SELECT * FROM {events} e WHERE e.tstamp = page.at OFFSET 0) event ORDER BY tstamp`),
+		readStream:   replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
 		head:         replacer.Replace(`SELECT coalesce(max(tstamp), 0) FROM {events}`),
 		identity:     `SELECT id::text FROM ` + table("log_identity"),
-		count:        replacer.Replace(`SELECT count(*) FROM {events} WHERE tstamp > $1`),
 		loadSnapshot: replacer.Replace(`SELECT version, tstamp, schema_version, state FROM {snapshots} WHERE aggregate_name = $1 AND aggregate_id = $2`),
 		saveSnapshot: replacer.Replace(`INSERT INTO {snapshots} AS s (aggregate_name, aggregate_id, version, tstamp, schema_version, state)
 			VALUES ($1, $2, $3, $4, $5, $6)

@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/eventsourcedtest"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/eventsourced/storetest"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
 
@@ -27,19 +27,19 @@ func TestMain(m *testing.M) { testdb.Main(m) }
 func open(t *testing.T, db *testdb.DB) *pgstore.Store {
 	t.Helper()
 	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations()))
-	store := pgstore.New(db.Pool, eventsourcedtest.Registry(), pgstore.Config{})
+	store := pgstore.New(db.Pool, storetest.Registry(), pgstore.Config{})
 	t.Cleanup(store.Close)
 	return store
 }
 
 func TestStore(t *testing.T) {
 	t.Parallel()
-	eventsourcedtest.TestStore(t, func(t *testing.T) eventsourced.LogStore { return open(t, testdb.New(t)) })
+	storetest.TestStore(t, func(t *testing.T) eventsourced.LogStore { return open(t, testdb.New(t)) })
 }
 
 func TestStoreBehindAPooler(t *testing.T) {
 	t.Parallel()
-	eventsourcedtest.TestStore(t, func(t *testing.T) eventsourced.LogStore {
+	storetest.TestStore(t, func(t *testing.T) eventsourced.LogStore {
 		return open(t, testdb.New(t, func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe }))
 	})
 }
@@ -61,9 +61,9 @@ func encode(t *testing.T, texts ...string) []eventsourced.EventData {
 	t.Helper()
 	events := make([]eventsourced.Event, len(texts))
 	for i, text := range texts {
-		events[i] = &eventsourcedtest.Noted{Text: text}
+		events[i] = &storetest.Noted{Text: text}
 	}
-	encoded, err := eventsourcedtest.Registry().Encode(t.Context(), events...)
+	encoded, err := storetest.Registry().Encode(t.Context(), events...)
 	require.NoError(t, err)
 	return encoded
 }
@@ -207,7 +207,7 @@ func TestConflictsDoNotTellTheEvent(t *testing.T) {
 	}))
 	_, err := store.Append(t.Context(), stream("a"), eventsourced.NoStream, encode(t, "first", "second"))
 	require.NoError(t, err)
-	for _, expected := range []eventsourced.Expected{eventsourced.NoStream, 1, 3} {
+	for _, expected := range []eventsourced.Expected{eventsourced.NoStream, eventsourced.Revision(1), eventsourced.Revision(3)} {
 		_, err := store.Append(t.Context(), stream("a"), expected, encode(t, "confidential"))
 		require.ErrorIs(t, err, eventsourced.ErrConflict)
 	}
@@ -221,7 +221,7 @@ func TestSchemas(t *testing.T) {
 	open(t, db) // one in the search path, two in schemas by name
 	var stores []*pgstore.Store
 	for _, name := range []string{db.Schema + `_"odd" Name`, db.Schema + "_two"} {
-		store := pgstore.New(db.Pool, eventsourcedtest.Registry(), pgstore.Config{Schema: name})
+		store := pgstore.New(db.Pool, storetest.Registry(), pgstore.Config{Schema: name})
 		t.Cleanup(store.Close)
 		t.Cleanup(func() {
 			_, err := db.Pool.Exec(context.WithoutCancel(t.Context()), "DROP SCHEMA "+pgx.Identifier{name}.Sanitize()+" CASCADE")
@@ -284,7 +284,7 @@ func TestMigrateByManyAtOnce(t *testing.T) {
 
 func TestMissingTablesSayWhatToDo(t *testing.T) {
 	t.Parallel()
-	store := pgstore.New(testdb.New(t).Pool, eventsourcedtest.Registry(), pgstore.Config{})
+	store := pgstore.New(testdb.New(t).Pool, storetest.Registry(), pgstore.Config{})
 	t.Cleanup(store.Close)
 	_, err := store.Append(t.Context(), stream("a"), eventsourced.Any, encode(t, "x"))
 	require.ErrorContains(t, err, "pgstore.Migrations")
@@ -296,7 +296,7 @@ func TestPayloadLimit(t *testing.T) {
 	t.Parallel()
 	db := testdb.New(t)
 	open(t, db)
-	store := pgstore.New(db.Pool, eventsourcedtest.Registry(), pgstore.Config{MaxPayload: 20})
+	store := pgstore.New(db.Pool, storetest.Registry(), pgstore.Config{MaxPayload: 20})
 	t.Cleanup(store.Close)
 	_, err := store.Append(t.Context(), stream("a"), eventsourced.Any, encode(t, "", "more than twenty bytes"))
 	require.ErrorIs(t, err, eventsourced.ErrInvalid)
@@ -311,7 +311,7 @@ func TestWakeUpOfAnotherProcess(t *testing.T) {
 	pool, err := pgxpool.New(t.Context(), db.URL) // as another process has it
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	reader := pgstore.New(pool, eventsourcedtest.Registry(), pgstore.Config{})
+	reader := pgstore.New(pool, storetest.Registry(), pgstore.Config{})
 	t.Cleanup(reader.Close)
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
@@ -357,14 +357,14 @@ func TestAppendsToALargeLog(t *testing.T) {
 	require.NoError(t, err)
 	var last eventsourced.Position
 	for version := range eventsourced.Version(3) {
-		position, err := store.Append(t.Context(), stream("a"), eventsourced.Expected(version), encode(t, "a"))
+		position, err := store.Append(t.Context(), stream("a"), eventsourced.Revision(version), encode(t, "a"))
 		require.NoError(t, err)
 		require.Greater(t, position, last)
 		last = position
 	}
-	_, err = store.Append(t.Context(), stream("a"), 2, encode(t, "a"))
+	_, err = store.Append(t.Context(), stream("a"), eventsourced.Revision(2), encode(t, "a"))
 	require.ErrorIs(t, err, eventsourced.ErrConflict)
-	_, err = store.Append(t.Context(), stream("a"), 7, encode(t, "a"))
+	_, err = store.Append(t.Context(), stream("a"), eventsourced.Revision(7), encode(t, "a"))
 	require.ErrorIs(t, err, eventsourced.ErrConflict)
 	_, err = store.Append(t.Context(), stream("a"), eventsourced.NoStream, encode(t, "a"))
 	require.ErrorIs(t, err, eventsourced.ErrConflict)

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/eventsourcedtest"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/eventsourced/storetest"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
 
@@ -24,7 +24,7 @@ func TestCloseEndsTheListening(t *testing.T) {
 	pool, err := pgxpool.New(t.Context(), db.URL)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	store := pgstore.New(pool, eventsourcedtest.Registry(), pgstore.Config{})
+	store := pgstore.New(pool, storetest.Registry(), pgstore.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	news := store.Listen(ctx)

@@ -140,7 +140,7 @@ func TestReadviewsReset(t *testing.T) {
 		require.EqualValues(t, 3, d.number("SELECT count(*) FROM event"))
 		got := d.status()
 		require.Zero(t, got["band"].Position)
-		require.Equal(t, d.number("SELECT count(*) FROM events"), got["band"].Behind)
+		require.Equal(t, d.number("SELECT count(*) FROM events WHERE name LIKE 'Band%'"), got["band"].Behind, "what it handles")
 		require.Equal(t, got["event"].Head, got["event"].Position)
 	})
 }
@@ -158,7 +158,7 @@ func TestReadviewsPauseAndResume(t *testing.T) {
 	require.ErrorIs(t, a.project(t, "band"), readview.ErrNotRunning)
 	got := d.status()["band"]
 	require.Equal(t, "paused", got.State)
-	require.EqualValues(t, 2, got.Behind)
+	require.EqualValues(t, 1, got.Behind, "what it handles")
 	require.Nil(t, got.Error)
 	require.EqualValues(t, 2, d.number("SELECT count(*) FROM band"))
 

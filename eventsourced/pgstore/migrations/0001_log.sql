@@ -10,6 +10,7 @@ CREATE TABLE events (
 	occurred_at    TIMESTAMPTZ NOT NULL,
 	payload        JSON        NOT NULL,           -- JSON, not JSONB: kept to the byte, and cheaper to write
 	metadata       JSON,
+	tags           TEXT[],                         -- what else it is about; nothing reads by them yet
 	CONSTRAINT events_pkey PRIMARY KEY (tstamp),
 	CONSTRAINT events_id_key UNIQUE (id),
 	CONSTRAINT events_stream_key UNIQUE (aggregate_name, aggregate_id, version)
