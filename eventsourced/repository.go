@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"reflect"
 	"time"
+
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // DefaultAttempts is how often [Repository.Update] tries by default.
@@ -184,8 +185,8 @@ func (r *Repository[A]) update(ctx context.Context, id string, act func(*A) erro
 		if !errors.Is(err, ErrConflict) || attempt >= r.config.Attempts {
 			return position, err
 		}
-		if ctxErr := backOff(ctx, attempt); ctxErr != nil {
-			return 0, errors.Join(ctxErr, err)
+		if !wait.Sleep(ctx, again.After(attempt)) {
+			return 0, errors.Join(ctx.Err(), err)
 		}
 	}
 }
@@ -329,16 +330,5 @@ func (r *Repository[A]) replayOn(ctx context.Context, a *A, snapshot *Snapshot) 
 	return a, nil
 }
 
-// backOff waits before the next attempt: a random time of up to 1 ms, 2 ms, 4 ms
-// and so on to 128 ms, so that writers that collided do not meet again.
-func backOff(ctx context.Context, attempt int) error {
-	limit := time.Millisecond << min(attempt-1, 7)
-	timer := time.NewTimer(rand.N(limit))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+// again is how long to wait before the next attempt.
+var again = wait.BackOff{First: time.Millisecond, Last: 128 * time.Millisecond}

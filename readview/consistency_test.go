@@ -14,6 +14,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
+	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -63,7 +64,7 @@ func TestConsistencyReadsWhatWasWritten(t *testing.T) {
 			return manager
 		},
 	} {
-		rounds := map[bool]int{true: 1000, false: 50}[strings.Contains(name, "that applies it")]
+		rounds := map[bool]int{true: soak.Times(200, 2000), false: 50}[strings.Contains(name, "that applies it")]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBank(t)

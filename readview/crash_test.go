@@ -14,17 +14,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
-// The rounds are many so that kills also hit moments that no point names, such as
+// The rounds are several so that kills also hit moments that no point names, such as
 // the one between the server's commit and the client's knowledge of it.
 func TestKilledAtEveryPoint(t *testing.T) {
 	t.Parallel()
 	for name, c := range ways() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			const rounds = 60
+			rounds := soak.Times(12, 120)
 			b := newBank(t)
 			points := []string{"locked", "applied", "advanced", "committed"}
 			for round := range rounds {
@@ -105,7 +106,7 @@ func TestResetsWhileFourWritersAppend(t *testing.T) {
 			}
 		})
 	}
-	for range 60 {
+	for range soak.Times(15, 120) {
 		require.NoError(t, manager.ResetProjection(t.Context(), "balances"))
 		b.requireConsistent()
 		b.waitFor(manager, first)
@@ -138,7 +139,7 @@ func TestNodesComeAndGo(t *testing.T) {
 
 func nodesComeAndGo(b *bank, c way) {
 	t := b.t
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), soak.For(4*time.Second, time.Minute))
 	defer cancel()
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -297,7 +298,7 @@ func TestIrrelevantEvents(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
 	b.exec(`INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
-		SELECT n, gen_random_uuid(), 'Audited', 'bank.Account', 'audited', n, now(), '{}' FROM generate_series(1, 200000) n`)
+		SELECT n, gen_random_uuid(), 'Audited', 'bank.Account', 'audited', n, now(), '{}' FROM generate_series(1, 50000) n`)
 	manager, router := b.manager(fast(), balances())
 	pages := 0
 	router.AddMiddleware(pageCount(&pages))

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -278,22 +280,22 @@ func TestLostConnectionsLoseNothing(t *testing.T) {
 	manager, router := b.manager(config, balances(), audits())
 	b.start(router)
 	admin := b.db.SQL()
-	ctx, cancel := context.WithCancel(t.Context())
-	killed := make(chan int)
-	go func() {
-		// All sessions of this test, the writers' and the listening one too.
-		n := 0
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	var killed atomic.Int64
+	var killer sync.WaitGroup
+	killer.Go(func() { // all sessions of this test, the writers' and the listening one too
 		for ctx.Err() == nil {
-			n += terminate(ctx, admin, b.application)
+			killed.Add(int64(terminate(ctx, admin, b.application)))
 			select {
 			case <-ctx.Done():
 			case <-time.After(20 * time.Millisecond):
 			}
 		}
-		killed <- n
-	}()
+	})
 	deposits := 0
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+	for enough := int64(soak.Times(25, 1000)); killed.Load() < enough; {
+		require.NoError(t, ctx.Err())
 		_, err := b.accounts.Update(t.Context(), "account-1", func(a *Account) error {
 			return eventsourced.Record(a, &Deposited{Amount: 1})
 		})
@@ -302,7 +304,7 @@ func TestLostConnectionsLoseNothing(t *testing.T) {
 		}
 	}
 	cancel()
-	require.Greater(t, <-killed, 20)
+	killer.Wait()
 	require.Positive(t, deposits)
 	last := b.deposit(1)
 	b.waitFor(manager, last)

@@ -20,11 +20,12 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/internal/testchild"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
-// The environment of a child process: this test binary, run as a node.
+// The environment of a child process: this package's test binary, run as a node.
 const (
 	childURL  = "READVIEW_TEST_URL"  // of the database; makes the binary a child
 	childDies = "READVIEW_TEST_DIES" // "SIGKILL applied 3": of that signal, when it passes that point for the third time
@@ -107,7 +108,7 @@ func die(name, at, times string) func(string) {
 // spawn starts a child on the bank's database. It is killed when the test ends.
 func (b *bank) spawn(environment ...string) *exec.Cmd {
 	b.t.Helper()
-	node := exec.Command(os.Args[0]) //nolint:noctx // the test ends it
+	node := exec.Command(testchild.Path(b.t)) //nolint:noctx // the test ends it
 	node.Env = append(os.Environ(), append(environment, childURL+"="+b.db.URL)...)
 	node.Stderr = os.Stderr
 	require.NoError(b.t, node.Start())

@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,6 +24,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -178,6 +181,7 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 // recorded failure are the same.
 func TestPagesAreInvisible(t *testing.T) {
 	t.Parallel()
+	require.NoError(t, flag.Set("rapid.checks", strconv.Itoa(soak.Times(25, 2000)))) // nothing else is drawn in this package
 	var banks []*bank
 	sizes := []int{1, 7, 1000, 1000}
 	for i := range sizes {
@@ -232,7 +236,7 @@ const contents = `(SELECT 'cell ' || key || ' ' || n FROM cell ORDER BY 1)
 // playPlainly applies a history event by event, each in a plain transaction, up to the
 // first one that fails: the truth, as nothing of this package has a hand in it.
 func (b *bank) playPlainly(rt *rapid.T, history []Scripted) []string {
-	b.exec(`TRUNCATE cell, number, trace, promise RESTART IDENTITY`)
+	b.empty("cell", "number", "trace", "promise")
 	db := stdlib.OpenDBFromPool(b.pool)
 	defer func() { require.NoError(rt, db.Close()) }()
 	position := 0
@@ -243,6 +247,11 @@ func (b *bank) playPlainly(rt *rapid.T, history []Scripted) []string {
 		position = 1000 + i*10
 	}
 	return append([]string{fmt.Sprint("position ", position)}, b.rows(contents)...)
+}
+
+// empty is TRUNCATE for tables of a few rows, in less time.
+func (b *bank) empty(tables ...string) {
+	b.exec(`DELETE FROM ` + strings.Join(tables, `; DELETE FROM `))
 }
 
 func (b *bank) applyPlainly(rt *rapid.T, db *sql.DB, e *Scripted) (applied bool) {
@@ -263,17 +272,21 @@ func (b *bank) applyPlainly(rt *rapid.T, db *sql.DB, e *Scripted) (applied bool)
 // play projects a history from the start and tells what came of it. The
 // connections are lost when the given failpoint is passed, counted from 0.
 func (b *bank) play(rt *rapid.T, history []Scripted, pageEvents, crash int) []string {
-	b.exec(`TRUNCATE events, readviews, readview_states, cell, number, trace, promise RESTART IDENTITY`)
-	for i, event := range history {
+	b.empty("events", "readviews", "readview_states", "cell", "number", "trace", "promise")
+	var payloads []string
+	for _, event := range history {
 		payload, err := json.Marshal(event)
 		require.NoError(rt, err)
-		b.exec(`INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
-			VALUES ($1, $2, 'Scripted', 'a', 'a', $3, now(), $4)`, 1000+i*10, fmt.Sprintf("00000000-0000-7000-8000-%012d", i), i+1, payload)
+		payloads = append(payloads, string(payload))
 	}
+	b.exec(`INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
+		SELECT 990 + 10 * n, lpad(n::text, 32, '0')::uuid, 'Scripted', 'a', 'a', n, now(), payload::json
+		FROM unnest($1::text[]) WITH ORDINALITY AS history (payload, n)`, payloads)
 	router := message.NewDefaultRouter(watermill.NopLogger{})
 	config := fast()
 	config.PageEvents = pageEvents
 	config.Attempts = 1
+	config.PollInterval = 50 * time.Millisecond // it waits for that where connections are lost
 	manager, err := readview.NewManager(router, b.store, b.pool, config)
 	require.NoError(rt, err)
 	require.NoError(rt, manager.Add(readview.Projection{Name: "scripted", Handlers: readview.Handlers{readview.On(onScripted)}}))
@@ -281,13 +294,9 @@ func (b *bank) play(rt *rapid.T, history []Scripted, pageEvents, crash int) []st
 	readview.SetFailpoint(manager, func(string) {
 		if passed.Add(1) == int64(crash)+1 {
 			_, _ = b.pool.Exec(context.Background(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name = $1`, b.application)
+			b.pool.Reset() // or there would be a pause for each that is lost
 		}
 	})
-	defer func() {
-		if crash >= 0 && passed.Load() > int64(crash) {
-			b.pool.Reset() // of connections that are lost
-		}
-	}()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	done := make(chan error, 1)

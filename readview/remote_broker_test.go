@@ -23,6 +23,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 )
 
@@ -80,14 +81,7 @@ func (c *contexts) write(n int) (last eventsourced.Position) {
 
 func TestBrokerKilled(t *testing.T) {
 	t.Parallel()
-	all := map[amqpbus.QueueType]int{
-		amqpbus.Classic: 3,
-		amqpbus.Quorum:  1, // RabbitMQ 3.10 needs half a minute after each
-	}
-	if os.Getenv("SOAK") != "" { // make soak
-		all = map[amqpbus.QueueType]int{amqpbus.Classic: 30, amqpbus.Quorum: 30}
-	}
-	for kind, kills := range all {
+	for _, kind := range []amqpbus.QueueType{amqpbus.Classic, amqpbus.Quorum} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			dir := brokerFolder(t)
@@ -100,19 +94,21 @@ func TestBrokerKilled(t *testing.T) {
 			c.start(router)
 			last := c.write(40)
 			c.branch.waitFor(manager, last)
-			for range kills {
+			for range soak.Times(3, 30) {
 				applied := c.branch.int(`SELECT count(*) FROM journal`)
 				written := make(chan eventsourced.Position, 1)
 				go func() { written <- c.write(2000) }()
 				enough := applied + 1 + rand.Int64N(300)
-				c.eventually("some of it has arrived", func() bool { return c.branch.int(`SELECT count(*) FROM journal`) > enough })
+				require.Eventually(t, func() bool { // RabbitMQ 3.10 needs half a minute for a quorum queue
+					return c.branch.int(`SELECT count(*) FROM journal`) > enough
+				}, 3*time.Minute, 5*time.Millisecond, "some of it has arrived")
 				require.NoError(t, broker.Kill())
 				proxy.Lead("")
 				last = <-written
 				broker = startBroker(t, dir)
 				proxy.Lead(broker.URL())
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 			defer cancel()
 			require.NoError(t, manager.WaitFor(ctx, last))
 			c.requireSame()
@@ -120,10 +116,15 @@ func TestBrokerKilled(t *testing.T) {
 	}
 }
 
-func TestConnectionsCutAtRandom(t *testing.T) {
+// One broker has these troubles, one after the other.
+func TestBrokerInTrouble(t *testing.T) {
 	t.Parallel()
-	dir := brokerFolder(t)
-	broker := startBroker(t, dir)
+	broker := startBroker(t, brokerFolder(t))
+	t.Run("its connections are cut at random", func(t *testing.T) { connectionsCutAtRandom(t, broker) })
+	t.Run("short of memory or disk space, it takes no messages", func(t *testing.T) { blockedBroker(t, broker) })
+}
+
+func connectionsCutAtRandom(t *testing.T, broker *devservices.RabbitMQ) {
 	proxy := testamqp.NewProxy(t, broker.URL())
 	c := newContexts(t, proxy.URL(broker.URL()))
 	c.startRelay()
@@ -147,10 +148,7 @@ func TestConnectionsCutAtRandom(t *testing.T) {
 	c.requireSame()
 }
 
-// A broker that is short of memory or disk space takes no messages.
-func TestBlockedBroker(t *testing.T) {
-	t.Parallel()
-	broker := startBroker(t, brokerFolder(t))
+func blockedBroker(t *testing.T, broker *devservices.RabbitMQ) {
 	c := newContexts(t, broker.URL())
 	relay := c.startRelay()
 	manager, router := c.branchManager()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -218,7 +219,7 @@ func TestRemoteProjectionFails(t *testing.T) {
 // every event applied once and in order.
 func TestUnreliableBroker(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(6) {
+	for seed := range uint64(soak.Times(3, 50)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			c := newContexts(t, "amqp://unused/")

@@ -20,10 +20,12 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
+	"github.com/dancefinder/eventsourcing/internal/testchild"
 )
 
-// childVariable makes this test binary a node that kills itself: "relay" or
+// childVariable makes the test binary a node that kills itself: "relay" or
 // "reactor", a point, how often it is passed, a database URL, and for a relay a
 // broker's and a topic.
 const childVariable = "MESSAGING_TEST_CHILD"
@@ -97,7 +99,7 @@ func (h halving) Publish(topic string, messages ...*message.Message) error {
 // dies runs a child that kills itself.
 func (b *bank) dies(plan ...string) {
 	b.t.Helper()
-	node := exec.Command(os.Args[0]) //nolint:noctx // it ends by itself
+	node := exec.Command(testchild.Path(b.t)) //nolint:noctx // it ends by itself
 	node.Env = append(os.Environ(), childVariable+"="+strings.Join(plan, " "))
 	node.Stderr = os.Stderr
 	require.ErrorContains(b.t, node.Run(), "killed", "the node reaches its point")
@@ -120,7 +122,7 @@ func TestRelayKilledAtEveryPoint(t *testing.T) {
 
 	var events []eventsourced.Recorded
 	points := []string{"publishing", "half-published", "published", "saved"}
-	for round := range 40 {
+	for round := range soak.Times(12, 80) {
 		events = append(events, b.deposit(14)...) // two groups at least
 		point := points[round%len(points)]
 		b.dies("relay", point, fmt.Sprint(1+rand.IntN(2)), b.db.URL, broker, topic)
@@ -176,7 +178,7 @@ func TestReactorKilledAtEveryPoint(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
 	var events []eventsourced.Recorded
-	for round := range 20 {
+	for round := range soak.Times(8, 40) {
 		events = append(events, b.deposit(3)...)
 		b.dies("reactor", []string{"handled", "saved"}[round%2], fmt.Sprint(1+rand.IntN(2)), b.db.URL)
 		b.exec(`UPDATE consumers SET lease_until = '-infinity'`)

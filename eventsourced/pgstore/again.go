@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // How often something is tried again after its connection was lost, and how long
@@ -28,20 +29,8 @@ func again(ctx context.Context, pool *pgxpool.Pool, work func() error) error {
 		} else if !pgerr.Lost(err) && !isForgotten(err) {
 			return err
 		}
-		if attempt == lostAttempts || !sleep(ctx, time.Duration(attempt)*lostBackOff) {
+		if attempt == lostAttempts || !wait.Sleep(ctx, time.Duration(attempt)*lostBackOff) {
 			return err
 		}
-	}
-}
-
-// sleep waits for d and tells whether ctx is still alive.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

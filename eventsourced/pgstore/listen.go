@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // Times of the wake-up. All of it is a hint: consumers poll as well.
@@ -137,7 +138,7 @@ func (h *hub) notify() {
 		if err == nil && told == 0 {
 			pause = lookInterval
 		}
-		sleep(h.open, pause)
+		wait.Sleep(h.open, pause)
 		h.mu.Lock()
 		more, h.again = h.again, false
 		h.notifying = more
@@ -161,7 +162,7 @@ func (h *hub) receive(ctx context.Context) {
 		case pgerr.ReadOnly(err):
 			h.pool.Reset()
 		}
-		sleep(ctx, pause)
+		wait.Sleep(ctx, pause)
 	}
 }
 

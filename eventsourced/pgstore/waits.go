@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 const (
@@ -67,8 +69,8 @@ type sighting struct {
 	at     time.Time
 }
 
-// wait is one exchange's.
-type wait struct {
+// lockWait is one exchange's.
+type lockWait struct {
 	*waits
 	pid    uint32
 	began  time.Time
@@ -79,9 +81,9 @@ type wait struct {
 }
 
 // begin starts to look after a server's process that is about to wait for the lock.
-func (w *waits) begin(pid uint32) *wait {
+func (w *waits) begin(pid uint32) *lockWait {
 	ctx, cancel := context.WithCancel(context.Background())
-	one := &wait{waits: w, pid: pid, began: time.Now(), cancel: cancel}
+	one := &lockWait{waits: w, pid: pid, began: time.Now(), cancel: cancel}
 	one.looks.Add(1)
 	one.timer = time.AfterFunc(lookAfter, func() {
 		defer one.looks.Done()
@@ -91,14 +93,14 @@ func (w *waits) begin(pid uint32) *wait {
 }
 
 // follow looks until ctx ends, and puts what it sees into the log when it is new.
-func (w *wait) follow(ctx context.Context) {
+func (w *lockWait) follow(ctx context.Context) {
 	for {
 		if holder, ok := w.look(ctx, w.pid); ok {
 			w.seen = &sighting{holder, time.Now()}
 			w.latest.Store(w.seen)
 			w.log(ctx, holder, time.Since(w.began))
 		}
-		if !sleep(ctx, lookAfter) {
+		if !wait.Sleep(ctx, lookAfter) {
 			return
 		}
 	}
@@ -119,7 +121,7 @@ func (w *waits) log(ctx context.Context, holder LockHolder, waited time.Duration
 
 // end ends the looks. It returns err, as a [*LockError] if the exchange gave up waiting
 // for the lock.
-func (w *wait) end(ctx context.Context, x *exchange, err error) error {
+func (w *lockWait) end(ctx context.Context, x *exchange, err error) error {
 	w.cancel()
 	if !w.timer.Stop() {
 		w.looks.Wait()

@@ -23,7 +23,7 @@ import (
 const demoPatience = 10 * time.Minute
 
 // demoDays is less than the year that people see, and all happens in it.
-const demoDays = 60
+const demoDays = 30
 
 // demoServer is the private PostgreSQL of a demo.
 type demoServer struct {

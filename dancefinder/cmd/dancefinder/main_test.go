@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -17,18 +18,10 @@ import (
 	"github.com/dancefinder/eventsourcing/readview/readviewtest"
 )
 
-// isChild makes a process of this test binary run main.
-const isChild = "DANCEFINDER_TEST_CHILD"
-
 // patience is how long tests wait for what should come soon.
 const patience = 30 * time.Second
 
-func TestMain(m *testing.M) {
-	if os.Getenv(isChild) != "" {
-		main()
-	}
-	readviewtest.Main(m)
-}
+func TestMain(m *testing.M) { readviewtest.Main(m) }
 
 // result is what a command leaves.
 type result struct {
@@ -120,16 +113,33 @@ func start(t *testing.T, args ...string) *process {
 	return p
 }
 
-// startBuilt is start for the program as users have it, in a process of its own: the
-// race detector makes an import several times as slow.
+// program builds the program as users have it, once: the race detector makes an import
+// several times as slow, and a start too. It is beside the test binary, and goes with it.
+var program = sync.OnceValues(func() (string, error) {
+	path, err := filepath.Abs(filepath.Join(filepath.Dir(os.Args[0]), "child.test"))
+	if err != nil {
+		return "", err
+	}
+	said, err := exec.Command("go", "build", "-race=false", "-o", path, ".").CombinedOutput() //nolint:noctx // it ends by itself
+	if err != nil {
+		return "", fmt.Errorf("%w\n%s", err, said)
+	}
+	return path, nil
+})
+
+func built(t *testing.T) string {
+	t.Helper()
+	path, err := program()
+	require.NoError(t, err)
+	return path
+}
+
+// startBuilt is start for the built program, in a process of its own.
 func startBuilt(t *testing.T, args ...string) *process {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "dancefinder")
-	said, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
-	require.NoError(t, err, "%s", said)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	p := &process{t: t, out: newOutput(), err: newOutput(), cancel: cancel, ended: make(chan struct{})}
-	command := exec.CommandContext(ctx, program, args...)
+	command := exec.CommandContext(ctx, built(t), args...)
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.Stdout, command.Stderr = p.out, p.err
 	require.NoError(t, command.Start())

@@ -27,14 +27,13 @@ type child struct {
 // latest.
 func spawn(t *testing.T, stdin io.Reader, args ...string) *child {
 	t.Helper()
-	return spawnBy(t, stdin, append([]string{os.Args[0]}, args...)...)
+	return spawnBy(t, stdin, append([]string{built(t)}, args...)...)
 }
 
 // spawnBy is spawn with the whole command line.
 func spawnBy(t *testing.T, stdin io.Reader, line ...string) *child {
 	t.Helper()
 	c := &child{t: t, command: exec.CommandContext(t.Context(), line[0], line[1:]...), stderr: newOutput(), ended: make(chan struct{})}
-	c.command.Env = append(os.Environ(), isChild+"=1")
 	c.command.Stdin, c.command.Stderr, c.command.Stdout = stdin, c.stderr, &bytes.Buffer{}
 	require.NoError(t, c.command.Start())
 	go func() {
@@ -77,28 +76,21 @@ func TestSignals(t *testing.T) {
 		"":                               nil,
 		" when its shell ignores SIGINT": {"/bin/sh", "-c", `trap "" INT; exec "$0" "$@"`},
 	} {
-		t.Run("end at the second one what waits for its input"+name, func(t *testing.T) {
+		t.Run("end what waits for its input"+name, func(t *testing.T) {
 			t.Parallel()
 			d := newTables(t)
 			stdin, writer, err := os.Pipe()
 			require.NoError(t, err)
-			c := spawnBy(t, stdin, append(shell, os.Args[0], "import", "-", "--database-url", d.URL)...)
+			c := spawnBy(t, stdin, append(shell, built(t), "import", "-", "--database-url", d.URL)...)
 			require.NoError(t, stdin.Close(), "the child has it")
 			t.Cleanup(func() { require.NoError(t, writer.Close()) })
 			// More than a pipe holds: when all is written, it was read, and there is no more.
 			_, err = writer.WriteString(header + strings.Repeat("2026-07-04,21.00,Ej fastställt,Parken,Malung,Malung-Sälen,Dalarna,\n", 10_000))
 			require.NoError(t, err, c.stderr)
 			require.NoError(t, c.command.Process.Signal(syscall.SIGINT))
-			require.Eventually(t, func() bool { // signals of one kind that come together are one
-				_ = c.command.Process.Signal(syscall.SIGINT)
-				select {
-				case <-c.ended:
-					return true
-				default:
-					return false
-				}
-			}, patience, 5*time.Millisecond)
-			require.Equal(t, exitFailed, c.wait(), c.stderr)
+			require.Equal(t, exitInterrupted, c.wait(), c.stderr)
+			require.Regexp(t, `(^|\n)dancefinder: interrupted\n$`, c.stderr.String())
+			require.NotContains(t, c.stderr.String(), "context canceled")
 		})
 	}
 	t.Run("are not needed for wrong usage, which is the exit code too", func(t *testing.T) {

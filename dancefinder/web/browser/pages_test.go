@@ -1,0 +1,71 @@
+package browser_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
+	"github.com/dancefinder/eventsourcing/dancefinder/web/webtest"
+)
+
+// pages are those of the design's pictures, under the same names, and some more.
+var pages = []struct {
+	name string
+	path string
+	do   func(*tab)
+}{
+	{"list", "/?dag=2026-11-26", nil},
+	{"filter", "/", func(b *tab) { b.run(chromedp.Evaluate(`document.getElementById("andra").open = true`, nil)) }},
+	{"row-menu", "/?dag=2026-11-28", func(b *tab) { b.click(".rad:nth-child(3) .meny summary") }},
+	{"ignored", "/?dag=2026-11-27&dolda=1", func(b *tab) {
+		b.click(".dag:last-of-type .rad:not(.dold) .meny summary")
+		b.click(".dag:last-of-type .rad .lada button")
+		b.until(`document.querySelector("#klart .angra") === document.activeElement`)
+	}},
+	{"ignored-filter", "/?dag=2026-11-27&dolda=1", func(b *tab) { b.run(chromedp.Evaluate(`document.getElementById("andra").open = true`, nil)) }},
+	{"map", "/karta?plats=Dalarna|Rättvik|Rättvik", nil},
+	{"map-sweden", "/karta?karta=sverige", nil},
+	{"empty", "/?period=idag&hem=Mora&inom=25&kommun=Dalarna|Mora", nil},
+	{"month", "/?period=manad", nil},
+	{"calendar", "/kalender", nil},
+	{"english", "/?lang=en", nil},
+	{"bad", "/?dag=i+morgon", nil},
+	{"login", "/login", nil},
+	{"not-found", "/nothing", nil},
+	{"own-dates", "/?period=egna&fran=2026-11-26&till=2026-11-30", nil},
+	{"unknown-home", "/?ny=Moora", nil},
+	{"all-of-sweden", "/?hem=Kiruna&inom=10", nil},
+}
+
+// picture writes a picture of the whole page to a file.
+func (b *tab) picture(path string) {
+	b.t.Helper()
+	var picture []byte
+	b.run(chromedp.FullScreenshot(&picture, 100))
+	require.NoError(b.t, os.MkdirAll(filepath.Dir(path), 0o750))
+	require.NoError(b.t, os.WriteFile(path, picture, 0o600))
+}
+
+// prefer gives a user the homes and the hidden things of the design's pictures.
+func prefer(t *testing.T, site *webtest.Site, name string) {
+	t.Helper()
+	subject := "demo:" + lower(name)
+	for _, home := range []struct {
+		name string
+		at   domain.Coordinate
+	}{{"Mora", domain.Coordinate{Latitude: 61.007, Longitude: 14.543}}, {"Falun", domain.Coordinate{Latitude: 60.6036, Longitude: 15.626}}} {
+		_, _, err := site.Service.Prefer(t.Context(), domain.AddOrigin{Subject: subject, Origin: home.name, Coordinate: &home.at})
+		require.NoError(t, err)
+	}
+	_, _, err := site.Service.Prefer(t.Context(), domain.IgnoreBand{Subject: subject, BandID: domain.BandID(webtest.Band("Lindvikarna"))})
+	require.NoError(t, err)
+	_, _, err = site.Service.Prefer(t.Context(), domain.IgnoreCity{Subject: subject, City: "Sälen"})
+	require.NoError(t, err)
+	_, _, err = site.Service.Prefer(t.Context(), domain.IgnoreState{Subject: subject, State: "Värmland"})
+	require.NoError(t, err)
+	site.Wait()
+}
