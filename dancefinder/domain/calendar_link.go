@@ -1,7 +1,6 @@
 package domain
 
 import (
-	"context"
 	"encoding/hex"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -25,22 +24,14 @@ type CalendarLinkReplaced struct {
 	Hash    string `json:"hash,omitempty"` // of the link's secret; empty when there is no link any more
 }
 
-// ReplaceCalendarLink gives the user another calendar link, or none.
-func (s *Service) ReplaceCalendarLink(ctx context.Context, c ReplaceCalendarLink) (UserPreferencesID, eventsourced.Position, error) {
-	return s.prefer(ctx, c.Subject, func(p *UserPreferences) error { return p.ReplaceCalendarLink(c) })
-}
-
-// ReplaceCalendarLink records [CalendarLinkReplaced], unless that is the link already.
-func (p *UserPreferences) ReplaceCalendarLink(c ReplaceCalendarLink) error {
-	subject, err := ParseSubject(c.Subject)
-	if err != nil {
-		return err
-	}
-	if sum, err := hex.DecodeString(c.Hash); err != nil || len(sum) != 0 && len(sum) != 32 {
-		return invalid("hash", "is not a SHA-256 in hexadecimal digits")
-	}
-	if c.Hash == p.calendarLink {
-		return nil
-	}
-	return eventsourced.Record(p, &CalendarLinkReplaced{Subject: string(subject), Hash: c.Hash})
+func (c ReplaceCalendarLink) preference() preference {
+	return preference{subject: c.Subject, decide: func(p *UserPreferences, subject string, _ choice) error {
+		if sum, err := hex.DecodeString(c.Hash); err != nil || len(sum) != 0 && len(sum) != 32 {
+			return invalid("hash", "is not a SHA-256 in hexadecimal digits")
+		}
+		if c.Hash == p.calendarLink {
+			return nil
+		}
+		return eventsourced.Record(p, &CalendarLinkReplaced{Subject: subject, Hash: c.Hash})
+	}}
 }

@@ -1,6 +1,10 @@
 package domain
 
-import "github.com/dancefinder/eventsourcing/eventsourced"
+import (
+	"context"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
 
 // ignoreKind is one of the five kinds of things that can be ignored. They follow
 // the same rules and differ in what their values look like and in their events.
@@ -9,6 +13,7 @@ type ignoreKind struct {
 	parseFunc func(value string) (string, error)
 	ignored   func(subject string, c choice) eventsourced.Event
 	unignored func(subject string, c choice) eventsourced.Event
+	nameOf    func(ctx context.Context, s *Service, id string) (string, error) // nil when it need not exist
 }
 
 var bandKind = ignoreKind{
@@ -20,6 +25,7 @@ var bandKind = ignoreKind{
 	unignored: func(subject string, c choice) eventsourced.Event {
 		return &BandUnignored{Subject: subject, BandID: c.value, BandName: c.name}
 	},
+	nameOf: func(ctx context.Context, s *Service, id string) (string, error) { return s.knownBands.nameOf(ctx, id) },
 }
 
 var danceHallKind = ignoreKind{
@@ -30,6 +36,9 @@ var danceHallKind = ignoreKind{
 	},
 	unignored: func(subject string, c choice) eventsourced.Event {
 		return &DanceHallUnignored{Subject: subject, DanceHallID: c.value, DanceHallName: c.name}
+	},
+	nameOf: func(ctx context.Context, s *Service, id string) (string, error) {
+		return s.knownDanceHalls.nameOf(ctx, id)
 	},
 }
 
@@ -66,30 +75,31 @@ var stateKind = ignoreKind{
 	},
 }
 
-func (p *UserPreferences) ignore(kind ignoreKind, subject string, c choice) error {
-	subject, value, err := kind.parse(subject, c.value)
-	if err != nil {
-		return err
+func (k ignoreKind) ignore(subject string, c choice) preference {
+	p := preference{subject: subject, choice: c, decide: func(p *UserPreferences, subject string, c choice) (err error) {
+		if c.value, err = k.parseFunc(c.value); err != nil {
+			return err
+		}
+		return p.include(k.set(p), c.value, MaxIgnores, ErrTooManyIgnores, k.ignored(subject, c))
+	}}
+	if k.nameOf != nil {
+		p.nameOf = func(ctx context.Context, s *Service, id string) (string, error) {
+			id, err := k.parseFunc(id)
+			if err != nil {
+				return "", err
+			}
+			return k.nameOf(ctx, s, id)
+		}
 	}
-	c.value = value
-	return p.include(kind.set(p), value, MaxIgnores, ErrTooManyIgnores, kind.ignored(subject, c))
+	return p
 }
 
-func (p *UserPreferences) unignore(kind ignoreKind, subject, value string) error {
-	subject, value, err := kind.parse(subject, value)
-	if err != nil {
-		return err
-	}
-	return p.exclude(kind.set(p), value, func(stored choice) eventsourced.Event {
-		return kind.unignored(subject, stored)
-	})
-}
-
-func (k ignoreKind) parse(subject, value string) (string, string, error) {
-	parsed, err := ParseSubject(subject)
-	if err != nil {
-		return "", "", err
-	}
-	value, err = k.parseFunc(value)
-	return string(parsed), value, err
+func (k ignoreKind) unignore(subject, value string) preference {
+	return preference{subject: subject, choice: choice{value: value}, decide: func(p *UserPreferences, subject string, c choice) error {
+		value, err := k.parseFunc(c.value)
+		if err != nil {
+			return err
+		}
+		return p.exclude(k.set(p), value, func(stored choice) eventsourced.Event { return k.unignored(subject, stored) })
+	}}
 }

@@ -140,7 +140,7 @@ func TestUpcastBandIgnored(t *testing.T) {
 		require.NoError(t, err)
 		p := new(domain.UserPreferences)
 		require.NoError(t, eventsourced.Replay(p, bandID, event))
-		require.NoError(t, p.UnignoreBand(domain.UnignoreBand{Subject: subject, BandID: domain.BandIDFor("bo granz")}))
+		require.NoError(t, p.Prefer(domain.UnignoreBand{Subject: subject, BandID: domain.BandIDFor("bo granz")}))
 		require.Len(t, p.Pending(), 1)
 	})
 	t.Run("an event of the first version without a name is an error", func(t *testing.T) {

@@ -16,14 +16,20 @@ import (
 //
 // Ids are derived from keys: a change here gives every band and hall a new id.
 func Key(s string) string {
-	visible := strings.Map(func(r rune) rune {
+	return tidy(cases.Lower(language.Swedish).String(norm.NFC.String(visible(s))))
+}
+
+// Clean returns a text of somebody else's as it is read: in NFC, trimmed, with each run of
+// white space as one space, and without invisible characters such as soft hyphens.
+func Clean(s string) string { return tidy(visible(s)) }
+
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Cf, r) {
 			return -1
 		}
 		return r
 	}, s)
-	lower := cases.Lower(language.Swedish).String(norm.NFC.String(visible))
-	return tidy(lower)
 }
 
 // tidy returns s in NFC, trimmed, with each run of white space as one space.

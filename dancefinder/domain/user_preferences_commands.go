@@ -1,6 +1,24 @@
 package domain
 
-import "github.com/dancefinder/eventsourcing/eventsourced"
+import (
+	"context"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
+
+// Preference is a command to the preferences of one user: [AddOrigin], [RemoveOrigin], the
+// five that ignore something, the five that take that back, and [ReplaceCalendarLink].
+type Preference interface{ preference() preference }
+
+// preference is such a command, whichever it is.
+type preference struct {
+	subject string
+	choice  choice // as the command has it
+
+	// nameOf says what the choice is called that has to exist; nil for what need not.
+	nameOf func(ctx context.Context, s *Service, id string) (string, error)
+	decide func(p *UserPreferences, subject string, c choice) error
+}
 
 // AddOrigin adds a place that the user starts from.
 type AddOrigin struct {
@@ -57,98 +75,86 @@ type IgnoreState struct{ Subject, State string }
 // UnignoreState takes an [IgnoreState] back.
 type UnignoreState struct{ Subject, State string }
 
-// AddOrigin records [OriginAdded], unless the user has the origin, in whatever
-// spelling and with whatever coordinate. It returns [ErrTooManyOrigins] beyond
-// [MaxOrigins].
-func (p *UserPreferences) AddOrigin(c AddOrigin) error {
-	subject, err := ParseSubject(c.Subject)
+// Prefer records what a command decides:
+//
+//   - [AddOrigin]: [OriginAdded], unless the user has the origin, in whatever spelling and
+//     with whatever coordinate. It returns [ErrTooManyOrigins] beyond [MaxOrigins].
+//   - [RemoveOrigin]: [OriginRemoved], if the user has such an origin.
+//   - Those that ignore something: [BandIgnored] and so on, unless the user ignores it already.
+//     It returns [ErrTooManyIgnores] beyond [MaxIgnores] of its kind. That a band or a hall exists
+//     is for the caller to check.
+//   - Those that take that back: [BandUnignored] and so on, if the user ignores it.
+//   - [ReplaceCalendarLink]: [CalendarLinkReplaced], unless that is the link already.
+func (p *UserPreferences) Prefer(c Preference) error { return p.prefer(c.preference()) }
+
+func (p *UserPreferences) prefer(c preference) error {
+	subject, err := ParseSubject(c.subject)
 	if err != nil {
 		return err
 	}
-	origin, err := ParseOrigin(c.Origin)
-	if err != nil {
-		return err
-	}
-	event := &OriginAdded{Subject: string(subject), Origin: string(origin)}
-	if c.Coordinate != nil {
-		at, err := NewCoordinate(c.Coordinate.Latitude, c.Coordinate.Longitude)
+	return c.decide(p, string(subject), c.choice)
+}
+
+func (c AddOrigin) preference() preference {
+	return preference{subject: c.Subject, decide: func(p *UserPreferences, subject string, _ choice) error {
+		origin, err := ParseOrigin(c.Origin)
 		if err != nil {
 			return err
 		}
-		event.Latitude, event.Longitude = &at.Latitude, &at.Longitude
-	}
-	return p.include(p.origins, event.Origin, MaxOrigins, ErrTooManyOrigins, event)
+		event := &OriginAdded{Subject: subject, Origin: string(origin)}
+		if c.Coordinate != nil {
+			at, err := NewCoordinate(c.Coordinate.Latitude, c.Coordinate.Longitude)
+			if err != nil {
+				return err
+			}
+			event.Latitude, event.Longitude = &at.Latitude, &at.Longitude
+		}
+		return p.include(p.origins, event.Origin, MaxOrigins, ErrTooManyOrigins, event)
+	}}
 }
 
-// RemoveOrigin records [OriginRemoved], unless the user has no such origin.
-func (p *UserPreferences) RemoveOrigin(c RemoveOrigin) error {
-	subject, err := ParseSubject(c.Subject)
-	if err != nil {
-		return err
-	}
-	origin, err := ParseOrigin(c.Origin)
-	if err != nil {
-		return err
-	}
-	return p.exclude(p.origins, string(origin), func(stored choice) eventsourced.Event {
-		return &OriginRemoved{Subject: string(subject), Origin: stored.value}
-	})
+func (c RemoveOrigin) preference() preference {
+	return preference{subject: c.Subject, decide: func(p *UserPreferences, subject string, _ choice) error {
+		origin, err := ParseOrigin(c.Origin)
+		if err != nil {
+			return err
+		}
+		return p.exclude(p.origins, string(origin), func(stored choice) eventsourced.Event {
+			return &OriginRemoved{Subject: subject, Origin: stored.value}
+		})
+	}}
 }
 
-// The methods Ignore... record the event of that name, unless the user ignores the
-// thing already, and return [ErrTooManyIgnores] beyond [MaxIgnores] of its kind.
-// The methods Unignore... record theirs if the user ignores the thing.
-
-// IgnoreBand records [BandIgnored], unless the band is ignored already. That the
-// band exists is for the caller to check.
-func (p *UserPreferences) IgnoreBand(c IgnoreBand) error {
-	return p.ignore(bandKind, c.Subject, choice{string(c.BandID), c.BandName})
+func (c IgnoreBand) preference() preference {
+	return bandKind.ignore(c.Subject, choice{string(c.BandID), c.BandName})
 }
 
-// UnignoreBand records [BandUnignored] if the band is ignored.
-func (p *UserPreferences) UnignoreBand(c UnignoreBand) error {
-	return p.unignore(bandKind, c.Subject, string(c.BandID))
+func (c UnignoreBand) preference() preference { return bandKind.unignore(c.Subject, string(c.BandID)) }
+
+func (c IgnoreDanceHall) preference() preference {
+	return danceHallKind.ignore(c.Subject, choice{string(c.DanceHallID), c.DanceHallName})
 }
 
-// IgnoreDanceHall records [DanceHallIgnored], unless the hall is ignored already.
-// That the hall exists is for the caller to check.
-func (p *UserPreferences) IgnoreDanceHall(c IgnoreDanceHall) error {
-	return p.ignore(danceHallKind, c.Subject, choice{string(c.DanceHallID), c.DanceHallName})
+func (c UnignoreDanceHall) preference() preference {
+	return danceHallKind.unignore(c.Subject, string(c.DanceHallID))
 }
 
-// UnignoreDanceHall records [DanceHallUnignored] if the hall is ignored.
-func (p *UserPreferences) UnignoreDanceHall(c UnignoreDanceHall) error {
-	return p.unignore(danceHallKind, c.Subject, string(c.DanceHallID))
+func (c IgnoreCity) preference() preference {
+	return cityKind.ignore(c.Subject, choice{value: c.City})
 }
 
-// IgnoreCity records [CityIgnored], unless the city is ignored already.
-func (p *UserPreferences) IgnoreCity(c IgnoreCity) error {
-	return p.ignore(cityKind, c.Subject, choice{value: c.City})
+func (c UnignoreCity) preference() preference { return cityKind.unignore(c.Subject, c.City) }
+
+func (c IgnoreMunicipality) preference() preference {
+	return municipalityKind.ignore(c.Subject, choice{value: c.Municipality})
 }
 
-// UnignoreCity records [CityUnignored] if the city is ignored.
-func (p *UserPreferences) UnignoreCity(c UnignoreCity) error {
-	return p.unignore(cityKind, c.Subject, c.City)
+func (c UnignoreMunicipality) preference() preference {
+	return municipalityKind.unignore(c.Subject, c.Municipality)
 }
 
-// IgnoreMunicipality records [MunicipalityIgnored], unless the municipality is
-// ignored already.
-func (p *UserPreferences) IgnoreMunicipality(c IgnoreMunicipality) error {
-	return p.ignore(municipalityKind, c.Subject, choice{value: c.Municipality})
+func (c IgnoreState) preference() preference {
+	return stateKind.ignore(c.Subject, choice{value: c.State})
 }
 
-// UnignoreMunicipality records [MunicipalityUnignored] if the municipality is
-// ignored.
-func (p *UserPreferences) UnignoreMunicipality(c UnignoreMunicipality) error {
-	return p.unignore(municipalityKind, c.Subject, c.Municipality)
-}
-
-// IgnoreState records [StateIgnored], unless the state is ignored already.
-func (p *UserPreferences) IgnoreState(c IgnoreState) error {
-	return p.ignore(stateKind, c.Subject, choice{value: c.State})
-}
-
-// UnignoreState records [StateUnignored] if the state is ignored.
-func (p *UserPreferences) UnignoreState(c UnignoreState) error {
-	return p.unignore(stateKind, c.Subject, c.State)
-}
+func (c UnignoreState) preference() preference { return stateKind.unignore(c.Subject, c.State) }

@@ -19,12 +19,12 @@ func TestOrigins(t *testing.T) {
 	t.Parallel()
 	add := func(origin string, at *domain.Coordinate) onPreferences {
 		return func(p *domain.UserPreferences) error {
-			return p.AddOrigin(domain.AddOrigin{Subject: subject, Origin: origin, Coordinate: at})
+			return p.Prefer(domain.AddOrigin{Subject: subject, Origin: origin, Coordinate: at})
 		}
 	}
 	remove := func(origin string) onPreferences {
 		return func(p *domain.UserPreferences) error {
-			return p.RemoveOrigin(domain.RemoveOrigin{Subject: subject, Origin: origin})
+			return p.Prefer(domain.RemoveOrigin{Subject: subject, Origin: origin})
 		}
 	}
 	added := func(origin string) *domain.OriginAdded {
@@ -92,10 +92,10 @@ func TestOrigins(t *testing.T) {
 	t.Run("preferences without a subject are refused", func(t *testing.T) {
 		t.Parallel()
 		for _, act := range []onPreferences{
-			func(p *domain.UserPreferences) error { return p.AddOrigin(domain.AddOrigin{Origin: "Örebro"}) },
-			func(p *domain.UserPreferences) error { return p.RemoveOrigin(domain.RemoveOrigin{Origin: "Örebro"}) },
-			func(p *domain.UserPreferences) error { return p.IgnoreCity(domain.IgnoreCity{City: "Örebro"}) },
-			func(p *domain.UserPreferences) error { return p.UnignoreCity(domain.UnignoreCity{City: "Örebro"}) },
+			func(p *domain.UserPreferences) error { return p.Prefer(domain.AddOrigin{Origin: "Örebro"}) },
+			func(p *domain.UserPreferences) error { return p.Prefer(domain.RemoveOrigin{Origin: "Örebro"}) },
+			func(p *domain.UserPreferences) error { return p.Prefer(domain.IgnoreCity{City: "Örebro"}) },
+			func(p *domain.UserPreferences) error { return p.Prefer(domain.UnignoreCity{City: "Örebro"}) },
 		} {
 			eventsourcedtest.Given[domain.UserPreferences](t).When(act).ThenError(domain.ErrInvalid)
 		}
@@ -122,12 +122,12 @@ func ignorings() map[string]ignoring {
 			value: bandID, same: strings.ToUpper(bandID), bad: "Bo Granz", nth: nthID, stored: bandID,
 			ignore: func(v string) onPreferences {
 				return func(p *domain.UserPreferences) error {
-					return p.IgnoreBand(domain.IgnoreBand{Subject: subject, BandID: domain.BandID(v), BandName: name})
+					return p.Prefer(domain.IgnoreBand{Subject: subject, BandID: domain.BandID(v), BandName: name})
 				}
 			},
 			unignore: func(v string) onPreferences {
 				return func(p *domain.UserPreferences) error {
-					return p.UnignoreBand(domain.UnignoreBand{Subject: subject, BandID: domain.BandID(v)})
+					return p.Prefer(domain.UnignoreBand{Subject: subject, BandID: domain.BandID(v)})
 				}
 			},
 			ignored: func(v string) eventsourced.Event {
@@ -141,12 +141,12 @@ func ignorings() map[string]ignoring {
 			value: hallID, same: strings.ToUpper(hallID), bad: "", nth: nthID, stored: hallID,
 			ignore: func(v string) onPreferences {
 				return func(p *domain.UserPreferences) error {
-					return p.IgnoreDanceHall(domain.IgnoreDanceHall{Subject: subject, DanceHallID: domain.DanceHallID(v), DanceHallName: name})
+					return p.Prefer(domain.IgnoreDanceHall{Subject: subject, DanceHallID: domain.DanceHallID(v), DanceHallName: name})
 				}
 			},
 			unignore: func(v string) onPreferences {
 				return func(p *domain.UserPreferences) error {
-					return p.UnignoreDanceHall(domain.UnignoreDanceHall{Subject: subject, DanceHallID: domain.DanceHallID(v)})
+					return p.Prefer(domain.UnignoreDanceHall{Subject: subject, DanceHallID: domain.DanceHallID(v)})
 				}
 			},
 			ignored: func(v string) eventsourced.Event {
@@ -160,12 +160,12 @@ func ignorings() map[string]ignoring {
 			value: " Örebro", same: "örebro", bad: " ", nth: nthText, stored: "Örebro",
 			ignore: func(v string) onPreferences {
 				return func(p *domain.UserPreferences) error {
-					return p.IgnoreCity(domain.IgnoreCity{Subject: subject, City: v})
+					return p.Prefer(domain.IgnoreCity{Subject: subject, City: v})
 				}
 			},
 			unignore: func(v string) onPreferences {
 				return func(p *domain.UserPreferences) error {
-					return p.UnignoreCity(domain.UnignoreCity{Subject: subject, City: v})
+					return p.Prefer(domain.UnignoreCity{Subject: subject, City: v})
 				}
 			},
 			ignored: func(v string) eventsourced.Event { return &domain.CityIgnored{Subject: subject, City: v} },
@@ -177,12 +177,12 @@ func ignorings() map[string]ignoring {
 			value: "Upplands-Bro", same: "UPPLANDS-BRO ", bad: strings.Repeat("x", 101), nth: nthText, stored: "Upplands-Bro",
 			ignore: func(v string) onPreferences {
 				return func(p *domain.UserPreferences) error {
-					return p.IgnoreMunicipality(domain.IgnoreMunicipality{Subject: subject, Municipality: v})
+					return p.Prefer(domain.IgnoreMunicipality{Subject: subject, Municipality: v})
 				}
 			},
 			unignore: func(v string) onPreferences {
 				return func(p *domain.UserPreferences) error {
-					return p.UnignoreMunicipality(domain.UnignoreMunicipality{Subject: subject, Municipality: v})
+					return p.Prefer(domain.UnignoreMunicipality{Subject: subject, Municipality: v})
 				}
 			},
 			ignored: func(v string) eventsourced.Event {
@@ -196,12 +196,12 @@ func ignorings() map[string]ignoring {
 			value: "västra götalands län", same: "Västra Götaland", bad: "Sveriges län", nth: nthText, stored: "Västra Götaland",
 			ignore: func(v string) onPreferences {
 				return func(p *domain.UserPreferences) error {
-					return p.IgnoreState(domain.IgnoreState{Subject: subject, State: v})
+					return p.Prefer(domain.IgnoreState{Subject: subject, State: v})
 				}
 			},
 			unignore: func(v string) onPreferences {
 				return func(p *domain.UserPreferences) error {
-					return p.UnignoreState(domain.UnignoreState{Subject: subject, State: v})
+					return p.Prefer(domain.UnignoreState{Subject: subject, State: v})
 				}
 			},
 			ignored: func(v string) eventsourced.Event { return &domain.StateIgnored{Subject: subject, State: v} },

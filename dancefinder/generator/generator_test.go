@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/gazetteer"
 	"github.com/dancefinder/eventsourcing/dancefinder/generator"
 	"github.com/dancefinder/eventsourcing/dancefinder/listing"
@@ -89,7 +90,7 @@ func TestGenerate(t *testing.T) {
 		known := places()
 		ferries, municipalities := map[string]bool{}, map[string]bool{}
 		for _, row := range rows {
-			if row.State == listing.Ferry {
+			if row.State == domain.Ferry {
 				require.Empty(t, row.City)
 				ferries[row.Hall] = true
 				continue

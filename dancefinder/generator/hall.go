@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 	"sort"
 
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/gazetteer"
-	"github.com/dancefinder/eventsourcing/dancefinder/listing"
 )
 
 // hall is a place to dance at.
@@ -26,7 +26,7 @@ func newHalls(rng *rand.Rand) []hall {
 	places := gazetteer.Places()
 	halls := make([]hall, 0, Halls)
 	for _, f := range ferries {
-		halls = append(halls, hall{name: f.name, municipality: listing.Ferry, state: listing.Ferry})
+		halls = append(halls, hall{name: f.name, municipality: domain.Ferry, state: domain.Ferry})
 	}
 	taken := map[string]bool{}
 	build := func(p gazetteer.Place) {

@@ -4,7 +4,7 @@ package geocoding
 var (
 	Decode     = decode
 	RetryAfter = retryAfter
-	Clean      = clean
+	Clean      = line
 )
 
 // MaxPause is the longest pause that a provider can want.

@@ -24,7 +24,7 @@ func (Gazetteer) Geocode(ctx context.Context, q Query) (Result, error) {
 		return Result{}, err
 	}
 	county, ok := q.county()
-	if !ok || q.ship() || q.Country != "" && q.Country != sweden {
+	if !ok || q.onFerry() || q.Country != "" && q.Country != domain.Sweden {
 		return Result{}, ErrNotFound
 	}
 	if p, ok := gazetteer.Find(q.City, q.Municipality, county); ok {

@@ -35,22 +35,11 @@ type Result struct {
 	Matched    string // what the provider calls the place that it found
 }
 
-// sweden is the Country of halls in Swedish counties.
-const sweden = "se"
-
-// countries are the states of listings that stand for a country.
-var countries = map[string]string{"norge": "no", "finland": "fi", "åland": "ax", "danmark": "dk"}
-
 // NewQuery returns the query for a hall, with the country that its state tells.
 func NewQuery(name string, place domain.Place) Query {
 	q := Query{Name: name, City: place.City, Municipality: place.Municipality, State: place.State}
-	if _, ok := q.county(); ok {
-		q.Country = sweden
-	} else {
-		q.Country = countries[domain.Key(q.State)]
-	}
-	if q.ship() {
-		q.Country = ""
+	if !q.onFerry() {
+		q.Country = domain.CountryOf(q.State)
 	}
 	return q
 }
@@ -74,47 +63,33 @@ func (q Query) text(parts ...string) string {
 		}
 		b.WriteString(strings.TrimSpace(part))
 	}
-	return clean(b.String())
+	return line(b.String())
 }
 
 // county returns the state as [domain.Counties] has it, if it is a Swedish county.
 func (q Query) county() (string, bool) {
 	state, err := domain.ParseState(q.State)
-	if err != nil {
-		return "", false
-	}
-	for _, county := range domain.Counties() {
-		if state == county {
-			return county, true
-		}
-	}
-	return "", false
+	return state, err == nil && domain.CountryOf(state) == domain.Sweden
 }
 
-// ship tells whether the hall has no fixed place: listings say "(Båt)" then.
-func (q Query) ship() bool {
-	for _, part := range []string{q.City, q.Municipality, q.State} {
-		if strings.Trim(domain.Key(part), "()") == "båt" {
-			return true
-		}
-	}
-	return false
+func (q Query) onFerry() bool {
+	return domain.Place{City: q.City, Municipality: q.Municipality, State: q.State}.OnFerry()
 }
 
 // maxText is the limit of texts that are stored, in characters, and that of
 // [domain.GeocodeDanceHall] for its query.
 const maxText = 500
 
-// clean returns text that PostgreSQL and the domain take: valid, on one line and
+// line returns text that PostgreSQL and the domain take: valid, on one line and
 // not too long.
-func clean(text string) string {
+func line(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(text, "\uFFFD"))
-	text = strings.Join(strings.Fields(text), " ")
+	text = domain.Clean(text)
 	if runes := []rune(text); len(runes) > maxText {
 		return strings.TrimSpace(string(runes[:maxText]))
 	}

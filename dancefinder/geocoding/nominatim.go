@@ -154,7 +154,7 @@ func (c NominatimConfig) validate() (*url.URL, error) {
 
 // Geocode implements [Geocoder].
 func (n *Nominatim) Geocode(ctx context.Context, q Query) (Result, error) {
-	if q.ship() {
+	if q.onFerry() {
 		return Result{}, ErrNotFound
 	}
 	codes := q.Country

@@ -88,7 +88,7 @@ func refusal(response *http.Response, body []byte, now time.Time) error {
 	case code >= 500, code == http.StatusRequestTimeout:
 		return fmt.Errorf("%w: %s", ErrTemporary, response.Status)
 	}
-	said := []rune(clean(string(body)))
+	said := []rune(line(string(body)))
 	return fmt.Errorf("%w: %s: %s", ErrBadResponse, response.Status, string(said[:min(len(said), 200)]))
 }
 
@@ -150,7 +150,7 @@ func decode(body []byte) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Coordinate: at, Precision: precision, Source: domain.SourceNominatim, Matched: clean(first.DisplayName)}, nil
+	return Result{Coordinate: at, Precision: precision, Source: domain.SourceNominatim, Matched: line(first.DisplayName)}, nil
 }
 
 // precision tells what the place is, by its rank (the smaller, the larger it is)

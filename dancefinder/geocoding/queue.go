@@ -123,7 +123,7 @@ type outcome struct {
 func (q queue) finish(ctx context.Context, j job, o outcome) (bool, error) {
 	text, forgiven := "", 0
 	if o.err != nil {
-		text = clean(o.err.Error())
+		text = line(o.err.Error())
 	}
 	if o.forgive {
 		forgiven = 1

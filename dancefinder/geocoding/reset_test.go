@@ -8,6 +8,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/geocoding"
 	"github.com/dancefinder/eventsourcing/dancefinder/importer"
 	"github.com/dancefinder/eventsourcing/dancefinder/listing"
@@ -31,7 +32,7 @@ func TestResetCallsNoProvider(t *testing.T) {
 				City: "Malung", Municipality: "Malung-Sälen", State: "Dalarna",
 			}
 			if hall == "M/S Vågdans" {
-				row.City, row.Municipality, row.State = "", listing.Ferry, listing.Ferry
+				row.City, row.Municipality, row.State = "", domain.Ferry, domain.Ferry
 			}
 			if !yield(row, nil) {
 				return

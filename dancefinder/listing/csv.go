@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 )
 
 var (
@@ -152,7 +154,7 @@ func (r *csvReader) swallows(cells []string) bool {
 				break
 			}
 			for i := range parts {
-				parts[i] = clean(strings.Trim(parts[i], `"`))
+				parts[i] = domain.Clean(strings.Trim(parts[i], `"`))
 			}
 			if len(parts) >= len(Columns())/2 && (hasDate(parts) || slices.ContainsFunc(parts, isState)) {
 				return true

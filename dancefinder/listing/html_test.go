@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/listing"
 )
 
@@ -59,7 +60,7 @@ func TestReadHTML(t *testing.T) {
 		{"a cell that takes two columns", `<table>` + htmlHeader + `
 <tr><td>2026-12-05<td>21-01<td>Tollez<td>M/S Vågdans<td colspan=2>(Båt)<td><td>Kaffe</table>`,
 			[]listing.Row{plain(func(r *listing.Row) {
-				r.Hall, r.City, r.Municipality, r.State, r.Extra = "M/S Vågdans", "", listing.Ferry, listing.Ferry, "Kaffe"
+				r.Hall, r.City, r.Municipality, r.State, r.Extra = "M/S Vågdans", "", domain.Ferry, domain.Ferry, "Kaffe"
 			})}},
 	}
 	for _, test := range tests {

@@ -52,9 +52,6 @@ const (
 	MaxNesting = 16       // HTML tables within each other
 )
 
-// Ferry is the State of a hall that is a ferry and so has no fixed place.
-const Ferry = "(Båt)"
-
 // Row is one dance of a listing. Its texts are in Unicode NFC; white space, tabs
 // and line breaks among it, is trimmed and collapsed to single blanks, and what
 // has no width is left out. A cell with other control characters, or with U+FFFD
@@ -79,7 +76,7 @@ type Row struct {
 
 	// City is empty where the listing has none, as for ferries. State is a Swedish
 	// state as the listing writes it ("Skåne", "Skåne län"), a country such as
-	// "Norge", or Ferry. Where a hall abroad or a ferry has no municipality,
+	// "Norge", or [domain.Ferry]. Where a hall abroad or a ferry has no municipality,
 	// Municipality repeats State.
 	City, Municipality, State string
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/listing"
 )
 
@@ -80,11 +81,11 @@ func TestReadForgives(t *testing.T) {
 			listing.Row{Line: 2, Date: "2026-12-05", Band: "Ej fastställt", Hall: "Malungs Folkets Park", Skip: listing.SkipUndecided}, nil},
 		{"a ferry without a place", "2026-12-05;21.00-01.00;Tollez;M/S Vågdans;Båt;;;",
 			plain(func(r *listing.Row) {
-				r.Hall, r.City, r.Municipality, r.State = "M/S Vågdans", "", listing.Ferry, listing.Ferry
+				r.Hall, r.City, r.Municipality, r.State = "M/S Vågdans", "", domain.Ferry, domain.Ferry
 			}), nil},
 		{"a ferry with a home port", "2026-12-05;21.00-01.00;Tollez;M/S Vågdans;Kapellskär;Norrtälje;(Båt);",
 			plain(func(r *listing.Row) {
-				r.Hall, r.City, r.Municipality, r.State = "M/S Vågdans", "Kapellskär", "Norrtälje", listing.Ferry
+				r.Hall, r.City, r.Municipality, r.State = "M/S Vågdans", "Kapellskär", "Norrtälje", domain.Ferry
 			}), nil},
 		{"a Norwegian hall without a municipality", "2026-12-05;21.00-01.00;Tollez;Samfunnshuset;Trysil;;Norge;",
 			plain(func(r *listing.Row) {

@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/unicode/norm"
+	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 )
 
 // record is what the readers of CSV and HTML have in common: a row of a table
@@ -56,18 +56,6 @@ func records(r io.Reader, charset *charset) iter.Seq2[record, error] {
 	}
 }
 
-// clean trims and collapses white space, drops what can't be seen (soft hyphens,
-// zero-width characters) and composes letters.
-func clean(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Cf, r) {
-			return -1
-		}
-		return r
-	}, s)
-	return strings.Join(strings.Fields(norm.NFC.String(s)), " ")
-}
-
 // cellError is about one cell of a record.
 type cellError struct {
 	cell  int    // from 0
@@ -92,7 +80,7 @@ func cleanCells(cells []string) (err error) {
 		if bad != nil && err == nil {
 			err = &cellError{i, strings.TrimSpace(cell), bad}
 		}
-		cells[i] = clean(cell)
+		cells[i] = domain.Clean(cell)
 	}
 	return err
 }

@@ -138,7 +138,7 @@ func TestChanges(t *testing.T) {
 	id := f.create("2026-07-04")
 	_, _, err := f.service.UpdateEvent(t.Context(), domain.UpdateEvent{EventID: id, EventDetails: f.details("2026-07-05")})
 	require.NoError(t, err)
-	_, _, err = f.service.IgnoreCity(t.Context(), domain.IgnoreCity{Subject: "anna", City: "Mora"})
+	_, _, err = f.service.Prefer(t.Context(), domain.IgnoreCity{Subject: "anna", City: "Mora"})
 	require.NoError(t, err)
 	_, _, err = f.service.RenameBand(t.Context(), domain.RenameBand{BandID: f.band, Name: "Lassez"})
 	require.NoError(t, err)

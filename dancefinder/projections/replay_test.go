@@ -142,42 +142,28 @@ func history(t *testing.T, service *domain.Service, store eventsourced.Store) (l
 	}
 	for i := range 10 {
 		subject := fmt.Sprintf("user-%d", i)
-		for _, act := range []func() (domain.UserPreferencesID, eventsourced.Position, error){
-			func() (domain.UserPreferencesID, eventsourced.Position, error) {
-				return service.AddOrigin(ctx, domain.AddOrigin{Subject: subject, Origin: "Falun"})
-			},
-			func() (domain.UserPreferencesID, eventsourced.Position, error) {
-				return service.IgnoreBand(ctx, domain.IgnoreBand{Subject: subject, BandID: bands[i]})
-			},
-			func() (domain.UserPreferencesID, eventsourced.Position, error) {
-				return service.IgnoreDanceHall(ctx, domain.IgnoreDanceHall{Subject: subject, DanceHallID: halls[i]})
-			},
-			func() (domain.UserPreferencesID, eventsourced.Position, error) {
-				return service.IgnoreCity(ctx, domain.IgnoreCity{Subject: subject, City: "Malung"})
-			},
-			func() (domain.UserPreferencesID, eventsourced.Position, error) {
-				return service.IgnoreMunicipality(ctx, domain.IgnoreMunicipality{Subject: subject, Municipality: "Mora"})
-			},
-			func() (domain.UserPreferencesID, eventsourced.Position, error) {
-				return service.IgnoreState(ctx, domain.IgnoreState{Subject: subject, State: "Dalarna"})
-			},
-			func() (domain.UserPreferencesID, eventsourced.Position, error) {
-				return service.ReplaceCalendarLink(ctx, domain.ReplaceCalendarLink{Subject: subject, Hash: fmt.Sprintf("%064x", i+1)})
-			},
+		for _, preference := range []domain.Preference{
+			domain.AddOrigin{Subject: subject, Origin: "Falun"},
+			domain.IgnoreBand{Subject: subject, BandID: bands[i]},
+			domain.IgnoreDanceHall{Subject: subject, DanceHallID: halls[i]},
+			domain.IgnoreCity{Subject: subject, City: "Malung"},
+			domain.IgnoreMunicipality{Subject: subject, Municipality: "Mora"},
+			domain.IgnoreState{Subject: subject, State: "Dalarna"},
+			domain.ReplaceCalendarLink{Subject: subject, Hash: fmt.Sprintf("%064x", i+1)},
 		} {
-			_, position, err := act()
+			_, position, err := service.Prefer(ctx, preference)
 			note(position, err)
 		}
 		if i%2 == 0 { // changed their mind, and changed it back
-			_, position, err := service.UnignoreBand(ctx, domain.UnignoreBand{Subject: subject, BandID: bands[i]})
+			_, position, err := service.Prefer(ctx, domain.UnignoreBand{Subject: subject, BandID: bands[i]})
 			note(position, err)
-			_, position, err = service.UnignoreState(ctx, domain.UnignoreState{Subject: subject, State: "Dalarna"})
+			_, position, err = service.Prefer(ctx, domain.UnignoreState{Subject: subject, State: "Dalarna"})
 			note(position, err)
 		}
 		if i%4 == 0 {
-			_, position, err := service.IgnoreBand(ctx, domain.IgnoreBand{Subject: subject, BandID: bands[i]})
+			_, position, err := service.Prefer(ctx, domain.IgnoreBand{Subject: subject, BandID: bands[i]})
 			note(position, err)
-			_, position, err = service.RemoveOrigin(ctx, domain.RemoveOrigin{Subject: subject, Origin: "Falun"})
+			_, position, err = service.Prefer(ctx, domain.RemoveOrigin{Subject: subject, Origin: "Falun"})
 			note(position, err)
 		}
 	}

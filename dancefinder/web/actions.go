@@ -141,7 +141,7 @@ func (h *handler) hide(ctx context.Context, f form) (done, error) {
 	if err != nil {
 		return done{}, err
 	}
-	position, err := h.command(ctx, f.page.User.Subject, t, true)
+	_, position, err := h.config.Service.Prefer(ctx, t.command(f.page.User.Subject, true))
 	switch refused := (*domain.Error)(nil); {
 	case errors.Is(err, domain.ErrTooManyIgnores):
 		return done{What: "no more hidden"}, nil
@@ -163,7 +163,7 @@ func (h *handler) show(ctx context.Context, f form) (done, error) {
 	if err != nil {
 		return done{}, err
 	}
-	position, err := h.command(ctx, f.page.User.Subject, t, false)
+	_, position, err := h.config.Service.Prefer(ctx, t.command(f.page.User.Subject, false))
 	if err != nil {
 		h.config.Logger.ErrorContext(ctx, "something could not be shown again", "error", err)
 		return done{What: "not saved"}, nil
@@ -196,32 +196,31 @@ func (h *handler) describe(ctx context.Context, p *page, t thing) (name string, 
 	return t.value, count, nil
 }
 
-// command hides a thing from the subject, or shows it again.
-func (h *handler) command(ctx context.Context, subject string, t thing, hide bool) (position eventsourced.Position, err error) {
-	s := h.config.Service
+// command hides the thing from the subject, or shows it again.
+func (t thing) command(subject string, hide bool) domain.Preference {
+	band, hall := domain.BandID(t.value), domain.DanceHallID(t.value)
 	switch {
 	case t.kind == query.KindBand && hide:
-		_, position, err = s.IgnoreBand(ctx, domain.IgnoreBand{Subject: subject, BandID: domain.BandID(t.value)})
+		return domain.IgnoreBand{Subject: subject, BandID: band}
 	case t.kind == query.KindBand:
-		_, position, err = s.UnignoreBand(ctx, domain.UnignoreBand{Subject: subject, BandID: domain.BandID(t.value)})
+		return domain.UnignoreBand{Subject: subject, BandID: band}
 	case t.kind == query.KindDanceHall && hide:
-		_, position, err = s.IgnoreDanceHall(ctx, domain.IgnoreDanceHall{Subject: subject, DanceHallID: domain.DanceHallID(t.value)})
+		return domain.IgnoreDanceHall{Subject: subject, DanceHallID: hall}
 	case t.kind == query.KindDanceHall:
-		_, position, err = s.UnignoreDanceHall(ctx, domain.UnignoreDanceHall{Subject: subject, DanceHallID: domain.DanceHallID(t.value)})
+		return domain.UnignoreDanceHall{Subject: subject, DanceHallID: hall}
 	case t.kind == query.KindCity && hide:
-		_, position, err = s.IgnoreCity(ctx, domain.IgnoreCity{Subject: subject, City: t.value})
+		return domain.IgnoreCity{Subject: subject, City: t.value}
 	case t.kind == query.KindCity:
-		_, position, err = s.UnignoreCity(ctx, domain.UnignoreCity{Subject: subject, City: t.value})
+		return domain.UnignoreCity{Subject: subject, City: t.value}
 	case t.kind == query.KindMunicipality && hide:
-		_, position, err = s.IgnoreMunicipality(ctx, domain.IgnoreMunicipality{Subject: subject, Municipality: t.value})
+		return domain.IgnoreMunicipality{Subject: subject, Municipality: t.value}
 	case t.kind == query.KindMunicipality:
-		_, position, err = s.UnignoreMunicipality(ctx, domain.UnignoreMunicipality{Subject: subject, Municipality: t.value})
+		return domain.UnignoreMunicipality{Subject: subject, Municipality: t.value}
 	case hide:
-		_, position, err = s.IgnoreState(ctx, domain.IgnoreState{Subject: subject, State: t.value})
+		return domain.IgnoreState{Subject: subject, State: t.value}
 	default:
-		_, position, err = s.UnignoreState(ctx, domain.UnignoreState{Subject: subject, State: t.value})
+		return domain.UnignoreState{Subject: subject, State: t.value}
 	}
-	return position, err
 }
 
 // home adds or removes a home: to the preferences of somebody who is logged in, else
@@ -234,7 +233,7 @@ func (h *handler) home(ctx context.Context, f form) (done, error) {
 		if !f.page.LoggedIn {
 			return done{back: back}, nil // theirs are removed by a link
 		}
-		_, position, err := h.config.Service.RemoveOrigin(ctx, domain.RemoveOrigin{Subject: subject, Origin: name})
+		_, position, err := h.config.Service.Prefer(ctx, domain.RemoveOrigin{Subject: subject, Origin: name})
 		if err != nil {
 			return done{What: "not saved"}, nil
 		}
@@ -261,7 +260,7 @@ func (h *handler) home(ctx context.Context, f form) (done, error) {
 		return done{back: back}, nil
 	}
 	name := place.Label()
-	_, position, err := h.config.Service.AddOrigin(ctx, domain.AddOrigin{
+	_, position, err := h.config.Service.Prefer(ctx, domain.AddOrigin{
 		Subject: subject, Origin: name, Coordinate: &domain.Coordinate{Latitude: place.Latitude, Longitude: place.Longitude},
 	})
 	switch {

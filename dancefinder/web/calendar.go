@@ -87,7 +87,7 @@ func (h *handler) calendarLink(ctx context.Context, f form) (done, error) {
 			result.What = "replaced"
 		}
 	}
-	_, position, err := h.config.Service.ReplaceCalendarLink(ctx, domain.ReplaceCalendarLink{Subject: f.page.User.Subject, Hash: hash})
+	_, position, err := h.config.Service.Prefer(ctx, domain.ReplaceCalendarLink{Subject: f.page.User.Subject, Hash: hash})
 	result.position = position
 	return result, err
 }

@@ -74,7 +74,7 @@ func areaTree(p *page, s query.Summary) []areaView {
 		state, municipality, city := query.Area{State: hall.Place.State}, query.Area{State: hall.Place.State, Municipality: hall.Place.Municipality}, query.Area(
 			query.Area{State: hall.Place.State, Municipality: hall.Place.Municipality, City: hall.Place.City})
 		count[state] += hall.AnyArea
-		if isFerry(hall.Place) {
+		if hall.Place.OnFerry() {
 			continue
 		}
 		count[municipality] += hall.AnyArea

@@ -173,7 +173,7 @@ func mapOf(p *page, d data) *mapView {
 }
 
 func placeState(p *page, place place) string {
-	if isFerry(domain.Place{State: place.area.State}) {
+	if domain.IsFerry(place.area.State) {
 		return p.T("ferry")
 	}
 	return place.area.State

@@ -78,7 +78,7 @@ func (r *row) names(p *page, d data, e query.Event) {
 
 // placeName is "Ort, Kommun, Län", with the municipality only if it has another name.
 func placeName(p *page, place domain.Place) string {
-	if isFerry(place) {
+	if place.OnFerry() {
 		return p.T("ferry")
 	}
 	var parts []string
@@ -89,9 +89,6 @@ func placeName(p *page, place domain.Place) string {
 	}
 	return strings.Join(parts, ", ")
 }
-
-// isFerry tells whether a hall is on a ship.
-func isFerry(place domain.Place) bool { return domain.Key(place.State) == "(båt)" }
 
 // tag is what a dance's listing says besides, without what is said anyway.
 func tag(e query.Event) string {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -23,7 +22,7 @@ func adoptLegacyCommand() *cobra.Command {
 			"be reset, and an import meets the bands and halls that are there. It may be stopped at any time and run again: what\n" +
 			"is recorded is not recorded twice. A row that no event can stand for is named, and the exit code is 1: correct it\n" +
 			"and run it again.",
-		Args: cobra.NoArgs,
+		Example: "  dancefinder migrate up && dancefinder adopt-legacy --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(a *app) error {
 				if err := a.checkMigrated(cmd.Context()); err != nil {
@@ -63,7 +62,7 @@ func (a *app) adoptLegacy(cmd *cobra.Command, asJSON bool) error {
 		return err
 	}
 	if asJSON {
-		err = errors.Join(err, json.NewEncoder(cmd.OutOrStdout()).Encode(report))
+		err = errors.Join(err, writeJSON(cmd.OutOrStdout(), report))
 	} else {
 		err = errors.Join(err, table(cmd.OutOrStdout(), "TABLE\tROWS\tADOPTED\tKNOWN\tREFUSED", report.Tables, func(t adoption.Table) string {
 			return fmt.Sprintf("%s\t%d\t%d\t%d\t%d", t.Table, t.Rows, t.Adopted, t.Known, t.Refused)
@@ -77,7 +76,7 @@ func (a *app) adoptLegacy(cmd *cobra.Command, asJSON bool) error {
 			"They are in the tables only, and a reset would lose them: correct them, then run 'dancefinder adopt-legacy' again."}
 	}
 	_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "All rows are in the log. Next: start 'dancefinder projector', wait until 'dancefinder readviews status' shows live;\n"+
-		"then 'dancefinder readviews reset band dancehall event userpreferences' makes the same tables again, whenever it is needed.")
+		"then 'dancefinder readviews reset --all' makes the same tables again, whenever it is needed.")
 	return nil
 }
 

@@ -152,7 +152,7 @@ func TestAdoptLegacy(t *testing.T) {
 		d := newTables(t)
 		d.imports(july)
 		start(t, d.args([]string{"projector"})...)
-		_, _, err := d.app().service.IgnoreCity(t.Context(), domain.IgnoreCity{Subject: "anna", City: "Mora"})
+		_, _, err := d.app().service.Prefer(t.Context(), domain.IgnoreCity{Subject: "anna", City: "Mora"})
 		require.NoError(t, err)
 		require.NoError(t, d.app().project(t))
 		events := d.number("SELECT count(*) FROM events")
@@ -228,9 +228,9 @@ func TestAdoptedDatabase(t *testing.T) {
 	require.NoError(t, err, "a name that was too long gets a shorter one")
 
 	// preferences
-	_, _, err = a.service.UnignoreCity(ctx, domain.UnignoreCity{Subject: "user 1", City: "örebro"})
+	_, _, err = a.service.Prefer(ctx, domain.UnignoreCity{Subject: "user 1", City: "örebro"})
 	require.NoError(t, err)
-	_, _, err = a.service.UnignoreBand(ctx, domain.UnignoreBand{Subject: "user 1", BandID: band})
+	_, _, err = a.service.Prefer(ctx, domain.UnignoreBand{Subject: "user 1", BandID: band})
 	require.NoError(t, err)
 	require.NoError(t, a.project(t))
 	require.Zero(t, d.number("SELECT count(*) FROM ignored_city WHERE subject = 'user 1' AND lower(city) = 'örebro'"), "in both spellings")

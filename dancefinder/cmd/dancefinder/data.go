@@ -27,7 +27,7 @@ func generateCommand() *cobra.Command {
 		Short: "Write a made-up listing of dances to standard output, as CSV",
 		Long: "Writes a made-up listing of dances, the same one for the same flags. Its second edition has the changes\n" +
 			"that happened since the first: dances that moved, were cancelled, withdrawn, or announced late.",
-		Args: cobra.NoArgs,
+		Example: "  dancefinder generate --days 60 > july.csv\n  dancefinder generate --edition 2 | dancefinder import -",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			editions := generator.Editions(config)
 			if edition < 1 || edition > len(editions) {

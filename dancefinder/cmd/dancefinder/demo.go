@@ -35,7 +35,7 @@ func demoCommand() *cobra.Command {
 			"changes to it through real commands, projects and relays them, finds the halls on the map, and serves the page\n" +
 			"and GraphQL, where anybody may log in with any name. In a terminal it then stays up until interrupted; otherwise it\n" +
 			"asks the page and GraphQL a question each and ends. Nothing is left behind. DATABASE_URL and AMQP_URL are not used.",
-		Args: cobra.NoArgs,
+		Example: "  dancefinder demo --days 60\n  dancefinder demo --stay --listen 127.0.0.1:8080",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkLength(config); err != nil {
 				return err
@@ -230,72 +230,23 @@ func (a *app) demoPreferences(ctx context.Context, config generator.Config) erro
 		}
 		subject := fmt.Sprintf("demo-user-%d", user+1)
 		place := domain.Place{City: row.City, Municipality: row.Municipality, State: row.State}
-		commands := []func() error{
-			func() error {
-				_, _, err := a.service.AddOrigin(ctx, domain.AddOrigin{Subject: subject, Origin: row.Municipality})
-				return err
-			},
-			func() error {
-				_, _, err := a.service.IgnoreBand(ctx, domain.IgnoreBand{Subject: subject, BandID: domain.BandIDFor(domain.BandName(row.Band))})
-				return err
-			},
-			func() error {
-				_, _, err := a.service.IgnoreDanceHall(ctx, domain.IgnoreDanceHall{Subject: subject, DanceHallID: domain.DanceHallIDFor(domain.HallName(row.Hall), place)})
-				return err
-			},
-			func() error {
-				_, _, err := a.service.IgnoreMunicipality(ctx, domain.IgnoreMunicipality{Subject: subject, Municipality: row.Municipality})
-				return err
-			},
-			func() error {
-				_, _, err := a.service.IgnoreState(ctx, domain.IgnoreState{Subject: subject, State: row.State})
-				return err
-			},
+		preferences := []domain.Preference{
+			domain.AddOrigin{Subject: subject, Origin: row.Municipality},
+			domain.IgnoreBand{Subject: subject, BandID: domain.BandIDFor(domain.BandName(row.Band))},
+			domain.IgnoreDanceHall{Subject: subject, DanceHallID: domain.DanceHallIDFor(domain.HallName(row.Hall), place)},
+			domain.IgnoreMunicipality{Subject: subject, Municipality: row.Municipality},
+			domain.IgnoreState{Subject: subject, State: row.State},
 		}
 		if row.City != "" {
-			commands = append(commands, func() error {
-				_, _, err := a.service.IgnoreCity(ctx, domain.IgnoreCity{Subject: subject, City: row.City})
-				return err
-			})
+			preferences = append(preferences, domain.IgnoreCity{Subject: subject, City: row.City})
 		}
-		for _, command := range commands {
-			if err := command(); err != nil {
+		for _, preference := range preferences {
+			if _, _, err := a.service.Prefer(ctx, preference); err != nil {
 				return fmt.Errorf("preferences of %s: %w", subject, err)
 			}
 		}
 	}
 	return nil
-}
-
-// awaitProjections waits until all that is in the log is in the read views.
-func (a *app) awaitProjections(ctx context.Context, errOut io.Writer) error {
-	head, err := a.store.Head(ctx)
-	if err != nil {
-		return err
-	}
-	behind, err := a.behind(ctx)
-	if err != nil {
-		return err
-	}
-	bar := newProgress(errOut, "projecting", "events", behind)
-	defer bar.done()
-	arrived := make(chan error, 1)
-	go func() { arrived <- a.manager.WaitFor(ctx, head) }()
-	for {
-		select {
-		case err := <-arrived:
-			if err == nil {
-				bar.set(behind)
-			}
-			return err
-		case <-time.After(200 * time.Millisecond):
-			left, err := a.behind(ctx)
-			if err != nil {
-				return errors.Join(err, <-arrived)
-			}
-			bar.set(behind - min(left, behind))
-		}
-	}
 }
 
 // behind returns how many events the slowest of all consumers has before it.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,16 +31,22 @@ func importCommand() *cobra.Command {
 			"The exit code is 1 when a row was refused or a file could not be read to its end; all other rows are imported.\n\n" +
 			"An import that is stopped has imported some dances, each one as a whole, and deleted none that it had not come to;\n" +
 			"running it again does the rest. A second import waits for the first.",
-		Args: cobra.MinimumNArgs(1),
+		Example: "  dancefinder import july.csv august.html\n  curl -s https://example.org/dans.html | dancefinder import --json -",
+		Args: func(_ *cobra.Command, files []string) error {
+			if len(files) == 0 {
+				return usageError{errors.New("name at least one file, or - for standard input")}
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, files []string) error {
 			for _, file := range files {
-				if _, err := os.Stat(file); err != nil && file != stdinName {
+				if err := checkListing(file); err != nil {
 					return err
 				}
 			}
 			return withApp(cmd, func(a *app) error {
 				i.app, i.out, i.errOut = a, cmd.OutOrStdout(), cmd.ErrOrStderr()
-				i.in = cmd.InOrStdin()
+				i.in = interruptible(cmd.Context(), cmd.InOrStdin())
 				return i.all(cmd.Context(), files)
 			})
 		},
@@ -51,6 +59,54 @@ func importCommand() *cobra.Command {
 
 // stdinName is the name of standard input.
 const stdinName = "-"
+
+// checkListing refuses a file that can't be a listing, before anything is done.
+func checkListing(name string) error {
+	if name == stdinName {
+		return nil
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return fmt.Errorf("%s is a folder, not a listing", name)
+	case !info.Mode().IsRegular(): // what is read from it is gone
+		return nil
+	case info.Size() == 0:
+		return fmt.Errorf("%s is empty", name)
+	}
+	head := make([]byte, 512)
+	n, err := io.ReadFull(file, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	kind := http.DetectContentType(head[:n])
+	if !strings.HasPrefix(kind, "text/") && (kind != "application/octet-stream" || binary(head[:n])) {
+		return fmt.Errorf("%s is no listing but %s: save it as CSV or HTML", name, kind)
+	}
+	return nil
+}
+
+// binary tells whether it is certainly no text: a few control characters are those of a
+// row, which is refused by itself, and UTF-16 has its zeros in every second byte.
+func binary(head []byte) bool {
+	controls, zeros := 0, [2]int{}
+	for i, c := range head {
+		if c < ' ' && !strings.ContainsRune("\t\n\r", rune(c)) {
+			controls++
+		}
+		if c == 0 {
+			zeros[i%2]++
+		}
+	}
+	return controls > len(head)/10 && (zeros == [2]int{} || min(zeros[0], zeros[1]) > 0)
+}
 
 // importRun is an import of files.
 type importRun struct {

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -60,12 +60,14 @@ func (r *report) fill(result importer.Result) {
 // JSON document.
 func writeReports(w io.Writer, reports []*report, asJSON bool) error {
 	if asJSON {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(struct {
+		return writeJSON(w, struct {
 			Files []*report `json:"files"`
 		}{reports})
+	}
+	// Of a file that could not be read at all there is nothing to tell but its error.
+	reports = slices.DeleteFunc(slices.Clone(reports), func(r *report) bool { return r.Error != "" && r.Rows == 0 })
+	if len(reports) == 0 {
+		return nil
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "FILE\tROWS\tCREATED\tCHANGED\tUNCHANGED\tWITHDRAWN\tSKIPPED\tREFUSED\tBANDS\tHALLS")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -122,4 +123,36 @@ func closed(c <-chan struct{}) bool {
 	default:
 		return false
 	}
+}
+
+// What can't be a listing is one line, whatever else there is to import.
+func TestImportOfWhatIsNoListing(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	for name, content := range map[string]string{
+		"empty.csv": "", "dances.xlsx": "PK\x03\x04 and so on", "dances.bin": strings.Repeat("\x01\x00\x00\x02", 200), "words.csv": "nothing\nof the kind\n",
+	} {
+		write(t, filepath.Join(folder, name), content)
+	}
+	write(t, filepath.Join(folder, "july.csv"), july)
+	d := newTables(t)
+	for name, says := range map[string]string{
+		"":            " is a folder, not a listing",
+		"empty.csv":   "/empty.csv is empty",
+		"dances.xlsx": "/dances.xlsx is no listing but application/zip: save it as CSV or HTML",
+		"dances.bin":  "/dances.bin is no listing but application/octet-stream: save it as CSV or HTML",
+		"gone.csv":    "no such file or directory",
+	} {
+		got := d.run("import", filepath.Join(folder, "july.csv"), filepath.Join(folder, name))
+		require.Equal(t, exitFailed, got.code, name)
+		require.Regexp(t, `^dancefinder: .*`+regexp.QuoteMeta(says)+`\n$`, got.err)
+		require.Empty(t, got.out)
+	}
+	require.Zero(t, d.number("SELECT count(*) FROM events"), "nothing was done")
+
+	got := d.run("import", filepath.Join(folder, "words.csv"))
+	require.Equal(t, exitFailed, got.code)
+	require.Contains(t, got.err, "not a listing")
+	require.Empty(t, got.out, "there is nothing to report")
+	require.Equal(t, exitFailed, dancefinderReads(t, "", d.args([]string{"import", "-"})...).code)
 }

@@ -27,7 +27,9 @@ func projectorCommand() *cobra.Command {
 			"default_query_exec_mode=cache_describe.\n\n" +
 			"Halls are looked up in a list of places that is part of the program. In production use a Nominatim server:\n" +
 			"--geocoder nominatim --contact you@example.org, and --nominatim-url for one of your own.",
-		Args: cobra.NoArgs,
+		Example: "  dancefinder projector\n" +
+			"  dancefinder projector --amqp-url amqp://guest:guest@localhost/ --geocoder nominatim --contact you@example.org",
+		Annotations: runs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(a *app) error {
 				if err := a.checkMigrated(cmd.Context()); err != nil {
@@ -53,27 +55,31 @@ func addGeocoderFlags(command *cobra.Command) {
 }
 
 func migrateCommand() *cobra.Command {
-	up := migrateStep("up", "applied", "Make the tables, or bring them up to date",
+	up := migrateStep("up", "applied", "  dancefinder migrate up\n  dancefinder migrate up --to 2", "Make the tables, or bring them up to date",
 		"Makes the tables, or brings them up to date, each step in a transaction. A database that holds the\n"+
 			"legacy tables, made by whatever tool, is recognised and taken on from where it is: then run\n"+
 			"'dancefinder adopt-legacy'. Other tables that are not DanceFinder's are refused and not touched.",
 		migrations.UpTo)
 	up.Flags().Int64("to", math.MaxInt64, "stop after DanceFinder's own step with this number; the framework's tables come after the last one")
 	up.Flags().Lookup("to").DefValue = "the last"
-	down := migrateStep("down", "undone", "Take back DanceFinder's own steps above a number",
+	down := migrateStep("down", "undone", "  dancefinder migrate down --to 1", "Take back DanceFinder's own steps above a number",
 		"Takes back DanceFinder's own steps above a number, the last one first. What can't be undone says so.",
 		migrations.DownTo)
 	down.Flags().Int64("to", -1, "keep this step and those before it (required)")
 	down.Flags().Lookup("to").DefValue = ""
+	var asJSON bool
 	status := &cobra.Command{
-		Use:   "status",
-		Short: "Show which migrations are applied, DanceFinder's and those of the framework",
-		Args:  cobra.NoArgs,
+		Use:     "status",
+		Short:   "Show which migrations are applied, DanceFinder's and those of the framework",
+		Example: "  dancefinder migrate status --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(a *app) error {
 				all, err := migrations.Status(cmd.Context(), a.pool)
 				if err != nil && !errors.Is(err, migrations.ErrNewer) {
 					return err
+				}
+				if asJSON {
+					return errors.Join(err, writeJSON(cmd.OutOrStdout(), migrationsJSON(all)))
 				}
 				return errors.Join(err, table(cmd.OutOrStdout(), "MIGRATION\tSTATE", all, func(m migrations.Migration) string {
 					return m.Name + "\t" + map[bool]string{true: "applied", false: "pending"}[m.Applied]
@@ -81,13 +87,27 @@ func migrateCommand() *cobra.Command {
 			})
 		},
 	}
+	status.Flags().BoolVar(&asJSON, "json", false, "print an array of objects for programs")
 	return group("migrate", "Make the database's tables", up, down, status)
 }
 
-func migrateStep(use, verb, short, long string, migrate func(context.Context, *pgxpool.Pool, int64) ([]string, error)) *cobra.Command {
+// migrationJSON is a migration for programs.
+type migrationJSON struct {
+	Name    string `json:"name"`
+	Applied bool   `json:"applied"`
+}
+
+func migrationsJSON(all []migrations.Migration) []migrationJSON {
+	rows := make([]migrationJSON, len(all))
+	for i, m := range all {
+		rows[i] = migrationJSON{m.Name, m.Applied}
+	}
+	return rows
+}
+
+func migrateStep(use, verb, example, short, long string, migrate func(context.Context, *pgxpool.Pool, int64) ([]string, error)) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Long: long,
-		Args: cobra.NoArgs,
+		Use: use, Short: short, Long: long, Example: example,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			version, err := cmd.Flags().GetInt64("to")
 			if err != nil {
@@ -111,33 +131,13 @@ func migrateStep(use, verb, short, long string, migrate func(context.Context, *p
 }
 
 func readviewsCommand() *cobra.Command {
-	var asJSON bool
-	status := &cobra.Command{
-		Use:   "status",
-		Short: "Show how far each projection is, and the relay and geocoding",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withApp(cmd, func(a *app) error {
-				all, err := a.status(cmd.Context())
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return writeJSON(cmd.OutOrStdout(), all)
-				}
-				return a.writeStatus(cmd.Context(), cmd.OutOrStdout(), all)
-			})
-		},
-	}
-	status.Flags().BoolVar(&asJSON, "json", false, "print an array of objects for programs")
-
-	return group("readviews", "Look after the read views", status,
-		each("reset", "Empty read views and apply all events again",
-			"Empties the tables of each projection and sets its position to 0, in one transaction.\n"+
-				"A running projector notices and applies all events again; until it is through, the tables are incomplete.",
-			(*readview.Manager).ResetProjection, "reset"),
-		each("pause", "Stop projections, in all projectors", "", (*readview.Manager).Pause, "paused"),
-		each("resume", "Let paused or failed projections go on", "", (*readview.Manager).Resume, "resumed"),
+	return group("readviews", "Look after the read views, and all else that goes through the log",
+		statusCommand("Show how far each projection is, and the relay and geocoding",
+			"  dancefinder readviews status\n  dancefinder readviews status --json\n  dancefinder readviews status --check --max-behind 5000 --max-lag 2m",
+			(*app).status),
+		resetCommand(),
+		each("pause", "Stop projections, in all projectors", "  dancefinder readviews pause band", (*readview.Manager).Pause, "paused"),
+		each("resume", "Let paused or failed projections go on", "  dancefinder readviews resume band event", (*readview.Manager).Resume, "resumed"),
 	)
 }
 

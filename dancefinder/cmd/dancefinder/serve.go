@@ -40,7 +40,7 @@ func serveCommand() *cobra.Command {
 		Example: "  dancefinder serve --demo-login\n" +
 			"  dancefinder serve --listen :8080 --public-url https://dans.example --oidc-issuer https://login.example \\\n" +
 			"      --oidc-audience dancefinder --oidc-client-id dancefinder --trusted-documents",
-		Args: cobra.NoArgs,
+		Annotations: runs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := options.complete(); err != nil {
 				return err

@@ -28,10 +28,16 @@ type consumer struct {
 	lag               time.Duration
 	node              string
 	failure           string // why it does not get on, "" when it does
+	event             string // which event that is about, "" when about none
 	failedAt          time.Time
 	since             time.Time // when that began, zero when it is not known
 	tries             int
 	advice            string // what to do about it
+}
+
+// waiting is how many events it has before it, for people.
+func (c consumer) waiting() eventsourced.Backlog {
+	return eventsourced.Backlog{Behind: c.behind, More: c.more}
 }
 
 // status returns all that goes through the log: DanceFinder's projections, and what
@@ -106,7 +112,7 @@ func ofProjection(s readview.Status) consumer {
 			next = fmt.Sprintf("run 'dancefinder readviews reset %s'", s.Name)
 		}
 		c.fails(f.Error, f.Time, next)
-		c.since, c.tries = f.Since, f.Attempts
+		c.event, c.since, c.tries = eventOf(f.EventName, int64(f.Position), f.EventID), f.Since, f.Attempts
 	}
 	return c
 }
@@ -117,14 +123,22 @@ func ofConsumer(s messaging.Status) consumer {
 		behind: s.Behind, more: s.More, lag: s.Lag, node: s.Node,
 	}
 	if f := s.Failure; f != nil {
-		text := f.Error
-		if f.EventName != "" {
-			text = fmt.Sprintf("%s, position %d, id %s: %s", f.EventName, f.Position, f.EventID, text)
+		text, event := f.Error, eventOf(f.EventName, int64(f.Position), f.EventID)
+		if event != "" {
+			text = event + ": " + text
 		}
 		c.fails(text, f.Time, "restart the projector")
-		c.since, c.tries = f.Since, f.Attempts
+		c.event, c.since, c.tries = event, f.Since, f.Attempts
 	}
 	return c
+}
+
+// eventOf names the event that a failure is about.
+func eventOf(name string, position int64, id eventsourced.EventID) string {
+	if name == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s, position %d, id %s", name, position, id)
 }
 
 // fails notes why a consumer does not get on, and what to do: next is what lets it
@@ -145,7 +159,7 @@ func (c *consumer) fails(text string, at time.Time, next string) {
 
 func writeStatus(w io.Writer, all []consumer) error {
 	err := table(w, "NAME\tKIND\tSTATE\tPOSITION\tHEAD\tBEHIND\tLAG\tNODE", all, func(c consumer) string {
-		return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s", c.name, c.kind, c.state, c.position, c.head, eventsourced.Backlog{Behind: c.behind, More: c.more}, c.lag.Round(time.Millisecond), cmp.Or(c.node, "-"))
+		return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s", c.name, c.kind, c.state, c.position, c.head, c.waiting(), c.lag.Round(time.Millisecond), cmp.Or(c.node, "-"))
 	})
 	for _, c := range all {
 		if c.failure != "" {
@@ -161,61 +175,168 @@ func writeStatus(w io.Writer, all []consumer) error {
 	return err
 }
 
-func writeJSON(w io.Writer, all []consumer) error {
-	type row struct {
-		Name       string  `json:"name"`
-		Kind       string  `json:"kind"`
-		State      string  `json:"state"`
-		Position   int64   `json:"position"`
-		Head       int64   `json:"head"`
-		Behind     int64   `json:"behind"`
-		More       bool    `json:"more"` // than behind says
-		LagSeconds float64 `json:"lag_seconds"`
-		Error      *string `json:"error"`
-	}
-	rows := make([]row, len(all))
-	for i, c := range all {
-		rows[i] = row{c.name, c.kind, c.state, int64(c.position), int64(c.head), c.behind, c.more, c.lag.Seconds(), nil}
-		if c.failure != "" {
-			rows[i].Error = &c.failure
-		}
-	}
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(rows)
+// consumerJSON is a consumer for programs: all that the table and what is below it say.
+type consumerJSON struct {
+	Name       string       `json:"name"`
+	Kind       string       `json:"kind"`
+	State      string       `json:"state"`
+	Position   int64        `json:"position"`
+	Head       int64        `json:"head"`
+	Behind     int64        `json:"behind"`
+	More       bool         `json:"more"` // than behind says
+	LagSeconds float64      `json:"lag_seconds"`
+	Node       string       `json:"node"` // "" when nobody runs it
+	Error      *string      `json:"error"`
+	Failure    *failureJSON `json:"failure"`
 }
 
-func relayCommand() *cobra.Command {
-	status := &cobra.Command{
+// failureJSON is why a consumer does not get on.
+type failureJSON struct {
+	Event  string     `json:"event"` // "" when it is not about one
+	Time   time.Time  `json:"time"`
+	Since  *time.Time `json:"since"` // null when it is not known
+	Tries  int        `json:"tries"`
+	Advice string     `json:"advice"`
+}
+
+func writeStatusJSON(w io.Writer, all []consumer) error {
+	rows := make([]consumerJSON, len(all))
+	for i, c := range all {
+		rows[i] = consumerJSON{c.name, c.kind, c.state, int64(c.position), int64(c.head), c.behind, c.more, c.lag.Seconds(), c.node, nil, nil}
+		if c.failure == "" {
+			continue
+		}
+		rows[i].Error = &c.failure
+		rows[i].Failure = &failureJSON{Event: c.event, Time: c.failedAt.UTC(), Tries: c.tries, Advice: c.advice}
+		if since := c.since.UTC(); !c.since.IsZero() {
+			rows[i].Failure.Since = &since
+		}
+	}
+	return writeJSON(w, rows)
+}
+
+// writeJSON writes one document for programs.
+func writeJSON(w io.Writer, document any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(document)
+}
+
+// statusCommand returns a command that shows those consumers which of returns.
+func statusCommand(short, examples string, of func(*app, context.Context) ([]consumer, error)) *cobra.Command {
+	var asJSON, check bool
+	limits := limits{}
+	command := &cobra.Command{
 		Use:   "status",
-		Short: "Show how far the relays are that have run on this database",
-		Args:  cobra.NoArgs,
+		Short: short,
+		Long: short + ", as the database knows it: what this shell's\nenvironment says does not matter.\n\n" +
+			"With --check the exit code is 3 when one has failed, stands ahead of the log, or is behind by more than\n" +
+			"--max-behind events or --max-lag, unless it is paused; the last lines say which.",
+		Example:     examples,
+		Annotations: map[string]string{"checks": "true"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !check && (cmd.Flags().Changed("max-behind") || cmd.Flags().Changed("max-lag")) {
+				return usageError{errors.New("--max-behind and --max-lag go with --check")}
+			}
+			if limits.behind < 0 || limits.behind > eventsourced.MaxBacklog {
+				return usageError{fmt.Errorf("--max-behind %d: want 0 to %d, to which is counted", limits.behind, eventsourced.MaxBacklog)}
+			}
+			if limits.lag < 0 {
+				return usageError{fmt.Errorf("--max-lag %s: must not be below 0", limits.lag)}
+			}
 			return withApp(cmd, func(a *app) error {
-				all, err := a.consumers(cmd.Context())
+				all, err := of(a, cmd.Context())
 				if err != nil {
 					return err
 				}
-				return a.writeStatus(cmd.Context(), cmd.OutOrStdout(), slices.DeleteFunc(all, func(c consumer) bool { return c.kind != messaging.KindRelay }))
+				if asJSON {
+					err = writeStatusJSON(cmd.OutOrStdout(), all)
+				} else {
+					err = a.writeStatus(cmd.Context(), cmd.OutOrStdout(), all)
+				}
+				if check {
+					err = errors.Join(err, limits.check(all))
+				}
+				return err
 			})
 		},
 	}
+	flags := command.Flags()
+	flags.BoolVar(&asJSON, "json", false, "print an array of objects for programs")
+	flags.BoolVar(&check, "check", false, "exit with 3 when something has failed or is behind a limit")
+	flags.Int64Var(&limits.behind, "max-behind", 1000, "with --check: how many events may wait")
+	flags.DurationVar(&limits.lag, "max-lag", time.Minute, "with --check: how long the oldest of them may have waited")
+	return command
+}
+
+// limits are how late a consumer may be.
+type limits struct {
+	behind int64
+	lag    time.Duration
+}
+
+// behindError says that something has failed or is behind a limit.
+type behindError struct{ error }
+
+func (l limits) check(all []consumer) error {
+	var problems []error
+	for _, c := range all {
+		switch {
+		case c.state == "failed", c.state == "ahead of the log":
+			problems = append(problems, fmt.Errorf("%s %s is %s: %s", c.kind, c.name, c.state, c.failure))
+		case c.state == "paused":
+		case c.behind > l.behind || c.more:
+			problems = append(problems, fmt.Errorf("%s %s (%s) is %s events behind, more than %d", c.kind, c.name, c.state, c.waiting(), l.behind))
+		case c.lag > l.lag:
+			problems = append(problems, fmt.Errorf("%s %s (%s) is %s behind, more than %s", c.kind, c.name, c.state, c.lag.Round(time.Second), l.lag))
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return behindError{errors.Join(problems...)}
+}
+
+func relayCommand() *cobra.Command {
+	status := statusCommand("Show how far the relays are that have run on this database",
+		"  dancefinder relay status\n  dancefinder relay status --check --max-lag 10m",
+		func(a *app, ctx context.Context) ([]consumer, error) {
+			all, err := a.consumers(ctx)
+			return slices.DeleteFunc(all, func(c consumer) bool { return c.kind != messaging.KindRelay }), err
+		})
 	return group("relay", "Look after the relay, which publishes events to RabbitMQ", status)
 }
 
 func geocodingCommand() *cobra.Command {
+	var asJSON bool
 	status := &cobra.Command{
-		Use:   "status",
-		Short: "Count the dance halls by what became of them",
-		Args:  cobra.NoArgs,
+		Use:     "status",
+		Short:   "Count the dance halls by what became of them",
+		Example: "  dancefinder geocoding status --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withApp(cmd, func(a *app) error { return a.writeGeocoding(cmd.Context(), cmd.OutOrStdout()) })
+			return withApp(cmd, func(a *app) error {
+				if !asJSON {
+					return a.writeGeocoding(cmd.Context(), cmd.OutOrStdout())
+				}
+				s, err := a.geocoding.Status(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return writeJSON(cmd.OutOrStdout(), struct {
+					Done     int64 `json:"done"` // on the map
+					Pending  int64 `json:"pending"`
+					NotFound int64 `json:"not_found"`
+					Failed   int64 `json:"failed"`
+				}{s.Done, s.Pending, s.NotFound, s.Failed})
+			})
 		},
 	}
+	status.Flags().BoolVar(&asJSON, "json", false, "print an object for programs")
 	retry := &cobra.Command{
-		Use:   "retry",
-		Short: "Look up again what was not found or has failed",
-		Args:  cobra.NoArgs,
+		Use:     "retry",
+		Short:   "Look up again what was not found or has failed",
+		Example: "  dancefinder geocoding retry",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withApp(cmd, func(a *app) error {
 				halls, err := a.geocoding.Retry(cmd.Context())

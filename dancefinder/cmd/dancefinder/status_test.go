@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -23,10 +24,11 @@ func TestReadviewsStatus(t *testing.T) {
 	})
 	d.imports(july)
 	names, kinds := append(slices.Clone(projectionNames), "geocoding"), []string{"projection", "projection", "projection", "projection", "reactor"}
+	behind := []int{2, 2, 3, 2, 2} // of what each handles
 	t.Run("tells how far behind each projection is", func(t *testing.T) {
 		pattern := `^NAME .*\n`
 		for i, name := range names {
-			pattern += name + ` +` + kinds[i] + ` +standby  0         \d{16}  7       [0-9.]+m?s +-\n`
+			pattern += fmt.Sprintf(`%s +%s +standby  0         \d{16}  %d       [0-9.]+m?s +-\n`, name, kinds[i], behind[i])
 		}
 		require.Regexp(t, pattern+"$", d.done("readviews", "status"))
 	})
@@ -40,15 +42,15 @@ func TestReadviewsStatus(t *testing.T) {
 			require.Greater(t, row["lag_seconds"], 0.0)
 			delete(row, "lag_seconds")
 			require.Equal(t, map[string]any{
-				"name": names[i], "kind": kinds[i], "state": "standby", "position": 0.0, "head": float64(head), "behind": 7.0, "error": nil,
+				"name": names[i], "kind": kinds[i], "state": "standby", "position": 0.0, "head": float64(head), "behind": float64(behind[i]), "more": false, "node": "", "error": nil, "failure": nil,
 			}, row)
 		}
-		require.Regexp(t, `^\[\s+\{\s+"name": .*,\s+"kind": .*,\s+"state": .*,\s+"position": .*,\s+"head": .*,\s+"behind": .*,\s+"lag_seconds": .*,\s+"error": null\s+\}`, text)
+		require.Regexp(t, `^\[\s+\{\s+"name": .*,\s+"kind": .*,\s+"state": .*,\s+"position": .*,\s+"head": .*,\s+"behind": .*,\s+"more": false,\s+"lag_seconds": .*,\s+"node": "",\s+"error": null,\s+"failure": null\s+\}`, text)
 	})
 	t.Run("shows who applies a projection", func(t *testing.T) {
 		start(t, d.args([]string{"projector"})...)
 		require.NoError(t, d.app().project(t))
-		require.Regexp(t, `\nband +projection +live +\d{16}  \d{16}  0       0s   \S+:\d+\b`, d.done("readviews", "status"))
+		require.Regexp(t, `\nband +projection +live +\d{16}  \d{16}  0       0s +\S+:\d+\b`, d.done("readviews", "status"))
 	})
 }
 

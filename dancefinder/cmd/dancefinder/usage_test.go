@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 )
 
@@ -32,19 +33,19 @@ func TestWrongUsage(t *testing.T) {
 		"help nonsense":                                `no help on "nonsense"`,
 		"help readviews nonsense":                      `no help on "readviews nonsense"`,
 		"completion":                                   `"dancefinder completion" needs to know what to do`,
-		"completion bash nonsense":                     `unknown command "nonsense" for "dancefinder completion bash"`,
-		"demo nonsense":                                `unknown command "nonsense" for "dancefinder demo"`,
+		"completion bash nonsense":                     `"dancefinder completion bash" takes no arguments, and was given "nonsense"`,
+		"demo nonsense":                                `"dancefinder demo" takes no arguments, and was given "nonsense"`,
 		"demo --nonsense":                              "unknown flag: --nonsense",
 		"demo --years 0":                               "--years 0: want 1 to 100",
 		"demo --years 101":                             "--years 101: want 1 to 100",
 		"demo --years many":                            `invalid argument "many" for "--years" flag`,
 		"demo --seed -1":                               `invalid argument "-1" for "--seed" flag`,
-		"projector nonsense":                           `unknown command "nonsense" for "dancefinder projector"`,
+		"projector nonsense":                           `"dancefinder projector" takes no arguments, and was given "nonsense"`,
 		"projector --nonsense":                         "unknown flag: --nonsense",
-		"import":                                       "requires at least 1 arg(s), only received 0",
+		"import":                                       "name at least one file, or - for standard input",
 		"import --nonsense -":                          "unknown flag: --nonsense",
 		"import --year soon -":                         `invalid argument "soon" for "--year" flag`,
-		"generate nonsense":                            `unknown command "nonsense" for "dancefinder generate"`,
+		"generate nonsense":                            `"dancefinder generate" takes no arguments, and was given "nonsense"`,
 		"generate --nonsense":                          "unknown flag: --nonsense",
 		"generate --edition 0":                         "--edition 0: want 1 to 2",
 		"generate --edition 3":                         "--edition 3: want 1 to 2",
@@ -54,22 +55,29 @@ func TestWrongUsage(t *testing.T) {
 		"migrate":                                      `"dancefinder migrate" needs to know what to do`,
 		"migrate sideways":                             `unknown command "sideways" for "dancefinder migrate"`,
 		"migrate --nonsense":                           "unknown flag: --nonsense",
-		"migrate up nonsense":                          `unknown command "nonsense" for "dancefinder migrate up"`,
+		"migrate up nonsense":                          `"dancefinder migrate up" takes no arguments, and was given "nonsense"`,
 		"migrate up --nonsense":                        "unknown flag: --nonsense",
-		"migrate status nonsense":                      `unknown command "nonsense" for "dancefinder migrate status"`,
+		"migrate status nonsense":                      `"dancefinder migrate status" takes no arguments, and was given "nonsense"`,
 		"migrate status --nonsense":                    "unknown flag: --nonsense",
 		"readviews":                                    `"dancefinder readviews" needs to know what to do`,
 		"readviews nonsense":                           `unknown command "nonsense" for "dancefinder readviews"`,
-		"readviews status nonsense":                    `unknown command "nonsense" for "dancefinder readviews status"`,
+		"readviews status nonsense":                    `"dancefinder readviews status" takes no arguments, and was given "nonsense"`,
 		"readviews status --nonsense":                  "unknown flag: --nonsense",
-		"readviews reset":                              "requires at least 1 arg(s), only received 0",
+		"readviews reset":                              "name at least one projection: band, dancehall, event, userpreferences",
 		"readviews reset --json band":                  "unknown flag: --json",
-		"readviews pause":                              "requires at least 1 arg(s), only received 0",
+		"readviews pause":                              "name at least one projection: band, dancehall, event, userpreferences",
 		"readviews pause --nonsense":                   "unknown flag: --nonsense",
-		"readviews resume":                             "requires at least 1 arg(s), only received 0",
+		"readviews resume":                             "name at least one projection: band, dancehall, event, userpreferences",
 		"readviews resume --nonsense":                  "unknown flag: --nonsense",
 		"readviews status --json=soon":                 `invalid argument "soon" for "--json" flag`,
 		"migrate up --database-url":                    "flag needs an argument: --database-url",
+		"migrat up":                                    `unknown command "migrat" for "dancefinder"; did you mean migrate?`,
+		"readviews rest":                               `unknown command "rest" for "dancefinder readviews"; did you mean reset?`,
+		"readviews reset bnad":                         `unknown projection "bnad", want one of: band, dancehall, event, userpreferences; did you mean band?`,
+		"readviews status --jsn":                       "unknown flag: --jsn; did you mean --json?",
+		"readviews reset --all band":                   "--all, or names: choose one",
+		"readviews status --max-lag 1m":                "--max-behind and --max-lag go with --check",
+		"relay status --check --max-behind -1":         "--max-behind -1: want 0 to 10000, to which is counted",
 		"--database-url nonsense migrate up":           "the database URL: ",
 		"--database-url postgres://h:port/d projector": "the database URL: ",
 		"--database-url postgres://h/d?pool_max_conns=x import -":  "the database URL: ",
@@ -97,9 +105,38 @@ func TestHelp(t *testing.T) {
 			got := dancefinder(t, strings.Fields(line)...)
 			require.Equal(t, exitDone, got.code)
 			require.Contains(t, got.out, "Usage:\n  dancefinder")
+			require.Regexp(t, `\nExit codes:\n  0    done(.*\n)+  2    wrong usage\n`, got.out)
 			require.Empty(t, got.err)
 		})
 	}
+	t.Run("has an example for each command, and what ends it", func(t *testing.T) {
+		t.Parallel()
+		requireHelp(t, rootCommand())
+	})
+}
+
+func requireHelp(t *testing.T, command *cobra.Command) {
+	t.Helper()
+	for _, child := range command.Commands() {
+		if child.Name() != "completion" && child.IsAvailableCommand() {
+			requireHelp(t, child)
+		}
+	}
+	if command.HasSubCommands() {
+		return
+	}
+	line := strings.Fields(command.CommandPath())[1:]
+	help := dancefinder(t, append(line, "--help")...).out
+	require.Regexp(t, `\nExamples:\n.*`+command.CommandPath(), help)
+	require.Equal(t, command.Name() != "projector" && command.Name() != "serve", strings.Contains(help, "130  interrupted"), command.CommandPath())
+	require.Equal(t, command.Flags().Lookup("check") != nil, strings.Contains(help, "3    with --check"), command.CommandPath())
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	got := dancefinder(t, "--version")
+	require.Equal(t, exitDone, got.code)
+	require.Regexp(t, `^dancefinder \S+.*, go1\.\d+\S*\n$`, got.out)
 }
 
 // Not parallel: it changes the environment.

@@ -58,14 +58,14 @@ func prefer(t *testing.T, site *webtest.Site, name string) {
 		name string
 		at   domain.Coordinate
 	}{{"Mora", domain.Coordinate{Latitude: 61.007, Longitude: 14.543}}, {"Falun", domain.Coordinate{Latitude: 60.6036, Longitude: 15.626}}} {
-		_, _, err := site.Service.AddOrigin(t.Context(), domain.AddOrigin{Subject: subject, Origin: home.name, Coordinate: &home.at})
+		_, _, err := site.Service.Prefer(t.Context(), domain.AddOrigin{Subject: subject, Origin: home.name, Coordinate: &home.at})
 		require.NoError(t, err)
 	}
-	_, _, err := site.Service.IgnoreBand(t.Context(), domain.IgnoreBand{Subject: subject, BandID: domain.BandID(webtest.Band("Lindvikarna"))})
+	_, _, err := site.Service.Prefer(t.Context(), domain.IgnoreBand{Subject: subject, BandID: domain.BandID(webtest.Band("Lindvikarna"))})
 	require.NoError(t, err)
-	_, _, err = site.Service.IgnoreCity(t.Context(), domain.IgnoreCity{Subject: subject, City: "Sälen"})
+	_, _, err = site.Service.Prefer(t.Context(), domain.IgnoreCity{Subject: subject, City: "Sälen"})
 	require.NoError(t, err)
-	_, _, err = site.Service.IgnoreState(t.Context(), domain.IgnoreState{Subject: subject, State: "Värmland"})
+	_, _, err = site.Service.Prefer(t.Context(), domain.IgnoreState{Subject: subject, State: "Värmland"})
 	require.NoError(t, err)
 	site.Wait()
 }
