@@ -116,6 +116,11 @@ func (a *applier) load(ctx context.Context) (record, error) {
 	if err != nil {
 		return record{}, explain(err)
 	}
+	if !a.registered {
+		if err := a.m.missingTables(ctx, a.definition); err != nil {
+			return record{}, err
+		}
+	}
 	a.registered = true
 	if !a.started && stored.status == "failed" {
 		if err := a.m.states.retry(ctx, a.Name); err != nil {

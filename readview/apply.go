@@ -85,7 +85,7 @@ func (a *applier) transact(ctx context.Context, pg *page, from, to int, how pipe
 		tx.Close()
 	}()
 	own := tx.Turn(ctx, pipeline.NoEvent)
-	at, err := a.m.store.Lock(ctx, own, a.Name)
+	at, err := a.m.states.checkpoint(ctx, own, a.Name, a.m.config.idleSetting())
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return from, pipeline.NoEvent, errStale
@@ -101,7 +101,7 @@ func (a *applier) transact(ctx context.Context, pg *page, from, to int, how pipe
 		pg.meanwhile() // not before: it would be in the way of the trips for the lock
 	}
 	if how == pipeline.Alone { // before the handler, which may leave the transaction in any state
-		if err := a.m.store.Advance(ctx, own, a.Name, pg.position(to)); err != nil {
+		if err := a.m.states.set(ctx, own, a.Name, pg.position(to)); err != nil {
 			return from, pipeline.NoEvent, err
 		}
 	}
@@ -135,5 +135,5 @@ func (a *applier) advance(ctx context.Context, tx *pipeline.Tx, to eventsourced.
 			return err
 		}
 	}
-	return a.m.store.Advance(ctx, own, a.Name, to)
+	return a.m.states.set(ctx, own, a.Name, to)
 }

@@ -12,7 +12,7 @@ import (
 // requests are what a feed's source has asked for.
 type requests struct {
 	begun      bool       // something was
-	asked      Checkpoint // last
+	asked      checkpoint // last
 	repeats    int        // of the last request
 	waiting    bool       // for the end of its answer
 	signOfLife time.Time  // the last request or page applied
@@ -140,7 +140,7 @@ func (s *feedSource) check(ctx context.Context) error {
 		s.signOfLife, s.repeats = time.Now(), 0
 		s.sent.Store(0)
 	}
-	s.at = stored.Checkpoint
+	s.at = stored.checkpoint
 	if !s.at.Running {
 		return nil
 	}

@@ -15,7 +15,7 @@ import (
 
 // callAll runs the handlers of the items [from, to), or up to an earlier one when it is
 // time to end.
-func (a *applier) callAll(ctx context.Context, pg *page, tx *pipeline.Tx, at Checkpoint, from, to int) (end, failed int, err error) {
+func (a *applier) callAll(ctx context.Context, pg *page, tx *pipeline.Tx, at checkpoint, from, to int) (end, failed int, err error) {
 	late := halfTime(ctx)
 	pg.slowest = 0
 	for i := from; i < to; i++ {
@@ -94,7 +94,7 @@ func (a *applier) blame(pg *page, tx *pipeline.Tx, i int, err error) (int, error
 		}
 		i, err = failed, cause
 	}
-	if pgerr.Code(err) == "22012" && i == pipeline.NoEvent { // a division by zero: see Advance
+	if pgerr.Code(err) == "22012" && i == pipeline.NoEvent { // a division by zero: see tables.go
 		err = fmt.Errorf("projection %s has no row in readviews any more: %w", a.Name, err)
 	}
 	lost := pgerr.Lost(err) || errors.Is(err, sql.ErrTxDone) && tx.Closed()

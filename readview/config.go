@@ -65,6 +65,14 @@ type Config struct {
 	// Defaults to [DefaultLockTimeout].
 	LockTimeout time.Duration
 
+	// Positions keeps the positions of the projections. Defaults to the table readviews, see
+	// [Positions].
+	Positions PositionStore
+
+	// Schema is where the tables of [Migrations] are. Defaults to the first schema of the
+	// search path that has them.
+	Schema string
+
 	// Node names this process in the status. It has to be another one for each process.
 	// Defaults to the host's name and the process id.
 	Node string

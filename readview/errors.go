@@ -19,6 +19,10 @@ var (
 	// without a reset handler.
 	ErrNoReset = errors.New("the projection has no reset handler")
 
+	// ErrNoTable is the failure of a projection with [Projection.Tables] that the database does
+	// not have, as long as that is so, and returned by [Manager.ResetProjection].
+	ErrNoTable = errors.New("tables are missing")
+
 	// ErrNotRunning is returned by [Manager.WaitFor] for a projection that is
 	// paused or failed: it would wait for ever.
 	ErrNotRunning = errors.New("the projection does not run")

@@ -93,30 +93,30 @@ func (s *logSource) run(ctx context.Context, out chan<- *message.Message) {
 
 // enter returns where the projection stands if this node may apply it now;
 // otherwise how long to wait before asking again.
-func (s *logSource) enter(ctx context.Context) (Checkpoint, time.Duration, error) {
+func (s *logSource) enter(ctx context.Context) (checkpoint, time.Duration, error) {
 	poll := s.m.config.PollInterval
 	stored, err := s.load(ctx)
 	if refusal(err) {
-		return Checkpoint{}, poll, nil
+		return checkpoint{}, poll, nil
 	}
 	if err != nil {
-		return Checkpoint{}, 0, err
+		return checkpoint{}, 0, err
 	}
 	if !stored.Running {
-		return Checkpoint{}, poll, nil
+		return checkpoint{}, poll, nil
 	}
 	held, _, err := s.renew(ctx, stored.Generation)
 	if err != nil || !held {
 		s.clear() // if there is trouble, it is another node's
-		return Checkpoint{}, min(max(stored.leaseLeft, time.Millisecond), poll), err
+		return checkpoint{}, min(max(stored.leaseLeft, time.Millisecond), poll), err
 	}
-	return stored.Checkpoint, 0, nil
+	return stored.checkpoint, 0, nil
 }
 
 // follow applies page after page from at on, reading the next one while one is
 // applied, and waits at the end of the log for more. It returns errStale when
 // the state is to be looked at again.
-func (s *logSource) follow(ctx context.Context, at Checkpoint, out chan<- *message.Message, news <-chan struct{}) error {
+func (s *logSource) follow(ctx context.Context, at checkpoint, out chan<- *message.Message, news <-chan struct{}) error {
 	next := s.readAhead(ctx, at)
 	defer func() { next.cancel() }()
 	idle, looked := firstPause, time.Now()

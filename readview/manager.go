@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -33,7 +34,6 @@ type Manager struct {
 	log    eventsourced.Log
 	pool   *pgxpool.Pool
 	states states
-	store  PositionStore
 	config Config
 	node   string // unique to this manager
 
@@ -46,134 +46,73 @@ type Manager struct {
 
 // NewManager returns a manager of projections of log, whose read views are in
 // the database that pool reaches, in the first schema of its search path, beside
-// the tables that [Migrations] makes. log may be nil, for projections whose events come
+// the tables of [Migrations]. log may be nil, for projections whose events come
 // by messages only, see [Manager.AddRemote]. It sends nothing yet. While the router runs,
 // each projection uses two connections of the pool, the log's aside.
 //
-// The error names every problem: a router or a pool that is nil, and what is wrong with
-// the config.
-func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool, config Config) (*Manager, error) {
+// router is the application's, with its middlewares; nil stands for one of the manager's own. Either is
+// run by [Manager.Run]; the application's may be run by itself. The projections are added as by
+// [Manager.Add].
+//
+// The error names every problem: a pool that is nil, and what is wrong with
+// the config and the projections.
+func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool, config Config, projections ...Projection) (*Manager, error) {
 	problems := []error{config.validate()}
-	if router == nil {
-		problems = append(problems, errors.New("readview.NewManager: the router is nil"))
-	}
 	if pool == nil {
 		problems = append(problems, errors.New("readview.NewManager: the pool is nil"))
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, err
+	if log == nil && len(projections) > 0 {
+		problems = append(problems, errors.New("readview.NewManager: the log is nil, and only AddRemote takes projections then"))
 	}
 	config = config.withDefaults()
-	tables := &tables{pool: pool}
-	return &Manager{
+	m := &Manager{
 		router:  router,
 		log:     log,
 		pool:    pool,
-		states:  states{tables},
-		store:   positions{tables: tables, idleTimeout: config.IdleTimeout},
 		config:  config,
 		node:    config.Node + "/" + eventsourced.NewEventID().String()[32:],
 		runners: map[string]*runner{},
 		changed: make(chan struct{}),
-	}, nil
-}
-
-// Add registers projections with the router. When the router runs already they start at
-// once, and end with the manager's others; the first ones of a manager are better
-// added before, or started with the router's RunHandlers: otherwise they start a second
-// later, and end only when the router is closed. All or none are added; the
-// error names every problem. That a projection handles events which it has
-// passed over shows later, as its failure: see [ErrNewEvents].
-func (m *Manager) Add(projections ...Projection) error {
-	if m.log == nil {
-		return errors.New("readview: the manager has no log, only AddRemote is possible")
 	}
-	return m.add(m.log.Registry(), projections, func(d *definition) *runner {
-		a := newApplier(m, d, m.log.Registry(), m.log)
-		return &runner{a, newLogSource(a), d.Name}
-	})
-}
-
-// add checks projections and has each of them registered with the router.
-func (m *Manager) add(registry *eventsourced.Registry, projections []Projection, make func(*definition) *runner) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var added []*runner
-	var problems []error
-	if m.router.IsClosed() {
-		problems = append(problems, errors.New("readview: the router is closed"))
-	}
-	var taken map[string]message.HandlerFunc
-	if !m.router.IsRunning() { // while it runs, they may change at any time
-		taken = m.router.Handlers()
-	}
-	for _, p := range projections {
-		d, err := define(p, registry)
-		switch {
-		case err != nil:
-			problems = append(problems, err)
-		case m.runners[p.Name] != nil || slices.ContainsFunc(added, func(r *runner) bool { return r.Name == p.Name }):
-			problems = append(problems, fmt.Errorf("projection %q: added twice", p.Name))
-		case taken[handlerName(p.Name)] != nil:
-			problems = append(problems, fmt.Errorf("projection %q: the router has a handler %s already, of another manager perhaps", p.Name, handlerName(p.Name)))
-		default:
-			added = append(added, make(d))
-		}
+	m.states = m.statesIn(pool)
+	if router == nil {
+		var err error
+		m.router, err = message.NewRouter(message.RouterConfig{CloseTimeout: config.DrainTimeout + closeGrace}, watermill.NopLogger{})
+		problems = append(problems, err)
 	}
 	if err := errors.Join(problems...); err != nil {
-		return err
+		if log != nil && m.router != nil {
+			_, more := m.check(log.Registry(), projections)
+			err = errors.Join(err, more)
+		}
+		return nil, err
 	}
-	for _, r := range added {
-		if err := m.register(r); err != nil {
-			return err
+	if len(projections) > 0 {
+		if err := m.Add(projections...); err != nil {
+			return nil, err
 		}
 	}
-	if m.router.IsRunning() && len(added) > 0 {
-		return m.startLate(added)
+	return m, nil
+}
+
+// closeGrace is how much longer than a page the router's end may take.
+const closeGrace = 5 * time.Second
+
+// statesIn returns what is read and written beside the pages, in the database that pool
+// reaches.
+func (m *Manager) statesIn(pool *pgxpool.Pool) states {
+	return states{&tables{pool: pool, schema: m.config.Schema, positions: m.config.Positions}}
+}
+
+// Run runs the projections until ctx ends: it runs the router, the manager's own or the
+// application's. A page that is being applied then is finished, for as long as [Config.DrainTimeout].
+// It returns nil when ctx has ended; it can't be called again.
+func (m *Manager) Run(ctx context.Context) error {
+	if err := m.router.Run(ctx); err != nil {
+		return fmt.Errorf("readview: %w", err)
 	}
 	return nil
 }
-
-// register has the router take a projection. It panics when it has one of that name.
-func (m *Manager) register(r *runner) (err error) {
-	defer func() {
-		if value := recover(); value != nil {
-			err = fmt.Errorf("projection %q: %v", r.Name, value)
-		}
-	}()
-	m.router.AddConsumerHandler(handlerName(r.Name), r.topic, r.source, r.source.handle)
-	m.names, m.runners[r.Name] = append(m.names, r.Name), r
-	return nil
-}
-
-// startGrace is how long the caller of Add has for RunHandlers.
-const startGrace = time.Second
-
-// startLate starts projections that were added to a router that runs. Left alone, they
-// would never start, and the router would wait for their end for ever.
-func (m *Manager) startLate(added []*runner) error {
-	if life := m.life.Load(); life != nil && (*life).Err() == nil {
-		if err := m.router.RunHandlers(*life); err != nil {
-			return fmt.Errorf("readview: start projections on a router that runs: %w", err)
-		}
-		return nil
-	}
-	time.AfterFunc(startGrace, func() {
-		for _, r := range added {
-			if r.starts() || m.router.IsClosed() {
-				continue
-			}
-			m.config.Logger.Warn("projection was added to a router that runs, without RunHandlers: it ends only when the router is closed", "projection", r.Name)
-			if err := m.router.RunHandlers(context.Background()); err != nil {
-				m.config.Logger.Error("projection not started", "projection", r.Name, "error", err)
-			}
-		}
-	})
-	return nil
-}
-
-// handlerName is the name of a projection's handler on the router.
-func handlerName(projection string) string { return "readview." + projection }
 
 // Names returns the names of the projections in the order of their registration.
 func (m *Manager) Names() []string {

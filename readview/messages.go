@@ -30,7 +30,7 @@ type feedSource struct {
 	sent   atomic.Int64 // when the request was made that has no answer, in Unix microseconds; 0 is none
 
 	busy  sync.Mutex // held while a message is handled; guards the handler's part of the applier, and what follows
-	at    Checkpoint // as it was when last seen
+	at    checkpoint // as it was when last seen
 	ended bool
 	known eventsourced.Position // of the last event of the topic that was applied or passed over
 	requests
@@ -196,8 +196,8 @@ func (s *feedSource) take(ctx context.Context, pg *page) (done bool, wait time.D
 	if err != nil {
 		return false, 0, err
 	}
-	fits := s.at == stored.Checkpoint
-	s.at = stored.Checkpoint
+	fits := s.at == stored.checkpoint
+	s.at = stored.checkpoint
 	switch {
 	case !s.at.Running:
 		return false, s.m.config.PollInterval, nil

@@ -223,8 +223,8 @@ func TestTwoManagersOnOneRouter(t *testing.T) {
 
 func TestConstructorsRefuseWhatIsNil(t *testing.T) {
 	t.Parallel()
-	_, err := readview.NewManager(nil, nil, nil, readview.Config{PageBytes: -1})
-	for _, problem := range []string{"the router is nil", "the pool is nil", "PageBytes is negative"} {
+	_, err := readview.NewManager(nil, nil, nil, readview.Config{PageBytes: -1}, balances())
+	for _, problem := range []string{"the log is nil", "the pool is nil", "PageBytes is negative"} {
 		require.ErrorContains(t, err, problem)
 	}
 	b := newBank(t)

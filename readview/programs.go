@@ -2,6 +2,7 @@ package readview
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -127,7 +128,7 @@ func (s states) register(ctx context.Context, log eventsourced.LogReader, d *def
 			return err
 		}
 		isNew, moved := err != nil, false
-		err = s.locked(ctx, d, func(tx pgx.Tx, sql *statements, position eventsourced.Position) error {
+		err = s.locked(ctx, d, func(tx *sql.Tx, sql *statements, position eventsourced.Position) error {
 			if isNew {
 				return nil // its rows are there now
 			}
@@ -137,7 +138,7 @@ func (s states) register(ctx context.Context, log eventsourced.LogReader, d *def
 			next := stored.programs.replacedBy(d, position)
 			dropped, err := json.Marshal(next.dropped)
 			if err == nil {
-				_, err = tx.Exec(ctx, sql.register, d.Name, d.handled, string(dropped), next.superseding(), stored.Generation)
+				_, err = tx.ExecContext(ctx, sql.register, d.Name, d.handled, string(dropped), next.superseding(), stored.Generation)
 			}
 			return err
 		})

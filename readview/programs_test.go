@@ -12,7 +12,7 @@ import (
 
 func both(accept bool) readview.Projection {
 	p := balances(readview.On(onDeposited), readview.On(onAudited))
-	p.Reset = readview.Truncate("balance", "journal", "audit")
+	p.Reset, p.Tables = nil, []string{"balance", "journal", "audit"}
 	p.AcceptNewEvents = accept
 	return p
 }

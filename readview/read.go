@@ -9,7 +9,7 @@ import (
 
 // readPage reads the page after a position. It is empty when there is nothing new
 // for the projection; upTo then says how far that holds.
-func (s *logSource) readPage(ctx context.Context, at Checkpoint) (*page, error) {
+func (s *logSource) readPage(ctx context.Context, at checkpoint) (*page, error) {
 	pg := newPage(s.Name, at.Position, at.Position, at.Generation)
 	err := s.collect(ctx, pg, 0)
 	if err != nil || len(pg.items) > 0 {
@@ -69,7 +69,7 @@ type reading struct {
 	stop   context.CancelFunc
 }
 
-func (s *logSource) readAhead(ctx context.Context, at Checkpoint) *reading {
+func (s *logSource) readAhead(ctx context.Context, at checkpoint) *reading {
 	ctx, stop := context.WithCancel(ctx)
 	next := &reading{result: make(chan struct{}), stop: stop}
 	next.begin = sync.OnceFunc(func() {

@@ -6,13 +6,47 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
+
+// ResetHandler empties the tables of a projection, so that its events can be
+// applied from the first one again.
+type ResetHandler interface {
+	// Reset is called in the transaction that also sets the position to 0. It
+	// should be short: readers of the tables may have to wait for it.
+	Reset(ctx context.Context, tx Tx) error
+}
+
+// ResetFunc is a function as a [ResetHandler].
+type ResetFunc func(ctx context.Context, tx Tx) error
+
+// Reset implements [ResetHandler].
+func (f ResetFunc) Reset(ctx context.Context, tx Tx) error { return f(ctx, tx) }
+
+// Truncate returns a reset handler that empties tables in one TRUNCATE. It does
+// not cascade: where a foreign key of another table refers to one of these, the
+// reset fails and nothing has changed.
+func Truncate(tables ...string) ResetHandler { return truncate(tables) }
+
+type truncate []string
+
+// Reset implements [ResetHandler].
+func (tables truncate) Reset(ctx context.Context, tx Tx) error {
+	quoted := make([]string, len(tables))
+	for i, table := range tables {
+		quoted[i] = pgx.Identifier{table}.Sanitize()
+	}
+	_, err := tx.ExecContext(ctx, "TRUNCATE TABLE "+strings.Join(quoted, ", "))
+	return err
+}
 
 // reset runs the reset handler and sets the position to 0 in one transaction.
 // The lock is the same as a page's, and the new generation makes pages that were
@@ -44,7 +78,7 @@ func (a *applier) reset(ctx context.Context) error {
 		return explain(err)
 	}
 	a.failpoint("reset")
-	if err := a.resetSafely(ctx, tx); err != nil {
+	if err := a.empty(ctx, tx); err != nil {
 		return explain(err)
 	}
 	a.failpoint("emptied")
@@ -57,24 +91,18 @@ func (a *applier) prepareReset(ctx context.Context, tx *sql.Tx, statements *stat
 	if _, err := tx.ExecContext(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprint(a.m.config.LockTimeout.Milliseconds())); err != nil {
 		return err
 	}
-	var position eventsourced.Position
-	err := tx.QueryRowContext(ctx, statements.lock, a.Name).Scan((*int64)(&position))
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	position, err := a.m.states.lock(ctx, tx, a.Name)
+	if err != nil {
 		return err
 	}
-	for _, step := range []struct {
-		query string
-		args  []any
-	}{
-		{statements.reset, []any{a.Name}},
-		{statements.insertState, []any{a.Name, a.handled}},
-		{statements.resetState, []any{a.Name, a.handled, int64(min(position, head))}},
-	} {
-		if _, err := tx.ExecContext(ctx, step.query, step.args...); err != nil {
-			return err
-		}
+	if err := a.m.states.set(ctx, tx, a.Name, 0); err != nil {
+		return err
 	}
-	return nil
+	if _, err := tx.ExecContext(ctx, statements.insertState, a.Name, a.handled); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, statements.resetState, a.Name, a.handled, int64(min(position, head)))
+	return err
 }
 
 // giveUpTimeout is for closing a connection.
@@ -89,8 +117,78 @@ func giveUp(conn *sql.Conn) {
 	_ = conn.Close()
 }
 
+// empty has the reset handler empty the projection's tables, all of them and nobody else's.
+func (a *applier) empty(ctx context.Context, tx *sql.Tx) error {
+	if err := missingTables(ctx, tx, a.Name, a.Tables); err != nil {
+		return err
+	}
+	others := a.m.tablesOfOthers(a.Name)
+	before, err := fillings(ctx, tx, others)
+	if err != nil {
+		return err
+	}
+	if err := a.resetSafely(ctx, tx); err != nil {
+		return err
+	}
+	after, err := fillings(ctx, tx, others)
+	if err != nil {
+		return err
+	}
+	for table, owner := range others {
+		if before[table] != after[table] {
+			return fmt.Errorf("its Reset has emptied %q, a table of projection %q: leave that out, and don't CASCADE to it", table, owner)
+		}
+	}
+	for _, table := range a.Tables {
+		var left bool
+		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM `+pgx.Identifier{table}.Sanitize()+`)`).Scan(&left); err != nil {
+			return err
+		}
+		if left {
+			return fmt.Errorf("its Reset has left rows in %q, which is one of its Tables: empty that, too (or leave Reset out: then all Tables are), or take it out of Tables", table)
+		}
+	}
+	return nil
+}
+
 func (a *applier) resetSafely(ctx context.Context, tx *sql.Tx) (err error) {
 	defer recoverAs(&err)
 	guarded := pipeline.Guard(tx)
 	return errors.Join(a.Reset.Reset(ctx, guarded), guarded.Refused())
+}
+
+// filling changes when the transaction truncates a table or deletes rows of it.
+type filling struct{ file, deleted int64 }
+
+func fillings(ctx context.Context, tx Tx, tables map[string]string) (map[string]filling, error) {
+	all := make(map[string]filling, len(tables))
+	for table := range tables {
+		var f filling
+		err := tx.QueryRowContext(ctx, `SELECT coalesce(pg_relation_filenode(c.oid)::bigint, 0), pg_stat_get_xact_tuples_deleted(c.oid)
+			FROM pg_class c WHERE c.oid = to_regclass($1)`, pgx.Identifier{table}.Sanitize()).Scan(&f.file, &f.deleted)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
+		}
+		all[table] = f
+	}
+	return all, nil
+}
+
+// missingTables names those of a projection's tables that are not in the search path.
+func missingTables(ctx context.Context, tx Tx, name string, tables []string) error {
+	var missing []string
+	for _, table := range tables {
+		var there bool
+		if err := tx.QueryRowContext(ctx, `SELECT to_regclass($1) IS NOT NULL`, pgx.Identifier{table}.Sanitize()).Scan(&there); err != nil {
+			return err
+		}
+		if !there {
+			missing = append(missing, strconv.Quote(table))
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%w: %s, of projection %s: make them by a migration, or correct its Tables (names without a schema, found in the search path)",
+			ErrNoTable, strings.Join(missing, ", "), name)
+	}
+	return nil
 }

@@ -65,7 +65,7 @@ func (a *applier) settle(ctx context.Context, pg *page, err error) error {
 }
 
 // halt stops the projection because it is ahead of the log.
-func (a *applier) halt(ctx context.Context, at Checkpoint, cause error) error {
+func (a *applier) halt(ctx context.Context, at checkpoint, cause error) error {
 	now := time.Now().UTC()
 	failure := &Failure{Error: cause.Error(), Time: now, Since: now, Attempts: 1}
 	if err := a.m.states.fail(ctx, a.Name, at.Generation, "ahead", failure); err != nil {
@@ -78,7 +78,7 @@ func (a *applier) halt(ctx context.Context, at Checkpoint, cause error) error {
 }
 
 // succeed clears what is remembered of errors, and tells those who wait.
-func (a *applier) succeed(ctx context.Context, at Checkpoint, pg *page) {
+func (a *applier) succeed(ctx context.Context, at checkpoint, pg *page) {
 	if limit, most := a.pageCap.Load(), int64(a.m.config.PageEvents); len(pg.items) > 0 && limit < most {
 		a.pageCap.Store(min(most, limit+limit/8+1))
 	}

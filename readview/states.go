@@ -2,6 +2,7 @@ package readview
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 
 // record is a projection's row in both tables.
 type record struct {
-	Checkpoint
+	checkpoint
 	name       string
 	rebuildTo  eventsourced.Position // where it was before it was reset: below, its tables lack what they had
 	status     string                // running, paused, failed, ahead
@@ -67,7 +68,13 @@ func (s states) read(ctx context.Context, name string) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	return scanRecord(s.pool.QueryRow(ctx, sql.read, name))
+	r, err := scanRecord(s.pool.QueryRow(ctx, sql.read, name))
+	if err == nil && s.positions != nil {
+		var at map[string]eventsourced.Position
+		at, err = s.located(ctx, name)
+		r.Position = at[name]
+	}
+	return r, err
 }
 
 // readMany returns the records of those projections that have ever run.
@@ -82,7 +89,14 @@ func (s states) readMany(ctx context.Context, names []string) (map[string]record
 	}
 	all := make(map[string]record, len(names))
 	records, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (record, error) { return scanRecord(row) })
+	var at map[string]eventsourced.Position
+	if err == nil && s.positions != nil {
+		at, err = s.located(ctx, names...)
+	}
 	for _, r := range records {
+		if s.positions != nil {
+			r.Position = at[r.name]
+		}
 		all[r.name] = r
 	}
 	return all, err
@@ -90,23 +104,20 @@ func (s states) readMany(ctx context.Context, names []string) (map[string]record
 
 // locked runs f in a transaction that has the projection's lock, after making its rows
 // if it is new.
-func (s states) locked(ctx context.Context, d *definition, f func(tx pgx.Tx, sql *statements, position eventsourced.Position) error) error {
-	sql, err := s.sql(ctx)
+func (s states) locked(ctx context.Context, d *definition, f func(tx *sql.Tx, sql *statements, position eventsourced.Position) error) error {
+	statements, err := s.sql(ctx)
 	if err != nil {
 		return err
 	}
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, sql.insert, d.Name); err != nil {
+	return s.within(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, statements.insertState, d.Name, d.handled); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, sql.insertState, d.Name, d.handled); err != nil {
+		position, err := s.lock(ctx, tx, d.Name)
+		if err != nil {
 			return err
 		}
-		var position eventsourced.Position
-		if err := tx.QueryRow(ctx, sql.lock, d.Name).Scan((*int64)(&position)); err != nil {
-			return err
-		}
-		return f(tx, sql, position)
+		return f(tx, statements, position)
 	})
 }
 
@@ -123,8 +134,8 @@ func (s states) retry(ctx context.Context, name string) error {
 // setStatus pauses or resumes a projection, also one that has never run. It waits
 // for a page that is being applied.
 func (s states) setStatus(ctx context.Context, d *definition, status string) error {
-	return s.locked(ctx, d, func(tx pgx.Tx, sql *statements, _ eventsourced.Position) error {
-		_, err := tx.Exec(ctx, sql.status, d.Name, status)
+	return s.locked(ctx, d, func(tx *sql.Tx, sql *statements, _ eventsourced.Position) error {
+		_, err := tx.ExecContext(ctx, sql.status, d.Name, status)
 		return err
 	})
 }
@@ -132,17 +143,16 @@ func (s states) setStatus(ctx context.Context, d *definition, status string) err
 // fail stops a projection with a failure, as failed or as ahead of the log, unless it has
 // gone past the event, or was reset or stopped, meanwhile.
 func (s states) fail(ctx context.Context, name string, generation int64, status string, failure *Failure) error {
-	sql, err := s.sql(ctx)
+	statements, err := s.sql(ctx)
 	if err != nil {
 		return err
 	}
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		var position eventsourced.Position
-		err := tx.QueryRow(ctx, sql.lock, name).Scan((*int64)(&position))
+	return s.within(ctx, func(tx *sql.Tx) error {
+		position, err := s.lock(ctx, tx, name)
 		if err != nil || failure.Position != 0 && position >= failure.Position {
 			return err
 		}
-		_, err = tx.Exec(ctx, sql.fail, append(append([]any{name, generation}, failure.columns()...), status)...)
+		_, err = tx.ExecContext(ctx, statements.fail, append(append([]any{name, generation}, failure.columns()...), status)...)
 		return err
 	})
 }
@@ -200,6 +210,11 @@ func (s states) lease(ctx context.Context, name, node string, generation int64, 
 		return err
 	})
 	err = s.pool.SendBatch(ctx, batch).Close()
+	if held && err == nil && s.positions != nil {
+		var at map[string]eventsourced.Position
+		at, err = s.located(ctx, name)
+		position = at[name]
+	}
 	return held && err == nil, position, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -13,8 +14,10 @@ import (
 // pool's search path that has them. Statements name it, so that a handler which sets
 // another path finds no other tables for them.
 type tables struct {
-	pool  *pgxpool.Pool
-	found atomic.Pointer[statements]
+	pool      *pgxpool.Pool
+	schema    string        // "" is found out
+	positions PositionStore // nil is the table readviews
+	found     atomic.Pointer[statements]
 }
 
 // statements are the SQL of this package with the names of its tables.
@@ -32,7 +35,7 @@ type statements struct {
 const leaseIsValid = `(s.lease_until > clock_timestamp() AND s.lease_until <= clock_timestamp() + s.lease_length)`
 
 // recordColumns are what scanRecord reads.
-const recordColumns = `r.name, r.position, s.rebuild_to, s.generation, s.status, s.handled, s.dropped, s.superseded, s.node, ` + leaseIsValid + `,
+const recordColumns = `s.name, {position}, s.rebuild_to, s.generation, s.status, s.handled, s.dropped, s.superseded, s.node, ` + leaseIsValid + `,
 	CASE WHEN ` + leaseIsValid + ` THEN (extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint ELSE 0 END,
 	abs(extract(epoch FROM clock_timestamp() - s.tried_at)) < 15,
 	s.error, s.failed_at, s.failed_event, s.failed_name, s.failed_position, s.failing_since, s.attempts`
@@ -47,20 +50,28 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 	if sql := t.found.Load(); sql != nil {
 		return sql, nil
 	}
-	var schema string
-	err := t.pool.QueryRow(ctx, `SELECT quote_ident(nspname) FROM pg_namespace WHERE oid = (SELECT relnamespace FROM pg_class WHERE oid = 'readviews'::regclass)`).Scan(&schema)
-	if err != nil {
-		return nil, fmt.Errorf("find the table readviews: %w", explain(err))
+	schema := pgx.Identifier{t.schema}.Sanitize()
+	if t.schema == "" {
+		err := t.pool.QueryRow(ctx, `SELECT quote_ident(nspname) FROM pg_namespace WHERE oid = (SELECT relnamespace FROM pg_class WHERE oid = 'readview_states'::regclass)`).Scan(&schema)
+		if err != nil {
+			return nil, fmt.Errorf("find the tables of readview: %w", explain(err))
+		}
 	}
-	r := strings.NewReplacer("{readviews}", schema+".readviews", "{states}", schema+".readview_states",
-		"{record}", recordColumns, "{valid}", leaseIsValid, "{no failure}", noFailure, "{failure}", setFailure).Replace
+	record, position, positionOf := "{readviews} r JOIN {states} s USING (name)", "r.position", "(SELECT position FROM {readviews} r WHERE r.name = s.name)"
+	if t.positions != nil { // they are asked for, see states
+		record, position, positionOf = "{states} s", "0::bigint", "0::bigint"
+	}
+	names := strings.NewReplacer("{readviews}", schema+".readviews", "{states}", schema+".readview_states",
+		"{position}", position, "{valid}", leaseIsValid, "{no failure}", noFailure, "{failure}", setFailure)
+	parts := strings.NewReplacer("{record}", recordColumns, "{from}", record, "{position of s}", positionOf)
+	r := func(statement string) string { return names.Replace(parts.Replace(statement)) }
 	sql := &statements{
 		lock:  r(`SELECT position FROM {readviews} WHERE name = $1 FOR UPDATE`),
 		state: r(`SELECT generation, status = 'running', set_config('idle_in_transaction_session_timeout', $2, true) FROM {states} WHERE name = $1`),
 		// It fails where there is no row to change.
 		advance:     r(`WITH moved AS (UPDATE {readviews} SET position = $2 WHERE name = $1 RETURNING name) SELECT 1 / count(*) FROM moved`),
-		read:        r(`SELECT {record} FROM {readviews} r JOIN {states} s USING (name) WHERE r.name = $1`),
-		readMany:    r(`SELECT {record} FROM {readviews} r JOIN {states} s USING (name) WHERE r.name = ANY($1)`),
+		read:        r(`SELECT {record} FROM {from} WHERE s.name = $1`),
+		readMany:    r(`SELECT {record} FROM {from} WHERE s.name = ANY($1)`),
 		insert:      r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT DO NOTHING`),
 		insertState: r(`INSERT INTO {states} (name, handled) VALUES ($1, $2) ON CONFLICT DO NOTHING`),
 		register: r(`UPDATE {states} SET handled = $2, dropped = $3, superseded = $4, generation = generation + 1
@@ -72,7 +83,7 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 		forget: r(`UPDATE {states} SET {no failure} WHERE name = $1 AND generation = $2 AND status = 'running'`),
 		lease: r(`UPDATE {states} s SET node = $2, lease_length = $3 * interval '1 microsecond', lease_until = clock_timestamp() + $3 * interval '1 microsecond'
 			WHERE name = $1 AND (node = $2 OR NOT {valid}) AND generation = $4 AND status = 'running'
-			RETURNING (SELECT position FROM {readviews} r WHERE r.name = s.name)`),
+			RETURNING {position of s}`),
 		release: r(`UPDATE {states} SET lease_until = '-infinity' WHERE name = $1 AND node = $2`),
 		reset:   r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT (name) DO UPDATE SET position = 0`),
 		resetState: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', rebuild_to = greatest(rebuild_to, $3),

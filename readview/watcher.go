@@ -42,7 +42,7 @@ type waiter struct {
 
 func newWatcher(m *Manager, pool *pgxpool.Pool, config ConsistencyConfig) *watcher {
 	return &watcher{
-		m: m, states: states{&tables{pool: pool}}, limit: config.Limit, interval: config.PollInterval,
+		m: m, states: m.statesIn(pool), limit: config.Limit, interval: config.PollInterval,
 		waiting: map[*waiter]struct{}{},
 	}
 }
