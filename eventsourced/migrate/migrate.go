@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dancefinder/eventsourcing/internal/pgschema"
 )
 
 // lockKey serializes migrations of all components in a database.
@@ -35,7 +37,7 @@ type Config struct {
 // for no right but to read the table eventsourcing_migrations. It returns [ErrNewer], and has
 // changed nothing with any error.
 func Run(ctx context.Context, pool *pgxpool.Pool, config Config, components ...Component) error {
-	all, err := check(pool, components)
+	all, err := check(pool, config, components)
 	if err != nil {
 		return err
 	}
@@ -52,7 +54,7 @@ func Run(ctx context.Context, pool *pgxpool.Pool, config Config, components ...C
 // Pending returns what [Run] would apply, in that order, as "component/file". It changes nothing.
 // With [ErrNewer] it returns it, too.
 func Pending(ctx context.Context, pool *pgxpool.Pool, config Config, components ...Component) (names []string, err error) {
-	all, err := check(pool, components)
+	all, err := check(pool, config, components)
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +65,11 @@ func Pending(ctx context.Context, pool *pgxpool.Pool, config Config, components 
 	return names, err
 }
 
-func check(pool *pgxpool.Pool, components []Component) ([]loaded, error) {
+func check(pool *pgxpool.Pool, config Config, components []Component) ([]loaded, error) {
 	all, err := load(components)
+	if schemaErr := pgschema.Schema(config.Schema).Validate(); schemaErr != nil {
+		err = errors.Join(fmt.Errorf("Config.Schema %w", schemaErr), err)
+	}
 	if pool == nil {
 		err = errors.Join(errors.New("the pool is nil"), err)
 	}

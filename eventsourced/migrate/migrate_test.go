@@ -268,8 +268,9 @@ func TestComponents(t *testing.T) {
 	t.Run("that are wrong are all named, and nothing is done", func(t *testing.T) {
 		t.Parallel()
 		wrong := []migrate.Component{{}, {Name: "a"}, {Name: "b", Files: fstest.MapFS{"migrations/0001.sql": {}}}, goods, component("goods", "SELECT 1")}
-		err := migrate.Run(t.Context(), nil, migrate.Config{}, wrong...)
+		err := migrate.Run(t.Context(), nil, migrate.Config{Schema: "\xff"}, wrong...)
 		require.EqualError(t, err, `migrate: the pool is nil
+Config.Schema is no name of a schema, which has at most 63 bytes of UTF-8
 a component has no Name
 component a: Files is nil
 component b: Files has no .sql file in its root

@@ -49,6 +49,35 @@ func TestPlanOfReadingByName(t *testing.T) {
 			}
 		}
 	}
+	_, err = db.Pool.Exec(t.Context(), `INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
+		SELECT 1000000 + n, gen_random_uuid(), 'Other', 'rare', 'x', n, now(), '{}' FROM generate_series(1, 200) n; ANALYZE events`)
+	require.NoError(t, err)
+	streams := []eventsourced.Stream{{AggregateName: "a", AggregateID: "7"}, {AggregateName: "rare", AggregateID: "x"}}
+	for name, test := range map[string]struct {
+		query     eventsourced.LogQuery
+		types     string
+		arguments string
+		modes     []string // a statement with a filter is planned each time
+		index     string
+	}{
+		"streams":              {eventsourced.LogQuery{Streams: streams}, ", text[], text[]", `, '{a,rare}', '{7,x}'`, []string{"force_custom_plan", "force_generic_plan"}, "events_stream_key"},
+		"streams, backwards":   {eventsourced.LogQuery{Streams: streams, Backwards: true}, ", text[], text[]", `, '{a,rare}', '{7,x}'`, []string{"force_custom_plan", "force_generic_plan"}, "events_stream_key"},
+		"names, backwards":     {eventsourced.LogQuery{Names: []string{"Rare1", "Rare2"}, Backwards: true}, ", text[]", `, '{Rare1,Rare2}'`, []string{"force_custom_plan", "force_generic_plan"}, "events_name_idx"},
+		"all, backwards":       {eventsourced.LogQuery{Backwards: true}, "", "", []string{"force_custom_plan", "force_generic_plan"}, "events_pkey"},
+		"a rare aggregate":     {eventsourced.LogQuery{AggregateName: "rare"}, ", text", ", 'rare'", []string{"force_custom_plan"}, "events_stream_key"},
+		"a frequent aggregate": {eventsourced.LogQuery{AggregateName: "a"}, ", text", ", 'a'", []string{"force_custom_plan"}, "events_pkey"},
+	} {
+		for _, mode := range test.modes {
+			for what, statement := range map[string]func(*pgstore.Store, eventsourced.LogQuery) (string, []any){"reading": pgstore.SelectionSQL, "counting": pgstore.CountingSQL} {
+				t.Run(what+" "+name+" with "+mode, func(t *testing.T) {
+					sql, _ := statement(store, test.query)
+					plan := explain(t, db, mode, "EXPLAIN", "(bigint, bigint, bigint"+test.types+")", sql, fmt.Sprintf("0, %d, 1000%s", math.MaxInt64, test.arguments))
+					require.Contains(t, plan, test.index)
+					require.NotContains(t, plan, "Seq Scan")
+				})
+			}
+		}
+	}
 	all := read(t, store, eventsourced.LogQuery{Names: []string{"Rare3", "Rare4"}, After: 500_000, Limit: 7})
 	require.Len(t, all, 7)
 }

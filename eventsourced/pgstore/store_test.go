@@ -215,34 +215,6 @@ func TestConflictsDoNotTellTheEvent(t *testing.T) {
 	require.NotContains(t, strings.Join(failures, "\n"), "confidential")
 }
 
-func TestSchemas(t *testing.T) {
-	t.Parallel()
-	db := testdb.New(t)
-	open(t, db) // one in the search path, two in schemas by name
-	var stores []*pgstore.Store
-	for _, name := range []string{db.Schema + `_"odd" Name`, db.Schema + "_two"} {
-		store := pgstore.New(db.Pool, storetest.Registry(), pgstore.Config{Schema: name})
-		t.Cleanup(store.Close)
-		t.Cleanup(func() {
-			_, err := db.Pool.Exec(context.WithoutCancel(t.Context()), "DROP SCHEMA "+pgx.Identifier{name}.Sanitize()+" CASCADE")
-			require.NoError(t, err)
-		})
-		require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{Schema: name}, pgstore.Migrations()))
-		require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{Schema: name}, pgstore.Migrations()), "again changes nothing")
-		stores = append(stores, store)
-	}
-	// A transaction that holds one log's lock does not hold the other's.
-	tx, err := db.Pool.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = stores[0].AppendTx(t.Context(), tx, stream("a"), eventsourced.NoStream, encode(t, "x"))
-	require.NoError(t, err)
-	_, err = stores[1].Append(t.Context(), stream("a"), eventsourced.NoStream, encode(t, "y", "z"))
-	require.NoError(t, err)
-	require.NoError(t, tx.Commit(t.Context()))
-	require.Len(t, read(t, stores[0], eventsourced.LogQuery{}), 1)
-	require.Len(t, read(t, stores[1], eventsourced.LogQuery{Names: []string{"Noted"}}), 2)
-}
-
 func TestLogID(t *testing.T) {
 	t.Parallel()
 	db := testdb.New(t)

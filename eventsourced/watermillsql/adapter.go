@@ -11,10 +11,10 @@ import (
 
 	wsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/internal/pgschema"
 )
 
 // DefaultPageEvents is how many events a Subscriber reads at once by default.
@@ -43,6 +43,9 @@ func (c Config) validate(registry *eventsourced.Registry) error {
 	var problems []error
 	if registry == nil {
 		problems = append(problems, errors.New("watermillsql.NewAdapter: the registry is nil"))
+	}
+	if err := pgschema.Schema(c.Schema).Validate(); err != nil {
+		problems = append(problems, fmt.Errorf("watermillsql.Config: Schema %w", err))
 	}
 	if c.PageEvents < 0 {
 		problems = append(problems, errors.New("watermillsql.Config: PageEvents is negative"))
@@ -73,12 +76,9 @@ func NewAdapter(registry *eventsourced.Registry, config Config) (*Adapter, error
 	}
 	a := &Adapter{
 		registry:     registry,
-		events:       "events",
+		events:       pgschema.Schema(config.Schema).Table("events"),
 		pageEvents:   cmp.Or(config.PageEvents, DefaultPageEvents),
 		unregistered: config.Unregistered,
-	}
-	if config.Schema != "" {
-		a.events = pgx.Identifier{config.Schema, "events"}.Sanitize()
 	}
 	return a, nil
 }

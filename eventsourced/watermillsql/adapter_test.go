@@ -155,7 +155,8 @@ func TestSchema(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	t.Parallel()
-	_, err := watermillsql.NewAdapter(nil, watermillsql.Config{PageEvents: -1})
+	_, err := watermillsql.NewAdapter(nil, watermillsql.Config{Schema: "\xff", PageEvents: -1})
 	require.EqualError(t, err, `watermillsql.NewAdapter: the registry is nil
+watermillsql.Config: Schema is no name of a schema, which has at most 63 bytes of UTF-8
 watermillsql.Config: PageEvents is negative`)
 }

@@ -2,7 +2,10 @@
 package pgschema
 
 import (
+	"fmt"
 	"regexp"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -10,10 +13,21 @@ import (
 // Schema is a component's. The empty one leaves names to the connection's search path.
 type Schema string
 
-// Table returns a table's name as SQL.
+// maxName is how long a name is that the server does not cut, in bytes.
+const maxName = 63
+
+// Validate tells whether s can be the name of a schema. The error follows the name of a field.
+func (s Schema) Validate() error {
+	if len(s) > maxName || !utf8.ValidString(string(s)) || strings.ContainsRune(string(s), 0) {
+		return fmt.Errorf("is no name of a schema, which has at most %d bytes of UTF-8", maxName)
+	}
+	return nil
+}
+
+// Table returns the name of a component's table as SQL.
 func (s Schema) Table(name string) string {
 	if s == "" {
-		return pgx.Identifier{name}.Sanitize()
+		return name
 	}
 	return pgx.Identifier{string(s), name}.Sanitize()
 }
