@@ -17,30 +17,20 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	shared "github.com/dancefinder/eventsourcing/internal/bank"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
-// The bounded context of these tests: accounts, and a read view that shows every
-// event applied twice, missed or out of order. Its handlers are deliberately not
-// idempotent.
+// The bounded context of these tests, and a read view of it that shows every event applied
+// twice, missed or out of order. Its handlers are deliberately not idempotent.
 type (
-	Account struct {
-		eventsourced.Root
-		balance int64
-	}
-	Deposited struct {
-		eventsourced.BaseEvent
-		Amount int64
-	}
-	Audited struct{ eventsourced.BaseEvent }
+	Account   = shared.Account
+	Deposited = shared.Deposited
+	Audited   = shared.Audited
 )
 
-func (a *Account) Apply(event eventsourced.Event) {
-	if e, ok := event.(*Deposited); ok {
-		a.balance += e.Amount
-	}
-}
+var registry, newAccounts = shared.Registry, shared.Accounts
 
 const tables = `
 	CREATE TABLE balance (account TEXT PRIMARY KEY, amount BIGINT NOT NULL, version BIGINT NOT NULL, CHECK (amount < 1000000));
@@ -94,14 +84,6 @@ func audits() readview.Projection {
 	}
 }
 
-func registry() *eventsourced.Registry {
-	registry, err := eventsourced.NewRegistry(eventsourced.Type[Deposited]("Deposited"), eventsourced.Type[Audited]("Audited"))
-	if err != nil {
-		panic(err)
-	}
-	return registry
-}
-
 // bank is a database with a log and the tables of the read view.
 type bank struct {
 	t           *testing.T
@@ -127,10 +109,6 @@ func newBank(t *testing.T, configure ...func(*pgxpool.Config)) *bank {
 	store := pgstore.New(db.Pool, registry(), pgstore.Config{})
 	t.Cleanup(store.Close)
 	return &bank{t: t, db: db, application: application, pool: db.Pool, store: store, accounts: newAccounts(store)}
-}
-
-func newAccounts(store eventsourced.Store) *eventsourced.Repository[Account] {
-	return eventsourced.NewRepository[Account](store, "bank.Account", eventsourced.RepositoryConfig{})
 }
 
 func (b *bank) record(account string, events ...eventsourced.Event) eventsourced.Position {

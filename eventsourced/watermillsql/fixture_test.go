@@ -1,8 +1,6 @@
 package watermillsql_test
 
 import (
-	"encoding/json"
-	"errors"
 	"testing"
 	"time"
 
@@ -17,48 +15,17 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/eventsourced/watermillsql"
+	shared "github.com/dancefinder/eventsourcing/internal/bank"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
 
-// The bounded context of these tests.
 type (
-	Account   struct{ eventsourced.Root }
-	Deposited struct {
-		eventsourced.BaseEvent
-		Amount int64
-	}
-	Renamed struct {
-		eventsourced.BaseEvent
-		First, Last string // of schema version 2; version 1 had {"Name": "First Last"}
-	}
+	Account   = shared.Account
+	Deposited = shared.Deposited
+	Renamed   = shared.Renamed
 )
 
-func (a *Account) Apply(eventsourced.Event) {}
-
-func registry() *eventsourced.Registry {
-	registry, err := eventsourced.NewRegistry(
-		eventsourced.Type[Deposited]("Deposited"),
-		eventsourced.Type[Renamed]("Renamed", eventsourced.Upcast(1, splitName)),
-	)
-	if err != nil {
-		panic(err)
-	}
-	return registry
-}
-
-func splitName(payload json.RawMessage) (json.RawMessage, error) {
-	var old struct{ Name string }
-	if err := json.Unmarshal(payload, &old); err != nil {
-		return nil, err
-	}
-	switch old.Name {
-	case "":
-		return nil, errors.New("no name")
-	case "panic":
-		panic("an upcaster's panic")
-	}
-	return json.Marshal(map[string]string{"First": old.Name[:1], "Last": old.Name[1:]})
-}
+var registry = shared.Registry
 
 // bank is a database with a log and positions.
 type bank struct {
@@ -94,9 +61,8 @@ func newAdapter(t *testing.T, config watermillsql.Config) *watermillsql.Adapter 
 // record appends an event and returns it as it stands in the log.
 func (b *bank) record(event eventsourced.Event) eventsourced.Recorded {
 	b.t.Helper()
-	accounts := eventsourced.NewRepository[Account](b.store, "bank.Account", eventsourced.RepositoryConfig{})
 	ctx := eventsourced.WithCorrelation(b.t.Context(), "request-1")
-	position, err := accounts.Update(ctx, "account-1", func(a *Account) error { return eventsourced.Record(a, event) })
+	position, err := shared.Accounts(b.store).Update(ctx, "account-1", func(a *Account) error { return eventsourced.Record(a, event) })
 	require.NoError(b.t, err)
 	return b.at(position)
 }

@@ -23,7 +23,7 @@ import (
 const demoPatience = 10 * time.Minute
 
 // demoDays is less than the year that people see, and all happens in it.
-const demoDays = 30
+const demoDays = 15
 
 // demoServer is the private PostgreSQL of a demo.
 type demoServer struct {
