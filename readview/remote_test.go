@@ -15,7 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 	"github.com/dancefinder/eventsourcing/readview"
@@ -153,7 +155,7 @@ func TestEventsThatDoNotTellWhatComesBeforeThem(t *testing.T) {
 		require.NoError(t, b.Publish(c.topic, msg))
 	}
 	c.branch.eventually("it stops", func() bool { return c.branch.status(manager, "balances").State == readview.Failed })
-	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "only a messaging.Relay can feed a projection")
+	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "only a relay.Relay can feed a projection")
 }
 
 // An operator may set the relay's position. Back, messages come twice; forward, some
@@ -274,7 +276,7 @@ func TestAddRemote(t *testing.T) {
 
 // runningRelay is a relay over a bus.
 type runningRelay struct {
-	status func() messaging.Status
+	status func() consumer.Status
 	stop   func()
 }
 
@@ -282,20 +284,20 @@ type runningRelay struct {
 func (c *contexts) startRelayOver(b *bus) runningRelay {
 	c.t.Helper()
 	b.bind(c.requestTopic(), "requests")
-	requests := b.consumer("requests")
-	relay, err := messaging.NewRelay(c.store, messaging.NewPositions(c.pool), b, c.relayConfig(requests))
+	requests := b.receiver("requests")
+	it, err := relay.New(c.store, c.pool, b, c.relayConfig(requests))
 	require.NoError(c.t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
 	var running sync.WaitGroup
-	running.Go(func() { _ = relay.Run(ctx) })
+	running.Go(func() { _ = it.Run(ctx) })
 	stop := sync.OnceFunc(func() {
 		cancel()
 		running.Wait()
 		require.NoError(c.t, requests.Close())
 	})
 	c.t.Cleanup(stop)
-	return runningRelay{stop: stop, status: func() messaging.Status {
-		status, err := relay.Status(c.t.Context())
+	return runningRelay{stop: stop, status: func() consumer.Status {
+		status, err := it.Status(c.t.Context())
 		require.NoError(c.t, err)
 		return status
 	}}
@@ -308,7 +310,7 @@ func (c *contexts) branchManagerOver(b *bus, change func(*readview.Feed)) (*read
 	manager, err := readview.NewManager(router, nil, c.branch.pool, fast())
 	require.NoError(c.t, err)
 	feed := readview.Feed{
-		Registry: registry(), Subscriber: b.consumer("branch"), Topic: c.topic,
+		Registry: registry(), Subscriber: b.receiver("branch"), Topic: c.topic,
 		Requests: b, RequestTopic: c.requestTopic(), ReplyTo: "queue:branch",
 	}
 	if change != nil {

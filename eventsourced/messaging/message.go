@@ -31,6 +31,25 @@ const (
 	MetaEventID       = "event_id"       // where it is not the message's UUID, see [Publisher]
 )
 
+// More keys, of messages that a relay sends: see package relay.
+const (
+	// MetaPrevious is the position of the message that was sent to the topic before
+	// this one, 0 before the first. Who knows all up to it has missed nothing.
+	MetaPrevious = "previous_position"
+
+	// MetaEvents is how many events the payload has, in a message that is a page of history.
+	// A message of a single event does not have it.
+	MetaEvents = "events"
+
+	// MetaLast is "true" in the last page that answers a request for history.
+	MetaLast = "last"
+
+	// MetaHead is, in a page that answers a request for history, the relay's position: all
+	// that was published is at or below it, and so is what its consumers know, unless
+	// the log went back. 1 is before the first event.
+	MetaHead = "head_position"
+)
+
 // Marks in the metadata of an event that was made of a message. Marshal undoes
 // what they stand for.
 const (
@@ -54,15 +73,17 @@ func Marshal(ctx context.Context, registry *eventsourced.Registry, recorded even
 	}
 	messages := make([]*message.Message, len(parts))
 	for i, part := range parts {
-		if messages[i], err = marshal(part); err != nil {
+		if messages[i], err = MarshalRecorded(part); err != nil {
 			return nil, err
 		}
 	}
 	return messages, nil
 }
 
-// marshal makes the message of an event as it is.
-func marshal(event eventsourced.Recorded) (*message.Message, error) {
+// MarshalRecorded makes the message of an event as it is, whether or not a registry knows
+// it: of one that is in its current schema version, or was translated. The error is an
+// [*eventsourced.DecodeError].
+func MarshalRecorded(event eventsourced.Recorded) (*message.Message, error) {
 	payload := slices.Clone(event.Payload)
 	if event.Metadata[markPayload] == "base64" {
 		var err error
@@ -173,16 +194,6 @@ func (r *reader) number(key, fallback string) int64 {
 		r.problems = append(r.problems, fmt.Errorf("metadata %q: %.40q, want a number from 1", key, value))
 	}
 	return n
-}
-
-// position returns a position, from 0.
-func (r *reader) position(key string) eventsourced.Position {
-	value := r.text(key, "")
-	n, err := strconv.ParseInt(value, 10, 64)
-	if value != "" && (err != nil || n < 0) {
-		r.problems = append(r.problems, fmt.Errorf("metadata %q: %.40q, want a position", key, value))
-	}
-	return eventsourced.Position(n)
 }
 
 func (r *reader) time(key, fallback string) time.Time {
