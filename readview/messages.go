@@ -104,6 +104,13 @@ func (s *feedSource) handle(msg *message.Message) error {
 		return errClosing
 	}
 	content, err := relay.UnmarshalPage(msg)
+	for errors.Is(err, messaging.ErrWireVersion) { // for a newer program of ours, which gets it when this one ends
+		wait := s.backOff()
+		s.trip(ctx, err, wait)
+		if !s.hold(ctx, wait) {
+			return errClosing
+		}
+	}
 	if err != nil {
 		event, eventErr := messaging.Unmarshal(msg)
 		if eventErr != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -136,6 +137,24 @@ func TestMessagesThatAreNoRelays(t *testing.T) {
 	require.NoError(t, b.Publish(c.topic, msg))
 	c.branch.waitFor(manager, c.deposit(3)) // an event that does not tell what comes before it is asked for
 	c.requireSame()
+}
+
+// What an older program would misread it holds for a newer one, and says so.
+func TestMessageOfANewerProgram(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	b.bind(c.topic, "branch")
+	manager, router := c.branchManagerOver(b, nil)
+	c.start(router)
+	msg, err := relay.MarshalPage(relay.Page{After: 0, UpTo: 7})
+	require.NoError(t, err)
+	msg.Metadata[messaging.MetaWireVersion] = "2"
+	require.NoError(t, b.Publish(c.topic, msg))
+	c.eventually("it is in the status", func() bool {
+		status := c.branch.status(manager, "balances")
+		return status.State == readview.Retrying && strings.Contains(status.Failure.Error, "unknown version of the wire format")
+	})
 }
 
 func TestEventsThatDoNotTellWhatComesBeforeThem(t *testing.T) {

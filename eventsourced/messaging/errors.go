@@ -11,6 +11,11 @@ var (
 	// does not help. The error names the metadata key and its value.
 	ErrMalformed = errors.New("malformed message")
 
+	// ErrWireVersion is returned by [Unmarshal], and by what package relay unmarshals, for what
+	// was written in a version of the wire format that this program does not know: by a newer
+	// one. Delivering it again helps once this program is a newer one, too.
+	ErrWireVersion = errors.New("unknown version of the wire format")
+
 	// ErrNoAggregate is returned by [Marshaler.Marshal] for an event of which it does
 	// not know the aggregate, and so the stream.
 	ErrNoAggregate = errors.New("the event's aggregate is not known")

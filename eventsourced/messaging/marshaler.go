@@ -85,8 +85,11 @@ func (m *Marshaler) Marshal(v any) (*message.Message, error) {
 
 // Unmarshal sets the event v, a pointer to a type of the registry, to that of the
 // message, be it one of a [Subscriber], of a relay or of an EventBus. It returns
-// [ErrMalformed], and what [eventsourced.Registry.Decode] returns.
+// [ErrMalformed], [ErrWireVersion], and what [eventsourced.Registry.Decode] returns.
 func (m *Marshaler) Unmarshal(msg *message.Message, v any) error {
+	if err := CheckWireVersion(msg); err != nil {
+		return err
+	}
 	r := reader{msg: msg}
 	recorded := eventsourced.Recorded{
 		EventData: r.event(eventID(msg.Metadata[MetaName], msg), defaults{schemaVersion: "1"}),

@@ -29,7 +29,22 @@ const (
 	MetaPosition      = "position"       // in the log
 	MetaOccurredAt    = "occurred_at"    // RFC 3339, with fractions of a second
 	MetaEventID       = "event_id"       // where it is not the message's UUID, see [Publisher]
+	MetaWireVersion   = "wire_version"   // of the message's form, see [WireVersion]
 )
+
+// WireVersion is the version of the form that messages of events and pages, and requests for
+// history, have. It changes when an older program would misread a newer one's. What does not
+// tell is of version 1; any other version is refused with [ErrWireVersion].
+const WireVersion = 1
+
+// CheckWireVersion returns [ErrWireVersion] for a message of a version that this program does
+// not know.
+func CheckWireVersion(msg *message.Message) error {
+	if version, told := msg.Metadata[MetaWireVersion]; told && version != strconv.Itoa(WireVersion) {
+		return fmt.Errorf("message %.40q: %w: it is of version %.20q, and this program knows %d", msg.UUID, ErrWireVersion, version, WireVersion)
+	}
+	return nil
+}
 
 // More keys, of messages that a relay sends: see package relay.
 const (
@@ -59,7 +74,7 @@ const (
 
 var reserved = []string{
 	MetaName, MetaAggregateName, MetaAggregateID, MetaVersion, MetaSchemaVersion,
-	MetaPosition, MetaOccurredAt, MetaEventID, MetaPrevious, MetaEvents, MetaLast, MetaHead, markUUID, markPayload,
+	MetaPosition, MetaOccurredAt, MetaEventID, MetaPrevious, MetaEvents, MetaLast, MetaHead, MetaWireVersion, markUUID, markPayload,
 }
 
 // Marshal makes the message of a stored event, in today's form: mostly one, and one for each
@@ -101,6 +116,7 @@ func MarshalRecorded(event eventsourced.Recorded) (*message.Message, error) {
 	if msg.UUID != id {
 		msg.Metadata[MetaEventID] = id
 	}
+	msg.Metadata[MetaWireVersion] = strconv.Itoa(WireVersion)
 	msg.Metadata[MetaName] = event.Name
 	msg.Metadata[MetaAggregateName] = event.Stream.AggregateName
 	msg.Metadata[MetaAggregateID] = event.Stream.AggregateID
@@ -113,8 +129,11 @@ func MarshalRecorded(event eventsourced.Recorded) (*message.Message, error) {
 
 // Unmarshal returns the event of a message that [Marshal] made, wherever the
 // message has been since: [eventsourced.Registry.Decode] takes it. It returns
-// [ErrMalformed], with all that is wrong.
+// [ErrMalformed], with all that is wrong, and [ErrWireVersion].
 func Unmarshal(msg *message.Message) (eventsourced.Recorded, error) {
+	if err := CheckWireVersion(msg); err != nil {
+		return eventsourced.Recorded{}, err
+	}
 	r := reader{msg: msg}
 	id := r.id(cmp.Or(msg.Metadata[MetaEventID], msg.UUID))
 	recorded := eventsourced.Recorded{

@@ -46,7 +46,7 @@ func TestMarshal(t *testing.T) {
 	require.Equal(t, message.Metadata{
 		"name": "Deposited", "aggregate_name": "bank.Account", "aggregate_id": "account-1", "version": "3",
 		"schema_version": "1", "position": "1767323045678901", "occurred_at": "2026-01-02T03:04:05.678901Z",
-		"correlation_id": "c",
+		"correlation_id": "c", "wire_version": "1",
 	}, msg.Metadata)
 	msg.Payload[0] = '['
 	require.Equal(t, someEvent(), event, "they share nothing")
@@ -60,6 +60,23 @@ func TestMarshal(t *testing.T) {
 	_, err = messaging.Marshal(t.Context(), consumertest.Registry(), event)
 	require.ErrorAs(t, err, &decodeErr)
 	require.ErrorContains(t, err, `metadata "watermill_payload": the payload is not base64`)
+}
+
+func TestWireVersion(t *testing.T) {
+	t.Parallel()
+	marshaled, err := messaging.Marshal(t.Context(), consumertest.Registry(), someEvent())
+	require.NoError(t, err)
+	msg := marshaled[0]
+	delete(msg.Metadata, messaging.MetaWireVersion)
+	_, err = messaging.Unmarshal(msg)
+	require.NoError(t, err, "what does not tell is of version 1")
+	msg.Metadata[messaging.MetaWireVersion] = "2"
+	_, err = messaging.Unmarshal(msg)
+	require.EqualError(t, err, `message "`+someID+`": unknown version of the wire format: it is of version "2", and this program knows 1`)
+	require.ErrorIs(t, err, messaging.ErrWireVersion)
+	marshaler, err := messaging.NewMarshaler(consumertest.Registry(), messaging.MarshalerConfig{})
+	require.NoError(t, err)
+	require.ErrorIs(t, marshaler.Unmarshal(msg, new(consumertest.Deposited)), messaging.ErrWireVersion)
 }
 
 func TestUnmarshalErrors(t *testing.T) {

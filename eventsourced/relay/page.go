@@ -57,6 +57,7 @@ func MarshalPage(page Page) (*message.Message, error) {
 		return nil, fmt.Errorf("page after position %d: %w", page.After, err)
 	}
 	msg := message.NewMessage(eventsourced.NewEventID().String(), payload)
+	msg.Metadata[messaging.MetaWireVersion] = strconv.Itoa(messaging.WireVersion)
 	msg.Metadata[messaging.MetaPrevious] = formatPosition(page.After)
 	msg.Metadata[messaging.MetaPosition] = formatPosition(page.UpTo)
 	msg.Metadata[messaging.MetaEvents] = strconv.Itoa(len(page.Events))
@@ -71,8 +72,11 @@ func MarshalPage(page Page) (*message.Message, error) {
 
 // UnmarshalPage returns the page of a message that a [Relay] sent, be it a page of
 // history or a single event, which is a page of one. It returns [messaging.ErrMalformed],
-// with what is wrong; a page is right as a whole or not at all.
+// with what is wrong, and [messaging.ErrWireVersion]; a page is right as a whole or not at all.
 func UnmarshalPage(msg *message.Message) (Page, error) {
+	if err := messaging.CheckWireVersion(msg); err != nil {
+		return Page{}, err
+	}
 	var errs [3]error
 	page := Page{Last: msg.Metadata[messaging.MetaLast] == "true"}
 	page.After, errs[0] = position(msg, messaging.MetaPrevious)

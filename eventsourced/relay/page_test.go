@@ -34,7 +34,7 @@ func TestPage(t *testing.T) {
 		page := samplePage()
 		msg, err := relay.MarshalPage(page)
 		require.NoError(t, err)
-		require.Equal(t, message.Metadata{"previous_position": "5", "position": "9", "events": "2", "last": "true"}, msg.Metadata)
+		require.Equal(t, message.Metadata{"previous_position": "5", "position": "9", "events": "2", "last": "true", "wire_version": "1"}, msg.Metadata)
 		received, err := relay.UnmarshalPage(msg)
 		require.NoError(t, err)
 		require.Equal(t, page, received)
@@ -80,7 +80,7 @@ func TestReplayRequest(t *testing.T) {
 	request := relay.ReplayRequest{Topic: "bank", After: 5, ReplyTo: "queue:branch"}
 	msg, err := relay.MarshalReplayRequest(request)
 	require.NoError(t, err)
-	require.JSONEq(t, `{"topic":"bank","after":5,"reply_to":"queue:branch"}`, string(msg.Payload))
+	require.JSONEq(t, `{"topic":"bank","after":5,"reply_to":"queue:branch","wire_version":1}`, string(msg.Payload))
 	received, err := relay.UnmarshalReplayRequest(msg)
 	require.NoError(t, err)
 	require.Equal(t, request, received)
@@ -146,4 +146,18 @@ func FuzzUnmarshalReplayRequest(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, request, again)
 	})
+}
+
+func TestUnknownWireVersion(t *testing.T) {
+	t.Parallel()
+	msg, err := relay.MarshalPage(samplePage())
+	require.NoError(t, err)
+	require.Equal(t, "1", msg.Metadata[messaging.MetaWireVersion])
+	msg.Metadata[messaging.MetaWireVersion] = "2"
+	_, err = relay.UnmarshalPage(msg)
+	require.ErrorIs(t, err, messaging.ErrWireVersion)
+	request := message.NewMessage("r", []byte(`{"topic": "t", "after": 1, "reply_to": "me", "wire_version": 2}`))
+	_, err = relay.UnmarshalReplayRequest(request)
+	require.EqualError(t, err, `replay request "r": unknown version of the wire format: it is of version 2, and this program knows 1`)
+	require.ErrorIs(t, err, messaging.ErrWireVersion)
 }

@@ -32,6 +32,7 @@ func TestRelay(t *testing.T) {
 		"name": "Deposited", "aggregate_name": "bank.Account", "aggregate_id": "account-1", "version": "1", "schema_version": "1",
 		"position":          strconv.FormatInt(int64(deposits[0].Position), 10),
 		"previous_position": "0",
+		"wire_version":      "1",
 		"correlation_id":    deposits[0].ID.String(), // a chain begins with it
 		"occurred_at":       deposits[0].Time.Format(time.RFC3339Nano),
 	}, first.Metadata)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
@@ -61,6 +62,7 @@ func (r *Relay) serveAll(ctx context.Context, requests <-chan *message.Message) 
 	if !tells {
 		r.follower.Clear(consumer.PartBeside)
 	}
+	var refused error // the last request, of a newer program
 	for {
 		select {
 		case msg, open := <-requests:
@@ -68,10 +70,13 @@ func (r *Relay) serveAll(ctx context.Context, requests <-chan *message.Message) 
 				return served
 			}
 			served = true
-			r.serve(ctx, msg)
-			r.follower.Clear(consumer.PartBeside)
+			if refused = r.serve(ctx, msg); refused != nil {
+				r.noteRequests(refused) // until there is one that can be answered
+			} else {
+				r.follower.Clear(consumer.PartBeside)
+			}
 		case <-look.C:
-			if !tells {
+			if !tells || refused != nil {
 				continue
 			}
 			if err := subscriber.Problem(); err != nil {
@@ -87,12 +92,15 @@ func (r *Relay) serveAll(ctx context.Context, requests <-chan *message.Message) 
 
 // serve answers one request. It is acknowledged when the last page is safe, so one
 // that was cut short is served again, by whichever node publishes then.
-func (r *Relay) serve(ctx context.Context, msg *message.Message) {
+func (r *Relay) serve(ctx context.Context, msg *message.Message) (refused error) {
 	request, err := UnmarshalReplayRequest(msg)
 	if err != nil {
 		r.follower.Logger().WarnContext(ctx, "request for history refused", "error", err)
 		msg.Ack() // it would not get better
-		return
+		if errors.Is(err, messaging.ErrWireVersion) {
+			return err
+		}
+		return nil
 	}
 	logger := r.follower.Logger().With("topic", request.Topic, "after", int64(request.After), "reply_to", request.ReplyTo)
 	started := time.Now()
@@ -102,15 +110,15 @@ func (r *Relay) serve(ctx context.Context, msg *message.Message) {
 		case err == nil:
 			logger.InfoContext(ctx, "history replayed", "took", time.Since(started))
 			msg.Ack()
-			return
+			return nil
 		case ctx.Err() != nil:
 			msg.Nack() // for the next node
-			return
+			return nil
 		case attempt == replayAttempts:
 			// Others wait behind it, and who asked asks again.
 			logger.ErrorContext(ctx, "replay given up", "error", err)
 			msg.Ack()
-			return
+			return nil
 		}
 		logger.WarnContext(ctx, "replay failed, and is tried again", "error", err)
 		r.follower.Note(consumer.PartBeside, nil, err)

@@ -166,6 +166,24 @@ func TestBadReplayRequestsAreRefused(t *testing.T) {
 	b.history(outbox, "next", 0) // the next one is served
 }
 
+func TestRequestOfANewerProgramIsInTheStatus(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	requests := gochannel.NewGoChannel(gochannel.Config{Persistent: true}, watermill.NopLogger{})
+	t.Cleanup(func() { require.NoError(t, requests.Close()) })
+	config := consumertest.Relaying()
+	config.Requests = requests
+	outbox := consumertest.NewOutbox()
+	it, _ := b.Relay(outbox, config)
+	require.NoError(t, requests.Publish("relay.requests", message.NewMessage("1", []byte(`{"topic": "t", "reply_to": "next", "wire_version": 2}`))))
+	b.Becomes(it, "it says so", consumertest.Retrying(eventsourced.Recorded{}, "unknown version of the wire format: it is of version 2"))
+	msg, err := relay.MarshalReplayRequest(relay.ReplayRequest{Topic: "t", ReplyTo: "next"})
+	require.NoError(t, err)
+	require.NoError(t, requests.Publish("relay.requests", msg))
+	b.history(outbox, "next", 0) // the next one is served
+	b.Becomes(it, "it is forgotten", consumertest.IsLive)
+}
+
 // One request that can't be answered does not keep others from their history.
 func TestRequestThatCannotBeAnswered(t *testing.T) {
 	t.Parallel()

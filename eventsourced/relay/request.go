@@ -22,11 +22,12 @@ type replayRequest struct {
 	Topic   string `json:"topic"`
 	After   int64  `json:"after"`
 	ReplyTo string `json:"reply_to"`
+	Version int    `json:"wire_version,omitempty"`
 }
 
 // MarshalReplayRequest makes the message of a request, a JSON object.
 func MarshalReplayRequest(request ReplayRequest) (*message.Message, error) {
-	payload, err := json.Marshal(replayRequest{request.Topic, int64(request.After), request.ReplyTo})
+	payload, err := json.Marshal(replayRequest{request.Topic, int64(request.After), request.ReplyTo, messaging.WireVersion})
 	if err != nil {
 		return nil, err
 	}
@@ -36,12 +37,15 @@ func MarshalReplayRequest(request ReplayRequest) (*message.Message, error) {
 }
 
 // UnmarshalReplayRequest returns the request of a message. It returns
-// [messaging.ErrMalformed], with what is wrong.
+// [messaging.ErrMalformed], with what is wrong, and [messaging.ErrWireVersion].
 func UnmarshalReplayRequest(msg *message.Message) (ReplayRequest, error) {
 	var request replayRequest
 	err := json.Unmarshal(msg.Payload, &request)
 	switch {
 	case err != nil:
+	case request.Version != 0 && request.Version != messaging.WireVersion:
+		return ReplayRequest{}, fmt.Errorf("replay request %.40q: %w: it is of version %d, and this program knows %d",
+			msg.UUID, messaging.ErrWireVersion, request.Version, messaging.WireVersion)
 	case request.Topic == "":
 		err = errors.New("it names no topic")
 	case request.ReplyTo == "":
