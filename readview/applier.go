@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
@@ -167,6 +168,6 @@ func (a *applier) release(ctx context.Context) {
 
 // decode survives upcasters and UnmarshalJSON methods that panic.
 func (a *applier) decode(recorded eventsourced.Recorded) (event eventsourced.Event, err error) {
-	defer recoverAs(&err)
+	defer wait.Recover(&err)
 	return a.registry.Decode(recorded)
 }

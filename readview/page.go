@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
@@ -99,12 +99,8 @@ func (pg *page) attempt(ctx context.Context, apply func(context.Context, *page) 
 	result := make(chan error, 1)
 	go func() {
 		err := errGoexit
-		defer func() {
-			if value := recover(); value != nil {
-				err = &panicError{value, debug.Stack()}
-			}
-			result <- err
-		}()
+		defer func() { result <- err }()
+		defer wait.Recover(&err)
 		err = apply(ctx, pg)
 	}()
 	var err error
@@ -128,10 +124,4 @@ type item struct {
 	recorded eventsourced.Recorded
 	event    eventsourced.Event
 	err      error // of decoding; it counts when it is the event's turn
-}
-
-func recoverAs(err *error) {
-	if value := recover(); value != nil {
-		*err = &panicError{value, debug.Stack()}
-	}
 }

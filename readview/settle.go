@@ -3,11 +3,11 @@ package readview
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // Back-off after an error: it doubles from the first to the last.
@@ -55,9 +55,9 @@ func (a *applier) settle(ctx context.Context, pg *page, err error) error {
 	a.clear()
 	attributes := []any{"event_id", failure.EventID.String(), "event_name", failure.EventName, "position", int64(failure.Position),
 		"attempts", failure.Attempts, "error", failed.Err}
-	var panicked *panicError
+	var panicked *wait.PanicError
 	if errors.As(err, &panicked) {
-		attributes = append(attributes, "stack", string(panicked.stack))
+		attributes = append(attributes, "stack", string(panicked.Stack))
 	}
 	a.logger.ErrorContext(ctx, "projection stopped at an event; fix the cause, then resume or restart", attributes...)
 	a.announce(0)
@@ -111,7 +111,6 @@ func (a *applier) clear() {
 }
 
 func (a *applier) backOff() time.Duration {
-	limit := min(firstBackOff<<min(a.failures, 10), lastBackOff, max(firstBackOff, a.m.config.RetryFor/4))
 	a.failures++
-	return limit/2 + rand.N(limit/2)
+	return wait.BackOff{First: firstBackOff, Last: min(lastBackOff, max(firstBackOff, a.m.config.RetryFor/4))}.After(a.failures)
 }
