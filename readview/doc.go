@@ -6,12 +6,18 @@
 //	balances := readview.Projection{
 //		Name:     "balances",
 //		Handlers: readview.Handlers{readview.On(onDeposited)},
-//		Reset:    readview.Truncate("balance"),
 //		Tables:   []string{"balance"},
 //	}
-//	manager, err := readview.NewManager(router, store, pool, readview.Config{})
-//	err = manager.Add(balances)
-//	err = router.Run(ctx)
+//	manager, err := readview.NewManager(nil, store, pool, readview.Config{}, balances)
+//	if err != nil {
+//		return err
+//	}
+//	return manager.Run(ctx)
+//
+//	func onDeposited(ctx context.Context, tx readview.Tx, e *Deposited) error {
+//		return readview.Exec(ctx, tx, `INSERT INTO balance AS b (account, amount) VALUES ($1, $2)
+//			ON CONFLICT (account) DO UPDATE SET amount = b.amount + EXCLUDED.amount`, e.AggregateID(), e.Amount)
+//	}
 //
 // # How a projection advances
 //
@@ -45,6 +51,40 @@
 // do not read in vain; nothing else depends on them. When the active node dies,
 // another one takes over within [Config.PollInterval].
 //
+// # From a command to a row
+//
+// The files in the order in which an event passes them; nothing goes back.
+//
+//	eventsourced/repository.go       Update loads, acts, and appends what was recorded
+//	eventsourced/pgstore/append.go   the events get their positions under the log's lock, and are committed
+//	eventsourced/pgstore/listen.go   a wake-up is sent, after the commit: a hint
+//	log.go                           follow hears it, or polls; it has the lease
+//	read.go                          reads the page after the position, and decodes it
+//	router.go                        emits one message with the page; the application's middlewares; handle
+//	page.go                          attempt: in a goroutine of its own, which a handler may end or hang up
+//	apply.go                         apply, transact: begin
+//	position.go                      checkpoint: lock the position, compare it with the page's
+//	call.go                          the handlers, event by event
+//	exec.go                          Exec, or tx itself: the statements
+//	internal/pipeline/doc.go         how they get to the server; and begin and commit
+//	position.go                      set: the position, in the same transaction
+//	apply.go                         commit
+//	settle.go                        succeed: those who wait are told; or settle: another try, or the end
+//	router.go                        the outcome counts, and the message is acked; log.go goes on
+//	status.go                        WaitFor returns; watcher.go: Consistency.Wait
+//
+// A message of another context comes in by another door, and goes the same way from apply.go on:
+//
+//	feed.go                          AddRemote: which topic, and where to ask for history
+//	messages.go                      handle: the message's events are a page
+//	messages.go                      proof: has the other log gone back?
+//	messages.go                      take: is it the page's turn? It is known already, or it fits, or some are missing
+//	ask.go                           miss: they are asked for, and this one waits for the answer to have it
+//	page.go, apply.go, position.go, call.go, settle.go
+//	ask.go                           answered: an answer's end
+//
+// Both doors are a source (source.go) of what applier.go applies, which knows of neither.
+//
 // # The pipeline
 //
 // Handlers are written one statement at a time and executed many at a time. In a
@@ -64,9 +104,14 @@
 // and without RETURNING, functions or subqueries, and for tables where nobody can tell:
 // without triggers, rules or row security, and whose defaults, checks, domains, generated
 // columns and indexes call nothing that may look at other rows. Each page looks at the
-// catalogue anew, see plain.sql. All others are executed as they are.
+// catalogue anew, see internal/pipeline/plain.sql. All others are executed as they are.
 // A row whose key is in the statement already begins another one, and so does what
 // comes after 256 rows or 64 KiB of arguments.
+//
+// A count of rows that is asked for at once, as by sqlc's :execrows for database/sql, is one round
+// trip, in which all that was queued before is executed as well; such a statement goes with no
+// others from then on. [ExecOne] checks a count without waiting: prefer it. [OnPgx] leaves the pipeline, as
+// pgx has no result that comes later.
 //
 // Of all this a handler notices nothing but that an error may come to light after it
 // has returned. When one does, the page is taken back, the events before are
@@ -158,6 +203,16 @@
 //
 // All who wait share one goroutine and one query for each look, at the database that answers: this
 // process's pages wake it, others' are found at intervals. While nobody waits there is neither.
+//
+// # Tables and positions
+//
+// [Projection.Tables] is what a projection writes. No two projections of a manager have one in common, a
+// projection waits as long as one is missing, and a reset has to empty these and no other projection's:
+// found out beforehand with [Truncate], and with any other handler when it has run, before the commit.
+//
+// Positions are in the table readviews, or in what [Config.Positions] says; see [PositionStore]. It has the
+// position only. Pauses, failures and leases are the manager's own business, in a table of its own: a store that
+// an application writes need not know of them.
 //
 // # Reset
 //

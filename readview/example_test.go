@@ -3,74 +3,152 @@ package readview_test
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"strings"
+	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
-	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5"
 
-	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
-	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
-// A deposit is answered with a token; who sends the token along reads a balance that has the deposit.
-func ExampleConsistency_Handler() {
+// The read side of a bank: every deposit is added to a row of the table account.
+var accountProjection = readview.Projection{
+	Name:     "accounts",
+	Handlers: readview.Handlers{readview.On(addDeposit)},
+	Tables:   []string{"account"},
+}
+
+const accountTable = `CREATE TABLE IF NOT EXISTS account (id TEXT PRIMARY KEY, amount BIGINT NOT NULL CHECK (amount <= 100))`
+
+func addDeposit(ctx context.Context, tx readview.Tx, e *Deposited) error {
+	return readview.Exec(ctx, tx, `INSERT INTO account AS a (id, amount) VALUES ($1, $2)
+		ON CONFLICT (id) DO UPDATE SET amount = a.amount + EXCLUDED.amount`, e.AggregateID(), e.Amount)
+}
+
+// A projection turns events into rows; the manager runs it until its context ends.
+func Example() {
+	ctx, stop := context.WithCancel(context.Background())
+	b := newExampleBank()
+	defer b.end()
+	manager, err := readview.NewManager(nil, b.store, b.pool, readview.Config{}, accountProjection)
+	check(err)
+	done := make(chan error)
+	go func() { done <- manager.Run(ctx) }()
+
+	b.deposit("anna", 5)
+	position := b.deposit("anna", 7)
+	check(manager.WaitFor(ctx, position))
+	fmt.Println(b.amount("anna"))
+
+	stop()
+	check(<-done)
+	// Output: 12
+}
+
+// Who writes gets a position, and whoever waits for it reads what was written.
+func ExampleManager_WaitFor() {
+	b := newExampleBank(accountProjection)
+	defer b.end()
+	position := b.deposit("anna", 5)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := b.manager.WaitFor(ctx, position, "accounts"); err != nil {
+		fmt.Println("not yet:", err)
+		return
+	}
+	fmt.Println(b.amount("anna"))
+	// Output: 5
+}
+
+// After a change of its handlers, a projection is reset: its tables are emptied, and it applies all events
+// again.
+func ExampleManager_ResetProjection() {
 	ctx := context.Background()
-	server, err := devservices.StartPostgres(ctx, devservices.PostgresConfig{}) // yours is there already
+	b := newExampleBank(accountProjection)
+	defer b.end()
+	position := b.deposit("anna", 5)
+	check(b.manager.WaitFor(ctx, position))
+	_, err := b.pool.Exec(ctx, `UPDATE account SET amount = 99`) // somebody's slip
 	check(err)
-	defer func() { check(server.Close()) }()
-	pool, err := pgxpool.New(ctx, server.URL())
-	check(err)
-	defer pool.Close()
-	check(migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations()))
-	_, err = pool.Exec(ctx, tables)
-	check(err)
-	store := pgstore.New(pool, registry(), pgstore.Config{})
-	defer store.Close()
-	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
-	check(err)
-	manager, err := readview.NewManager(router, store, pool, readview.Config{})
-	check(err)
-	check(manager.Add(balances()))
-	go func() { check(router.Run(ctx)) }()
-	defer func() { check(router.Close()) }()
-	<-router.Running()
 
-	consistency, err := readview.NewConsistency(ctx, manager, pool, readview.ConsistencyConfig{
-		Keys: [][]byte{[]byte(strings.Repeat("s", readview.MinKey))}, // a secret of all nodes
-	})
+	check(b.manager.ResetProjection(ctx, "accounts"))
+	check(b.manager.WaitFor(ctx, position))
+	fmt.Println(b.amount("anna"))
+	// Output: 5
+}
+
+// An update of a row that has to be there.
+func ExampleExecOne() {
+	addToAccount := func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		return readview.ExecOne(ctx, tx, `UPDATE account SET amount = amount + $2 WHERE id = $1`, e.AggregateID(), e.Amount)
+	}
+	b := newExampleBank(readview.Projection{Name: "accounts", Handlers: readview.Handlers{readview.On(addToAccount)}, Tables: []string{"account"}})
+	defer b.end()
+	position := b.deposit("nobody", 5)
+	err := b.manager.WaitFor(context.Background(), position)
+	fmt.Println(err != nil, b.status().State)
+	// Output: true failed
+}
+
+// An event that can't be applied stops its projection, with the reason on record. Once that is mended, the
+// projection goes on from there.
+func ExampleManager_Resume() {
+	ctx := context.Background()
+	b := newExampleBank(accountProjection)
+	defer b.end()
+	position := b.deposit("anna", 500) // more than the table takes
+	fmt.Println(b.manager.WaitFor(ctx, position) != nil)
+	status := b.status()
+	fmt.Println(status.State, status.Failure.EventName, status.Failure.Attempts)
+
+	_, err := b.pool.Exec(ctx, `ALTER TABLE account DROP CONSTRAINT account_amount_check`)
 	check(err)
-	accounts := eventsourced.NewRepository[Account](store, "bank.Account", eventsourced.RepositoryConfig{})
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /deposit", func(w http.ResponseWriter, r *http.Request) {
-		position, err := accounts.Update(r.Context(), "anna", func(a *Account) error { return eventsourced.Record(a, &Deposited{Amount: 5}) })
-		check(err)
-		w.Header().Set(readview.TokenHeader, consistency.Token(position))
-	})
-	mux.HandleFunc("GET /balance", func(w http.ResponseWriter, r *http.Request) {
+	check(b.manager.Resume(ctx, "accounts"))
+	check(b.manager.WaitFor(ctx, position))
+	fmt.Println(b.status().State, b.amount("anna"))
+	// Output:
+	// true
+	// failed Deposited 3
+	// live 500
+}
+
+// A handler with pgx's own API, as code generated by sqlc for pgx/v5 wants it.
+func ExampleOnPgx() {
+	addDeposit := func(ctx context.Context, tx pgx.Tx, e *Deposited) error {
 		var amount int64
-		check(pool.QueryRow(r.Context(), `SELECT amount FROM balance WHERE account = 'anna'`).Scan(&amount))
-		_, _ = fmt.Fprint(w, amount)
-	})
-	handler := consistency.Handler(mux, func(*http.Request) []string { return []string{"balances"} })
-
-	deposit := httptest.NewRecorder()
-	handler.ServeHTTP(deposit, httptest.NewRequestWithContext(ctx, http.MethodPost, "/deposit", nil))
-	balance := httptest.NewRecorder()
-	request := httptest.NewRequestWithContext(ctx, http.MethodGet, "/balance", nil)
-	request.Header.Set(readview.TokenHeader, deposit.Header().Get(readview.TokenHeader))
-	handler.ServeHTTP(balance, request)
-	fmt.Println(balance.Body, balance.Header().Get(readview.ConsistencyHeader))
-	// Output: 5 satisfied
+		return tx.QueryRow(ctx, `INSERT INTO account AS a (id, amount) VALUES ($1, $2)
+			ON CONFLICT (id) DO UPDATE SET amount = a.amount + EXCLUDED.amount RETURNING amount`, e.AggregateID(), e.Amount).Scan(&amount)
+	}
+	b := newExampleBank(readview.Projection{Name: "accounts", Handlers: readview.Handlers{readview.OnPgx(addDeposit)}, Tables: []string{"account"}})
+	defer b.end()
+	check(b.manager.WaitFor(context.Background(), b.deposit("anna", 5)))
+	fmt.Println(b.amount("anna"))
+	// Output: 5
 }
 
 func check(err error) {
 	if err != nil {
 		panic(err)
 	}
+}
+
+// deposit makes one and returns its position.
+func (b *exampleBank) deposit(account string, amount int64) eventsourced.Position {
+	position, err := b.accounts.Update(context.Background(), account, func(a *Account) error {
+		return eventsourced.Record(a, &Deposited{Amount: amount})
+	})
+	check(err)
+	return position
+}
+
+// amount reads the read view.
+func (b *exampleBank) amount(account string) (amount int64) {
+	check(b.pool.QueryRow(context.Background(), `SELECT amount FROM account WHERE id = $1`, account).Scan(&amount))
+	return amount
+}
+
+func (b *exampleBank) status() readview.Status {
+	all, err := b.manager.Status(context.Background())
+	check(err)
+	return all[0]
 }

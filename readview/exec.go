@@ -2,7 +2,9 @@ package readview
 
 import (
 	"context"
+	"errors"
 
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
@@ -38,6 +40,32 @@ func ExecOne(ctx context.Context, tx Tx, query string, args ...any) error {
 		err = pipeline.NotOneRow(rows)
 	}
 	return err
+}
+
+// ExecOr executes a statement that violates a unique constraint now and then, and calls
+// otherwise when it does, with the transaction as it was before the statement. An upsert
+// resolves conflicts with one constraint of its table; what it does not resolve is for otherwise.
+//
+// As long as nothing is violated it costs what [Exec] costs. When something is, the page is taken
+// back, and the event is applied by itself, with a savepoint before the statement: the way for what is rare.
+func ExecOr(ctx context.Context, tx Tx, otherwise func() error, query string, args ...any) error {
+	if turn, ok := tx.(*pipeline.Turn); ok && turn.Queues() {
+		return turn.Exec(ctx, query, args...)
+	}
+	if err := Exec(ctx, tx, "SAVEPOINT readview_or"); err != nil {
+		return err
+	}
+	err := Exec(ctx, tx, query, args...)
+	if err == nil {
+		return Exec(ctx, tx, "RELEASE SAVEPOINT readview_or")
+	}
+	if !pgerr.Taken(err) {
+		return err
+	}
+	if back := Exec(ctx, tx, "ROLLBACK TO SAVEPOINT readview_or"); back != nil {
+		return errors.Join(err, back)
+	}
+	return otherwise()
 }
 
 var _ Tx = (*pipeline.Turn)(nil)

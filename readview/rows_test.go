@@ -82,6 +82,26 @@ func TestRowsOfSeveralEvents(t *testing.T) {
 	require.EqualValues(t, events, statements)
 }
 
+// A table from which triggers were dropped is one without, and one that gets a trigger after that is
+// noticed: what the catalogue says of its having some does not change by either.
+func TestTableThatHadTriggers(t *testing.T) {
+	t.Parallel()
+	const events = 100
+	b := newFilled(t, events, allTypes+`; CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+		CREATE TRIGGER look AFTER INSERT ON filled FOR EACH ROW EXECUTE FUNCTION look(); DROP TRIGGER look ON filled`)
+	manager, router := b.manager(fast(), readview.Projection{Name: "filled", Handlers: readview.Handlers{readview.On(onFilled)}, Reset: readview.Truncate("filled")})
+	b.start(router)
+	b.waitFor(manager, 1000+events, "filled")
+	statements := func() int64 {
+		return b.int(`SELECT count(*) FROM (SELECT DISTINCT xmin::text, cmin::text FROM filled) s`)
+	}
+	require.Less(t, statements(), int64(10))
+	b.exec(`CREATE TRIGGER look AFTER INSERT ON filled FOR EACH ROW EXECUTE FUNCTION look()`)
+	require.NoError(t, manager.ResetProjection(t.Context(), "filled"))
+	b.waitFor(manager, 1000+events, "filled")
+	require.EqualValues(t, events, statements())
+}
+
 // Rows of one key are of different statements, and none is lost between them.
 func TestRowsOfOneKey(t *testing.T) {
 	t.Parallel()
@@ -97,6 +117,29 @@ func TestRowsOfOneKey(t *testing.T) {
 		b.waitFor(manager, 1900, "filled")
 		require.Equal(t, []string{fmt.Sprint(keys, " ", 900/keys)}, b.rows(`SELECT count(*) || ' ' || times FROM tally GROUP BY times`))
 	}
+}
+
+// What is in the way of an insert is rare: the others go together all the same.
+func TestExecOr(t *testing.T) {
+	t.Parallel()
+	b := newFilled(t, 200, `CREATE TABLE place (n INT PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+		INSERT INTO place VALUES (5, 'in the way'), (-1, 'place 5'), (-2, 'place 60')`)
+	onFilled := func(ctx context.Context, tx readview.Tx, e *Filled) error {
+		const insert = `INSERT INTO place (n, name) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET n = EXCLUDED.n`
+		name := fmt.Sprint("place ", e.N)
+		return readview.ExecOr(ctx, tx, func() error {
+			if err := readview.Exec(ctx, tx, `DELETE FROM place WHERE n = $1`, e.N); err != nil {
+				return err
+			}
+			return readview.Exec(ctx, tx, insert, e.N, name)
+		}, insert, e.N, name)
+	}
+	manager, router := b.manager(fast(), readview.Projection{Name: "filled", Handlers: readview.Handlers{readview.On(onFilled)}})
+	b.start(router)
+	b.waitFor(manager, 1200, "filled")
+	require.EqualValues(t, 200, b.int(`SELECT count(*) FROM place WHERE name = 'place ' || n`))
+	require.EqualValues(t, 200, b.int(`SELECT count(*) FROM place`))
+	require.Less(t, b.int(`SELECT count(DISTINCT (xmin::text, cmin::text)) FROM place`), int64(30), "statements for 200 rows")
 }
 
 // What goes to the server in one statement is limited in bytes, so large rows need no

@@ -34,6 +34,27 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 	}
 }
 
+// The walk of an event through the read side is told with the names of files.
+func TestPackageDocumentsNameFilesThatExist(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{"readview", "readview/internal/pipeline"} {
+		text, err := os.ReadFile("../../" + dir + "/doc.go")
+		require.NoError(t, err)
+		named := 0
+		for _, word := range strings.FieldsFunc(string(text), func(r rune) bool { return strings.ContainsRune("` \n\t,:;()", r) }) {
+			word = strings.TrimRight(word, ".")
+			if !strings.HasSuffix(word, ".go") && !strings.HasSuffix(word, ".sql") {
+				continue
+			}
+			named++
+			_, beside := os.Stat("../../" + dir + "/" + word)
+			_, below := os.Stat("../../" + word)
+			require.True(t, beside == nil || below == nil, "%s/doc.go names %s", dir, word)
+		}
+		require.NotZero(t, named)
+	}
+}
+
 // testNames returns the names of all test functions below dir.
 func testNames(t *testing.T, dir string) map[string]bool {
 	t.Helper()

@@ -69,6 +69,9 @@ func Constraint(err error) string {
 	return ""
 }
 
+// Taken tells that a statement has violated a unique constraint.
+func Taken(err error) bool { return Code(err) == "23505" }
+
 // Undefined tells that a statement names a table or a schema that is not there.
 func Undefined(err error) bool { return Code(err) == "42P01" || Code(err) == "3F000" }
 

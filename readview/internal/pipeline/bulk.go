@@ -92,7 +92,8 @@ const versionSQL = `SELECT concat_ws(' ', c.oid, c.xmin, c.ctid,
 		(SELECT string_agg(a.xmin::text || a.ctid, ' ') FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
 		(SELECT string_agg(d.xmin::text || d.ctid, ' ') FROM pg_attrdef d WHERE d.adrelid = c.oid),
 		(SELECT string_agg(n.xmin::text || n.ctid, ' ') FROM pg_constraint n WHERE n.conrelid = c.oid),
-		(SELECT string_agg(i.xmin::text || i.ctid, ' ') FROM pg_index i WHERE i.indrelid = c.oid))
+		(SELECT string_agg(i.xmin::text || i.ctid, ' ') FROM pg_index i WHERE i.indrelid = c.oid),
+		(SELECT string_agg(t.xmin::text || t.ctid, ' ') FROM pg_trigger t WHERE t.tgrelid = c.oid))
 	FROM pg_class c WHERE c.oid = to_regclass($1)`
 
 // look adds to a batch what tells whether the table is as it was. Its lock keeps others

@@ -3,7 +3,8 @@
 -- function that may look at the rows that are there. Those functions are found in the stored expressions.
 WITH RECURSIVE relation AS (
 	SELECT oid FROM pg_class
-	WHERE oid = to_regclass($1) AND relkind = 'r' AND NOT (relhastriggers OR relhasrules OR relrowsecurity OR relispartition)
+	WHERE oid = to_regclass($1) AND relkind = 'r' AND NOT (relhasrules OR relrowsecurity OR relispartition)
+		AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = pg_class.oid) -- relhastriggers is also of a table that had some
 ), type (oid) AS ( -- of the columns, and those that they are made of
 	SELECT a.atttypid FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
 	UNION

@@ -47,6 +47,14 @@ func (tx *Tx) Turn(ctx context.Context, event int) *Turn {
 	return t
 }
 
+// Queues tells whether statements are sent on their way here, so that their errors come to
+// light later; the handler is called again by itself then.
+func (t *Turn) Queues() bool {
+	t.tx.mu.Lock()
+	defer t.tx.mu.Unlock()
+	return t.stage == queues
+}
+
 // End takes the transaction back from the handler, and returns what that did wrong
 // with it.
 func (t *Turn) End(panicked bool) error {
