@@ -35,6 +35,15 @@ func (by applier[A]) apply(a *A, event Event) {
 	by.event.ApplyTo(a)
 }
 
+// applyTo applies an event that was read.
+func applyTo[A any](a *A, event Event) error {
+	by, err := applierOf(a, event)
+	if err == nil {
+		by.apply(a, event)
+	}
+	return err
+}
+
 // adviseApply says what to write.
 func adviseApply(a any, event Event) string {
 	aggregate, own := reflect.TypeOf(a), reflect.TypeOf(event)

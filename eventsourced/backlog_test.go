@@ -81,3 +81,22 @@ func TestBacklogIsBoundedAndOfWhatIsHandled(t *testing.T) {
 		})
 	}
 }
+
+// counting notes how far a log is asked to count.
+type counting struct {
+	*memstore.Store
+	limit int
+}
+
+func (c *counting) CountLog(ctx context.Context, query eventsourced.LogQuery) (int64, error) {
+	c.limit = query.Limit
+	return c.Store.CountLog(ctx, query)
+}
+
+func TestBacklogIsNotCountedToItsEnd(t *testing.T) {
+	t.Parallel()
+	log := &counting{Store: memstore.New(accountRegistry(t))}
+	_, err := eventsourced.BacklogAfter(t.Context(), log, eventsourced.LogQuery{})
+	require.NoError(t, err)
+	require.Equal(t, eventsourced.MaxBacklog+1, log.limit)
+}

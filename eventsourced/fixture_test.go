@@ -89,6 +89,30 @@ func accountRegistry(t testing.TB) *eventsourced.Registry {
 	return newRegistry(t, eventsourced.Type[Deposited]("Deposited"), eventsourced.Type[Withdrawn]("Withdrawn"))
 }
 
+// decodeOne decodes an event that is one today.
+func decodeOne(t testing.TB, registry *eventsourced.Registry, recorded eventsourced.Recorded) (eventsourced.Event, error) {
+	t.Helper()
+	events, err := registry.Decode(t.Context(), recorded)
+	if err != nil {
+		require.Empty(t, events)
+		return nil, err
+	}
+	require.Len(t, events, 1)
+	return events[0], nil
+}
+
+// upcastOne upcasts an event that is one today.
+func upcastOne(t testing.TB, registry *eventsourced.Registry, recorded eventsourced.Recorded) (eventsourced.Recorded, error) {
+	t.Helper()
+	parts, err := registry.Upcast(t.Context(), recorded)
+	if err != nil {
+		require.Empty(t, parts)
+		return eventsourced.Recorded{}, err
+	}
+	require.Len(t, parts, 1)
+	return parts[0], nil
+}
+
 // spy is a store in memory that notes what is asked of it and lets a test step
 // in. It is for one goroutine at a time.
 type spy struct {

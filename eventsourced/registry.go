@@ -2,7 +2,6 @@ package eventsourced
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,49 +14,31 @@ import (
 // does not touch stored data. A Registry does not change once it is made and is
 // safe for concurrent use.
 type Registry struct {
-	byName map[string]*eventType
-	byType map[reflect.Type]*eventType
+	codec    Codec
+	byName   map[string]*eventType
+	byType   map[reflect.Type]*eventType
+	stored   map[string]*eventType // by all names that events may have in the log
+	storedAs map[string][]string   // by today's names
 }
 
-// RegistryOption is what a [Registry] is made of: [Type] is one.
+// RegistryOption is what a [Registry] is made of: [Type], [Retired] and [WithCodec] are.
 type RegistryOption interface{ configure(*registryConfig) }
 
-type registryConfig struct{ types []*eventType }
+type registryConfig struct {
+	types  []*eventType
+	codecs []Codec
+}
 
-// eventType describes one event type; Type makes it.
+// eventType describes what is stored under one name; Type makes it, or Retired.
 type eventType struct {
-	name      string
-	goType    reflect.Type
-	newFunc   func() Event
-	upcasters map[int]UpcastFunc
+	name    string
+	goType  reflect.Type // nil when there is none any more
+	newFunc func() Event
+	former  []string
+	steps   map[int]step // by the schema version that they lead on from
 
-	upcastTwice bool // from one version
-	unchecked   bool
-}
-
-// UpcastFunc turns a payload of one schema version into the next one's. It must
-// be a pure function: it runs on every read, also concurrently, and must not
-// keep or change its argument.
-type UpcastFunc func(payload json.RawMessage) (json.RawMessage, error)
-
-// TypeOption is an option of [Type].
-type TypeOption func(*eventType)
-
-// Upcast says how a payload of schema version from becomes one of version
-// from+1. With upcasters from 1 to n-1 the current schema version is n; without
-// any it is 1.
-func Upcast(from int, f UpcastFunc) TypeOption {
-	return func(t *eventType) {
-		t.upcastTwice = t.upcastTwice || t.upcasters[from] != nil
-		t.upcasters[from] = f
-	}
-}
-
-// Unchecked registers a type although NewRegistry finds that not all of it comes back
-// from its JSON: a field that is only used before the event is stored, an embedded type
-// whose own encoding has everything.
-func Unchecked() TypeOption {
-	return func(t *eventType) { t.unchecked = true }
+	stepTwice bool // from one version
+	unchecked bool
 }
 
 // Type describes the event type E under the name that it is stored with:
@@ -68,10 +49,10 @@ func Type[E any, P interface {
 	Event
 }](name string, options ...TypeOption) RegistryOption {
 	t := &eventType{
-		name:      name,
-		goType:    reflect.TypeFor[P](),
-		newFunc:   func() Event { return P(new(E)) },
-		upcasters: map[int]UpcastFunc{},
+		name:    name,
+		goType:  reflect.TypeFor[P](),
+		newFunc: func() Event { return P(new(E)) },
+		steps:   map[int]step{},
 	}
 	for _, option := range options {
 		option(t)
@@ -82,11 +63,14 @@ func Type[E any, P interface {
 func (t *eventType) configure(c *registryConfig) { c.types = append(c.types, t) }
 
 // schemaVersion is the version that new events are stored with.
-func (t *eventType) schemaVersion() int { return len(t.upcasters) + 1 }
+func (t *eventType) schemaVersion() int { return len(t.steps) + 1 }
+
+func (t *eventType) retired() bool { return t.goType == nil }
 
 // NewRegistry returns a registry of the given event types. It reports all problems at
 // once: a name or a Go type registered twice, an invalid name, missing
-// upcasters, and, unless the type is [Unchecked], what would not come back from the
+// upcasters, names of a [Replace] that are not registered, and, unless the type is
+// [Unchecked], what would not come back from the
 // log as it was: a field that is not exported or has the tag json:"-", is of an
 // interface type, of one that JSON does not have, or of one with half of a pair of
 // MarshalJSON and UnmarshalJSON (or of those for text), two fields with one JSON name,
@@ -105,36 +89,54 @@ func NewRegistry(options ...RegistryOption) (*Registry, error) {
 		option.configure(&config)
 	}
 	r := &Registry{
-		byName: make(map[string]*eventType, len(config.types)),
-		byType: make(map[reflect.Type]*eventType, len(config.types)),
+		codec:    JSON{},
+		byName:   make(map[string]*eventType, len(config.types)),
+		byType:   make(map[reflect.Type]*eventType, len(config.types)),
+		stored:   make(map[string]*eventType, len(config.types)),
+		storedAs: map[string][]string{},
+	}
+	switch {
+	case len(config.codecs) > 1:
+		problems = append(problems, errors.New("there are two codecs"))
+	case len(config.codecs) == 1 && isNil(config.codecs[0]):
+		problems = append(problems, errors.New("the codec is nil"))
+	case len(config.codecs) == 1:
+		r.codec = config.codecs[0]
 	}
 	for _, t := range config.types {
-		problems = append(problems, validateName("event name", t.name))
-		if r.byName[t.name] != nil {
-			problems = append(problems, fmt.Errorf("event name %q is registered twice", t.name))
-		}
-		if other := r.byType[t.goType]; other != nil {
-			problems = append(problems, fmt.Errorf("%s is registered twice, as %q and %q", t.goType, other.name, t.name))
-		}
-		if t.upcastTwice {
-			problems = append(problems, fmt.Errorf("event %q has two upcasters from one schema version", t.name))
-		}
-		for version := 1; version < t.schemaVersion(); version++ {
-			if t.upcasters[version] == nil {
-				problems = append(problems, fmt.Errorf("event %q has %d upcasters but none from schema version %d", t.name, len(t.upcasters), version))
-			}
-		}
-		if !t.unchecked && r.byType[t.goType] == nil {
-			for _, loss := range losses(t.goType) {
-				problems = append(problems, fmt.Errorf("event %q: %w (or register it as eventsourced.Unchecked)", t.name, loss))
-			}
-		}
-		r.byName[t.name], r.byType[t.goType] = t, t
+		problems = append(problems, r.add(t)...)
+	}
+	for _, t := range config.types {
+		problems = append(problems, r.stepProblems(t)...)
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("event registry: %w", err)
 	}
+	r.findStoredNames()
 	return r, nil
+}
+
+// add takes a type into the registry.
+func (r *Registry) add(t *eventType) (problems []error) {
+	for _, name := range append([]string{t.name}, t.former...) {
+		problems = append(problems, validateName("event name", name))
+		if r.stored[name] != nil {
+			problems = append(problems, fmt.Errorf("event name %q is registered twice", name))
+		}
+		r.stored[name] = t
+	}
+	if t.retired() {
+		return problems
+	}
+	if other := r.byType[t.goType]; other != nil {
+		problems = append(problems, fmt.Errorf("%s is registered twice, as %q and %q", t.goType, other.name, t.name))
+	} else if !t.unchecked {
+		for _, loss := range losses(t.goType) {
+			problems = append(problems, fmt.Errorf("event %q: %w (or register it as eventsourced.Unchecked)", t.name, loss))
+		}
+	}
+	r.byName[t.name], r.byType[t.goType] = t, t
+	return problems
 }
 
 // MustRegistry is [NewRegistry] for a program whose types are known: it panics with all
@@ -170,8 +172,8 @@ func (r *Registry) NameOf(goType reflect.Type) (string, bool) {
 
 // Encode makes events ready to be appended: each gets a new id, its registered
 // name, its current schema version, and the metadata that ctx carries. It
-// returns [ErrUnknownEvent] for a type that is not registered, and [ErrInvalid] for a
-// string that is not UTF-8, as JSON has no other.
+// returns [ErrUnknownEvent] for a type that is not registered, and what the codec returns:
+// [JSON] refuses, with [ErrInvalid], a string that is not UTF-8.
 func (r *Registry) Encode(ctx context.Context, events ...Event) ([]EventData, error) {
 	encoded := make([]EventData, len(events))
 	metadata := newMetadata(ctx)
@@ -180,12 +182,9 @@ func (r *Registry) Encode(ctx context.Context, events ...Event) ([]EventData, er
 		if t == nil {
 			return nil, fmt.Errorf("encode %T: %w: register it with eventsourced.Type", event, ErrUnknownEvent)
 		}
-		payload, err := json.Marshal(event)
+		payload, err := r.codec.Encode(ctx, event)
 		if err != nil {
 			return nil, fmt.Errorf("encode %s: %w", t.name, err)
-		}
-		if !validUTF8(event, payload) {
-			return nil, fmt.Errorf("encode %s: %w: a string in it is not UTF-8, which JSON would replace", t.name, ErrInvalid)
 		}
 		encoded[i] = EventData{
 			ID:            NewEventID(),
@@ -199,50 +198,75 @@ func (r *Registry) Encode(ctx context.Context, events ...Event) ([]EventData, er
 	return encoded, nil
 }
 
-// Decode turns a stored event into its Go type, after its upcasters. The error
-// is a [*DecodeError].
-func (r *Registry) Decode(recorded Recorded) (Event, error) {
-	t := r.byName[recorded.Name]
-	if t == nil {
-		return nil, &DecodeError{recorded, ErrUnknownEvent}
+// Decode turns a stored event into its Go type, after its upcasters. Mostly that is one
+// event; one that was split is several, and one that means nothing any more is none, see
+// [Replace]. The error is a [*DecodeError].
+func (r *Registry) Decode(ctx context.Context, recorded Recorded) ([]Event, error) {
+	if r.asStored(&recorded) {
+		event, err := r.decode(ctx, &recorded)
+		if err != nil {
+			return nil, &DecodeError{recorded, err}
+		}
+		return []Event{event}, nil
 	}
-	current, err := r.Upcast(recorded)
+	decoded, err := r.decodeParts(ctx, recorded)
 	if err != nil {
 		return nil, err
 	}
-	event, err := unmarshal(current.Payload, t.newFunc)
+	events := make([]Event, len(decoded))
+	for i := range decoded {
+		events[i] = decoded[i].Event
+	}
+	return events, nil
+}
+
+// Decoded is an event in its Go type, and as it would be stored today.
+type Decoded struct {
+	Event    Event
+	Recorded *Recorded // of a part of an event that was split: with its own name and id
+}
+
+// AppendDecoded is Decode for consumers, who need each part's own name and id, and no
+// allocation for an event that is stored as it would be today: its Recorded is the one
+// that is given.
+func (r *Registry) AppendDecoded(ctx context.Context, to []Decoded, recorded *Recorded) ([]Decoded, error) {
+	if r.asStored(recorded) {
+		event, err := r.decode(ctx, recorded)
+		if err != nil {
+			return to, &DecodeError{*recorded, err}
+		}
+		return append(to, Decoded{event, recorded}), nil
+	}
+	parts, err := r.decodeParts(ctx, *recorded)
+	return append(to, parts...), err
+}
+
+// decodeParts decodes an event that is not stored as it would be today.
+func (r *Registry) decodeParts(ctx context.Context, recorded Recorded) ([]Decoded, error) {
+	if r.stored[recorded.Name] == nil {
+		return nil, &DecodeError{recorded, ErrUnknownEvent}
+	}
+	parts, err := r.upcast(ctx, nil, recorded, 0)
 	if err != nil {
 		return nil, &DecodeError{recorded, err}
 	}
-	SetBase(event, BaseEvent{EventAggregateId: recorded.Stream.AggregateID, EventTime: recorded.Time})
-	return event, nil
+	decoded := make([]Decoded, len(parts))
+	for i := range parts {
+		event, err := r.decode(ctx, &parts[i])
+		if err != nil {
+			return nil, &DecodeError{recorded, err}
+		}
+		decoded[i] = Decoded{event, &parts[i]}
+	}
+	return decoded, nil
 }
 
-var errNewerSchema = fmt.Errorf("%w: it was written by a newer version of the program", ErrUnknownEvent)
-
-// Upcast brings a stored event to its current schema version without decoding
-// it: what leaves the log, to whom ever, leaves it in today's form. An event
-// that is not registered is returned as it is. The error is a [*DecodeError].
-func (r *Registry) Upcast(recorded Recorded) (Recorded, error) {
-	t := r.byName[recorded.Name]
-	if t == nil || recorded.SchemaVersion == t.schemaVersion() {
-		return recorded, nil
+// decode decodes an event that is in today's form.
+func (r *Registry) decode(ctx context.Context, current *Recorded) (Event, error) {
+	event := r.byName[current.Name].newFunc()
+	if err := r.codec.Decode(ctx, storedOf(current), event); err != nil {
+		return nil, err
 	}
-	if recorded.SchemaVersion > t.schemaVersion() {
-		return Recorded{}, &DecodeError{recorded, errNewerSchema}
-	}
-	current := recorded
-	for current.SchemaVersion < t.schemaVersion() {
-		upcast := t.upcasters[current.SchemaVersion]
-		if upcast == nil {
-			return Recorded{}, &DecodeError{recorded, errors.New("schema version below 1")}
-		}
-		payload, err := upcast(current.Payload)
-		if err != nil {
-			return Recorded{}, &DecodeError{recorded, fmt.Errorf("upcast from schema %d: %w", current.SchemaVersion, err)}
-		}
-		current.Payload = payload
-		current.SchemaVersion++
-	}
-	return current, nil
+	SetBase(event, BaseEvent{EventAggregateId: current.Stream.AggregateID, EventTime: current.Time})
+	return event, nil
 }

@@ -1,6 +1,7 @@
 package eventsourced_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"math"
@@ -47,7 +48,7 @@ func TestNewRegistry(t *testing.T) {
 	})
 	t.Run("reports all problems at once", func(t *testing.T) {
 		t.Parallel()
-		keep := func(payload json.RawMessage) (json.RawMessage, error) { return payload, nil }
+		keep := func(_ context.Context, event eventsourced.Stored) (json.RawMessage, error) { return event.Payload, nil }
 		registry, err := eventsourced.NewRegistry(
 			eventsourced.Type[Deposited]("Deposited"),
 			eventsourced.Type[Withdrawn]("Deposited"),
@@ -126,7 +127,7 @@ func TestDecode(t *testing.T) {
 	t.Run("restores the base from the record, not from the payload", func(t *testing.T) {
 		t.Parallel()
 		recorded := recordedAs("Deposited", 1, `{"amount": 5, "EventAggregateId": "forged", "EventTime": "1999-01-01T00:00:00Z", "BaseEvent": {"EventAggregateId": "forged"}}`)
-		event, err := registry.Decode(recorded)
+		event, err := decodeOne(t, registry, recorded)
 		require.NoError(t, err)
 		require.Equal(t, &Deposited{
 			BaseEvent: eventsourced.BaseEvent{EventAggregateId: accountID, EventTime: recorded.Time},
@@ -138,7 +139,7 @@ func TestDecode(t *testing.T) {
 	t.Run("of an unknown event names all that is known of it", func(t *testing.T) {
 		t.Parallel()
 		recorded := recordedAs("Mystery", 3, `{}`)
-		event, err := registry.Decode(recorded)
+		event, err := decodeOne(t, registry, recorded)
 		require.Nil(t, event)
 		require.ErrorIs(t, err, eventsourced.ErrUnknownEvent)
 		var decode *eventsourced.DecodeError
@@ -148,7 +149,7 @@ func TestDecode(t *testing.T) {
 	})
 	t.Run("of a payload that does not fit keeps the cause", func(t *testing.T) {
 		t.Parallel()
-		_, err := registry.Decode(recordedAs("Deposited", 1, `{"amount": "much"}`))
+		_, err := decodeOne(t, registry, recordedAs("Deposited", 1, `{"amount": "much"}`))
 		var mismatch *json.UnmarshalTypeError
 		require.ErrorAs(t, err, &mismatch)
 		require.NotErrorIs(t, err, eventsourced.ErrUnknownEvent)
@@ -168,9 +169,9 @@ func signed(t testing.TB) *eventsourced.Registry {
 	t.Helper()
 	type fields map[string]any
 	change := func(edit func(fields) error) eventsourced.UpcastFunc {
-		return func(payload json.RawMessage) (json.RawMessage, error) {
+		return func(_ context.Context, event eventsourced.Stored) (json.RawMessage, error) {
 			var f fields
-			if err := json.Unmarshal(payload, &f); err != nil {
+			if err := json.Unmarshal(event.Payload, &f); err != nil {
 				return nil, err
 			}
 			if f == nil {
@@ -211,15 +212,15 @@ func TestUpcasters(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			before := string(recorded.Payload)
-			event, err := registry.Decode(recorded)
+			event, err := decodeOne(t, registry, recorded)
 			require.NoError(t, err)
 			require.Equal(t, "Åsa Ek", event.(*Signed).Signer)
 
-			current, err := registry.Upcast(recorded)
+			current, err := upcastOne(t, registry, recorded)
 			require.NoError(t, err)
 			require.Equal(t, 3, current.SchemaVersion)
 			require.Equal(t, before, string(recorded.Payload), "what was read is not changed")
-			event, err = registry.Decode(current)
+			event, err = decodeOne(t, registry, current)
 			require.NoError(t, err)
 			require.Equal(t, "Åsa Ek", event.(*Signed).Signer)
 			current.SchemaVersion, current.Payload = recorded.SchemaVersion, recorded.Payload
@@ -229,7 +230,7 @@ func TestUpcasters(t *testing.T) {
 	t.Run("leave an event alone that is not registered", func(t *testing.T) {
 		t.Parallel()
 		recorded := recordedAs("Mystery", 9, `"whatever"`)
-		current, err := registry.Upcast(recorded)
+		current, err := upcastOne(t, registry, recorded)
 		require.NoError(t, err)
 		require.Equal(t, recorded, current)
 	})
@@ -245,8 +246,8 @@ func TestUpcasters(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, decodeErr := registry.Decode(c.recorded)
-			_, upcastErr := registry.Upcast(c.recorded)
+			_, decodeErr := decodeOne(t, registry, c.recorded)
+			_, upcastErr := upcastOne(t, registry, c.recorded)
 			for _, err := range []error{decodeErr, upcastErr} {
 				var decode *eventsourced.DecodeError
 				require.ErrorAs(t, err, &decode)
@@ -261,8 +262,8 @@ func TestUpcasters(t *testing.T) {
 	t.Run("that return no JSON are noticed", func(t *testing.T) {
 		t.Parallel()
 		broken := newRegistry(t, eventsourced.Type[Deposited]("Deposited",
-			eventsourced.Upcast(1, func(json.RawMessage) (json.RawMessage, error) { return nil, nil })))
-		_, err := broken.Decode(recordedAs("Deposited", 1, `{}`))
+			eventsourced.Upcast(1, func(context.Context, eventsourced.Stored) (json.RawMessage, error) { return nil, nil })))
+		_, err := decodeOne(t, broken, recordedAs("Deposited", 1, `{}`))
 		var syntax *json.SyntaxError
 		require.ErrorAs(t, err, &syntax)
 	})
@@ -287,7 +288,7 @@ func FuzzDecode(f *testing.F) {
 	registry := signed(f)
 	f.Fuzz(func(t *testing.T, name string, schemaVersion int, payload []byte) {
 		recorded := recordedAs(name, schemaVersion, string(payload))
-		event, err := registry.Decode(recorded)
+		event, err := decodeOne(t, registry, recorded)
 		if name == "Signed" && schemaVersion == 3 {
 			want := &Signed{}
 			wantErr := json.Unmarshal(payload, want)
@@ -309,7 +310,7 @@ func FuzzDecode(f *testing.F) {
 		encoded, err := registry.Encode(t.Context(), event)
 		require.NoError(t, err)
 		recorded.EventData = encoded[0]
-		again, err := registry.Decode(recorded)
+		again, err := decodeOne(t, registry, recorded)
 		require.NoError(t, err)
 		require.Equal(t, event, again)
 	})

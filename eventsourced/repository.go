@@ -310,24 +310,48 @@ func (r *Repository[A]) replayOn(ctx context.Context, a *A, snapshot *Snapshot) 
 			snapshot = nil
 			continue
 		}
-		event, err := r.store.Registry().Decode(recorded)
-		if err != nil {
-			return a, err
-		}
 		if recorded.Version != root.version+1 {
 			return a, fmt.Errorf("the stream is damaged: version %d follows version %d", recorded.Version, root.version)
 		}
-		apply, err := applierOf(a, event)
-		if err != nil {
-			return a, &DecodeError{recorded, err}
+		if err := r.applyStored(ctx, a, &recorded); err != nil {
+			return a, err
 		}
-		apply.apply(a, event)
 		root.version, root.position = recorded.Version, recorded.Position
 	}
 	if snapshot != nil {
 		return a, errOtherLog
 	}
 	return a, nil
+}
+
+// applyStored applies all that a stored event is today.
+func (r *Repository[A]) applyStored(ctx context.Context, a *A, recorded *Recorded) error {
+	registry := r.store.Registry()
+	if registry.asStored(recorded) {
+		event, err := registry.decode(ctx, recorded)
+		if err != nil {
+			return &DecodeError{*recorded, err}
+		}
+		return notApplied(recorded, applyTo(a, event))
+	}
+	parts, err := registry.decodeParts(ctx, *recorded)
+	if err != nil {
+		return err
+	}
+	for _, part := range parts {
+		if err := applyTo(a, part.Event); err != nil {
+			return notApplied(recorded, err)
+		}
+	}
+	return nil
+}
+
+// notApplied says of which event that is.
+func notApplied(recorded *Recorded, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &DecodeError{*recorded, err}
 }
 
 // again is how long to wait before the next attempt.

@@ -22,6 +22,8 @@ type Appender interface {
 	// outcome is unknown (a connection lost in mid-commit, a context that ended)
 	// is settled by repeating it with the same EventData.
 	//
+	// Payloads are JSON; any other is refused with [ErrInvalid], see [Codec].
+	//
 	// Errors: [ErrConflict], [ErrDuplicateID], [ErrInvalid]; anything else comes
 	// from below and leaves the outcome open.
 	Append(ctx context.Context, stream Stream, expected Expected, events []EventData) (Position, error)
@@ -63,8 +65,8 @@ type Listener interface {
 	Listen(ctx context.Context) <-chan struct{}
 }
 
-// Codec gives access to the registry that a store's events are decoded with.
-type Codec interface {
+// Registered gives access to the registry that a store's events are decoded with.
+type Registered interface {
 	Registry() *Registry
 }
 
@@ -81,14 +83,14 @@ type Identified interface {
 type Store interface {
 	Appender
 	StreamReader
-	Codec
+	Registered
 }
 
 // Log is what consumers of the whole log need: projections, subscribers, relays.
 type Log interface {
 	LogReader
 	Listener
-	Codec
+	Registered
 }
 
 // LogStore is both sides.
@@ -97,7 +99,7 @@ type LogStore interface {
 	StreamReader
 	LogReader
 	Listener
-	Codec
+	Registered
 }
 
 // Snapshot is an aggregate's state as of one version, so that loading it need

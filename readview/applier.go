@@ -167,7 +167,7 @@ func (a *applier) release(ctx context.Context) {
 }
 
 // decode survives upcasters and UnmarshalJSON methods that panic.
-func (a *applier) decode(recorded eventsourced.Recorded) (event eventsourced.Event, err error) {
+func (a *applier) decode(ctx context.Context, to []eventsourced.Decoded, recorded *eventsourced.Recorded) (decoded []eventsourced.Decoded, err error) {
 	defer wait.Recover(&err)
-	return a.registry.Decode(recorded)
+	return a.registry.AppendDecoded(ctx, to, recorded)
 }

@@ -49,13 +49,12 @@ func halfTime(ctx context.Context) time.Time {
 	return time.Now().Add(time.Until(deadline) / 2)
 }
 
-// call runs the handler of one event.
+// call runs the handler of one event, or those of the parts that it has today.
 func (a *applier) call(ctx context.Context, tx *pipeline.Tx, pg *page, i int) error {
 	it := &pg.items[i]
 	if it.err != nil {
 		return it.err
 	}
-	ctx = eventsourced.WithRecorded(ctx, &it.recorded)
 	own := tx.Turn(ctx, i)
 	err := a.safely(ctx, own, pg, i)
 	var panicked *wait.PanicError
@@ -75,7 +74,15 @@ func (a *applier) safely(ctx context.Context, tx Tx, pg *page, i int) (err error
 		}
 	}()
 	defer wait.Recover(&err)
-	err = a.handlers[pg.items[i].recorded.Name].call(ctx, tx, pg.items[i].event)
+	for _, part := range pg.items[i].parts {
+		handler, has := a.handlers[part.Recorded.Name]
+		if !has {
+			continue
+		}
+		if err = handler.call(eventsourced.WithRecorded(ctx, part.Recorded), tx, part.Event); err != nil {
+			break
+		}
+	}
 	returned = true
 	if err != nil { // an error may be one that panics when it is looked at
 		_, _ = err.Error(), pgerr.Retryable(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -117,10 +118,10 @@ func (s *feedSource) handle(msg *message.Message) error {
 		s.hear(content.UpTo)
 	}
 	defer s.progress.at(atRest, nil)
-	_, many := msg.Metadata[messaging.MetaEvents]
-	pg := s.page(content)
+	live := content.Head == 0 // and no page of history
+	pg := s.page(ctx, content)
 	for {
-		if err := s.proof(content, !many); err != nil && s.at.Running {
+		if err := s.proof(content, live); err != nil && s.at.Running {
 			_ = s.halt(ctx, s.at, err)
 			s.at.Running = false
 		}
@@ -157,15 +158,29 @@ func (s *feedSource) proof(content messaging.Page, live bool) error {
 
 // page returns a message's content as a page, with the events that the projection
 // handles.
-func (s *feedSource) page(content messaging.Page) *page {
+func (s *feedSource) page(ctx context.Context, content messaging.Page) *page {
 	pg := newPage(s.Name, content.After, content.UpTo, 0)
 	for _, recorded := range content.Events {
-		if _, handled := s.handlers[recorded.Name]; handled {
-			event, err := s.decode(recorded)
-			pg.items = append(pg.items, item{recorded: recorded, event: event, err: err})
+		if !slices.Contains(s.handled, recorded.Name) {
+			continue
+		}
+		pg.add(ctx, s.applier, recorded)
+		if n := len(pg.items); n > 1 && pg.items[n-2].recorded.Position == recorded.Position {
+			pg.join(n - 2)
 		}
 	}
 	return pg
+}
+
+// join makes one item of the last two: parts of one event share its position, and are
+// applied together.
+func (pg *page) join(i int) {
+	it, part := &pg.items[i], pg.items[i+1]
+	pg.items = pg.items[:i+1]
+	it.parts = append(it.parts, part.parts...)
+	if it.err == nil {
+		it.err = part.err
+	}
 }
 
 // take applies a page if it is its turn, and tells whether the message is done

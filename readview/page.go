@@ -21,7 +21,8 @@ type page struct {
 	generation  int64
 	projection  string
 	items       []item
-	meanwhile   func() // called when the page's transaction is under way; may be nil
+	decoded     []eventsourced.Decoded // of all items
+	meanwhile   func()                 // called when the page's transaction is under way; may be nil
 
 	calls   calls
 	hurry   atomic.Bool                 // it should end with the event that is being applied
@@ -122,6 +123,18 @@ func (pg *page) attempt(ctx context.Context, apply func(context.Context, *page) 
 // item is one event of a page, decoded while the page before is applied.
 type item struct {
 	recorded eventsourced.Recorded
-	event    eventsourced.Event
-	err      error // of decoding; it counts when it is the event's turn
+	parts    []eventsourced.Decoded // what it is today, mostly one; applied together or not at all
+	err      error                  // of decoding; it counts when it is the event's turn
+}
+
+// add appends a stored event. Its parts are in a slice that all of the page share, so that
+// one event costs no allocation of its own.
+func (pg *page) add(ctx context.Context, a *applier, recorded eventsourced.Recorded) {
+	pg.items = append(pg.items, item{recorded: recorded})
+	it, before := &pg.items[len(pg.items)-1], len(pg.decoded)
+	var decoded []eventsourced.Decoded
+	if decoded, it.err = a.decode(ctx, pg.decoded, &it.recorded); it.err == nil {
+		pg.decoded = decoded
+		it.parts = decoded[before:len(decoded):len(decoded)]
+	}
 }

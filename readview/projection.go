@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -123,7 +124,7 @@ func OnPgx[E any, P interface {
 type definition struct {
 	Projection
 	handlers map[string]Handler // by event name
-	handled  []string           // their names, sorted
+	handled  []string           // the names that their events are stored under, sorted
 }
 
 func define(p Projection, registry *eventsourced.Registry) (*definition, error) {
@@ -148,10 +149,9 @@ func define(p Projection, registry *eventsourced.Registry) (*definition, error) 
 			problems = append(problems, fmt.Errorf("it has two handlers for %s", name))
 		default:
 			d.handlers[name] = handler
-			d.handled = append(d.handled, name)
 		}
 	}
-	slices.Sort(d.handled)
+	d.handled = registry.StoredNames(slices.Collect(maps.Keys(d.handlers))...)
 	problems = append(problems, d.defineReset())
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("projection %q: %w", p.Name, err)

@@ -38,13 +38,13 @@ func (s *logSource) collect(ctx context.Context, pg *page, upTo eventsourced.Pos
 	query := eventsourced.LogQuery{After: pg.after, UpTo: upTo, Names: s.handled, Limit: min(s.pageLimit, int(s.pageCap.Load()))}
 	bytes := 0
 	pg.items = make([]item, 0, s.lastItems) // in a catch-up all pages have as many
+	pg.decoded = make([]eventsourced.Decoded, 0, s.lastItems)
 	defer func() { s.lastItems = len(pg.items) }()
 	for recorded, err := range s.m.log.ReadLog(ctx, query) {
 		if err != nil {
 			return err
 		}
-		event, err := s.decode(recorded)
-		pg.items = append(pg.items, item{recorded: recorded, event: event, err: err})
+		pg.add(ctx, s.applier, recorded)
 		pg.upTo = recorded.Position
 		if bytes += len(recorded.Payload); bytes >= s.m.config.PageBytes {
 			break

@@ -111,26 +111,28 @@ func (r *run) had(ctx context.Context, stream eventsourced.Stream) (map[[2]strin
 		if err != nil {
 			return nil, err
 		}
-		event, err := r.store.Registry().Decode(recorded)
+		events, err := r.store.Registry().Decode(ctx, recorded)
 		if err != nil {
 			return nil, err
 		}
-		switch e := event.(type) {
-		case *domain.OriginAdded:
-			had[[2]string{"origin", e.Origin}] = true
-		case *domain.BandIgnored:
-			had[[2]string{"ignored_band", e.BandID}] = true
-			if recorded.SchemaVersion == 1 {
-				had[[2]string{"ignored_band", domain.Key(e.BandName)}] = true
+		for _, event := range events {
+			switch e := event.(type) {
+			case *domain.OriginAdded:
+				had[[2]string{"origin", e.Origin}] = true
+			case *domain.BandIgnored:
+				had[[2]string{"ignored_band", e.BandID}] = true
+				if recorded.SchemaVersion == 1 {
+					had[[2]string{"ignored_band", domain.Key(e.BandName)}] = true
+				}
+			case *domain.DanceHallIgnored:
+				had[[2]string{"ignored_dance_hall", e.DanceHallID}] = true
+			case *domain.CityIgnored:
+				had[[2]string{"ignored_city", e.City}] = true
+			case *domain.MunicipalityIgnored:
+				had[[2]string{"ignored_municipality", e.Municipality}] = true
+			case *domain.StateIgnored:
+				had[[2]string{"ignored_state", e.State}] = true
 			}
-		case *domain.DanceHallIgnored:
-			had[[2]string{"ignored_dance_hall", e.DanceHallID}] = true
-		case *domain.CityIgnored:
-			had[[2]string{"ignored_city", e.City}] = true
-		case *domain.MunicipalityIgnored:
-			had[[2]string{"ignored_municipality", e.Municipality}] = true
-		case *domain.StateIgnored:
-			had[[2]string{"ignored_state", e.State}] = true
 		}
 	}
 	return had, nil

@@ -87,9 +87,9 @@ func TestStoredForms(t *testing.T) {
 			require.Equal(t, form.schemaVersion, encoded[0].SchemaVersion)
 			require.JSONEq(t, form.payload, string(encoded[0].Payload))
 
-			decoded, err := registry.Decode(recorded(encoded[0]))
+			decoded, err := registry.Decode(t.Context(), recorded(encoded[0]))
 			require.NoError(t, err)
-			require.Equal(t, form.event, decoded)
+			require.Equal(t, []eventsourced.Event{form.event}, decoded)
 		})
 	}
 }
@@ -107,9 +107,14 @@ func TestUpcastBandIgnored(t *testing.T) {
 	t.Parallel()
 	registry := newRegistry(t)
 	decode := func(name, payload string) (eventsourced.Event, error) {
-		return registry.Decode(recorded(eventsourced.EventData{
+		events, err := registry.Decode(t.Context(), recorded(eventsourced.EventData{
 			ID: eventsourced.NewEventID(), Name: name, SchemaVersion: 1, Payload: []byte(payload),
 		}))
+		if err != nil {
+			return nil, err
+		}
+		require.Len(t, events, 1)
+		return events[0], nil
 	}
 	base := eventsourced.BaseEvent{EventAggregateId: bandID}
 	granz := string(domain.BandIDFor("Bo Granz"))

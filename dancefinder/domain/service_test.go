@@ -362,8 +362,9 @@ func TestServicePreferences(t *testing.T) {
 		var events []eventsourced.Event
 		for stored, err := range store.ReadLog(t.Context(), eventsourced.LogQuery{Names: []string{"BandIgnored", "BandUnignored", "DanceHallIgnored"}}) {
 			require.NoError(t, err)
-			event, err := store.Registry().Decode(stored)
+			decoded, err := store.Registry().Decode(t.Context(), stored)
 			require.NoError(t, err)
+			event := decoded[0]
 			eventsourced.SetBase(event, eventsourced.BaseEvent{})
 			events = append(events, event)
 		}

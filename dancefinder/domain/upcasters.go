@@ -1,20 +1,23 @@
 package domain
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
 )
 
 // addBandID brings BandIgnored and BandUnignored from schema version 1, which
 // named the band only, to version 2. It can, because a band's id follows from its
 // name. (A hall's follows from its place as well, which a name would not tell:
 // DanceHallIgnored has carried the id from the start.)
-func addBandID(payload json.RawMessage) (json.RawMessage, error) {
+func addBandID(_ context.Context, event eventsourced.Stored) (json.RawMessage, error) {
 	var v1 struct {
 		Subject  string `json:"subject"`
 		BandName string `json:"bandName"`
 	}
-	if err := json.Unmarshal(payload, &v1); err != nil {
+	if err := json.Unmarshal(event.Payload, &v1); err != nil {
 		return nil, err
 	}
 	if Key(v1.BandName) == "" {

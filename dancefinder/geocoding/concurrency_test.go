@@ -288,8 +288,9 @@ func TestAllHallsOfTheDemo(t *testing.T) {
 	t.Logf("%d halls in %s", len(seen), time.Since(start).Round(time.Millisecond))
 	require.Equal(t, geocoding.Status{Done: int64(len(seen)) - generator.Ferries, NotFound: generator.Ferries}, status)
 	for _, recorded := range a.log("DanceHallGeocoded") {
-		event, err := a.store.Registry().Decode(recorded)
+		events, err := a.store.Registry().Decode(t.Context(), recorded)
 		require.NoError(t, err)
+		event := events[0]
 		require.Equal(t, "city", event.(*domain.DanceHallGeocoded).Precision)
 	}
 }

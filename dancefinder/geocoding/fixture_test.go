@@ -76,8 +76,9 @@ func (a *app) hall(ctx context.Context, name, city, municipality, state string) 
 func (a *app) deliver(worker *geocoding.Worker) {
 	a.t.Helper()
 	for _, recorded := range a.log("DanceHallCreated") {
-		event, err := a.store.Registry().Decode(recorded)
+		events, err := a.store.Registry().Decode(a.t.Context(), recorded)
 		require.NoError(a.t, err)
+		event := events[0]
 		ctx := eventsourced.WithRecorded(a.t.Context(), &recorded)
 		require.NoError(a.t, worker.Enqueue(ctx, event.(*domain.DanceHallCreated)))
 	}

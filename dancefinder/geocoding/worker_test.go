@@ -34,8 +34,9 @@ func TestHallsAreGeocoded(t *testing.T) {
 	}
 	geocoded := map[string]*domain.DanceHallGeocoded{}
 	for _, recorded := range a.log("DanceHallGeocoded") {
-		event, err := a.store.Registry().Decode(recorded)
+		events, err := a.store.Registry().Decode(t.Context(), recorded)
 		require.NoError(t, err)
+		event := events[0]
 		id := recorded.Stream.AggregateID
 		geocoded[id] = event.(*domain.DanceHallGeocoded)
 		cause := created[id]

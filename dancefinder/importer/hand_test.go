@@ -26,8 +26,9 @@ func (c *catalogue) dances() map[domain.EventID]domain.EventDetails {
 	found := map[domain.EventID]domain.EventDetails{}
 	for recorded, err := range c.store.ReadLog(c.t.Context(), eventsourced.LogQuery{}) {
 		require.NoError(c.t, err)
-		event, err := c.store.Registry().Decode(recorded)
+		events, err := c.store.Registry().Decode(c.t.Context(), recorded)
 		require.NoError(c.t, err)
+		event := events[0]
 		id := domain.EventID(event.AggregateID())
 		switch e := event.(type) {
 		case *domain.EventCreated:

@@ -24,7 +24,7 @@ const DefaultWorkers = 16
 type Log interface {
 	eventsourced.LogReader
 	eventsourced.StreamReader
-	eventsourced.Codec
+	eventsourced.Registered
 }
 
 // Options of [Import]. The zero value works.

@@ -62,11 +62,13 @@ func readKnown(ctx context.Context, log Log) (*known, error) {
 		if err != nil {
 			return nil, err
 		}
-		event, err := log.Registry().Decode(recorded)
+		events, err := log.Registry().Decode(ctx, recorded)
 		if err != nil {
 			return nil, err
 		}
-		k.apply(event, recorded.Metadata)
+		for _, event := range events {
+			k.apply(event, recorded.Metadata)
+		}
 	}
 	for id, derived := range k.elsewhere {
 		if other, taken := k.byHand[derived]; k.dances[id].state <= listed && (!taken || bytes.Compare(id[:], other[:]) < 0) {

@@ -79,20 +79,22 @@ func (i *run) load(ctx context.Context, m match) (s stored, err error) {
 		if err != nil {
 			return stored{}, err
 		}
-		event, err := i.log.Registry().Decode(recorded)
+		events, err := i.log.Registry().Decode(ctx, recorded)
 		if err != nil {
 			return stored{}, err
 		}
 		s.version = recorded.Version
-		switch e := event.(type) {
-		case *domain.EventCreated:
-			s.details = detailsOf(e)
-			// Before MetaListing there was only the id to tell where it comes from.
-			if s.listed = m.listed; s.listed {
-				s.said = said{s.details.EndTime, s.details.ExtraInfo}
+		for _, event := range events {
+			switch e := event.(type) {
+			case *domain.EventCreated:
+				s.details = detailsOf(e)
+				// Before MetaListing there was only the id to tell where it comes from.
+				if s.listed = m.listed; s.listed {
+					s.said = said{s.details.EndTime, s.details.ExtraInfo}
+				}
+			case *domain.EventUpdated:
+				s.details = detailsOf((*domain.EventCreated)(e))
 			}
-		case *domain.EventUpdated:
-			s.details = detailsOf((*domain.EventCreated)(e))
 		}
 		if text, ok := saidIn(recorded.Metadata); ok {
 			s.said, s.listed = text, true

@@ -62,11 +62,13 @@ func (h *Hub) change(ctx context.Context, recorded eventsourced.Recorded) (Chang
 	c.EventID = recorded.Stream.AggregateID
 	var dance domain.Event
 	apply := func(recorded eventsourced.Recorded) (*domain.EventDetails, error) {
-		event, err := h.log.Registry().Decode(recorded)
+		events, err := h.log.Registry().Decode(ctx, recorded)
 		if err != nil {
 			return nil, err
 		}
-		dance.Apply(event)
+		for _, event := range events {
+			dance.Apply(event)
+		}
 		if dance.Deleted() {
 			return nil, nil
 		}

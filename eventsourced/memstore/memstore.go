@@ -53,7 +53,7 @@ func New(registry *eventsourced.Registry) *Store {
 	}
 }
 
-// Registry implements [eventsourced.Codec].
+// Registry implements [eventsourced.Registered].
 func (s *Store) Registry() *eventsourced.Registry { return s.registry }
 
 // LogID implements [eventsourced.Identified].

@@ -48,9 +48,9 @@ func registry() *eventsourced.Registry {
 	return registry
 }
 
-func splitName(payload json.RawMessage) (json.RawMessage, error) {
+func splitName(_ context.Context, event eventsourced.Stored) (json.RawMessage, error) {
 	var old struct{ Name string }
-	if err := json.Unmarshal(payload, &old); err != nil {
+	if err := json.Unmarshal(event.Payload, &old); err != nil {
 		return nil, err
 	}
 	if old.Name == "panic" {

@@ -24,6 +24,7 @@ import (
 type Marshaler struct {
 	registry *eventsourced.Registry
 	config   MarshalerConfig
+	names    map[string]string // today's, by those that events may have
 }
 
 // MarshalerConfig is the optional part of a [Marshaler]. The zero value works for those
@@ -40,7 +41,7 @@ func NewMarshaler(registry *eventsourced.Registry, config MarshalerConfig) (*Mar
 	if registry == nil {
 		return nil, errors.New("messaging.NewMarshaler: the registry is nil")
 	}
-	return &Marshaler{registry: registry, config: config}, nil
+	return &Marshaler{registry: registry, config: config, names: namesToday(registry)}, nil
 }
 
 // Marshal makes a message of an event, for a [Publisher]: with a new UUID, which is
@@ -94,13 +95,17 @@ func (m *Marshaler) Unmarshal(msg *message.Message, v any) error {
 	if err := r.err(); err != nil {
 		return err
 	}
-	event, err := m.registry.Decode(recorded)
+	events, err := m.registry.Decode(msg.Context(), recorded)
 	if err != nil {
 		return err
 	}
-	from, to := reflect.ValueOf(event), reflect.ValueOf(v)
+	to := reflect.ValueOf(v)
+	if len(events) != 1 {
+		return fmt.Errorf("message %.40q: %w: it is a %s, which has become %d events", msg.UUID, ErrMalformed, recorded.Name, len(events))
+	}
+	from := reflect.ValueOf(events[0])
 	if from.Type() != to.Type() || to.IsNil() {
-		return fmt.Errorf("message %.40q: %w: it is a %s, which is a %T and no %T", msg.UUID, ErrMalformed, recorded.Name, event, v)
+		return fmt.Errorf("message %.40q: %w: it is a %s, which is a %T and no %T", msg.UUID, ErrMalformed, recorded.Name, events[0], v)
 	}
 	to.Elem().Set(from.Elem())
 	return nil
@@ -116,5 +121,30 @@ func (m *Marshaler) Name(v any) string {
 	return name
 }
 
-// NameFromMessage returns the name of a message's event.
-func (m *Marshaler) NameFromMessage(msg *message.Message) string { return msg.Metadata[MetaName] }
+// NameFromMessage returns the name of a message's event: that which it has today, if
+// its type had another one when it was sent.
+func (m *Marshaler) NameFromMessage(msg *message.Message) string {
+	name := msg.Metadata[MetaName]
+	if today, known := m.names[name]; known {
+		return today
+	}
+	return name
+}
+
+// namesToday returns the names by those that they had. One that has become several has none.
+func namesToday(registry *eventsourced.Registry) map[string]string {
+	names := map[string]string{}
+	several := map[string]bool{}
+	for _, today := range registry.Names() {
+		for _, stored := range registry.StoredNames(today) {
+			several[stored] = several[stored] || names[stored] != ""
+			names[stored] = today
+		}
+	}
+	for name := range several {
+		if several[name] {
+			delete(names, name)
+		}
+	}
+	return names
+}

@@ -2,6 +2,7 @@ package messaging
 
 import (
 	"cmp"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -42,15 +43,22 @@ var reserved = []string{
 	MetaPosition, MetaOccurredAt, MetaEventID, MetaPrevious, MetaEvents, MetaLast, MetaHead, markUUID, markPayload,
 }
 
-// Marshal makes the message of a stored event, in its current schema version. The
-// message shares nothing with the event. The error is an
+// Marshal makes the message of a stored event, in today's form: mostly one, and one for each
+// part of an event that was split, see [eventsourced.Registry.Upcast]. The
+// messages share nothing with the event. The error is an
 // [*eventsourced.DecodeError].
-func Marshal(registry *eventsourced.Registry, recorded eventsourced.Recorded) (*message.Message, error) {
-	event, err := registry.Upcast(recorded)
+func Marshal(ctx context.Context, registry *eventsourced.Registry, recorded eventsourced.Recorded) ([]*message.Message, error) {
+	parts, err := registry.Upcast(ctx, recorded)
 	if err != nil {
 		return nil, err
 	}
-	return marshal(event)
+	messages := make([]*message.Message, len(parts))
+	for i, part := range parts {
+		if messages[i], err = marshal(part); err != nil {
+			return nil, err
+		}
+	}
+	return messages, nil
 }
 
 // marshal makes the message of an event as it is.

@@ -36,8 +36,10 @@ func someEvent() eventsourced.Recorded {
 func TestMarshal(t *testing.T) {
 	t.Parallel()
 	event := someEvent()
-	msg, err := messaging.Marshal(registry(), event)
+	marshaled, err := messaging.Marshal(t.Context(), registry(), event)
 	require.NoError(t, err)
+	require.Len(t, marshaled, 1)
+	msg := marshaled[0]
 	require.Equal(t, someID, msg.UUID)
 	require.Equal(t, `{"Amount": 5}`, string(msg.Payload))
 	require.Equal(t, message.Metadata{
@@ -49,12 +51,12 @@ func TestMarshal(t *testing.T) {
 	require.Equal(t, someEvent(), event, "they share nothing")
 
 	event.SchemaVersion = 2
-	_, err = messaging.Marshal(registry(), event)
+	_, err = messaging.Marshal(t.Context(), registry(), event)
 	var decodeErr *eventsourced.DecodeError
 	require.ErrorAs(t, err, &decodeErr)
 
 	event.SchemaVersion, event.Metadata = 1, eventsourced.Metadata{"watermill_payload": "base64"}
-	_, err = messaging.Marshal(registry(), event)
+	_, err = messaging.Marshal(t.Context(), registry(), event)
 	require.ErrorAs(t, err, &decodeErr)
 	require.ErrorContains(t, err, `metadata "watermill_payload": the payload is not base64`)
 }
@@ -117,8 +119,10 @@ func FuzzMarshal(f *testing.F) {
 		if !slices.Contains(messaging.Reserved(), key) {
 			want.Metadata = eventsourced.Metadata{key: value}
 		}
-		msg, err := messaging.Marshal(registry(), want)
+		marshaled, err := messaging.Marshal(t.Context(), registry(), want)
 		require.NoError(t, err)
+		require.Len(t, marshaled, 1)
+		msg := marshaled[0]
 		got, err := messaging.Unmarshal(msg)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
@@ -142,8 +146,10 @@ func FuzzPublisher(f *testing.F) {
 		}
 		for event, err := range store.ReadLog(t.Context(), eventsourced.LogQuery{}) {
 			require.NoError(t, err)
-			got, err := messaging.Marshal(store.Registry(), event)
+			marshaled, err := messaging.Marshal(t.Context(), store.Registry(), event)
 			require.NoError(t, err)
+			require.Len(t, marshaled, 1)
+			got := marshaled[0]
 			require.Equal(t, want.UUID, got.UUID)
 			require.Equal(t, string(want.Payload), string(got.Payload))
 			if !slices.Contains(messaging.Reserved(), key) {

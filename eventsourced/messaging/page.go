@@ -33,7 +33,8 @@ const (
 
 // Page is a part of a topic: all its events with a position above After and up to
 // UpTo. It may have none. Events are in the order of their positions, and in
-// today's form, whatever they were stored as.
+// today's form, whatever they were stored as. The parts of one that was split share its
+// position: whoever keeps a position takes all of them or none.
 type Page struct {
 	After, UpTo eventsourced.Position
 	Events      []eventsourced.Recorded
@@ -142,8 +143,9 @@ func (p *Page) check() error {
 		return fmt.Errorf("it ends at position %d, before its beginning at %d", p.UpTo, p.After)
 	}
 	last := p.After
-	for _, e := range p.Events {
+	for i, e := range p.Events {
 		switch {
+		case e.Position == last && i > 0 && isPart(e, p.Events[i-1]):
 		case e.Position <= last:
 			return fmt.Errorf("position %d after %d", e.Position, last)
 		case e.Position > p.UpTo:
@@ -154,6 +156,11 @@ func (p *Page) check() error {
 		last = e.Position
 	}
 	return nil
+}
+
+// isPart tells that two events are parts of one that was split.
+func isPart(a, b eventsourced.Recorded) bool {
+	return a.Stream == b.Stream && a.Version == b.Version && a.ID != b.ID
 }
 
 // ReplayRequest asks the [Relay] of another context for a topic's history.

@@ -135,7 +135,7 @@ func (p *Publisher) event(topic string, msg *message.Message) (eventsourced.Reco
 		}
 	}
 	if p.registered[topic] {
-		if _, err := p.store.Registry().Decode(event); err != nil {
+		if _, err := p.store.Registry().Decode(msg.Context(), event); err != nil {
 			r.problems = append(r.problems, err)
 		}
 	}

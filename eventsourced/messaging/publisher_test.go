@@ -79,8 +79,10 @@ func TestPublishedOnce(t *testing.T) {
 	b := newBank(t)
 	publisher := messaging.NewPublisher(b.store)
 	recorded := b.record(&Deposited{Amount: 1})
-	msg, err := messaging.Marshal(b.store.Registry(), recorded)
+	marshaled, err := messaging.Marshal(t.Context(), b.store.Registry(), recorded)
 	require.NoError(t, err)
+	require.Len(t, marshaled, 1)
+	msg := marshaled[0]
 	for range 2 {
 		require.NoError(t, publisher.Publish("Deposited", msg), "the log has this event")
 		require.NoError(t, publisher.Publish("topic-1", newMessage(someID, "x")))

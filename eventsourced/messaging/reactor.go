@@ -91,7 +91,7 @@ func NewReactor(log eventsourced.Log, positions *Positions, config ReactorConfig
 		follower:  newFollower(log, positions, config.following(), Consumer{Group: config.Name, Topic: reactorTopic}),
 		failpoint: func(string) {},
 	}
-	r.follower.names = slices.Sorted(maps.Keys(byName))
+	r.follower.names = log.Registry().StoredNames(slices.Collect(maps.Keys(byName))...)
 	r.follower.pageEvents = subscriptionPage
 	if config.StartAtHead {
 		r.follower.startAt = positions.start
@@ -222,14 +222,24 @@ func (r *Reactor) passes(ctx context.Context, err error) bool {
 	return detached(ctx, r.positions.pool.Ping) != nil
 }
 
-// call runs the reaction once.
+// call runs the reaction once, or those to all parts of an event that was split.
 func (r *Reactor) call(ctx context.Context, recorded eventsourced.Recorded) error {
 	return r.follower.guard(ctx, ofEvents, &recorded, "a reaction", func(ctx context.Context) error {
-		event, err := r.log.Registry().Decode(recorded)
+		parts, err := r.log.Registry().AppendDecoded(ctx, nil, &recorded)
 		if err != nil {
 			return err
 		}
-		return r.reactions[recorded.Name].call(eventsourced.WithExecution(eventsourced.WithRecorded(ctx, &recorded)), event)
+		ctx = eventsourced.WithExecution(ctx)
+		for _, part := range parts {
+			reaction, has := r.reactions[part.Recorded.Name]
+			if !has {
+				continue
+			}
+			if err := reaction.call(eventsourced.WithRecorded(ctx, part.Recorded), part.Event); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

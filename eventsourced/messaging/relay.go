@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -70,7 +71,7 @@ func NewRelay(log eventsourced.Log, positions *Positions, publisher message.Publ
 		tails:     make(chan *tail, 1),
 		failpoint: func(string) {},
 	}
-	r.follower.names = config.Names
+	r.follower.names = log.Registry().StoredNames(config.Names...)
 	r.follower.pageEvents = config.GroupEvents
 	if config.StartAtHead {
 		r.follower.startAt = positions.start
@@ -178,34 +179,51 @@ func (r *Relay) save(ctx context.Context, to eventsourced.Position, sent map[str
 
 var errNoTopic = errors.New("it has no topic; it is Translate that keeps events inside")
 
-// outgoing is an event in the form in which it leaves the context, and its topic, ""
-// for one that stays inside.
+// outgoing is an event in the form in which it leaves the context, and its topic.
 type outgoing struct {
 	event eventsourced.Recorded
 	topic string
 }
 
-// outgoing returns how an event leaves. The error is about the event: it survives
-// functions that panic.
-func (r *Relay) outgoing(ctx context.Context, p part, recorded eventsourced.Recorded) (outgoing, error) {
-	made := make(chan outgoing, 1)
-	err := r.follower.guard(ctx, p, &recorded, "Translate or Topic", func(context.Context) error {
-		out, err := r.translate(recorded)
+// outgoing returns how an event leaves: not at all, if all of it stays inside, and in parts
+// if it was split. The error is about the event: it survives functions that panic.
+func (r *Relay) outgoing(ctx context.Context, p part, recorded eventsourced.Recorded) ([]outgoing, error) {
+	made := make(chan []outgoing, 1)
+	err := r.follower.guard(ctx, p, &recorded, "Translate or Topic", func(ctx context.Context) error {
+		out, err := r.translateAll(ctx, recorded)
 		made <- out
 		return err
 	})
 	if err != nil {
-		return outgoing{}, &eventError{recorded, fmt.Errorf("relay %s of %s, position %d, id %s: %w",
+		return nil, &eventError{recorded, fmt.Errorf("relay %s of %s, position %d, id %s: %w",
 			recorded.Name, recorded.Stream, recorded.Position, recorded.ID, err)}
 	}
 	return <-made, nil
 }
 
-func (r *Relay) translate(recorded eventsourced.Recorded) (out outgoing, err error) {
-	event, err := r.log.Registry().Upcast(recorded)
+func (r *Relay) translateAll(ctx context.Context, recorded eventsourced.Recorded) (all []outgoing, err error) {
+	parts, err := r.log.Registry().Upcast(ctx, recorded)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
+	for _, part := range parts {
+		if len(r.config.Names) > 0 && !slices.Contains(r.config.Names, part.Name) {
+			continue
+		}
+		out, err := r.translate(part)
+		if err != nil {
+			return nil, err
+		}
+		if out.topic != "" {
+			all = append(all, out)
+		}
+	}
+	return all, nil
+}
+
+// translate returns how an event in today's form leaves, without a topic if it does not.
+func (r *Relay) translate(today eventsourced.Recorded) (out outgoing, err error) {
+	event := today
 	if r.config.Translate != nil {
 		translated, err := r.config.Translate(event)
 		if err != nil || translated.Name == "" {
@@ -224,7 +242,7 @@ func (r *Relay) translate(recorded eventsourced.Recorded) (out outgoing, err err
 		}
 		event.Metadata[eventsourced.MetaCorrelation] = event.ID.String()
 	}
-	topic := r.config.Topic(recorded)
+	topic := r.config.Topic(today)
 	if topic == "" {
 		return out, errNoTopic
 	}
@@ -266,18 +284,33 @@ func (g *group) add(ctx context.Context, recorded eventsourced.Recorded) error {
 	if err != nil {
 		return errors.Join(err, g.publish(ctx))
 	}
-	event, topic := out.event, out.topic
-	if topic == "" {
-		g.passed = recorded.Position
-		return nil
+	for len(out) > 0 { // once for each topic, mostly one
+		topic := out[0].topic
+		var parts []eventsourced.Recorded
+		out = slices.DeleteFunc(out, func(o outgoing) bool {
+			if o.topic == topic {
+				parts = append(parts, o.event)
+			}
+			return o.topic == topic
+		})
+		if err := g.addTo(ctx, topic, recorded, parts); err != nil {
+			return err
+		}
 	}
+	g.passed = recorded.Position
+	return nil
+}
+
+// addTo takes what of an event goes to a topic into the group, as one message: a consumer
+// that keeps a position takes all of it or nothing.
+func (g *group) addTo(ctx context.Context, topic string, recorded eventsourced.Recorded, parts []eventsourced.Recorded) error {
 	if topic != g.topic {
 		if err := g.publish(ctx); err != nil {
 			return err
 		}
 		g.topic, g.last = topic, g.relay.lastSent(g.sent, topic)
 	}
-	msg, err := marshal(event)
+	msg, err := marshalParts(g.last, parts)
 	if err != nil {
 		return errors.Join(&eventError{recorded, err}, g.publish(ctx))
 	}
@@ -286,8 +319,21 @@ func (g *group) add(ctx context.Context, recorded eventsourced.Recorded) error {
 	}
 	msg.Metadata[MetaPrevious] = formatPosition(g.last)
 	g.messages = append(g.messages, msg)
-	g.last, g.passed = event.Position, event.Position
+	g.last = recorded.Position
 	return nil
+}
+
+// marshalParts makes one message of an event, or of several of its parts: a page, with the
+// id of the first.
+func marshalParts(after eventsourced.Position, parts []eventsourced.Recorded) (*message.Message, error) {
+	if len(parts) == 1 {
+		return marshal(parts[0])
+	}
+	msg, err := MarshalPage(Page{After: after, UpTo: parts[0].Position, Events: parts})
+	if err == nil {
+		msg.UUID = parts[0].ID.String()
+	}
+	return msg, err
 }
 
 // publish sends the messages and waits until they are safe.

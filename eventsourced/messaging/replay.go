@@ -218,11 +218,13 @@ func (r *Relay) history(ctx context.Context, topic string, after, upTo eventsour
 			return Page{}, false, err
 		}
 		page.UpTo = recorded.Position
-		if out.topic != topic {
-			continue
+		for _, part := range out { // all of them, as they share a position
+			if part.topic == topic {
+				page.Events = append(page.Events, part.event)
+				bytes += len(part.event.Payload)
+			}
 		}
-		page.Events = append(page.Events, out.event)
-		if bytes += len(out.event.Payload); bytes >= pageBytes && (more || i < len(events)-1) {
+		if bytes >= pageBytes && (more || i < len(events)-1) {
 			*limit = i + 1
 			return page, true, nil
 		}
@@ -237,7 +239,7 @@ func (r *Relay) history(ctx context.Context, topic string, after, upTo eventsour
 // readHistory reads limit events at most, of a megabyte and one event at most, and
 // tells whether there are more.
 func (r *Relay) readHistory(ctx context.Context, after, upTo eventsourced.Position, limit int) (events []eventsourced.Recorded, more bool, err error) {
-	query := eventsourced.LogQuery{After: after, UpTo: upTo, Names: r.config.Names, Limit: limit + 1}
+	query := eventsourced.LogQuery{After: after, UpTo: upTo, Names: r.follower.names, Limit: limit + 1}
 	bytes := 0
 	for recorded, err := range r.log.ReadLog(ctx, query) {
 		if err != nil {

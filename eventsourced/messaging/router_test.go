@@ -229,8 +229,10 @@ func TestMarshaler(t *testing.T) {
 	})
 	t.Run("a message that is no event of the type is refused", func(t *testing.T) {
 		t.Parallel()
-		msg, err := messaging.Marshal(registry(), someEvent())
+		marshaled, err := messaging.Marshal(t.Context(), registry(), someEvent())
 		require.NoError(t, err)
+		require.Len(t, marshaled, 1)
+		msg := marshaled[0]
 		require.ErrorIs(t, marshaler.Unmarshal(msg, new(Renamed)), messaging.ErrMalformed)
 		require.ErrorIs(t, marshaler.Unmarshal(message.NewMessage("1", []byte("{}")), new(Deposited)), messaging.ErrMalformed)
 		msg.Metadata[messaging.MetaName] = "Mystery"

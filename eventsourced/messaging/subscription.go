@@ -31,7 +31,7 @@ func newSubscription(s *Subscriber, topic string) *subscription {
 	}
 	sub.pageEvents = subscriptionPage
 	if topic != AllEvents {
-		sub.names = []string{topic}
+		sub.names = s.log.Registry().StoredNames(topic)
 	}
 	sub.handle = func(ctx context.Context, events []eventsourced.Recorded) error {
 		for _, event := range events {
@@ -44,17 +44,35 @@ func newSubscription(s *Subscriber, topic string) *subscription {
 	return sub
 }
 
-// deliver sends an event until it is acked, and then moves the position. It
+// deliver sends an event, or the parts of the topic that it has today, until all are acked,
+// and then moves the position. It
 // returns the error of an event that can't be made a message: once that is cured,
 // in the log or in the registry, it is read anew.
 func (s *subscription) deliver(ctx context.Context, event eventsourced.Recorded) error {
+	parts, err := s.upcast(ctx, event)
+	if err != nil {
+		return &eventError{event, err}
+	}
+	for _, part := range parts {
+		if s.consumer.Topic != AllEvents && s.consumer.Topic != part.Name {
+			continue
+		}
+		if err := s.deliverPart(ctx, part); err != nil {
+			return err
+		}
+	}
+	return s.save(ctx, event.Position)
+}
+
+// deliverPart sends an event in today's form until it is acked.
+func (s *subscription) deliverPart(ctx context.Context, event eventsourced.Recorded) error {
 	for attempt := 1; ; attempt++ {
 		acked, err := s.send(ctx, event)
 		switch {
 		case err != nil:
 			return err
 		case acked:
-			return s.save(ctx, event.Position)
+			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		}
@@ -69,7 +87,7 @@ func (s *subscription) deliver(ctx context.Context, event eventsourced.Recorded)
 // send hands an event out once and tells whether it was acked. The message
 // outlives ctx by the drain timeout: a handler should finish what it has begun.
 func (s *subscription) send(ctx context.Context, event eventsourced.Recorded) (acked bool, err error) {
-	msg, err := s.marshal(ctx, event)
+	msg, err := marshal(event)
 	if err != nil {
 		return false, &eventError{event, err}
 	}
@@ -108,12 +126,12 @@ func (s *subscription) send(ctx context.Context, event eventsourced.Recorded) (a
 	}
 }
 
-// marshal survives upcasters that panic.
-func (s *subscription) marshal(ctx context.Context, event eventsourced.Recorded) (msg *message.Message, err error) {
-	made := make(chan *message.Message, 1)
-	err = s.guard(ctx, ofEvents, &event, "an upcaster", func(context.Context) error {
-		msg, err := Marshal(s.log.Registry(), event)
-		made <- msg
+// upcast survives upcasters that panic.
+func (s *subscription) upcast(ctx context.Context, event eventsourced.Recorded) (parts []eventsourced.Recorded, err error) {
+	made := make(chan []eventsourced.Recorded, 1)
+	err = s.guard(ctx, ofEvents, &event, "an upcaster", func(ctx context.Context) error {
+		parts, err := s.log.Registry().Upcast(ctx, event)
+		made <- parts
 		return err
 	})
 	if err != nil {

@@ -70,7 +70,8 @@ func TestPlanOfReadingByName(t *testing.T) {
 		for _, mode := range test.modes {
 			for what, statement := range map[string]func(*pgstore.Store, eventsourced.LogQuery) (string, []any){"reading": pgstore.SelectionSQL, "counting": pgstore.CountingSQL} {
 				t.Run(what+" "+name+" with "+mode, func(t *testing.T) {
-					sql, _ := statement(store, test.query)
+					sql, arguments := statement(store, test.query)
+					require.Equal(t, len(test.modes) == 1, arguments[0] == pgx.QueryExecModeCacheDescribe)
 					plan := explain(t, db, mode, "EXPLAIN", "(bigint, bigint, bigint"+test.types+")", sql, fmt.Sprintf("0, %d, 1000%s", math.MaxInt64, test.arguments))
 					require.Contains(t, plan, test.index)
 					require.NotContains(t, plan, "Seq Scan")

@@ -128,7 +128,7 @@ func New(pool *pgxpool.Pool, registry *eventsourced.Registry, config Config) *St
 	return s
 }
 
-// Registry implements [eventsourced.Codec].
+// Registry implements [eventsourced.Registered].
 func (s *Store) Registry() *eventsourced.Registry { return s.registry }
 
 // Close waits for appends and wake-ups that are under way, and ends the listening: the

@@ -32,8 +32,10 @@ func readBack(t *testing.T, store eventsourced.LogStore) {
 	require.Empty(t, collect(t, store.ReadStream(ctx, stream("ä/1"), 3)))
 	require.Empty(t, collect(t, store.ReadStream(ctx, stream("nobody"), 0)))
 
-	event, err := store.Registry().Decode(got[0])
+	decoded, err := store.Registry().Decode(ctx, got[0])
 	require.NoError(t, err)
+	require.Len(t, decoded, 1)
+	event := decoded[0]
 	require.Equal(t, "one", event.(*Noted).Text)
 	require.Equal(t, "ä/1", event.AggregateID())
 	require.Equal(t, events[0].Time, event.OccurredAt())

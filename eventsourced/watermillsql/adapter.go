@@ -2,6 +2,7 @@ package watermillsql
 
 import (
 	"cmp"
+	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -145,9 +146,15 @@ func (a *Adapter) SelectQuery(topic, group string, offsets wsql.OffsetsAdapter) 
 	if topic != messaging.AllEvents {
 		// Rows are compared as the index does: with name = topic the planner may walk
 		// the primary key and throw away what has another name.
-		args = append(args, topic)
-		where = fmt.Sprintf(`(name, tstamp) > ($%d, %s) AND (name, tstamp) <= ($%d, %d)`, len(args), after, len(args), math.MaxInt64)
-		order = `name, tstamp`
+		names := a.registry.StoredNames(topic)
+		if len(names) == 1 {
+			args = append(args, topic)
+			where = fmt.Sprintf(`(name, tstamp) > ($%d, %s) AND (name, tstamp) <= ($%d, %d)`, len(args), after, len(args), math.MaxInt64)
+			order = `name, tstamp`
+		} else { // the type had other names
+			args = append(args, names)
+			where += fmt.Sprintf(` AND name = ANY ($%d)`, len(args))
+		}
 	}
 	return wsql.Query{
 		Query: fmt.Sprintf(`WITH consumer AS MATERIALIZED (%s) SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d`,
@@ -193,7 +200,14 @@ func (a *Adapter) marshal(event eventsourced.Recorded) (msg *message.Message, er
 			err = &eventsourced.DecodeError{Event: event, Err: fmt.Errorf("panic: %v", value)}
 		}
 	}()
-	return messaging.Marshal(a.registry, event)
+	messages, err := messaging.Marshal(context.Background(), a.registry, event)
+	if err == nil && len(messages) != 1 {
+		err = &eventsourced.DecodeError{Event: event, Err: fmt.Errorf("it has become %d events, and watermill-sql knows one a row: use messaging.Subscriber", len(messages))}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return messages[0], nil
 }
 
 // ConsumedMessageQuery implements [wsql.OffsetsAdapter]. There is none.

@@ -28,8 +28,10 @@ func TestMessagesAreThoseOfMessaging(t *testing.T) {
 	messages := b.subscribe(b.subscriber(b.grouped()), messaging.AllEvents)
 	for event, err := range b.store.ReadLog(t.Context(), eventsourced.LogQuery{}) {
 		require.NoError(t, err)
-		want, err := messaging.Marshal(b.store.Registry(), event)
+		marshaled, err := messaging.Marshal(t.Context(), b.store.Registry(), event)
 		require.NoError(t, err)
+		require.Len(t, marshaled, 1)
+		want := marshaled[0]
 		got := b.next(messages)
 		require.True(t, got.Equals(want), "%v, want %v", got, want)
 		got.Ack()

@@ -3,6 +3,7 @@
 package bank
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 
@@ -53,9 +54,9 @@ func Accounts(store eventsourced.Store) *eventsourced.Repository[Account] {
 }
 
 // splitName is an upcaster that refuses "" and panics at "panic".
-func splitName(payload json.RawMessage) (json.RawMessage, error) {
+func splitName(_ context.Context, event eventsourced.Stored) (json.RawMessage, error) {
 	var old struct{ Name string }
-	if err := json.Unmarshal(payload, &old); err != nil {
+	if err := json.Unmarshal(event.Payload, &old); err != nil {
 		return nil, err
 	}
 	switch old.Name {

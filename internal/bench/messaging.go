@@ -104,11 +104,11 @@ func (e *environment) messages(ctx context.Context) (messages []*message.Message
 		if err != nil {
 			return nil, err
 		}
-		msg, err := messaging.Marshal(e.store.Registry(), recorded)
+		marshaled, err := messaging.Marshal(ctx, e.store.Registry(), recorded)
 		if err != nil {
 			return nil, err
 		}
-		messages = append(messages, msg)
+		messages = append(messages, marshaled...)
 	}
 	return messages, nil
 }
