@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 )
 
 // requests are what a feed's source has asked for.
@@ -34,7 +34,7 @@ func (s *feedSource) miss(ctx context.Context, pg *page) (done bool, wait time.D
 	}
 	missing := fmt.Errorf("%w: position %d is known and the message of position %d follows position %d", ErrGap, s.at.Position, pg.upTo, pg.after)
 	if pg.after == unknown {
-		missing = fmt.Errorf("%w, perhaps: the message of position %d does not tell what comes before it; only a messaging.Relay can feed a projection", ErrGap, pg.upTo)
+		missing = fmt.Errorf("%w, perhaps: the message of position %d does not tell what comes before it; only a relay.Relay can feed a projection", ErrGap, pg.upTo)
 	}
 	now := time.Now().UTC()
 	failure := &Failure{Position: pg.upTo, Error: missing.Error(), Time: now, Since: now, Attempts: 1}
@@ -48,7 +48,7 @@ func (s *feedSource) miss(ctx context.Context, pg *page) (done bool, wait time.D
 
 // answered notes the end of an answer. If that can't be applied, a page of the
 // answer was lost: it is asked for again after a while.
-func (s *feedSource) answered(content messaging.Page) {
+func (s *feedSource) answered(content relay.Page) {
 	if n := len(content.Events); n > 0 && content.Events[n-1].Position <= s.at.Position {
 		s.known = max(s.known, content.Events[n-1].Position)
 	}
@@ -68,7 +68,7 @@ func (s *feedSource) ask(ctx context.Context) error {
 	if s.waiting && s.asked.Generation == s.at.Generation && time.Since(s.signOfLife) < s.patience() {
 		return nil
 	}
-	msg, err := messaging.MarshalReplayRequest(messaging.ReplayRequest{Topic: s.feed.Topic, After: s.at.Position, ReplyTo: s.feed.ReplyTo})
+	msg, err := relay.MarshalReplayRequest(relay.ReplayRequest{Topic: s.feed.Topic, After: s.at.Position, ReplyTo: s.feed.ReplyTo})
 	if err != nil {
 		return err
 	}

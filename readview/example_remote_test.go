@@ -8,8 +8,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -22,15 +22,15 @@ func ExampleManager_AddRemote() {
 	// The bank: its events are published to the topic "bank".
 	bank := newExampleBank()
 	defer bank.end()
-	check(migrate.Run(ctx, bank.pool, migrate.Config{}, messaging.Migrations()))
-	relay, err := messaging.NewRelay(bank.store, messaging.NewPositions(bank.pool), broker, messaging.RelayConfig{
+	check(migrate.Run(ctx, bank.pool, migrate.Config{}, relay.Migrations()))
+	publishing, err := relay.New(bank.store, bank.pool, broker, relay.Config{
 		Topic:        func(eventsourced.Recorded) string { return "bank" },
 		Requests:     broker,
 		RequestTopic: "bank.history",
 	})
 	check(err)
 	ended := make(chan error, 2)
-	go func() { ended <- relay.Run(ctx) }()
+	go func() { ended <- publishing.Run(ctx) }()
 	bank.deposit("anna", 5)
 
 	// The branch office: a database of its own, without a log, and a projection like any other.

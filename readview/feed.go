@@ -17,7 +17,7 @@ const (
 )
 
 // Feed is where a projection's events come from when they are another bounded
-// context's: a topic to which a [messaging.Relay] publishes.
+// context's: a topic to which a [relay.Relay] publishes.
 type Feed struct {
 	// Registry knows the events that the projection handles, under the names under
 	// which they are published. Required.

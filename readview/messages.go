@@ -14,6 +14,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 )
 
 // feedSource takes a projection's pages from the messages of a feed. Towards the
@@ -102,7 +103,14 @@ func (s *feedSource) handle(msg *message.Message) error {
 	if s.ended {
 		return errClosing
 	}
-	content, err := messaging.UnmarshalPage(msg)
+	content, err := relay.UnmarshalPage(msg)
+	for errors.Is(err, messaging.ErrWireVersion) { // for a newer program of ours, which gets it when this one ends
+		wait := s.backOff()
+		s.trip(ctx, err, wait)
+		if !s.hold(ctx, wait) {
+			return errClosing
+		}
+	}
 	if err != nil {
 		event, eventErr := messaging.Unmarshal(msg)
 		if eventErr != nil {
@@ -112,7 +120,7 @@ func (s *feedSource) handle(msg *message.Message) error {
 			return nil
 		}
 		// It does not tell what comes before it: who sent it is no relay.
-		content = messaging.Page{After: unknown, UpTo: event.Position}
+		content = relay.Page{After: unknown, UpTo: event.Position}
 	}
 	if content.After != unknown {
 		s.hear(content.UpTo)
@@ -145,7 +153,7 @@ func (s *feedSource) handle(msg *message.Message) error {
 // proof returns [ErrAhead] when a message proves that the log which it comes from is older
 // than what is applied: the relay was asked for what comes after a position that it has
 // not reached, or does not know an event that it has sent.
-func (s *feedSource) proof(content messaging.Page, live bool) error {
+func (s *feedSource) proof(content relay.Page, live bool) error {
 	switch {
 	case content.Head != 0 && content.Head < content.After && content.After <= s.at.Position:
 		return aheadError(s.Name, content.After, content.Head)
@@ -158,7 +166,7 @@ func (s *feedSource) proof(content messaging.Page, live bool) error {
 
 // page returns a message's content as a page, with the events that the projection
 // handles.
-func (s *feedSource) page(ctx context.Context, content messaging.Page) *page {
+func (s *feedSource) page(ctx context.Context, content relay.Page) *page {
 	pg := newPage(s.Name, content.After, content.UpTo, 0)
 	for _, recorded := range content.Events {
 		if !slices.Contains(s.handled, recorded.Name) {

@@ -22,7 +22,7 @@ import (
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
-	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 )
@@ -160,7 +160,7 @@ func blockedBroker(t *testing.T, broker *devservices.RabbitMQ) {
 	c.eventually("the relay says why it waits", func() bool {
 		status, err := relay.Status(t.Context())
 		require.NoError(t, err)
-		return status.State == messaging.Retrying
+		return status.State == consumer.Retrying
 	})
 	status, err := relay.Status(t.Context())
 	require.NoError(t, err)

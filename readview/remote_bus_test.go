@@ -76,8 +76,8 @@ func (b *bus) chance() bool { return b.random.Float64() < b.faults }
 
 func (b *bus) Close() error { return nil }
 
-// consumer is a subscriber to one queue.
-type consumer struct {
+// receiver is a subscriber to one queue.
+type receiver struct {
 	bus     *bus
 	queue   string
 	ctx     context.Context //nolint:containedctx // it is the consumer's life
@@ -85,12 +85,12 @@ type consumer struct {
 	running sync.WaitGroup
 }
 
-func (b *bus) consumer(queue string) *consumer {
+func (b *bus) receiver(queue string) *receiver {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &consumer{bus: b, queue: queue, ctx: ctx, cancel: cancel}
+	return &receiver{bus: b, queue: queue, ctx: ctx, cancel: cancel}
 }
 
-func (c *consumer) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
+func (c *receiver) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	context.AfterFunc(c.ctx, cancel)
 	out := make(chan *message.Message)
@@ -103,14 +103,14 @@ func (c *consumer) Subscribe(ctx context.Context, _ string) (<-chan *message.Mes
 	return out, nil
 }
 
-func (c *consumer) Close() error {
+func (c *receiver) Close() error {
 	c.cancel()
 	c.running.Wait()
 	return nil
 }
 
 // next delivers the queue's first message until it is acked.
-func (c *consumer) next(ctx context.Context, out chan<- *message.Message) bool {
+func (c *receiver) next(ctx context.Context, out chan<- *message.Message) bool {
 	c.bus.mu.Lock()
 	q := c.bus.queues[c.queue]
 	var msg *message.Message

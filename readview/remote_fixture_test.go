@@ -11,8 +11,9 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
-	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 	"github.com/dancefinder/eventsourcing/readview"
@@ -32,7 +33,7 @@ type contexts struct {
 func newContexts(t *testing.T, url string) *contexts {
 	t.Helper()
 	c := &contexts{bank: newBank(t), url: url, topic: testamqp.Name(t, "bank")}
-	require.NoError(t, migrate.Run(t.Context(), c.pool, migrate.Config{}, messaging.Migrations()))
+	require.NoError(t, migrate.Run(t.Context(), c.pool, migrate.Config{}, relay.Migrations()))
 	db := testdb.New(t, testdb.MaxConns(20))
 	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, readview.Migrations()))
 	_, err := db.Pool.Exec(t.Context(), tables)
@@ -46,33 +47,35 @@ func (c *contexts) toTopic(eventsourced.Recorded) string { return c.topic }
 func (c *contexts) requestTopic() string { return c.topic + ".requests" }
 
 // startRelay runs a relay until the test ends.
-func (c *contexts) startRelay() *messaging.Relay {
+func (c *contexts) startRelay() *relay.Relay {
 	c.t.Helper()
 	publisher, err := amqpbus.NewPublisher(c.url, amqpbus.PublisherConfig{Logger: fast().Logger})
 	require.NoError(c.t, err)
 	requests := c.subscriber("relay")
-	relay, err := messaging.NewRelay(c.store, messaging.NewPositions(c.pool), publisher, c.relayConfig(requests))
+	it, err := relay.New(c.store, c.pool, publisher, c.relayConfig(requests))
 	require.NoError(c.t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
 	done := make(chan error, 1)
-	go func() { done <- relay.Run(ctx) }()
+	go func() { done <- it.Run(ctx) }()
 	c.t.Cleanup(func() {
 		cancel()
 		require.NoError(c.t, <-done)
 		require.NoError(c.t, publisher.Close())
 		require.NoError(c.t, requests.Close())
 	})
-	return relay
+	return it
 }
 
-func (c *contexts) relayConfig(requests message.Subscriber) messaging.RelayConfig {
-	return messaging.RelayConfig{
+func (c *contexts) relayConfig(requests message.Subscriber) relay.Config {
+	return relay.Config{
 		Topic:        c.toTopic,
 		Requests:     requests,
 		RequestTopic: c.requestTopic(),
-		PollInterval: 200 * time.Millisecond,
-		MaxBackOff:   200 * time.Millisecond,
-		Logger:       fast().Logger,
+		Config: consumer.Config{
+			PollInterval: 200 * time.Millisecond,
+			MaxBackOff:   200 * time.Millisecond,
+			Logger:       fast().Logger,
+		},
 	}
 }
 

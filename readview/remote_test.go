@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 	"github.com/dancefinder/eventsourcing/readview"
@@ -136,6 +139,24 @@ func TestMessagesThatAreNoRelays(t *testing.T) {
 	c.requireSame()
 }
 
+// What an older program would misread it holds for a newer one, and says so.
+func TestMessageOfANewerProgram(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	b.bind(c.topic, "branch")
+	manager, router := c.branchManagerOver(b, nil)
+	c.start(router)
+	msg, err := relay.MarshalPage(relay.Page{After: 0, UpTo: 7})
+	require.NoError(t, err)
+	msg.Metadata[messaging.MetaWireVersion] = "2"
+	require.NoError(t, b.Publish(c.topic, msg))
+	c.eventually("it is in the status", func() bool {
+		status := c.branch.status(manager, "balances")
+		return status.State == readview.Retrying && strings.Contains(status.Failure.Error, "unknown version of the wire format")
+	})
+}
+
 func TestEventsThatDoNotTellWhatComesBeforeThem(t *testing.T) {
 	t.Parallel()
 	c := newContexts(t, "amqp://unused/")
@@ -153,7 +174,7 @@ func TestEventsThatDoNotTellWhatComesBeforeThem(t *testing.T) {
 		require.NoError(t, b.Publish(c.topic, msg))
 	}
 	c.branch.eventually("it stops", func() bool { return c.branch.status(manager, "balances").State == readview.Failed })
-	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "only a messaging.Relay can feed a projection")
+	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "only a relay.Relay can feed a projection")
 }
 
 // An operator may set the relay's position. Back, messages come twice; forward, some
@@ -274,7 +295,7 @@ func TestAddRemote(t *testing.T) {
 
 // runningRelay is a relay over a bus.
 type runningRelay struct {
-	status func() messaging.Status
+	status func() consumer.Status
 	stop   func()
 }
 
@@ -282,20 +303,20 @@ type runningRelay struct {
 func (c *contexts) startRelayOver(b *bus) runningRelay {
 	c.t.Helper()
 	b.bind(c.requestTopic(), "requests")
-	requests := b.consumer("requests")
-	relay, err := messaging.NewRelay(c.store, messaging.NewPositions(c.pool), b, c.relayConfig(requests))
+	requests := b.receiver("requests")
+	it, err := relay.New(c.store, c.pool, b, c.relayConfig(requests))
 	require.NoError(c.t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
 	var running sync.WaitGroup
-	running.Go(func() { _ = relay.Run(ctx) })
+	running.Go(func() { _ = it.Run(ctx) })
 	stop := sync.OnceFunc(func() {
 		cancel()
 		running.Wait()
 		require.NoError(c.t, requests.Close())
 	})
 	c.t.Cleanup(stop)
-	return runningRelay{stop: stop, status: func() messaging.Status {
-		status, err := relay.Status(c.t.Context())
+	return runningRelay{stop: stop, status: func() consumer.Status {
+		status, err := it.Status(c.t.Context())
 		require.NoError(c.t, err)
 		return status
 	}}
@@ -308,7 +329,7 @@ func (c *contexts) branchManagerOver(b *bus, change func(*readview.Feed)) (*read
 	manager, err := readview.NewManager(router, nil, c.branch.pool, fast())
 	require.NoError(c.t, err)
 	feed := readview.Feed{
-		Registry: registry(), Subscriber: b.consumer("branch"), Topic: c.topic,
+		Registry: registry(), Subscriber: b.receiver("branch"), Topic: c.topic,
 		Requests: b, RequestTopic: c.requestTopic(), ReplyTo: "queue:branch",
 	}
 	if change != nil {

@@ -32,9 +32,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/pressly/goose/v3"
 
-	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -49,7 +51,7 @@ type Migration struct {
 }
 
 // components are the framework's parts that have tables.
-var components = []migrate.Component{pgstore.Migrations(), readview.Migrations(), messaging.Migrations()}
+var components = []migrate.Component{pgstore.Migrations(), readview.Migrations(), consumer.Migrations(), relay.Migrations(), reactor.Migrations()}
 
 var createTable = regexp.MustCompile(`(?im)^CREATE TABLE (?:IF NOT EXISTS )?(\w+)`)
 

@@ -16,9 +16,11 @@ import (
 
 	"github.com/dancefinder/eventsourcing/dancefinder/internal/legacytest"
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
-	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/readview"
 	"github.com/dancefinder/eventsourcing/readview/readviewtest"
 )
@@ -38,7 +40,7 @@ var readViews = []string{
 func all(t *testing.T) []string {
 	t.Helper()
 	all := slices.Clone(names)
-	for _, c := range []migrate.Component{pgstore.Migrations(), readview.Migrations(), messaging.Migrations()} {
+	for _, c := range []migrate.Component{pgstore.Migrations(), readview.Migrations(), consumer.Migrations(), relay.Migrations(), reactor.Migrations()} {
 		files, err := fs.Glob(c.Files, "*.sql")
 		require.NoError(t, err)
 		for _, file := range files {
@@ -153,9 +155,11 @@ func TestStatus(t *testing.T) {
 func TestPartsThatAreBehind(t *testing.T) {
 	t.Parallel()
 	for component, drop := range map[string]string{
-		"pgstore/":   "DROP TABLE events, snapshots, log_identity",
-		"readview/":  "DROP TABLE readviews, readview_states",
-		"messaging/": "DROP TABLE consumers, relay_topics, parked_events",
+		"pgstore/":  "DROP TABLE events, snapshots, log_identity",
+		"readview/": "DROP TABLE readviews, readview_states",
+		"consumer/": "DROP TABLE consumers",
+		"relay/":    "DROP TABLE relay_topics",
+		"reactor/":  "DROP TABLE parked_events",
 	} {
 		t.Run(component+" is named and brought up to date", func(t *testing.T) {
 			t.Parallel()
@@ -185,7 +189,7 @@ func TestNewerTables(t *testing.T) {
 	for name, insert := range map[string]string{
 		"pgstore":     "INSERT INTO eventsourcing_migrations (component, file) VALUES ('pgstore', '0999_later.sql')",
 		"readview":    "INSERT INTO eventsourcing_migrations (component, file) VALUES ('readview', '0999_later.sql')",
-		"messaging":   "INSERT INTO eventsourcing_migrations (component, file) VALUES ('messaging', '0999_later.sql')",
+		"consumer":    "INSERT INTO eventsourcing_migrations (component, file) VALUES ('consumer', '0999_later.sql')",
 		"dancefinder": "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)",
 	} {
 		t.Run("of "+name+" are noticed, and nothing is touched", func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
 // subscription is a topic that is subscribed to.
@@ -23,7 +23,7 @@ type subscription struct {
 	cancel context.CancelFunc
 	out    chan *message.Message
 
-	problem *messaging.ProblemError // why it does not receive, nil when it does; guarded by Subscriber.mu
+	problem *consumer.ProblemError // why it does not receive, nil when it does; guarded by Subscriber.mu
 }
 
 var (
@@ -35,7 +35,7 @@ var (
 // Problem tells why this subscriber does not receive messages now: the broker is down
 // or refuses the connection, or the queue is of another kind than it is to have. It
 // is nil when all its subscriptions receive, or stand by for another subscriber of
-// the group, and when there are none. The error has a [*messaging.ProblemError], with
+// the group, and when there are none. The error has a [*consumer.ProblemError], with
 // since when. It may be called at any time.
 func (s *Subscriber) Problem() error {
 	s.mu.Lock()
@@ -57,7 +57,7 @@ func (s *Subscriber) fails(sub *subscription, err error) (news bool) {
 	err = fmt.Errorf("receive from %s at %s: %w", sub.queue, s.host, err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	problem := &messaging.ProblemError{Err: err, Since: time.Now(), Attempts: 1}
+	problem := &consumer.ProblemError{Err: err, Since: time.Now(), Attempts: 1}
 	if before := sub.problem; before != nil {
 		problem.Since, problem.Attempts = before.Since, before.Attempts+1
 		news = before.Error() != err.Error()

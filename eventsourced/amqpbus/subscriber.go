@@ -10,7 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
 // Subscriber receives from RabbitMQ, at least once and, unless
@@ -78,7 +78,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	ctx, cancel := context.WithCancel(ctx)
 	sub := &subscription{
 		topic: topic, queue: s.Queue(topic), cancel: cancel, out: make(chan *message.Message),
-		problem: &messaging.ProblemError{Err: fmt.Errorf("receive from %s at %s: %w", s.Queue(topic), s.host, errConnecting), Since: time.Now()},
+		problem: &consumer.ProblemError{Err: fmt.Errorf("receive from %s at %s: %w", s.Queue(topic), s.host, errConnecting), Since: time.Now()},
 	}
 	id := s.next
 	s.next++

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
-	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 )
 
@@ -238,9 +238,9 @@ amqpbus.SubscriberConfig: BackOff is negative`)
 }
 
 // problemOf waits until the subscriber has a problem that says text.
-func problemOf(t *testing.T, subscriber *amqpbus.Subscriber, text string) *messaging.ProblemError {
+func problemOf(t *testing.T, subscriber *amqpbus.Subscriber, text string) *consumer.ProblemError {
 	t.Helper()
-	var problem *messaging.ProblemError
+	var problem *consumer.ProblemError
 	eventually(t, "a problem that says "+text, func() bool {
 		problem = nil
 		return errors.As(subscriber.Problem(), &problem) && strings.Contains(problem.Error(), text)
@@ -293,7 +293,7 @@ func TestProblem(t *testing.T) {
 		problemOf(t, subscriber, "PRECONDITION_FAILED")
 		require.ErrorContains(t, subscriber.Problem(), "ask for what it is")
 		eventually(t, "it tries again", func() bool {
-			var problem *messaging.ProblemError
+			var problem *consumer.ProblemError
 			require.ErrorAs(t, subscriber.Problem(), &problem)
 			return problem.Attempts > 3
 		})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/internal/consumertest"
 )
 
 func BenchmarkSubscriber(b *testing.B) {
@@ -17,10 +18,10 @@ func BenchmarkSubscriber(b *testing.B) {
 		for i := range events {
 			events[i] = eventsourced.EventData{ID: eventsourced.NewEventID(), Name: "Deposited", SchemaVersion: 1, Time: time.Now(), Payload: []byte(`{"Amount": 1}`)}
 		}
-		_, err := bank.store.Append(b.Context(), eventsourced.Stream{AggregateName: "bank.Account", AggregateID: "1"}, eventsourced.Any, events)
+		_, err := bank.Store.Append(b.Context(), eventsourced.Stream{AggregateName: "bank.Account", AggregateID: "1"}, eventsourced.Any, events)
 		require.NoError(b, err)
 	}
-	messages := bank.subscribe(bank.subscriber(grouped("g")), "Deposited")
+	messages := bank.Subscribe(bank.Subscriber(consumertest.Grouped("g")), "Deposited")
 	b.ResetTimer()
 	for range b.N {
 		(<-messages).Ack()
@@ -28,7 +29,7 @@ func BenchmarkSubscriber(b *testing.B) {
 }
 
 func BenchmarkPublisher(b *testing.B) {
-	publisher := messaging.NewPublisher(newBank(b).store)
+	publisher := messaging.NewPublisher(newBank(b).Store)
 	for b.Loop() {
 		require.NoError(b, publisher.Publish("Deposited", newMessage(eventsourced.NewEventID().String(), `{"Amount": 1}`)))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/internal/consumertest"
 )
 
 // Watermill's acceptance suite. What it leaves out for want of a feature:
@@ -61,13 +62,13 @@ func (b *bank) pubSub(group string) tests.PubSubConstructor {
 // with it the lease, is so long that a slow machine does not lose one: wake-ups
 // and released leases are what the suite runs on.
 func (b *bank) groupPubSub(t *testing.T, group string) (message.Publisher, message.Subscriber) {
-	config := grouped(group)
+	config := consumertest.Grouped(group)
 	config.PollInterval = 5 * time.Second
 	config.BackOff = time.Millisecond
 	config.Unregistered = true
 	config.MaxBackOff = 10 * time.Millisecond
-	subscriber, err := messaging.NewSubscriber(b.store, b.positions, config)
+	subscriber, err := messaging.NewSubscriber(b.Store, b.Consumers, config)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, subscriber.Close()) }) // some of the suite's tests don't
-	return messaging.NewPublisher(b.store), subscriber
+	return messaging.NewPublisher(b.Store), subscriber
 }

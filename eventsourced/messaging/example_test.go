@@ -12,6 +12,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/memstore"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/internal/consumertest"
 )
 
 // accountOf says which kind of aggregate an event is of.
@@ -19,7 +20,7 @@ func accountOf(eventsourced.Event) string { return "bank.Account" }
 
 // An EventProcessor whose handlers share one topic, that of all events.
 func ExampleMarshaler() {
-	store := memstore.New(registry()) // or pgstore
+	store := memstore.New(consumertest.Registry()) // or pgstore
 	marshaler, err := messaging.NewMarshaler(store.Registry(), messaging.MarshalerConfig{})
 	check(err)
 	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
@@ -29,14 +30,14 @@ func ExampleMarshaler() {
 			return messaging.AllEvents, nil
 		},
 		SubscriberConstructor: func(cqrs.EventProcessorSubscriberConstructorParams) (message.Subscriber, error) {
-			return messaging.NewSubscriber(store, nil, messaging.SubscriberConfig{}) // with a ConsumerGroup and Positions it goes on where it was
+			return messaging.NewSubscriber(store, nil, messaging.SubscriberConfig{}) // with a ConsumerGroup and a consumer.Store it goes on where it was
 		},
 		AckOnUnknownEvent: true, // those of the other handlers
 		Marshaler:         marshaler,
 	})
 	check(err)
 	handled := make(chan struct{})
-	check(processor.AddHandlers(cqrs.NewEventHandler("mails", func(_ context.Context, event *Deposited) error {
+	check(processor.AddHandlers(cqrs.NewEventHandler("mails", func(_ context.Context, event *consumertest.Deposited) error {
 		fmt.Println(event.AggregateID(), "has", event.Amount, "more since", event.OccurredAt().Format(time.DateOnly))
 		close(handled)
 		return nil
@@ -44,9 +45,9 @@ func ExampleMarshaler() {
 	go func() { check(router.Run(context.Background())) }()
 	<-router.Running()
 
-	accounts := eventsourced.NewRepository[Account](store, "bank.Account", eventsourced.RepositoryConfig{})
-	_, err = accounts.Update(context.Background(), "anna", func(a *Account) error {
-		return eventsourced.Record(a, &Deposited{BaseEvent: eventsourced.BaseEvent{EventTime: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)}, Amount: 5})
+	accounts := eventsourced.NewRepository[consumertest.Account](store, "bank.Account", eventsourced.RepositoryConfig{})
+	_, err = accounts.Update(context.Background(), "anna", func(a *consumertest.Account) error {
+		return eventsourced.Record(a, &consumertest.Deposited{BaseEvent: eventsourced.BaseEvent{EventTime: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)}, Amount: 5})
 	})
 	check(err)
 	<-handled
@@ -57,7 +58,7 @@ func ExampleMarshaler() {
 // An event that an EventBus publishes goes to the stream of its aggregate.
 func ExampleMarshaler_Marshal() {
 	ctx := context.Background()
-	store := memstore.New(registry())
+	store := memstore.New(consumertest.Registry())
 	marshaler, err := messaging.NewMarshaler(store.Registry(), messaging.MarshalerConfig{AggregateName: accountOf})
 	check(err)
 	bus, err := cqrs.NewEventBusWithConfig(messaging.NewPublisher(store), cqrs.EventBusConfig{
@@ -65,8 +66,8 @@ func ExampleMarshaler_Marshal() {
 		Marshaler:            marshaler,
 	})
 	check(err)
-	check(bus.Publish(ctx, &Deposited{BaseEvent: eventsourced.BaseEvent{EventAggregateId: "anna"}, Amount: 5}))
-	fmt.Println(bus.Publish(ctx, &Deposited{Amount: 5}) != nil) // whose?
+	check(bus.Publish(ctx, &consumertest.Deposited{BaseEvent: eventsourced.BaseEvent{EventAggregateId: "anna"}, Amount: 5}))
+	fmt.Println(bus.Publish(ctx, &consumertest.Deposited{Amount: 5}) != nil) // whose?
 
 	for event, err := range store.ReadLog(ctx, eventsourced.LogQuery{}) {
 		check(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -19,12 +18,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	switch plan := strings.Fields(os.Getenv(childVariable)); {
-	case len(plan) > 0:
-		if err := child(plan); err != nil {
-			_, _ = fmt.Fprintln(os.Stderr, err)
-		}
-		os.Exit(1)
+	switch {
 	case len(os.Args) == 4 && os.Args[1] == terminateCommand:
 		if err := terminateSessions(context.Background(), os.Args[2], os.Args[3]); err != nil {
 			_, _ = fmt.Fprintln(os.Stderr, err)

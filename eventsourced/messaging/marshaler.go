@@ -74,7 +74,7 @@ func (m *Marshaler) Marshal(v any) (*message.Message, error) {
 		encoded[0].Time = time.Now()
 	}
 	encoded[0].Time = encoded[0].Time.UTC().Truncate(time.Microsecond)
-	msg, err := marshal(eventsourced.Recorded{EventData: encoded[0], Stream: stream})
+	msg, err := MarshalRecorded(eventsourced.Recorded{EventData: encoded[0], Stream: stream})
 	if err != nil {
 		return nil, err
 	}
@@ -84,9 +84,12 @@ func (m *Marshaler) Marshal(v any) (*message.Message, error) {
 }
 
 // Unmarshal sets the event v, a pointer to a type of the registry, to that of the
-// message, be it one of a [Subscriber], of a [Relay] or of an EventBus. It returns
-// [ErrMalformed], and what [eventsourced.Registry.Decode] returns.
+// message, be it one of a [Subscriber], of a relay or of an EventBus. It returns
+// [ErrMalformed], [ErrWireVersion], and what [eventsourced.Registry.Decode] returns.
 func (m *Marshaler) Unmarshal(msg *message.Message, v any) error {
+	if err := CheckWireVersion(msg); err != nil {
+		return err
+	}
 	r := reader{msg: msg}
 	recorded := eventsourced.Recorded{
 		EventData: r.event(eventID(msg.Metadata[MetaName], msg), defaults{schemaVersion: "1"}),

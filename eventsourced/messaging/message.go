@@ -29,6 +29,40 @@ const (
 	MetaPosition      = "position"       // in the log
 	MetaOccurredAt    = "occurred_at"    // RFC 3339, with fractions of a second
 	MetaEventID       = "event_id"       // where it is not the message's UUID, see [Publisher]
+	MetaWireVersion   = "wire_version"   // of the message's form, see [WireVersion]
+)
+
+// WireVersion is the version of the form that messages of events and pages, and requests for
+// history, have. It changes when an older program would misread a newer one's. What does not
+// tell is of version 1; any other version is refused with [ErrWireVersion].
+const WireVersion = 1
+
+// CheckWireVersion returns [ErrWireVersion] for a message of a version that this program does
+// not know.
+func CheckWireVersion(msg *message.Message) error {
+	if version, told := msg.Metadata[MetaWireVersion]; told && version != strconv.Itoa(WireVersion) {
+		return fmt.Errorf("message %.40q: %w: it is of version %.20q, and this program knows %d", msg.UUID, ErrWireVersion, version, WireVersion)
+	}
+	return nil
+}
+
+// More keys, of messages that a relay sends: see package relay.
+const (
+	// MetaPrevious is the position of the message that was sent to the topic before
+	// this one, 0 before the first. Who knows all up to it has missed nothing.
+	MetaPrevious = "previous_position"
+
+	// MetaEvents is how many events the payload has, in a message that is a page of history.
+	// A message of a single event does not have it.
+	MetaEvents = "events"
+
+	// MetaLast is "true" in the last page that answers a request for history.
+	MetaLast = "last"
+
+	// MetaHead is, in a page that answers a request for history, the relay's position: all
+	// that was published is at or below it, and so is what its consumers know, unless
+	// the log went back. 1 is before the first event.
+	MetaHead = "head_position"
 )
 
 // Marks in the metadata of an event that was made of a message. Marshal undoes
@@ -40,7 +74,7 @@ const (
 
 var reserved = []string{
 	MetaName, MetaAggregateName, MetaAggregateID, MetaVersion, MetaSchemaVersion,
-	MetaPosition, MetaOccurredAt, MetaEventID, MetaPrevious, MetaEvents, MetaLast, MetaHead, markUUID, markPayload,
+	MetaPosition, MetaOccurredAt, MetaEventID, MetaPrevious, MetaEvents, MetaLast, MetaHead, MetaWireVersion, markUUID, markPayload,
 }
 
 // Marshal makes the message of a stored event, in today's form: mostly one, and one for each
@@ -54,15 +88,17 @@ func Marshal(ctx context.Context, registry *eventsourced.Registry, recorded even
 	}
 	messages := make([]*message.Message, len(parts))
 	for i, part := range parts {
-		if messages[i], err = marshal(part); err != nil {
+		if messages[i], err = MarshalRecorded(part); err != nil {
 			return nil, err
 		}
 	}
 	return messages, nil
 }
 
-// marshal makes the message of an event as it is.
-func marshal(event eventsourced.Recorded) (*message.Message, error) {
+// MarshalRecorded makes the message of an event as it is, whether or not a registry knows
+// it: of one that is in its current schema version, or was translated. The error is an
+// [*eventsourced.DecodeError].
+func MarshalRecorded(event eventsourced.Recorded) (*message.Message, error) {
 	payload := slices.Clone(event.Payload)
 	if event.Metadata[markPayload] == "base64" {
 		var err error
@@ -80,6 +116,7 @@ func marshal(event eventsourced.Recorded) (*message.Message, error) {
 	if msg.UUID != id {
 		msg.Metadata[MetaEventID] = id
 	}
+	msg.Metadata[MetaWireVersion] = strconv.Itoa(WireVersion)
 	msg.Metadata[MetaName] = event.Name
 	msg.Metadata[MetaAggregateName] = event.Stream.AggregateName
 	msg.Metadata[MetaAggregateID] = event.Stream.AggregateID
@@ -92,8 +129,11 @@ func marshal(event eventsourced.Recorded) (*message.Message, error) {
 
 // Unmarshal returns the event of a message that [Marshal] made, wherever the
 // message has been since: [eventsourced.Registry.Decode] takes it. It returns
-// [ErrMalformed], with all that is wrong.
+// [ErrMalformed], with all that is wrong, and [ErrWireVersion].
 func Unmarshal(msg *message.Message) (eventsourced.Recorded, error) {
+	if err := CheckWireVersion(msg); err != nil {
+		return eventsourced.Recorded{}, err
+	}
 	r := reader{msg: msg}
 	id := r.id(cmp.Or(msg.Metadata[MetaEventID], msg.UUID))
 	recorded := eventsourced.Recorded{
@@ -173,16 +213,6 @@ func (r *reader) number(key, fallback string) int64 {
 		r.problems = append(r.problems, fmt.Errorf("metadata %q: %.40q, want a number from 1", key, value))
 	}
 	return n
-}
-
-// position returns a position, from 0.
-func (r *reader) position(key string) eventsourced.Position {
-	value := r.text(key, "")
-	n, err := strconv.ParseInt(value, 10, 64)
-	if value != "" && (err != nil || n < 0) {
-		r.problems = append(r.problems, fmt.Errorf("metadata %q: %.40q, want a position", key, value))
-	}
-	return eventsourced.Position(n)
 }
 
 func (r *reader) time(key, fallback string) time.Time {

@@ -14,6 +14,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/memstore"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/internal/consumertest"
 )
 
 func someEvent() eventsourced.Recorded {
@@ -36,7 +37,7 @@ func someEvent() eventsourced.Recorded {
 func TestMarshal(t *testing.T) {
 	t.Parallel()
 	event := someEvent()
-	marshaled, err := messaging.Marshal(t.Context(), registry(), event)
+	marshaled, err := messaging.Marshal(t.Context(), consumertest.Registry(), event)
 	require.NoError(t, err)
 	require.Len(t, marshaled, 1)
 	msg := marshaled[0]
@@ -45,20 +46,37 @@ func TestMarshal(t *testing.T) {
 	require.Equal(t, message.Metadata{
 		"name": "Deposited", "aggregate_name": "bank.Account", "aggregate_id": "account-1", "version": "3",
 		"schema_version": "1", "position": "1767323045678901", "occurred_at": "2026-01-02T03:04:05.678901Z",
-		"correlation_id": "c",
+		"correlation_id": "c", "wire_version": "1",
 	}, msg.Metadata)
 	msg.Payload[0] = '['
 	require.Equal(t, someEvent(), event, "they share nothing")
 
 	event.SchemaVersion = 2
-	_, err = messaging.Marshal(t.Context(), registry(), event)
+	_, err = messaging.Marshal(t.Context(), consumertest.Registry(), event)
 	var decodeErr *eventsourced.DecodeError
 	require.ErrorAs(t, err, &decodeErr)
 
 	event.SchemaVersion, event.Metadata = 1, eventsourced.Metadata{"watermill_payload": "base64"}
-	_, err = messaging.Marshal(t.Context(), registry(), event)
+	_, err = messaging.Marshal(t.Context(), consumertest.Registry(), event)
 	require.ErrorAs(t, err, &decodeErr)
 	require.ErrorContains(t, err, `metadata "watermill_payload": the payload is not base64`)
+}
+
+func TestWireVersion(t *testing.T) {
+	t.Parallel()
+	marshaled, err := messaging.Marshal(t.Context(), consumertest.Registry(), someEvent())
+	require.NoError(t, err)
+	msg := marshaled[0]
+	delete(msg.Metadata, messaging.MetaWireVersion)
+	_, err = messaging.Unmarshal(msg)
+	require.NoError(t, err, "what does not tell is of version 1")
+	msg.Metadata[messaging.MetaWireVersion] = "2"
+	_, err = messaging.Unmarshal(msg)
+	require.EqualError(t, err, `message "`+someID+`": unknown version of the wire format: it is of version "2", and this program knows 1`)
+	require.ErrorIs(t, err, messaging.ErrWireVersion)
+	marshaler, err := messaging.NewMarshaler(consumertest.Registry(), messaging.MarshalerConfig{})
+	require.NoError(t, err)
+	require.ErrorIs(t, marshaler.Unmarshal(msg, new(consumertest.Deposited)), messaging.ErrWireVersion)
 }
 
 func TestUnmarshalErrors(t *testing.T) {
@@ -79,7 +97,7 @@ metadata "position" is missing`)
 func TestPayloads(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	publisher := messaging.NewPublisher(b.store)
+	publisher := messaging.NewPublisher(b.Store)
 	payloads := []string{
 		"", "x", " ", "\x00", "\xff\xfe", "\"\xff\"", "{", "nul", "01", "\ufeff{}",
 		"5", "null", `""`, `"cGxhaW4="`, " {\n\t\"a\" : 1.0 , \"a\": 1e999999 }\r\n", `"\u0000\ud800"`, "\"\u2028<&>\"",
@@ -88,11 +106,11 @@ func TestPayloads(t *testing.T) {
 	for _, payload := range payloads {
 		require.NoError(t, publisher.Publish("topic", newMessage(eventsourced.NewEventID().String(), payload)), "%.40q", payload)
 	}
-	config := grouped("g")
+	config := consumertest.Grouped("g")
 	config.Unregistered = true
-	messages := b.subscribe(b.subscriber(config), "topic")
+	messages := b.Subscribe(b.Subscriber(config), "topic")
 	for _, payload := range payloads {
-		msg := b.next(messages)
+		msg := b.Next(messages)
 		require.Equal(t, payload, string(msg.Payload))
 		require.True(t, msg.Ack())
 	}
@@ -105,7 +123,7 @@ func FuzzMarshal(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, aggregateName, aggregateID string, version, position int64, schema int, seconds, nanoseconds int64, payload []byte, key, value string) {
 		at := time.Unix(seconds, nanoseconds).UTC()
 		if name == "" || aggregateName == "" || aggregateID == "" || version < 1 || position < 1 || schema < 1 || at.Year() < 0 || at.Year() > 9999 ||
-			slices.Contains(registry().Names(), name) {
+			slices.Contains(consumertest.Registry().Names(), name) {
 			return
 		}
 		if !json.Valid(payload) || !bytes.Equal(bytes.ToValidUTF8(payload, nil), payload) {
@@ -119,7 +137,7 @@ func FuzzMarshal(f *testing.F) {
 		if !slices.Contains(messaging.Reserved(), key) {
 			want.Metadata = eventsourced.Metadata{key: value}
 		}
-		marshaled, err := messaging.Marshal(t.Context(), registry(), want)
+		marshaled, err := messaging.Marshal(t.Context(), consumertest.Registry(), want)
 		require.NoError(t, err)
 		require.Len(t, marshaled, 1)
 		msg := marshaled[0]
@@ -136,7 +154,7 @@ func FuzzPublisher(f *testing.F) {
 	f.Add("topic", strings.ToUpper(someID), []byte("plain"), "", "", true)
 	f.Add("Deposited", "x", []byte("{}"), "event_id", someID, true)
 	f.Fuzz(func(t *testing.T, topic, uuid string, payload []byte, key, value string, named bool) {
-		store := memstore.New(registry())
+		store := memstore.New(consumertest.Registry())
 		want := newMessage(uuid, string(payload), key, value)
 		if named {
 			want.Metadata.Set(messaging.MetaName, topic)

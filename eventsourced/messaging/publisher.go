@@ -13,6 +13,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/need"
 )
 
 // Publisher appends messages to a log as events, so that what speaks Watermill can
@@ -53,7 +54,7 @@ var _ message.Publisher = (*Publisher)(nil)
 
 // NewPublisher returns a publisher to store. It panics without one.
 func NewPublisher(store eventsourced.Store) *Publisher {
-	if isNil(store) || store.Registry() == nil {
+	if need.Nil(store) || store.Registry() == nil {
 		panic("messaging.NewPublisher: the store is nil, or has no registry")
 	}
 	p := &Publisher{store: store, registered: map[string]bool{}}

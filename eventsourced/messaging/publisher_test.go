@@ -12,6 +12,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/internal/consumertest"
 )
 
 const someID = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -26,9 +27,9 @@ func newMessage(uuid, payload string, metadata ...string) *message.Message {
 
 // log returns all events.
 func (b *bank) log() (events []eventsourced.Recorded) {
-	b.t.Helper()
-	for event, err := range b.store.ReadLog(b.t.Context(), eventsourced.LogQuery{}) {
-		require.NoError(b.t, err)
+	b.T.Helper()
+	for event, err := range b.Store.ReadLog(b.T.Context(), eventsourced.LogQuery{}) {
+		require.NoError(b.T, err)
 		events = append(events, event)
 	}
 	return events
@@ -37,7 +38,7 @@ func (b *bank) log() (events []eventsourced.Recorded) {
 func TestPublishedAsWhat(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	publisher := messaging.NewPublisher(b.store)
+	publisher := messaging.NewPublisher(b.Store)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
 	require.NoError(t, publisher.Publish("Deposited",
 		newMessage(someID, `{"Amount": 5}`, messaging.MetaName, "Deposited",
@@ -77,9 +78,9 @@ func TestPublishedAsWhat(t *testing.T) {
 func TestPublishedOnce(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	publisher := messaging.NewPublisher(b.store)
-	recorded := b.record(&Deposited{Amount: 1})
-	marshaled, err := messaging.Marshal(t.Context(), b.store.Registry(), recorded)
+	publisher := messaging.NewPublisher(b.Store)
+	recorded := b.Record(&consumertest.Deposited{Amount: 1})
+	marshaled, err := messaging.Marshal(t.Context(), b.Store.Registry(), recorded)
 	require.NoError(t, err)
 	require.Len(t, marshaled, 1)
 	msg := marshaled[0]
@@ -94,7 +95,7 @@ func TestPublishedOnce(t *testing.T) {
 func TestRefusedMessages(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	publisher := messaging.NewPublisher(b.store)
+	publisher := messaging.NewPublisher(b.Store)
 	long := strings.Repeat("x", 300)
 	for name, c := range map[string]struct {
 		topic string
@@ -131,7 +132,7 @@ func TestRefusedMessages(t *testing.T) {
 func TestPublisherClose(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	publisher := messaging.NewPublisher(b.store)
+	publisher := messaging.NewPublisher(b.Store)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	msg := newMessage(someID, "x")

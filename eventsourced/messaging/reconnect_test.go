@@ -22,13 +22,13 @@ func TestReconnect(t *testing.T) {
 		features := tests.Features{
 			GuaranteedOrder:       true,
 			Persistent:            true,
-			RestartServiceCommand: []string{os.Args[0], terminateCommand, b.db.URL, b.application},
+			RestartServiceCommand: []string{os.Args[0], terminateCommand, b.DB.URL, b.Application},
 		}
 		tests.TestReconnect(t, tests.TestContext{TestID: tests.NewTestID(), Features: features}, b.pubSub("suite"))
 		return
 	}
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestReconnect$")
-	child.Env = append(os.Environ(), reconnectVariable+"=1", "TEST_DATABASE_URL="+b.db.URL)
+	child.Env = append(os.Environ(), reconnectVariable+"=1", "TEST_DATABASE_URL="+b.DB.URL)
 	output, err := child.CombinedOutput()
 	require.NoError(t, err, "%s", output[max(0, len(output)-8<<10):])
 }

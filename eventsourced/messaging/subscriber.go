@@ -12,6 +12,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/need"
 )
 
 // AllEvents is the topic of all events of the log. Any other topic is an event's
@@ -22,7 +24,7 @@ const AllEvents = "$all"
 // see the package documentation. It is safe for concurrent use.
 type Subscriber struct {
 	log       eventsourced.Log
-	positions PositionStore
+	positions consumer.PositionStore
 	config    SubscriberConfig
 
 	mu      sync.Mutex
@@ -34,16 +36,16 @@ type Subscriber struct {
 var _ message.Subscriber = (*Subscriber)(nil)
 
 // NewSubscriber returns a subscriber to log. It sends nothing yet. positions is
-// needed for a consumer group only and may be nil without one. With [Positions], an
+// needed for a consumer group only and may be nil without one. With a [consumer.Store], an
 // active subscription uses up to two connections of their pool for moments.
-func NewSubscriber(log eventsourced.Log, positions PositionStore, config SubscriberConfig) (*Subscriber, error) {
-	if err := errors.Join(append(logProblems("NewSubscriber", log), config.problems(positions)...)...); err != nil {
+func NewSubscriber(log eventsourced.Log, positions consumer.PositionStore, config SubscriberConfig) (*Subscriber, error) {
+	if err := errors.Join(append(need.Log("messaging.NewSubscriber", log), config.problems(positions)...)...); err != nil {
 		return nil, err
 	}
 	return &Subscriber{
 		log:       log,
 		positions: positions,
-		config:    config.withDefaults(),
+		config:    config,
 		cancels:   map[*subscription]context.CancelFunc{},
 	}, nil
 }
@@ -54,7 +56,7 @@ func NewSubscriber(log eventsourced.Log, positions PositionStore, config Subscri
 //
 // The context of a message has the values of ctx and the event, see
 // [eventsourced.FromContext]. It is cancelled when the message is acked or nacked,
-// when its handler has not finished within [SubscriberConfig.DrainTimeout] of the
+// when its handler has not finished within [consumer.Config.DrainTimeout] of the
 // subscription's end, and when another subscriber of the group took over.
 //
 // It returns [ErrClosed] after Close, and [eventsourced.ErrUnknownEvent] for a topic
@@ -79,39 +81,48 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		defer close(sub.out)
 		defer s.forget(sub)
 		defer cancel()
-		sub.run(ctx)
+		sub.Run(ctx)
 	})
 	return sub.out, nil
 }
 
 // Status returns how the subscriptions of this subscriber stand, whichever process
 // receives their messages, in the order of their topics.
-func (s *Subscriber) Status(ctx context.Context) (all []Status, err error) {
-	s.mu.Lock()
-	subscriptions := slices.Collect(maps.Keys(s.cancels))
-	s.mu.Unlock()
-	slices.SortFunc(subscriptions, func(a, b *subscription) int { return cmp.Compare(a.consumer.Topic, b.consumer.Topic) })
-	for _, sub := range subscriptions {
-		status, statusErr := sub.status(ctx)
+func (s *Subscriber) Status(ctx context.Context) (all []consumer.Status, err error) {
+	for _, sub := range s.subscriptions() {
+		status, statusErr := sub.Status(ctx)
 		all, err = append(all, status), errors.Join(err, statusErr)
 	}
 	return all, err
 }
 
-// Resume lets subscriptions of this subscriber's group go on that have stopped because
-// they are ahead of the log, see [Ahead].
-func (s *Subscriber) Resume(ctx context.Context) (err error) {
-	s.mu.Lock()
-	subscriptions := slices.Collect(maps.Keys(s.cancels))
-	s.mu.Unlock()
-	for _, sub := range subscriptions {
-		err = errors.Join(err, sub.resume(ctx))
+// Pause keeps the subscriptions of this subscriber's group to the topics that this one has
+// from delivering, in all processes, from within a second on, until they are resumed. What
+// is being handled then ends first.
+func (s *Subscriber) Pause(ctx context.Context) (err error) {
+	for _, sub := range s.subscriptions() {
+		err = errors.Join(err, sub.Pause(ctx))
 	}
 	return err
 }
 
+// Resume lets them go on, also those that have stopped because they are ahead of the log,
+// see [consumer.Ahead].
+func (s *Subscriber) Resume(ctx context.Context) (err error) {
+	for _, sub := range s.subscriptions() {
+		err = errors.Join(err, sub.Resume(ctx))
+	}
+	return err
+}
+
+func (s *Subscriber) subscriptions() []*subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(s.cancels), func(a, b *subscription) int { return cmp.Compare(a.ID().Topic, b.ID().Topic) })
+}
+
 // Close ends all subscriptions and returns when their channels are closed. It
-// waits for messages that are being handled, see [SubscriberConfig.DrainTimeout].
+// waits for messages that are being handled, see [consumer.Config.DrainTimeout].
 // It may be called again, and concurrently.
 func (s *Subscriber) Close() error {
 	s.mu.Lock()

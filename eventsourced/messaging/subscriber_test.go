@@ -12,81 +12,83 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/internal/consumertest"
 )
 
 func TestPositionMovesAfterTheAck(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	events := b.deposit(3)
-	messages := b.subscribe(b.subscriber(grouped("g")), messaging.AllEvents)
+	events := b.Deposit(3)
+	messages := b.Subscribe(b.Subscriber(consumertest.Grouped("g")), messaging.AllEvents)
 	before := eventsourced.Position(0)
 	for _, event := range events {
-		msg := b.receive(messages, event)
-		require.Equal(t, before, b.position(messaging.AllEvents))
+		msg := b.Receive(messages, event)
+		require.Equal(t, before, b.Position(messaging.AllEvents))
 		require.True(t, msg.Ack())
 		before = event.Position
 	}
-	b.eventually("the last one too", func() bool { return b.position(messaging.AllEvents) == before })
+	b.Eventually("the last one too", func() bool { return b.Position(messaging.AllEvents) == before })
 }
 
 func TestNackRedelivers(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	events := b.deposit(2)
-	config := grouped("g")
+	events := b.Deposit(2)
+	config := consumertest.Grouped("g")
 	config.BackOff, config.MaxBackOff = 10*time.Millisecond, 40*time.Millisecond
-	messages := b.subscribe(b.subscriber(config), "Deposited")
-	first := b.receive(messages, events[0])
+	messages := b.Subscribe(b.Subscriber(config), "Deposited")
+	first := b.Receive(messages, events[0])
 	started, last := time.Now(), first
 	for _, wait := range []int{10, 20, 40, 40} {
 		nacked := time.Now()
 		require.True(t, last.Nack())
-		again := b.receive(messages, events[0])
+		again := b.Receive(messages, events[0])
 		require.GreaterOrEqual(t, time.Since(nacked), time.Duration(wait)*time.Millisecond, "it comes later and later")
 		require.NotSame(t, last, again)
 		require.True(t, first.Equals(again))
 		last = again
 	}
 	require.Less(t, time.Since(started), 10*time.Second)
-	require.Zero(t, b.position("Deposited"))
+	require.Zero(t, b.Position("Deposited"))
 	require.True(t, last.Ack())
-	b.receive(messages, events[1]).Ack()
+	b.Receive(messages, events[1]).Ack()
 }
 
 func TestMessageContext(t *testing.T) {
 	t.Parallel()
 	type key struct{}
 	b := newBank(t)
-	event := b.record(&Deposited{Amount: 5})
-	subscriber := b.subscriber(grouped("g"))
+	event := b.Record(&consumertest.Deposited{Amount: 5})
+	subscriber := b.Subscriber(consumertest.Grouped("g"))
 	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
 	messages, err := subscriber.Subscribe(ctx, "Deposited")
 	require.NoError(t, err)
-	nacked := b.receive(messages, event)
+	nacked := b.Receive(messages, event)
 	require.NoError(t, nacked.Context().Err())
 	require.Equal(t, "value", nacked.Context().Value(key{}))
 	require.Equal(t, &event, eventsourced.FromContext(nacked.Context()))
 	nacked.Nack()
-	b.wait(nacked.Context().Done(), "the context of a nacked message is cancelled")
-	acked := b.receive(messages, event)
+	b.Wait(nacked.Context().Done(), "the context of a nacked message is cancelled")
+	acked := b.Receive(messages, event)
 	acked.Ack()
-	b.wait(acked.Context().Done(), "the context of an acked message is cancelled")
+	b.Wait(acked.Context().Done(), "the context of an acked message is cancelled")
 	cancel()
-	b.eventually("the channel is closed when the context ends", func() bool { return b.closed(messages) })
+	b.Eventually("the channel is closed when the context ends", func() bool { return b.Closed(messages) })
 }
 
 func TestCloseInMidMessage(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	event := b.record(&Deposited{Amount: 1})
-	subscriber := b.subscriber(grouped("g"))
-	messages, other := b.subscribe(subscriber, "Deposited"), b.subscribe(subscriber, "Renamed")
-	msg := b.receive(messages, event)
+	event := b.Record(&consumertest.Deposited{Amount: 1})
+	subscriber := b.Subscriber(consumertest.Grouped("g"))
+	messages, other := b.Subscribe(subscriber, "Deposited"), b.Subscribe(subscriber, "Renamed")
+	msg := b.Receive(messages, event)
 	var closing sync.WaitGroup
 	for range 3 {
 		closing.Go(func() {
-			if err := subscriber.Close(); err != nil || !b.closed(messages) || !b.closed(other) {
+			if err := subscriber.Close(); err != nil || !b.Closed(messages) || !b.Closed(other) {
 				t.Error("not closed", err)
 			}
 		})
@@ -98,19 +100,19 @@ func TestCloseInMidMessage(t *testing.T) {
 	_, err := subscriber.Subscribe(t.Context(), "Deposited")
 	require.ErrorIs(t, err, messaging.ErrClosed)
 	require.EqualError(t, err, "subscribe to Deposited: closed")
-	require.Zero(t, b.position("Deposited"))
-	b.receive(b.subscribe(b.subscriber(grouped("g")), "Deposited"), event).Ack()
+	require.Zero(t, b.Position("Deposited"))
+	b.Receive(b.Subscribe(b.Subscriber(consumertest.Grouped("g")), "Deposited"), event).Ack()
 }
 
 func TestCloseLetsAMessageFinish(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	events := b.deposit(2)
-	config := grouped("g")
+	events := b.Deposit(2)
+	config := consumertest.Grouped("g")
 	config.DrainTimeout = time.Hour
-	subscriber := b.subscriber(config)
-	messages := b.subscribe(subscriber, "Deposited")
-	msg := b.receive(messages, events[0])
+	subscriber := b.Subscriber(config)
+	messages := b.Subscribe(subscriber, "Deposited")
+	msg := b.Receive(messages, events[0])
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
@@ -118,31 +120,31 @@ func TestCloseLetsAMessageFinish(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	b.eventually("it closes", func() bool {
+	b.Eventually("it closes", func() bool {
 		_, err := subscriber.Subscribe(t.Context(), "Renamed")
 		return errors.Is(err, messaging.ErrClosed)
 	})
 	require.NoError(t, msg.Context().Err())
 	require.True(t, msg.Ack())
-	b.wait(closed, "Close returns")
-	require.True(t, b.closed(messages))
-	require.Equal(t, events[0].Position, b.position("Deposited"))
+	b.Wait(closed, "Close returns")
+	require.True(t, b.Closed(messages))
+	require.Equal(t, events[0].Position, b.Position("Deposited"))
 }
 
 func TestRestartResumesAfterTheLastAck(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	events := b.deposit(100) // several pages
-	config := grouped("g")
+	events := b.Deposit(100) // several pages
+	config := consumertest.Grouped("g")
 	config.PollInterval = time.Hour // so long that a lease must be given back
 	for restart := 0; restart < len(events); restart += 10 {
-		subscriber := b.subscriber(config)
-		messages := b.subscribe(subscriber, messaging.AllEvents)
+		subscriber := b.Subscriber(config)
+		messages := b.Subscribe(subscriber, messaging.AllEvents)
 		for _, event := range events[restart : restart+10] {
-			b.receive(messages, event).Ack()
+			b.Receive(messages, event).Ack()
 		}
 		if restart+10 < len(events) {
-			b.receive(messages, events[restart+10]) // neither acked nor nacked
+			b.Receive(messages, events[restart+10]) // neither acked nor nacked
 		}
 		require.NoError(t, subscriber.Close())
 	}
@@ -151,10 +153,10 @@ func TestRestartResumesAfterTheLastAck(t *testing.T) {
 func TestSubscribersOfAGroupShare(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	events := b.deposit(60)
-	subscribers := []*messaging.Subscriber{b.subscriber(grouped("g")), b.subscriber(grouped("g"))}
-	channels := []<-chan *message.Message{b.subscribe(subscribers[0], "Deposited"), b.subscribe(subscribers[1], "Deposited")}
-	other := b.subscribe(b.subscriber(grouped("other")), "Deposited")
+	events := b.Deposit(60)
+	subscribers := []*messaging.Subscriber{b.Subscriber(consumertest.Grouped("g")), b.Subscriber(consumertest.Grouped("g"))}
+	channels := []<-chan *message.Message{b.Subscribe(subscribers[0], "Deposited"), b.Subscribe(subscribers[1], "Deposited")}
+	other := b.Subscribe(b.Subscriber(consumertest.Grouped("other")), "Deposited")
 	active := -1
 	receive := func(event eventsourced.Recorded) (from int) {
 		select {
@@ -182,7 +184,7 @@ func TestSubscribersOfAGroupShare(t *testing.T) {
 		require.Equal(t, 1-active, receive(event), "the other one takes over")
 	}
 	for _, event := range events {
-		b.receive(other, event).Ack() // another group has a position of its own
+		b.Receive(other, event).Ack() // another group has a position of its own
 	}
 }
 
@@ -192,29 +194,29 @@ func TestZombie(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBank(t)
-			events := b.deposit(3)
-			network := &cutOff{PositionStore: b.positions}
-			config := grouped("g")
+			events := b.Deposit(3)
+			network := &consumertest.CutOff{PositionStore: b.Consumers}
+			config := consumertest.Grouped("g")
 			config.DrainTimeout = time.Hour
-			zombie := b.subscribe(b.subscriberOver(network, config), "Deposited")
-			old := b.receive(zombie, events[0])
-			network.cut.Store(true)
+			zombie := b.Subscribe(b.SubscriberOver(network, config), "Deposited")
+			old := b.Receive(zombie, events[0])
+			network.Cut.Store(true)
 			if acksEarly {
 				old.Ack()
 			}
-			heir := b.subscribe(b.subscriber(grouped("g")), "Deposited")
-			b.receive(heir, events[0]).Ack() // when the lease has ended
-			b.receive(heir, events[1]).Ack()
-			last := b.receive(heir, events[2])
-			network.cut.Store(false)
-			b.wait(old.Context().Done(), "the zombie's message is cancelled")
+			heir := b.Subscribe(b.Subscriber(consumertest.Grouped("g")), "Deposited")
+			b.Receive(heir, events[0]).Ack() // when the lease has ended
+			b.Receive(heir, events[1]).Ack()
+			last := b.Receive(heir, events[2])
+			network.Cut.Store(false)
+			b.Wait(old.Context().Done(), "the zombie's message is cancelled")
 			old.Ack()
-			require.Equal(t, events[1].Position, b.position("Deposited"), "the position does not go back")
+			require.Equal(t, events[1].Position, b.Position("Deposited"), "the position does not go back")
 			last.Ack()
-			b.eventually("the heir goes on", func() bool { return b.position("Deposited") >= events[2].Position })
-			event := b.record(&Deposited{Amount: 1})
-			b.receive(heir, event).Ack()
-			require.False(t, b.closed(zombie), "the zombie stands by")
+			b.Eventually("the heir goes on", func() bool { return b.Position("Deposited") >= events[2].Position })
+			event := b.Record(&consumertest.Deposited{Amount: 1})
+			b.Receive(heir, event).Ack()
+			require.False(t, b.Closed(zombie), "the zombie stands by")
 		})
 	}
 }
@@ -222,43 +224,43 @@ func TestZombie(t *testing.T) {
 func TestAckDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	events := b.deposit(2)
-	network := &cutOff{PositionStore: b.positions}
-	config := grouped("g")
-	logger, failed := logSignal("position not saved")
+	events := b.Deposit(2)
+	network := &consumertest.CutOff{PositionStore: b.Consumers}
+	config := consumertest.Grouped("g")
+	logger, failed := consumertest.LogSignal("position not saved")
 	config.Logger = logger
-	messages := b.subscribe(b.subscriberOver(network, config), "Deposited")
-	msg := b.receive(messages, events[0])
-	network.cut.Store(true)
+	messages := b.Subscribe(b.SubscriberOver(network, config), "Deposited")
+	msg := b.Receive(messages, events[0])
+	network.Cut.Store(true)
 	msg.Ack()
-	b.wait(failed, "the position can't be saved")
-	network.cut.Store(false)
-	b.receive(messages, events[1]).Ack() // what was acked does not come again
+	b.Wait(failed, "the position can't be saved")
+	network.Cut.Store(false)
+	b.Receive(messages, events[1]).Ack() // what was acked does not come again
 }
 
 func TestAPositionSetByHand(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	events := b.deposit(3)
-	messages := b.subscribe(b.subscriber(grouped("g")), "Deposited")
+	events := b.Deposit(3)
+	messages := b.Subscribe(b.Subscriber(consumertest.Grouped("g")), "Deposited")
 	for _, event := range events[:2] {
-		b.receive(messages, event).Ack()
+		b.Receive(messages, event).Ack()
 	}
-	last := b.receive(messages, events[2])
-	b.exec(`UPDATE consumers SET position = 0`)
+	last := b.Receive(messages, events[2])
+	b.Exec(`UPDATE consumers SET position = 0`)
 	last.Ack()
 	for _, event := range events {
-		b.receive(messages, event).Ack()
+		b.Receive(messages, event).Ack()
 	}
 }
 
 func TestPositionOfARareTopic(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	events := b.deposit(3)
-	messages := b.subscribe(b.subscriber(grouped("g")), "Renamed")
-	b.eventually("the position goes to the head", func() bool { return b.position("Renamed") == events[2].Position })
-	b.receive(messages, b.record(&Renamed{First: "A", Last: "B"})).Ack()
+	events := b.Deposit(3)
+	messages := b.Subscribe(b.Subscriber(consumertest.Grouped("g")), "Renamed")
+	b.Eventually("the position goes to the head", func() bool { return b.Position("Renamed") == events[2].Position })
+	b.Receive(messages, b.Record(&consumertest.Renamed{First: "A", Last: "B"})).Ack()
 }
 
 // The poll interval makes the subscription compare its position with the head all
@@ -266,9 +268,9 @@ func TestPositionOfARareTopic(t *testing.T) {
 func TestNothingIsPassedOver(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	config := grouped("")
+	config := consumertest.Grouped("")
 	config.PollInterval = time.Millisecond
-	messages := b.subscribe(b.subscriberOver(nil, config), "Renamed")
+	messages := b.Subscribe(b.SubscriberOver(nil, config), "Renamed")
 	const count = 300
 	var writers sync.WaitGroup
 	for w := range 3 {
@@ -279,7 +281,7 @@ func TestNothingIsPassedOver(t *testing.T) {
 					name = "Renamed"
 				}
 				event := eventsourced.EventData{ID: eventsourced.NewEventID(), Name: name, SchemaVersion: 2, Time: time.Now(), Payload: fmt.Appendf(nil, "%d", i)}
-				_, err := b.store.Append(t.Context(), eventsourced.Stream{AggregateName: "a", AggregateID: fmt.Sprint(w)}, eventsourced.Any, []eventsourced.EventData{event})
+				_, err := b.Store.Append(t.Context(), eventsourced.Stream{AggregateName: "a", AggregateID: fmt.Sprint(w)}, eventsourced.Any, []eventsourced.EventData{event})
 				if err != nil {
 					t.Error(err)
 				}
@@ -287,7 +289,7 @@ func TestNothingIsPassedOver(t *testing.T) {
 		})
 	}
 	for i := range count {
-		msg := b.next(messages)
+		msg := b.Next(messages)
 		require.Equal(t, fmt.Sprint(i), string(msg.Payload))
 		msg.Ack()
 	}
@@ -300,15 +302,15 @@ func TestUndecodableEvent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBank(t)
-			event := b.recordOld(payload)
-			config := grouped("g")
-			logger, refused := logSignal("consumer waits before it goes on")
+			event := b.RecordOld(payload)
+			config := consumertest.Grouped("g")
+			logger, refused := consumertest.LogSignal("consumer waits before it goes on")
 			config.Logger = logger
-			messages := b.subscribe(b.subscriber(config), messaging.AllEvents)
-			b.wait(refused, "the error is logged")
-			require.Zero(t, b.position(messaging.AllEvents), "the event is not passed over")
-			b.exec(`UPDATE events SET payload = '{"Name": "Jo"}'`)
-			b.receive(messages, event).Ack()
+			messages := b.Subscribe(b.Subscriber(config), messaging.AllEvents)
+			b.Wait(refused, "the error is logged")
+			require.Zero(t, b.Position(messaging.AllEvents), "the event is not passed over")
+			b.Exec(`UPDATE events SET payload = '{"Name": "Jo"}'`)
+			b.Receive(messages, event).Ack()
 		})
 	}
 }
@@ -316,8 +318,8 @@ func TestUndecodableEvent(t *testing.T) {
 func TestUpcast(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	event := b.recordOld(`{"Name": "Jo"}`)
-	msg := b.receive(b.subscribe(b.subscriber(grouped("g")), "Renamed"), event)
+	event := b.RecordOld(`{"Name": "Jo"}`)
+	msg := b.Receive(b.Subscribe(b.Subscriber(consumertest.Grouped("g")), "Renamed"), event)
 	require.JSONEq(t, `{"First": "J", "Last": "o"}`, string(msg.Payload))
 	require.Equal(t, "2", msg.Metadata.Get(messaging.MetaSchemaVersion))
 	msg.Ack()
@@ -326,10 +328,10 @@ func TestUpcast(t *testing.T) {
 func TestConnectionLost(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	config := grouped("g")
+	config := consumertest.Grouped("g")
 	config.Unregistered = true
-	subscriber, publisher := b.subscriber(config), messaging.NewPublisher(b.store)
-	messages := b.subscribe(subscriber, "topic")
+	subscriber, publisher := b.Subscriber(config), messaging.NewPublisher(b.Store)
+	messages := b.Subscribe(subscriber, "topic")
 	const writers, each = 8, 100
 	var writing sync.WaitGroup
 	for range writers {
@@ -344,19 +346,19 @@ func TestConnectionLost(t *testing.T) {
 	received := map[string]bool{}
 	var order []string
 	for len(order) < writers*each {
-		msg := b.next(messages)
+		msg := b.Next(messages)
 		if !received[msg.UUID] {
 			received[msg.UUID] = true
 			order = append(order, msg.UUID)
 			if len(order)%150 == 0 {
-				require.NoError(t, terminateSessions(t.Context(), b.db.URL, b.application))
+				require.NoError(t, terminateSessions(t.Context(), b.DB.URL, b.Application))
 			}
 		}
 		msg.Ack()
 	}
 	writing.Wait()
 	var log []string
-	for event, err := range b.store.ReadLog(t.Context(), eventsourced.LogQuery{}) {
+	for event, err := range b.Store.ReadLog(t.Context(), eventsourced.LogQuery{}) {
 		require.NoError(t, err)
 		log = append(log, event.Metadata["watermill_uuid"])
 	}
@@ -366,12 +368,12 @@ func TestConnectionLost(t *testing.T) {
 func TestSubscriberConfig(t *testing.T) {
 	t.Parallel()
 	_, err := messaging.NewSubscriber(nil, nil, messaging.SubscriberConfig{
-		ConsumerGroup: "g", PollInterval: -1, BackOff: -1, MaxBackOff: -1, DrainTimeout: -1,
+		ConsumerGroup: "g", Config: consumer.Config{PollInterval: -1, BackOff: -1, MaxBackOff: -1, DrainTimeout: -1},
 	})
 	require.EqualError(t, err, `messaging.NewSubscriber: the log is nil
 messaging.SubscriberConfig: PollInterval is negative
 messaging.SubscriberConfig: BackOff is negative
 messaging.SubscriberConfig: MaxBackOff is negative
 messaging.SubscriberConfig: DrainTimeout is negative
-messaging.SubscriberConfig: ConsumerGroup needs a PositionStore`)
+messaging.SubscriberConfig: ConsumerGroup needs a consumer.PositionStore`)
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // subscriptionPage is how many events a subscription reads at once.
@@ -15,32 +17,33 @@ const subscriptionPage = 32
 
 // subscription delivers the events of one topic.
 type subscription struct {
-	*follower
+	*consumer.Follower
+	log eventsourced.Log
 	out chan *message.Message
 }
 
 func newSubscription(s *Subscriber, topic string) *subscription {
-	consumer := Consumer{Group: s.config.ConsumerGroup, Topic: topic}
 	positions := s.positions
-	if consumer.Group == "" {
+	if s.config.ConsumerGroup == "" {
 		positions = new(unkept)
 	}
-	sub := &subscription{
-		follower: newFollower(s.log, positions, s.config, consumer),
-		out:      make(chan *message.Message),
-	}
-	sub.pageEvents = subscriptionPage
-	if topic != AllEvents {
-		sub.names = s.log.Registry().StoredNames(topic)
-	}
-	sub.handle = func(ctx context.Context, events []eventsourced.Recorded) error {
-		for _, event := range events {
-			if err := sub.deliver(ctx, event); err != nil {
-				return err
+	sub := &subscription{out: make(chan *message.Message), log: s.log}
+	work := consumer.Work{
+		ID:         consumer.ID{Kind: consumer.KindSubscriber, Name: s.config.ConsumerGroup, Topic: topic},
+		PageEvents: subscriptionPage,
+		Handle: func(ctx context.Context, events []eventsourced.Recorded) error {
+			for _, event := range events {
+				if err := sub.deliver(ctx, event); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
+			return nil
+		},
 	}
+	if topic != AllEvents {
+		work.Names = s.log.Registry().StoredNames(topic)
+	}
+	sub.Follower = consumer.NewFollower(s.log, positions, s.config.Config, work)
 	return sub
 }
 
@@ -51,17 +54,17 @@ func newSubscription(s *Subscriber, topic string) *subscription {
 func (s *subscription) deliver(ctx context.Context, event eventsourced.Recorded) error {
 	parts, err := s.upcast(ctx, event)
 	if err != nil {
-		return &eventError{event, err}
+		return &consumer.EventError{Event: event, Err: err}
 	}
 	for _, part := range parts {
-		if s.consumer.Topic != AllEvents && s.consumer.Topic != part.Name {
+		if topic := s.ID().Topic; topic != AllEvents && topic != part.Name {
 			continue
 		}
 		if err := s.deliverPart(ctx, part); err != nil {
 			return err
 		}
 	}
-	return s.save(ctx, event.Position)
+	return s.Save(ctx, event.Position)
 }
 
 // deliverPart sends an event in today's form until it is acked.
@@ -76,23 +79,23 @@ func (s *subscription) deliverPart(ctx context.Context, event eventsourced.Recor
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		}
-		s.record.note(ofEvents, &event, errNotAcked)
-		wait := s.config.backOff(attempt)
-		s.logger.WarnContext(ctx, "message was nacked", "event_id", event.ID.String(), "event_name", event.Name,
-			"position", int64(event.Position), "attempt", attempt, "wait", wait)
-		sleep(ctx, wait)
+		s.Note(consumer.PartEvents, &event, errNotAcked)
+		pause := s.Config().BackOffAfter(attempt)
+		s.Logger().WarnContext(ctx, "message was nacked", "event_id", event.ID.String(), "event_name", event.Name,
+			"position", int64(event.Position), "attempt", attempt, "wait", pause)
+		wait.Sleep(ctx, pause)
 	}
 }
 
 // send hands an event out once and tells whether it was acked. The message
 // outlives ctx by the drain timeout: a handler should finish what it has begun.
 func (s *subscription) send(ctx context.Context, event eventsourced.Recorded) (acked bool, err error) {
-	msg, err := marshal(event)
+	msg, err := MarshalRecorded(event)
 	if err != nil {
-		return false, &eventError{event, err}
+		return false, &consumer.EventError{Event: event, Err: err}
 	}
-	w := s.watch(ofEvents, &event, "handing out a message")
-	defer func() { w.end() }()
+	w := s.Watch(consumer.PartEvents, &event, "handing out a message")
+	defer func() { w.End() }()
 	msgCtx, cancel := context.WithCancel(eventsourced.WithRecorded(context.WithoutCancel(ctx), &event))
 	defer cancel()
 	msg.SetContext(msgCtx)
@@ -102,10 +105,10 @@ func (s *subscription) send(ctx context.Context, event eventsourced.Recorded) (a
 		select {
 		case out <- msg:
 			out = nil
-			w.end()
-			w = s.watch(ofEvents, &event, "the handler of a message")
-		case <-w.timer.C:
-			if w.late(ctx) && out == nil {
+			w.End()
+			w = s.Watch(consumer.PartEvents, &event, "the handler of a message")
+		case <-w.C():
+			if w.Late(ctx) && out == nil {
 				cancel()
 			}
 		case <-msg.Acked():
@@ -116,8 +119,8 @@ func (s *subscription) send(ctx context.Context, event eventsourced.Recorded) (a
 			if out != nil {
 				return false, nil
 			}
-			ended, drained = nil, time.After(s.config.DrainTimeout)
-			if errors.Is(context.Cause(ctx), ErrLeaseLost) {
+			ended, drained = nil, time.After(s.Config().DrainTimeout)
+			if errors.Is(context.Cause(ctx), consumer.ErrLeaseLost) {
 				cancel() // somebody else has the event now
 			}
 		case <-drained:
@@ -129,7 +132,7 @@ func (s *subscription) send(ctx context.Context, event eventsourced.Recorded) (a
 // upcast survives upcasters that panic.
 func (s *subscription) upcast(ctx context.Context, event eventsourced.Recorded) (parts []eventsourced.Recorded, err error) {
 	made := make(chan []eventsourced.Recorded, 1)
-	err = s.guard(ctx, ofEvents, &event, "an upcaster", func(ctx context.Context) error {
+	err = s.Guard(ctx, consumer.PartEvents, &event, "an upcaster", func(ctx context.Context) error {
 		parts, err := s.log.Registry().Upcast(ctx, event)
 		made <- parts
 		return err
@@ -147,15 +150,15 @@ func (s *subscription) upcast(ctx context.Context, event eventsourced.Recorded) 
 // unkept is the position of one subscription without a consumer group.
 type unkept struct{ position eventsourced.Position }
 
-func (u *unkept) Acquire(context.Context, Consumer, string, time.Duration) (Lease, error) {
-	return Lease{Held: true, Position: u.position}, nil
+func (u *unkept) Acquire(context.Context, consumer.ID, string, time.Duration) (consumer.Lease, error) {
+	return consumer.Lease{Held: true, Position: u.position}, nil
 }
 
-func (u *unkept) Renew(context.Context, Consumer, string, time.Duration) error { return nil }
+func (u *unkept) Renew(context.Context, consumer.ID, string, time.Duration) error { return nil }
 
-func (u *unkept) Save(_ context.Context, _ Consumer, _ string, _, to eventsourced.Position) error {
+func (u *unkept) Save(_ context.Context, _ consumer.ID, _ string, _, to eventsourced.Position) error {
 	u.position = to
 	return nil
 }
 
-func (u *unkept) Release(context.Context, Consumer, string) error { return nil }
+func (u *unkept) Release(context.Context, consumer.ID, string) error { return nil }

@@ -85,7 +85,7 @@ func NewAdapter(registry *eventsourced.Registry, config Config) (*Adapter, error
 }
 
 // SchemaInitializingQueries implements both adapters. There are none: the tables
-// come from pgstore.Migrations and [messaging.Migrations].
+// come from pgstore.Migrations and consumer.Migrations.
 func (a *Adapter) SchemaInitializingQueries(string) []wsql.Query { return nil }
 
 // BeforeSubscribingQueries implements [wsql.OffsetsAdapter]. A consumer that was
@@ -105,7 +105,7 @@ func (a *Adapter) BeforeSubscribingQueries(topic, group string) []wsql.Query {
 	}
 	return []wsql.Query{
 		missing(a.events, "the log's tables are made by migrate.Run with pgstore.Migrations"),
-		missing("consumers", "it is made by migrate.Run with messaging.Migrations"),
+		missing("consumers", "it is made by migrate.Run with consumer.Migrations"),
 		{Query: `INSERT INTO consumers (name, topic) VALUES ($1, $2) ON CONFLICT DO NOTHING`, Args: []any{group, topic}},
 		raise(fmt.Sprintf("(SELECT position FROM consumers WHERE name = %s AND topic = %s) > (SELECT coalesce(max(tstamp), 0) FROM %s)",
 			literal(group), literal(topic), a.events), objectNotInPrerequisiteState, aheadAdvice),

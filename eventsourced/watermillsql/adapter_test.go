@@ -116,7 +116,7 @@ func TestSubscribeIsRefused(t *testing.T) {
 		topic, group, change, want string
 	}{
 		"without a log":        {"Deposited", "g", `DROP TABLE events`, "there is no table events: the log's tables are made by migrate.Run with pgstore.Migrations"},
-		"without positions":    {"Deposited", "g", `DROP TABLE consumers`, "there is no table consumers: it is made by migrate.Run with messaging.Migrations"},
+		"without positions":    {"Deposited", "g", `DROP TABLE consumers`, "there is no table consumers: it is made by migrate.Run with consumer.Migrations"},
 		"to an empty topic":    {"", "g", ``, "the topic is empty"},
 		"for an empty group":   {"Deposited", "", ``, "the ConsumerGroup of the Subscriber is empty"},
 		"to an unknown name":   {"Deposit", "g", ``, `no event of the registry has the name "Deposit"`},

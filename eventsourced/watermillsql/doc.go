@@ -10,7 +10,7 @@
 //	}, logger)
 //	messages, err := subscriber.Subscribe(ctx, "AccountOpened")
 //
-// The tables come from pgstore.Migrations and [messaging.Migrations]. A topic is the name
+// The tables come from pgstore.Migrations and consumer.Migrations. A topic is the name
 // of an event, or [messaging.AllEvents]; watermill-sql has none with other characters
 // than letters, digits and -$:._ in it. Messages are those of [messaging.Subscriber],
 // in the order of the log, but for their context, which does not have the event:

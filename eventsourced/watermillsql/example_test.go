@@ -11,6 +11,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
@@ -25,7 +26,7 @@ func Example() {
 	pool, err := pgxpool.New(ctx, server.URL())
 	check(err)
 	defer pool.Close()
-	check(migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), messaging.Migrations()))
+	check(migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), consumer.Migrations()))
 	registry, err := eventsourced.NewRegistry(eventsourced.Type[Deposited]("Deposited"))
 	check(err)
 	store := pgstore.New(pool, registry, pgstore.Config{})

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/eventsourced/watermillsql"
@@ -43,7 +43,7 @@ func newBank(t *testing.T) *bank {
 	db := testdb.New(t, testdb.MaxConns(20), func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["application_name"] = application
 	})
-	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations(), messaging.Migrations()))
+	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations(), consumer.Migrations()))
 	store := pgstore.New(db.Pool, registry(), pgstore.Config{})
 	t.Cleanup(store.Close)
 	b := &bank{t: t, db: db, application: application, pool: db.Pool, store: store}

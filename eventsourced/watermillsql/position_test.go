@@ -2,7 +2,6 @@ package watermillsql_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/watermillsql"
 )
@@ -124,8 +124,9 @@ func TestChangeOfKind(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
 	events := b.deposit(4)
-	ours, err := messaging.NewSubscriber(b.store, messaging.NewPositions(b.pool), messaging.SubscriberConfig{
-		ConsumerGroup: "g", PollInterval: 5 * time.Second, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	ours, err := messaging.NewSubscriber(b.store, consumer.NewStore(b.pool, consumer.Config{}), messaging.SubscriberConfig{
+		Config:        consumer.Config{PollInterval: 5 * time.Second, Logger: slog.New(slog.DiscardHandler)},
+		ConsumerGroup: "g",
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, ours.Close()) })
@@ -143,7 +144,7 @@ func TestChangeOfKind(t *testing.T) {
 	require.NoError(t, ours.Close())
 	stockMessage := b.receive(stockMessages, events[2])
 
-	again, err := messaging.NewSubscriber(b.store, messaging.NewPositions(b.pool), messaging.SubscriberConfig{ConsumerGroup: "g"})
+	again, err := messaging.NewSubscriber(b.store, consumer.NewStore(b.pool, consumer.Config{}), messaging.SubscriberConfig{ConsumerGroup: "g"})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, again.Close()) })
 	againMessages := b.subscribe(again, "Deposited")

@@ -5,8 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"log"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/memstore"
@@ -24,36 +23,45 @@ type (
 	}
 )
 
-var errFunds = errors.New("not that much in the account")
+// Each event says what it does to the account, and decides nothing.
+func (e *Deposited) ApplyTo(a *Account) { a.balance += e.Amount }
+func (e *Withdrawn) ApplyTo(a *Account) { a.balance -= e.Amount }
 
-// Account decides. Its state follows from its events.
+// Account decides. Its state follows from its events alone.
 type Account struct {
 	eventsourced.Root
 	balance int64
 }
 
+var (
+	errAmount = errors.New("an amount is above zero")
+	errFunds  = errors.New("not that much in the account")
+)
+
 func (a *Account) Deposit(amount int64) error {
+	if amount <= 0 {
+		return errAmount
+	}
 	return eventsourced.Record(a, &Deposited{Amount: amount})
 }
 
 func (a *Account) Withdraw(amount int64) error {
+	if amount <= 0 {
+		return errAmount
+	}
 	if amount > a.balance {
 		return errFunds
 	}
 	return eventsourced.Record(a, &Withdrawn{Amount: amount})
 }
 
-func (e *Deposited) ApplyTo(a *Account) { a.balance += e.Amount }
-func (e *Withdrawn) ApplyTo(a *Account) { a.balance -= e.Amount }
-
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	if err := run(context.Background()); err != nil {
+		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, out io.Writer) error {
+func run(ctx context.Context) error {
 	// The names are those that the events are stored with: for ever.
 	registry := eventsourced.MustRegistry(
 		eventsourced.Type[Deposited]("Deposited"),
@@ -70,18 +78,21 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	_, err := accounts.Update(ctx, "anna", func(a *Account) error { return a.Withdraw(1000) })
-	_, _ = fmt.Fprintln(out, "withdraw 1000:", err)
+	if !errors.Is(err, errFunds) {
+		return fmt.Errorf("there are 70, and 1000 can be withdrawn: %w", err)
+	}
+	fmt.Println("withdraw 1000:", err) // the decision was no, and nothing is stored
 
 	anna, err := accounts.Load(ctx, "anna")
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(out, "balance %d after %d events:\n", anna.balance, anna.Version())
+	fmt.Printf("balance %d after %d events:\n", anna.balance, anna.Version())
 	for event, err := range store.ReadLog(ctx, eventsourced.LogQuery{}) {
 		if err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(out, "  %d %s %s\n", event.Version, event.Name, event.Payload)
+		fmt.Printf("  %d %s %s\n", event.Version, event.Name, event.Payload)
 	}
 	return nil
 }

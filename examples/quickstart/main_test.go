@@ -1,14 +1,7 @@
 package main
 
-import (
-	"context"
-	"os"
-)
-
 func Example() {
-	if err := run(context.Background(), os.Stdout); err != nil {
-		panic(err)
-	}
+	main()
 	// Output:
 	// withdraw 1000: not that much in the account
 	// balance 70 after 2 events:

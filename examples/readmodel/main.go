@@ -1,4 +1,4 @@
-// Readmodel is a library on PostgreSQL: one aggregate, and one projection of what is lent to whom.
+// Readmodel is a library on PostgreSQL: books as aggregates, and a projection of what is lent to whom.
 package main
 
 import (
@@ -9,8 +9,7 @@ import (
 	"log"
 	"os"
 
-	"github.com/ThreeDotsLabs/watermill"
-	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/devservices"
@@ -20,7 +19,12 @@ import (
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
+// The write side: an aggregate and its events.
 type (
+	Book struct {
+		eventsourced.Root
+		reader string // "" while it is in
+	}
 	Lent struct {
 		eventsourced.BaseEvent
 		Reader string
@@ -28,93 +32,98 @@ type (
 	Returned struct{ eventsourced.BaseEvent }
 )
 
-type Book struct {
-	eventsourced.Root
-	reader string
-}
+func (e *Lent) ApplyTo(b *Book)     { b.reader = e.Reader }
+func (e *Returned) ApplyTo(b *Book) { b.reader = "" }
 
 func (b *Book) Lend(reader string) error {
 	if b.reader != "" {
-		return errors.New("the book is lent already")
+		return fmt.Errorf("%s is lent to %s", b.ID(), b.reader)
 	}
 	return eventsourced.Record(b, &Lent{Reader: reader})
 }
 
-func (b *Book) Return() error { return eventsourced.Record(b, &Returned{}) }
+func (b *Book) Return() error {
+	if b.reader == "" {
+		return fmt.Errorf("%s is not lent", b.ID())
+	}
+	return eventsourced.Record(b, &Returned{})
+}
 
-func (b *Book) Apply(event eventsourced.Event) {
-	switch e := event.(type) {
-	case *Lent:
-		b.reader = e.Reader
-	case *Returned:
-		b.reader = ""
+// The read side: a table that answers one question, and what each event does to it.
+const loanTable = `CREATE TABLE IF NOT EXISTS loan (book TEXT PRIMARY KEY, reader TEXT NOT NULL)`
+
+func loans() readview.Projection {
+	return readview.Projection{
+		Name:     "loans",
+		Handlers: readview.Handlers{readview.On(onLent), readview.On(onReturned)},
+		Tables:   []string{"loan"},
 	}
 }
 
-var loans = readview.Projection{
-	Name:     "loans",
-	Handlers: readview.Handlers{readview.On(onLent), readview.On(onReturned)},
-	Reset:    readview.Truncate("loan"),
-	Tables:   []string{"loan"},
-}
-
 func onLent(ctx context.Context, tx readview.Tx, e *Lent) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO loan (book, reader) VALUES ($1, $2)`, e.AggregateID(), e.Reader)
-	return err
+	return readview.Exec(ctx, tx, `INSERT INTO loan (book, reader) VALUES ($1, $2)`, e.AggregateID(), e.Reader)
 }
 
 func onReturned(ctx context.Context, tx readview.Tx, e *Returned) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM loan WHERE book = $1`, e.AggregateID())
-	return err
+	return readview.Exec(ctx, tx, `DELETE FROM loan WHERE book = $1`, e.AggregateID())
 }
 
 func main() {
-	server, err := devservices.StartPostgres(context.Background(), devservices.PostgresConfig{})
+	ctx := context.Background()
+	server, err := devservices.StartPostgres(ctx, devservices.PostgresConfig{}) // yours is there already
 	if err == nil {
-		err = errors.Join(run(context.Background(), server.URL(), os.Stdout), server.Close())
+		err = errors.Join(run(ctx, server.URL(), os.Stdout), server.Close())
 	}
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, url string, out io.Writer) error {
+func run(ctx context.Context, url string, out io.Writer) (err error) {
 	pool, err := pgxpool.New(ctx, url)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	_, err = pool.Exec(ctx, `CREATE TABLE loan (book TEXT PRIMARY KEY, reader TEXT NOT NULL)`)
-	err = errors.Join(err, migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations()))
-	if err != nil {
+	if err := migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations()); err != nil {
 		return err
 	}
-	registry, err := eventsourced.NewRegistry(eventsourced.Type[Lent]("Lent"), eventsourced.Type[Returned]("Returned"))
-	if err != nil {
+	if _, err := pool.Exec(ctx, loanTable); err != nil {
 		return err
 	}
+	registry := eventsourced.MustRegistry(eventsourced.Type[Lent]("Lent"), eventsourced.Type[Returned]("Returned"))
 	store := pgstore.New(pool, registry, pgstore.Config{})
 	defer store.Close()
-	router := message.NewDefaultRouter(watermill.NopLogger{})
-	manager, err := readview.NewManager(router, store, pool, readview.Config{})
-	if err == nil {
-		err = manager.Add(loans)
-	}
+	books := eventsourced.NewRepository[Book](store, "library.Book", eventsourced.RepositoryConfig{})
+	manager, err := readview.NewManager(nil, store, pool, readview.Config{}, loans())
 	if err != nil {
 		return err
 	}
-	go func() { _ = router.Run(ctx) }()
-	<-router.Running()
-	defer func() { _ = router.Close() }()
-	books := eventsourced.NewRepository[Book](store, "library.Book", eventsourced.RepositoryConfig{})
-	position, err := books.Update(ctx, "The Hobbit", func(b *Book) error { return b.Lend("Anna") })
-	if err == nil {
-		err = manager.WaitFor(ctx, position) // to read what was just written
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- manager.Run(running) }()
+	defer func() { stop(); err = errors.Join(err, <-ended) }() // what is being applied is finished first
+
+	if _, err := books.Update(ctx, "Dune", func(b *Book) error { return b.Lend("Anna") }); err != nil {
+		return err
 	}
-	var reader string
-	if err == nil {
-		err = pool.QueryRow(ctx, `SELECT reader FROM loan WHERE book = 'The Hobbit'`).Scan(&reader)
+	if _, err := books.Update(ctx, "Emma", func(b *Book) error { return b.Lend("Bo") }); err != nil {
+		return err
 	}
-	_, _ = fmt.Fprintln(out, "The Hobbit is lent to", reader)
+	position, err := books.Update(ctx, "Dune", func(b *Book) error { return b.Return() })
+	if err != nil {
+		return err
+	}
+	if err := manager.WaitFor(ctx, position); err != nil { // the read side is a little later
+		return err
+	}
+	rows, err := pool.Query(ctx, `SELECT book || ' is lent to ' || reader FROM loan ORDER BY book`)
+	if err != nil {
+		return err
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	for _, line := range lines {
+		_, _ = fmt.Fprintln(out, line)
+	}
 	return err
 }

@@ -15,5 +15,5 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
 	require.NoError(t, run(t.Context(), readviewtest.NewDatabase(t).URL, &out))
-	require.Equal(t, "The Hobbit is lent to Anna\n", out.String())
+	require.Equal(t, "Emma is lent to Bo\n", out.String())
 }

@@ -23,9 +23,9 @@ import (
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
-	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -55,7 +55,7 @@ func library(ctx context.Context, pool *pgxpool.Pool, broker string, _ io.Writer
 	if err != nil {
 		return err
 	}
-	if err := migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), messaging.Migrations()); err != nil {
+	if err := migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), relay.Migrations()); err != nil {
 		return err
 	}
 	store := pgstore.New(pool, registry, pgstore.Config{})
@@ -75,7 +75,7 @@ func library(ctx context.Context, pool *pgxpool.Pool, broker string, _ io.Writer
 	if err != nil {
 		return err
 	}
-	relay, err := messaging.NewRelay(store, messaging.NewPositions(pool), publisher, messaging.RelayConfig{
+	it, err := relay.New(store, pool, publisher, relay.Config{
 		Topic:        func(eventsourced.Recorded) string { return topic },
 		Requests:     subscriber,
 		RequestTopic: requests,
@@ -83,7 +83,7 @@ func library(ctx context.Context, pool *pgxpool.Pool, broker string, _ io.Writer
 	if err != nil {
 		return err
 	}
-	return errors.Join(relay.Run(ctx), subscriber.Close(), publisher.Close())
+	return errors.Join(it.Run(ctx), subscriber.Close(), publisher.Close())
 }
 
 var loans = readview.Projection{

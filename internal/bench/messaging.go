@@ -19,6 +19,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -63,7 +64,7 @@ func closeBroker() error {
 
 // prepareRelay has messages go into one queue, which is durable.
 func prepareRelay(ctx context.Context, e *environment) ([]contender, error) {
-	if err := migrate.Run(ctx, e.pool, migrate.Config{}, messaging.Migrations()); err != nil {
+	if err := migrate.Run(ctx, e.pool, migrate.Config{}, relay.Migrations()); err != nil {
 		return nil, err
 	}
 	if err := e.fill(ctx, relayEvents, 1); err != nil {
@@ -123,7 +124,7 @@ func (e *environment) relay(ctx context.Context, url, topic string) (float64, er
 		return 0, err
 	}
 	return rate(relayEvents, func() error {
-		return e.withRelay(ctx, url, messaging.RelayConfig{Topic: func(eventsourced.Recorded) string { return topic }}, func(relay *messaging.Relay) error {
+		return e.withRelay(ctx, url, relay.Config{Topic: func(eventsourced.Recorded) string { return topic }}, func(relay *relay.Relay) error {
 			return until(ctx, func() (bool, error) {
 				status, err := relay.Status(ctx)
 				return status.Position >= head, err
@@ -132,20 +133,20 @@ func (e *environment) relay(ctx context.Context, url, topic string) (float64, er
 	})
 }
 
-func (e *environment) withRelay(ctx context.Context, url string, config messaging.RelayConfig, work func(*messaging.Relay) error) error {
+func (e *environment) withRelay(ctx context.Context, url string, config relay.Config, work func(*relay.Relay) error) error {
 	publisher, err := amqpbus.NewPublisher(url, amqpbus.PublisherConfig{Logger: silent})
 	if err != nil {
 		return err
 	}
 	config.Logger = silent
-	relay, err := messaging.NewRelay(e.store, messaging.NewPositions(e.pool), publisher, config)
+	it, err := relay.New(e.store, e.pool, publisher, config)
 	if err != nil {
 		return err
 	}
 	running, stop := context.WithCancel(ctx)
 	ran := make(chan error, 1)
-	go func() { ran <- relay.Run(running) }()
-	err = work(relay)
+	go func() { ran <- it.Run(running) }()
+	err = work(it)
 	stop()
 	return errors.Join(err, <-ran, publisher.Close())
 }
@@ -205,7 +206,7 @@ func (q *relayQueue) publish(ctx context.Context, messages []*message.Message) (
 	}
 	value, err := rate(len(messages), func() error {
 		for len(messages) > 0 {
-			n := min(len(messages), messaging.DefaultGroupEvents)
+			n := min(len(messages), relay.DefaultGroupEvents)
 			if err := publishGroup(ctx, channel, q.topic, messages[:n]); err != nil {
 				return err
 			}
@@ -251,7 +252,7 @@ func (q *relayQueue) stock(url string, messages []*message.Message) (float64, er
 // prepareRemote compares how a remote projection gets its history with how it gets
 // live messages.
 func prepareRemote(ctx context.Context, e *environment) ([]contender, error) {
-	if err := migrate.Run(ctx, e.pool, migrate.Config{}, messaging.Migrations()); err != nil {
+	if err := migrate.Run(ctx, e.pool, migrate.Config{}, relay.Migrations()); err != nil {
 		return nil, err
 	}
 	if err := e.fill(ctx, remoteEvents, 1); err != nil {
@@ -293,7 +294,7 @@ func (e *environment) remote(ctx context.Context, url string, n int, history boo
 	if err := errors.Join(subscriber.SubscribeInitialize(topic), requests.SubscribeInitialize(topic+".requests")); err != nil {
 		return 0, err
 	}
-	config := messaging.RelayConfig{
+	config := relay.Config{
 		Topic:        func(eventsourced.Recorded) string { return topic },
 		Requests:     requests,
 		RequestTopic: topic + ".requests",
@@ -308,7 +309,7 @@ func (e *environment) remote(ctx context.Context, url string, n int, history boo
 		}
 	}
 	var value float64
-	err = e.withRelay(ctx, url, config, func(relay *messaging.Relay) error {
+	err = e.withRelay(ctx, url, config, func(relay *relay.Relay) error {
 		err := until(ctx, func() (bool, error) {
 			status, err := relay.Status(ctx)
 			return status.Position >= last, err

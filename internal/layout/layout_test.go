@@ -65,6 +65,19 @@ func TestDirectionOfImports(t *testing.T) {
 		if within(p.path, "eventsourced") {
 			forbid("the write side knows nothing of the read side", p.deps, func(path string) bool { return within(path, "readview") })
 		}
+		if p.path == root+"/eventsourced/consumer" || p.path == root+"/eventsourced/reactor" {
+			forbid("who goes through the log knows nothing of Watermill", p.deps, func(path string) bool { return strings.Contains(path, "/watermill") })
+		}
+		if p.path == root+"/eventsourced/consumer" {
+			forbid("what all have in common knows none of them", p.deps, func(path string) bool {
+				return within(path, "eventsourced/messaging") || within(path, "eventsourced/relay") || within(path, "eventsourced/reactor")
+			})
+		}
+		if p.path == root+"/eventsourced/messaging" {
+			forbid("the bridge to Watermill is nothing else", p.deps, func(path string) bool {
+				return within(path, "eventsourced/relay") || within(path, "eventsourced/reactor") || within(path, "eventsourced/amqpbus")
+			})
+		}
 		if p.path == root+"/readview" {
 			forbid("the read side takes an interface, not a store", p.deps, func(path string) bool {
 				return within(path, "eventsourced/pgstore") || within(path, "eventsourced/memstore")

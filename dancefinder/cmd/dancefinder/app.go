@@ -19,8 +19,10 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/geocoding"
 	"github.com/dancefinder/eventsourcing/dancefinder/projections"
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	log "github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -32,9 +34,9 @@ type app struct {
 	router    *message.Router
 	manager   *readview.Manager
 	bus       bus
-	positions *messaging.Positions
-	relay     *messaging.Relay
-	reactor   *messaging.Reactor
+	positions *log.Store
+	relay     *relay.Relay
+	reactor   *reactor.Reactor
 	geocoding *geocoding.Worker
 }
 

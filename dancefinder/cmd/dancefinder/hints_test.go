@@ -19,21 +19,23 @@ func TestHintsAboutMissingTables(t *testing.T) {
 	t.Parallel()
 	tables, err := migrations.Tables()
 	require.NoError(t, err)
-	require.Equal(t, "messaging/0001_consumers.sql", tables["consumers"])
+	require.Equal(t, "consumer/0001_consumers.sql", tables["consumers"])
 	for table, test := range map[string]struct{ command, says string }{
 		"ignored_city":    {"readviews reset userpreferences", "statement in dancefinder/migrations/schema/read_views.sql, then run 'dancefinder readviews reset userpreferences'."},
 		"events":          {"readviews status", "statements in eventsourced/pgstore/migrations;"},
 		"readviews":       {"readviews status", "statements in readview/migrations;"},
 		"readview_states": {"readviews status", "statements in readview/migrations;"},
-		"consumers":       {"relay status", "statements in eventsourced/messaging/migrations;"},
-		"parked_events":   {"relay status", "statements in eventsourced/messaging/migrations;"},
+		"consumers":       {"relay status", "statements in eventsourced/consumer/migrations;"},
+		"parked_events":   {"relay status", "statements in eventsourced/reactor/migrations;"},
 		"geocoding_job":   {"geocoding status", "statements in dancefinder/migrations;"},
 		"geocoding_cache": {"geocoding retry", "statements in dancefinder/migrations;"},
 	} {
 		t.Run("name "+table+" when somebody has dropped it", func(t *testing.T) {
 			t.Parallel()
 			d := newTables(t)
-			_, err := d.Pool.Exec(t.Context(), "ALTER TABLE "+table+" RENAME TO lost; ALTER TABLE geocoding_limit RENAME TO lost_as_well")
+			_, err := d.Pool.Exec(t.Context(), "INSERT INTO consumers (name, topic) VALUES ('geocoding', '$reactor')")
+			require.NoError(t, err)
+			_, err = d.Pool.Exec(t.Context(), "ALTER TABLE "+table+" RENAME TO lost; ALTER TABLE geocoding_limit RENAME TO lost_as_well")
 			require.NoError(t, err)
 			got := d.run(strings.Fields(test.command)...)
 			require.Equal(t, exitFailed, got.code, got.out)
@@ -54,7 +56,7 @@ func TestHintsAboutMissingTables(t *testing.T) {
 	t.Run("say what to run where tables were never made", func(t *testing.T) {
 		t.Parallel()
 		d := newTables(t)
-		_, err := d.Pool.Exec(t.Context(), "DROP TABLE consumers, relay_topics, parked_events; DELETE FROM eventsourcing_migrations WHERE component = 'messaging'")
+		_, err := d.Pool.Exec(t.Context(), "DROP TABLE consumers, relay_topics, parked_events; DELETE FROM eventsourcing_migrations WHERE component IN ('consumer', 'relay', 'reactor')")
 		require.NoError(t, err)
 		got := d.run("relay", "status")
 		require.Equal(t, exitFailed, got.code)

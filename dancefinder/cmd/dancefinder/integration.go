@@ -13,7 +13,10 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/geocoding"
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
+	log "github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 )
 
 // What other bounded contexts need to know: all events go to one topic, and
@@ -67,14 +70,15 @@ func (a *app) integrate(options appOptions) (err error) {
 	if a.bus, err = openBus(options.amqpURL, options.logger); err != nil {
 		return err
 	}
-	a.positions = messaging.NewPositions(a.pool)
-	a.relay, err = messaging.NewRelay(a.store, a.positions, a.bus.publisher, messaging.RelayConfig{
+	common := log.Config{Logger: options.logger}
+	a.positions = log.NewStore(a.pool, common)
+	a.relay, err = relay.New(a.store, a.pool, a.bus.publisher, relay.Config{
+		Config:       common,
 		Name:         a.bus.relayName,
 		Topic:        func(eventsourced.Recorded) string { return eventsTopic },
 		StartAtHead:  a.bus.relayName == localRelayName, // nobody waits for the past
 		Requests:     a.bus.requests,
 		RequestTopic: requestsTopic,
-		Logger:       options.logger,
 	})
 	if err != nil {
 		return err
@@ -84,8 +88,8 @@ func (a *app) integrate(options appOptions) (err error) {
 		return err
 	}
 	a.geocoding = geocoding.NewWorker(a.pool, a.service, geocoder, geocoding.WorkerConfig{Concurrency: concurrency, Logger: options.logger})
-	a.reactor, err = messaging.NewReactor(a.store, a.positions, messaging.ReactorConfig{Name: geocodingName, Logger: options.logger},
-		messaging.On(a.geocoding.Enqueue), messaging.On(a.geocoding.EnqueueUpdated))
+	a.reactor, err = reactor.New(a.store, a.pool, reactor.Config{Config: common, Name: geocodingName},
+		reactor.On(a.geocoding.Enqueue), reactor.On(a.geocoding.EnqueueUpdated))
 	return err
 }
 

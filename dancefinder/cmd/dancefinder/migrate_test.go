@@ -94,7 +94,7 @@ func migrationNames(t *testing.T) (names []string) {
 	t.Helper()
 	all, err := migrations.Status(t.Context(), newDatabase(t).Pool)
 	require.NoError(t, err)
-	require.Contains(t, all, migrations.Migration{Name: "messaging/0001_consumers.sql"})
+	require.Contains(t, all, migrations.Migration{Name: "consumer/0001_consumers.sql"})
 	for _, m := range all {
 		names = append(names, m.Name)
 	}
@@ -117,11 +117,11 @@ func TestTablesOfAnotherVersion(t *testing.T) {
 	for name, test := range map[string]struct{ change, says string }{
 		"an older one of the log":         {"DELETE FROM eventsourcing_migrations WHERE component = 'pgstore'", "the database lacks the migrations pgstore/0001_"},
 		"an older one of the projections": {"DELETE FROM eventsourcing_migrations WHERE component = 'readview'", "the database lacks the migrations readview/0001_"},
-		"an older one of the relay":       {"DELETE FROM eventsourcing_migrations WHERE file = '0002_relays_and_reactors.sql'", "messaging/0002_relays_and_reactors.sql"},
+		"an older one of the relay":       {"DELETE FROM eventsourcing_migrations WHERE file = '0001_relay_topics.sql'", "relay/0001_relay_topics.sql"},
 		"an older one of DanceFinder":     {"DELETE FROM goose_db_version WHERE version_id = 7", "the database lacks the migrations 00007_calendar_link.sql: run 'dancefinder migrate up'"},
 		"a newer one of the log":          {"INSERT INTO eventsourcing_migrations VALUES ('pgstore', '0999_later.sql')", "0999_later.sql"},
 		"a newer one of the projections":  {"INSERT INTO eventsourcing_migrations VALUES ('readview', '0999_later.sql')", "0999_later.sql"},
-		"a newer one of the relay":        {"INSERT INTO eventsourcing_migrations VALUES ('messaging', '0999_later.sql')", "0999_later.sql"},
+		"a newer one of the relay":        {"INSERT INTO eventsourcing_migrations VALUES ('relay', '0999_later.sql')", "0999_later.sql"},
 		"a newer one of DanceFinder":      {"INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, true)", "[999]"},
 	} {
 		t.Run(name+" are refused", func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	log "github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -117,9 +117,9 @@ func ofProjection(s readview.Status) consumer {
 	return c
 }
 
-func ofConsumer(s messaging.Status) consumer {
+func ofConsumer(s log.Status) consumer {
 	c := consumer{
-		name: s.Name, kind: s.Kind, state: string(s.State), position: s.Position, head: s.Head,
+		name: s.Name, kind: string(s.Kind), state: string(s.State), position: s.Position, head: s.Head,
 		behind: s.Behind, more: s.More, lag: s.Lag, node: s.Node,
 	}
 	if f := s.Failure; f != nil {
@@ -303,7 +303,7 @@ func relayCommand() *cobra.Command {
 		"  dancefinder relay status\n  dancefinder relay status --check --max-lag 10m",
 		func(a *app, ctx context.Context) ([]consumer, error) {
 			all, err := a.consumers(ctx)
-			return slices.DeleteFunc(all, func(c consumer) bool { return c.kind != messaging.KindRelay }), err
+			return slices.DeleteFunc(all, func(c consumer) bool { return c.kind != string(log.KindRelay) }), err
 		})
 	return group("relay", "Look after the relay, which publishes events to RabbitMQ", status)
 }

@@ -1,0 +1,53 @@
+// Package consumer is who goes through the log: what projections, reactors, relays and
+// subscribers have in common.
+//
+//	                        Follower: lead, read, handle, save
+//	     ┌──▶ package messaging: Subscriber ──────▶ Router, cqrs.EventProcessor
+//	log ─┼──▶ package reactor ────────────────────▶ commands, mails, calls of other services
+//	     ├──▶ package relay ──────────────────────▶ RabbitMQ ──▶ other bounded contexts
+//	     │
+//	     └──▶ package readview ───────────────────▶ projections, with a position of their own
+//
+// All have a name, a position in the log, a [State] of one set, a [Status], a [Failure] when
+// they don't get on, and a [Config]. A program makes one Config and gives it to all.
+// [Store] is the table consumers, for those who run them and those who look after them.
+//
+// Of several nodes that run a consumer, one is active and the others stand by; the lease in
+// the [PositionStore] decides. Invariants:
+//
+//   - the position moves only forward, by the one who holds the lease, from where
+//     that one knows it to be: whoever lost the lease unawares (a stopped process, a
+//     lost network) finishes one event in vain and can't move the position back;
+//   - no event is passed over: the position moves to an event that was handled, or to
+//     the head of the log when no event of the consumer's is left below it;
+//   - an event is repeated only if what was done about it did not reach the position store,
+//     or came after the lease was lost.
+//
+// # States
+//
+//	             ┌─────────────── Resume, restart ───────────────┐
+//	             ▼                                               │
+//	standby ─▶ catching up ⇄ live ── gives up an event ───────▶ failed
+//	             ▲    │  ▲     ▲  │
+//	       retrying ◀─┼──┼─────┼──┘ an error, or something that takes long
+//	            Pause ▼  │ Resume     └── the log's head is below the position ─▶ ahead of the log
+//	                 paused
+//
+// A consumer that is paused stops within a second, on all nodes; what is being handled then
+// ends first. A restart changes nothing about it.
+//
+// Whatever keeps a consumer from handling events is in its Status, within two seconds: in
+// memory at once, and in the table as soon as that can be written.
+//
+//	what                                          state             until
+//	a try fails: reading, handling, saving        retrying          one succeeds
+//	a call takes long                             catching up       it returns
+//	a call hangs, see Config.HangTimeout          retrying          it returns; the lease ends, another node takes over
+//	a reactor gives up an event                   failed            Resume, or a restart
+//	somebody pauses it                            paused            Resume
+//	the position is above the log's head          ahead of the log  the right log is back, another position, or Resume
+//	a node dies at a failure                      standby           another one runs; the failure is shown
+//
+// A lease whose end is further away than leases are long is none: the database's clock
+// went back. State and lag follow from what waits, not from dates in the future.
+package consumer

@@ -1,0 +1,63 @@
+package consumer
+
+import (
+	"time"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
+
+// State says in one word how a consumer is. There is one set of states for all kinds.
+type State string
+
+const (
+	// Live consumers would handle an event now.
+	Live State = "live"
+	// CatchingUp is a consumer for which events wait longer than a few moments, or may
+	// wait: its request for history has no answer.
+	CatchingUp State = "catching up"
+	// Retrying is a consumer that can't get on, or not in all it does, and goes on
+	// trying: its failure says why, how often it was tried and since when.
+	Retrying State = "retrying"
+	// Paused is a consumer that somebody stopped, until it is resumed.
+	Paused State = "paused"
+	// Failed is a consumer that stopped at an event that it can't handle, or that was
+	// refused.
+	Failed State = "failed"
+	// Ahead is a consumer whose position is above the log's head, or was when its
+	// node looked: it has stopped, see [ErrAhead].
+	Ahead State = "ahead of the log"
+	// Standby is a consumer that is ready, but that no node runs. A manager of projections
+	// that runs says so, too, of those that another node applies.
+	Standby State = "standby"
+)
+
+// Status is how a consumer stands.
+type Status struct {
+	Kind     Kind
+	Name     string // a subscriber's is its consumer group
+	Topic    string // a subscriber's
+	State    State
+	Position eventsourced.Position // everything up to it is done
+	Head     eventsourced.Position // of the log; the highest that was heard of, where events come by messages
+	Behind   int64                 // events above Position that it handles, up to [eventsourced.MaxBacklog] (of a reactor of another process, all of the log's); -1 when that is not known
+	More     bool                  // there are more than Behind says
+	Lag      time.Duration         // how long the first of them has been waiting; 0 when there is none
+	Node     string                // who runs it, see [Config.Node]; "" for nobody
+	Parked   int64                 // events that a reactor put aside
+	Failure  *Failure              // why it does not get on, or stopped; nil when it does
+}
+
+// ID returns which consumer it is.
+func (s Status) ID() ID { return ID{Kind: s.Kind, Name: s.Name, Topic: s.Topic} }
+
+// Failure is what keeps a consumer from getting on: an error, or something that
+// takes long. It is on record within two seconds, until the consumer is past it.
+type Failure struct {
+	EventID   eventsourced.EventID // zero, like the two that follow, when it is not about an event
+	EventName string
+	Position  eventsourced.Position
+	Error     string
+	Time      time.Time // of the last try
+	Since     time.Time // of the first one
+	Attempts  int       // that have failed or hang; 0 when the first is under way and takes long
+}

@@ -1,0 +1,99 @@
+package consumer
+
+import (
+	"context"
+	"time"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+)
+
+const (
+	startSQL = `INSERT INTO {schema}consumers (name, topic, position) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
+	failSQL  = `UPDATE {schema}consumers SET stopped = stopped OR $4, ahead_at = CASE WHEN $5 OR ahead_at = position THEN position END,
+			error = $6, tried_at = clock_timestamp(), attempts = $7,
+			since = coalesce(CASE WHEN failed_position IS NOT DISTINCT FROM $11 THEN since END, clock_timestamp() - $8 * interval '1 microsecond'),
+			failed_event = $9, failed_name = $10, failed_position = $11
+		WHERE name = $1 AND topic = $2 AND node = $3`
+	forgetSQL = `UPDATE {schema}consumers SET error = NULL, since = NULL, tried_at = NULL, attempts = NULL, ahead_at = NULL,
+			failed_event = NULL, failed_name = NULL, failed_position = NULL
+		WHERE name = $1 AND topic = $2 AND node = $3 AND NOT stopped AND (error IS NOT NULL OR ahead_at IS NOT NULL)`
+	restartSQL = `UPDATE {schema}consumers SET stopped = false WHERE name = $1 AND topic = $2 AND stopped`
+	pauseSQL   = `UPDATE {schema}consumers SET paused = true WHERE name = $1 AND topic = $2`
+	resumeSQL  = `UPDATE {schema}consumers SET stopped = false, ahead_at = NULL, paused = false WHERE name = $1 AND topic = $2`
+	liftSQL    = `UPDATE {schema}consumers SET ahead_at = NULL WHERE name = $1 AND topic = $2 AND node = $3 AND position = $4`
+	stoppedSQL = `SELECT position, stopped OR paused, coalesce(ahead_at = position, false) FROM {schema}consumers WHERE name = $1 AND topic = $2`
+)
+
+// start makes the consumer, at a position, if it was never there.
+func (s *Store) start(ctx context.Context, id ID, at eventsourced.Position) error {
+	_, err := s.pool.Exec(ctx, s.Qualify(startSQL), id.Name, id.column(), int64(at))
+	return s.Explain("start "+id.String(), err)
+}
+
+// stopping says whether a consumer stops at a failure.
+type stopping int
+
+const (
+	goingOn      stopping = iota // it tries again
+	stoppedThere                 // until it is resumed, or its process restarts
+	stoppedAhead                 // of the log, until it is resumed or has another position
+)
+
+// fail puts on record why node does not get on.
+func (s *Store) fail(ctx context.Context, id ID, node string, failure *Failure, how stopping) error {
+	var (
+		event    *[16]byte
+		name     *string
+		position *int64
+	)
+	if failure.EventName != "" {
+		event, name, position = (*[16]byte)(&failure.EventID), &failure.EventName, (*int64)(&failure.Position)
+	}
+	_, err := s.pool.Exec(ctx, s.Qualify(failSQL), id.Name, id.column(), node, how == stoppedThere, how == stoppedAhead,
+		pgerr.Text(failure.Error), failure.Attempts, time.Since(failure.Since).Microseconds(), event, name, position)
+	return s.Explain("record the failure of "+id.String(), err)
+}
+
+// forget removes the failure of a consumer that node runs and that is not stopped.
+func (s *Store) forget(ctx context.Context, id ID, node string) error {
+	_, err := s.pool.Exec(ctx, s.Qualify(forgetSQL), id.Name, id.column(), node)
+	return s.Explain("forget the failure of "+id.String(), err)
+}
+
+// restart lets a consumer that stopped at a failure try again. The failure stays on
+// record until it has got past it.
+func (s *Store) restart(ctx context.Context, id ID) error {
+	_, err := s.pool.Exec(ctx, s.Qualify(restartSQL), id.Name, id.column())
+	return s.Explain("restart "+id.String(), err)
+}
+
+// Pause keeps a consumer from handling events, on all nodes, from within a second on,
+// until [Store.Resume]. What is being handled then ends first. It returns [ErrUnknown].
+func (s *Store) Pause(ctx context.Context, id ID) error { return s.change(ctx, "pause", pauseSQL, id) }
+
+// Resume lets a consumer go on that is paused, that stopped at a failure, or that was ahead
+// of the log, unless it still is. It returns [ErrUnknown].
+func (s *Store) Resume(ctx context.Context, id ID) error {
+	return s.change(ctx, "resume", resumeSQL, id)
+}
+
+func (s *Store) change(ctx context.Context, what, sql string, id ID) error {
+	tag, err := s.pool.Exec(ctx, s.Qualify(sql), id.Name, id.column())
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrUnknown
+	}
+	return s.Explain(what+" "+id.String(), err)
+}
+
+// lift forgets that a consumer that node runs was ahead of the log at a position.
+func (s *Store) lift(ctx context.Context, id ID, node string, at eventsourced.Position) error {
+	_, err := s.pool.Exec(ctx, s.Qualify(liftSQL), id.Name, id.column(), node, int64(at))
+	return s.Explain("resume "+id.String(), err)
+}
+
+// stopped tells whether a consumer is paused, stopped at a failure, or ahead of the log.
+func (s *Store) stopped(ctx context.Context, id ID) (position eventsourced.Position, there, ahead bool, err error) {
+	err = s.pool.QueryRow(ctx, s.Qualify(stoppedSQL), id.Name, id.column()).Scan((*int64)(&position), &there, &ahead)
+	return position, there, ahead, s.Explain("read the state of "+id.String(), err)
+}

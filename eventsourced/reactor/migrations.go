@@ -1,0 +1,21 @@
+package reactor
+
+import (
+	"embed"
+	"io/fs"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrations are those of the table parked_events, for [migrate.Run].
+func Migrations() migrate.Component {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	return migrate.Component{Name: "reactor", Files: files, Needs: []migrate.Component{consumer.Migrations()}}
+}

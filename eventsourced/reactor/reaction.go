@@ -1,0 +1,74 @@
+package reactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/need"
+)
+
+// Reaction handles the events of one type; [On] makes it.
+type Reaction struct {
+	goType reflect.Type
+	call   func(ctx context.Context, event eventsourced.Event) error // nil if On got nil
+}
+
+// On makes a reaction of f, for events of the type that f takes.
+//
+// f is called for one event at a time, in the order of the log, at least once: it
+// is called again after an error, and for an event that it had finished when the
+// process died before that was saved. So what it does has to be harmless when it
+// is done twice; [eventsourced.WithCommand] makes a command so.
+//
+// Its context has the event, see [eventsourced.FromContext]: what is appended under
+// it names the event as its cause. The context ends
+// [consumer.Config.DrainTimeout] after Run's, when another node took over, and when f
+// takes longer than [consumer.Config.HangTimeout]: then the reactor waits for f to
+// return, and another node takes over. A panic is an error, and so is
+// [runtime.Goexit], which FailNow of a test calls.
+func On[E any, P interface {
+	*E
+	eventsourced.Event
+}](f func(ctx context.Context, event P) error) Reaction {
+	if f == nil {
+		return Reaction{goType: reflect.TypeFor[P]()}
+	}
+	return Reaction{
+		goType: reflect.TypeFor[P](),
+		call:   func(ctx context.Context, event eventsourced.Event) error { return f(ctx, event.(P)) },
+	}
+}
+
+// reactionsByName returns the reactions by the names of their events, and what is
+// wrong with them.
+func reactionsByName(log eventsourced.Log, reactions []Reaction) (byName map[string]Reaction, problems []error) {
+	byName = map[string]Reaction{}
+	for _, reaction := range reactions {
+		switch {
+		case reaction.goType == nil:
+			problems = append(problems, errors.New("a reaction is not made by On"))
+			continue
+		case reaction.call == nil:
+			problems = append(problems, fmt.Errorf("the reaction to %v is nil", reaction.goType))
+		}
+		if len(need.Log("", log)) > 0 {
+			continue
+		}
+		name, known := log.Registry().NameOf(reaction.goType)
+		switch _, twice := byName[name]; {
+		case !known:
+			problems = append(problems, fmt.Errorf("the event type %v is not in the registry", reaction.goType))
+		case twice:
+			problems = append(problems, fmt.Errorf("two reactions to %s", name))
+		default:
+			byName[name] = reaction
+		}
+	}
+	if len(reactions) == 0 {
+		problems = append(problems, errors.New("it needs at least one reaction"))
+	}
+	return byName, problems
+}

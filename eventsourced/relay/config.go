@@ -1,0 +1,97 @@
+package relay
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/need"
+)
+
+// Defaults of [Config].
+const (
+	DefaultName        = "relay"
+	DefaultTopic       = "events"
+	DefaultGroupEvents = 500
+)
+
+// Config is the optional part of a [Relay]. The zero value works; a negative
+// value is an error.
+type Config struct {
+	// Config is what all consumers have in common. HangTimeout is that of one call: of
+	// Publish, Translate or Topic.
+	consumer.Config
+
+	// Name identifies the relay and its position for ever. Defaults to
+	// [DefaultName].
+	Name string
+
+	// Topic returns the topic of an event, never none. It has to return the same one for ever.
+	// A consumer receives the events of one topic in order, so events that belong
+	// together belong into one topic. By default all go to [DefaultTopic].
+	Topic func(eventsourced.Recorded) string
+
+	// Names are the names of the events that leave the context. The others are no
+	// concern of anybody else, and may change without asking. By default all leave.
+	Names []string
+
+	// Translate returns the form in which an event, in today's schema version,
+	// leaves the context: its Name, SchemaVersion (1 if it is 0), Payload and
+	// Metadata; the rest stays. Without a name the event stays inside. It has to be a pure function,
+	// and may be called concurrently. By default events leave as they are.
+	Translate func(eventsourced.Recorded) (eventsourced.Recorded, error)
+
+	// StartAtHead lets a new relay begin with the events that come after its first
+	// start, when consumers are to ask for the history. By default it begins with
+	// the first event of the log.
+	StartAtHead bool
+
+	// GroupEvents is how many events are published at once, and how many come
+	// twice at most after a crash. Defaults to [DefaultGroupEvents].
+	GroupEvents int
+
+	// Requests is where consumers ask for history, see [ReplayRequest]. Only the
+	// active node subscribes. By default there is no history to be had.
+	Requests message.Subscriber
+
+	// RequestTopic is the topic of those requests. Defaults to the name of the
+	// relay and ".requests".
+	RequestTopic string
+}
+
+func (c Config) withDefaults() Config {
+	c.Config = c.Config.WithDefaults()
+	c.Name = cmp.Or(c.Name, DefaultName)
+	c.GroupEvents = cmp.Or(c.GroupEvents, DefaultGroupEvents)
+	c.RequestTopic = cmp.Or(c.RequestTopic, c.Name+".requests")
+	if c.Topic == nil {
+		c.Topic = func(eventsourced.Recorded) string { return DefaultTopic }
+	}
+	return c
+}
+
+func (c Config) problems(log eventsourced.Log) []error {
+	problems := c.Problems("relay.Config")
+	if c.GroupEvents < 0 {
+		problems = append(problems, errors.New("relay.Config: GroupEvents is negative"))
+	}
+	if len(c.Name) > eventsourced.MaxName {
+		problems = append(problems, fmt.Errorf("relay.Config: Name has more than %d bytes", eventsourced.MaxName))
+	}
+	if c.Requests != nil && need.Nil(c.Requests) {
+		problems = append(problems, errors.New("relay.Config: Requests is a nil pointer"))
+	}
+	if len(need.Log("", log)) > 0 {
+		return problems
+	}
+	for _, name := range c.Names {
+		if log.Registry().SchemaVersion(name) == 0 {
+			problems = append(problems, fmt.Errorf("relay.Config: Names has %q, which is no event of the registry", name))
+		}
+	}
+	return problems
+}

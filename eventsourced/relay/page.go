@@ -1,0 +1,167 @@
+package relay
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+)
+
+// Page is a part of a topic: all its events with a position above After and up to
+// UpTo. It may have none. Events are in the order of their positions, and in
+// today's form, whatever they were stored as. The parts of one that was split share its
+// position: whoever keeps a position takes all of them or none.
+type Page struct {
+	After, UpTo eventsourced.Position
+	Events      []eventsourced.Recorded
+	Last        bool // of the answer to a [ReplayRequest]
+
+	// Head is the relay's position, see [messaging.MetaHead]; 0 when it is not known, as in a
+	// live message. A consumer whose position is above it is ahead of the log.
+	Head eventsourced.Position
+}
+
+// pageEvent is an event in the payload of a page's message.
+type pageEvent struct {
+	ID            eventsourced.EventID  `json:"id"`
+	Name          string                `json:"name"`
+	AggregateName string                `json:"aggregate_name"`
+	AggregateID   string                `json:"aggregate_id"`
+	Version       int64                 `json:"version"`
+	SchemaVersion int                   `json:"schema_version"`
+	Position      int64                 `json:"position"`
+	OccurredAt    time.Time             `json:"occurred_at"`
+	Metadata      eventsourced.Metadata `json:"metadata,omitempty"`
+	Payload       json.RawMessage       `json:"payload"`
+}
+
+// MarshalPage makes one message of a page: a JSON array of its events.
+func MarshalPage(page Page) (*message.Message, error) {
+	events := make([]pageEvent, len(page.Events))
+	for i, e := range page.Events {
+		events[i] = pageEvent{
+			ID: e.ID, Name: e.Name,
+			AggregateName: e.Stream.AggregateName, AggregateID: e.Stream.AggregateID,
+			Version: int64(e.Version), SchemaVersion: e.SchemaVersion, Position: int64(e.Position),
+			OccurredAt: e.Time, Metadata: e.Metadata, Payload: e.Payload,
+		}
+	}
+	payload, err := json.Marshal(events)
+	if err != nil {
+		return nil, fmt.Errorf("page after position %d: %w", page.After, err)
+	}
+	msg := message.NewMessage(eventsourced.NewEventID().String(), payload)
+	msg.Metadata[messaging.MetaWireVersion] = strconv.Itoa(messaging.WireVersion)
+	msg.Metadata[messaging.MetaPrevious] = formatPosition(page.After)
+	msg.Metadata[messaging.MetaPosition] = formatPosition(page.UpTo)
+	msg.Metadata[messaging.MetaEvents] = strconv.Itoa(len(page.Events))
+	if page.Head != 0 {
+		msg.Metadata[messaging.MetaHead] = formatPosition(page.Head)
+	}
+	if page.Last {
+		msg.Metadata[messaging.MetaLast] = "true"
+	}
+	return msg, nil
+}
+
+// UnmarshalPage returns the page of a message that a [Relay] sent, be it a page of
+// history or a single event, which is a page of one. It returns [messaging.ErrMalformed],
+// with what is wrong, and [messaging.ErrWireVersion]; a page is right as a whole or not at all.
+func UnmarshalPage(msg *message.Message) (Page, error) {
+	if err := messaging.CheckWireVersion(msg); err != nil {
+		return Page{}, err
+	}
+	var errs [3]error
+	page := Page{Last: msg.Metadata[messaging.MetaLast] == "true"}
+	page.After, errs[0] = position(msg, messaging.MetaPrevious)
+	page.UpTo, errs[1] = position(msg, messaging.MetaPosition)
+	if _, tells := msg.Metadata[messaging.MetaHead]; tells {
+		page.Head, errs[2] = position(msg, messaging.MetaHead)
+	}
+	if err := errors.Join(errs[:]...); err != nil {
+		return Page{}, fmt.Errorf("message %.40q: %w: %w", msg.UUID, messaging.ErrMalformed, err)
+	}
+	if _, many := msg.Metadata[messaging.MetaEvents]; !many {
+		event, err := messaging.Unmarshal(msg)
+		if err != nil {
+			return Page{}, err
+		}
+		page.Events = []eventsourced.Recorded{event}
+	} else if err := page.decode(msg.Payload, msg.Metadata[messaging.MetaEvents]); err != nil {
+		return Page{}, fmt.Errorf("message %.40q: %w: %w", msg.UUID, messaging.ErrMalformed, err)
+	}
+	if err := page.check(); err != nil {
+		return Page{}, fmt.Errorf("message %.40q: %w: %w", msg.UUID, messaging.ErrMalformed, err)
+	}
+	return page, nil
+}
+
+// position returns a position of the metadata, from 0.
+func position(msg *message.Message, key string) (eventsourced.Position, error) {
+	value := msg.Metadata[key]
+	if value == "" {
+		return 0, fmt.Errorf("metadata %q is missing", key)
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("metadata %q: %.40q, want a position", key, value)
+	}
+	return eventsourced.Position(n), nil
+}
+
+func (p *Page) decode(payload []byte, count string) error {
+	var events []pageEvent
+	if err := json.Unmarshal(payload, &events); err != nil {
+		return err
+	}
+	if count != strconv.Itoa(len(events)) {
+		return fmt.Errorf("metadata %q: %.40q, but the payload has %d", messaging.MetaEvents, count, len(events))
+	}
+	p.Events = make([]eventsourced.Recorded, len(events))
+	for i, e := range events {
+		p.Events[i] = eventsourced.Recorded{
+			EventData: eventsourced.EventData{
+				ID: e.ID, Name: e.Name, SchemaVersion: e.SchemaVersion, Time: e.OccurredAt.UTC(),
+				Payload: e.Payload, Metadata: e.Metadata,
+			},
+			Stream:   eventsourced.Stream{AggregateName: e.AggregateName, AggregateID: e.AggregateID},
+			Version:  eventsourced.Version(e.Version),
+			Position: eventsourced.Position(e.Position),
+		}
+	}
+	return nil
+}
+
+// check finds what would let events be missed or applied out of order.
+func (p *Page) check() error {
+	if p.UpTo < p.After {
+		return fmt.Errorf("it ends at position %d, before its beginning at %d", p.UpTo, p.After)
+	}
+	last := p.After
+	for i, e := range p.Events {
+		switch {
+		case e.Position == last && i > 0 && isPart(e, p.Events[i-1]):
+		case e.Position <= last:
+			return fmt.Errorf("position %d after %d", e.Position, last)
+		case e.Position > p.UpTo:
+			return fmt.Errorf("position %d above the page's end at %d", e.Position, p.UpTo)
+		case e.ID.IsZero() || e.Name == "" || e.Version < 1 || e.SchemaVersion < 1 || len(e.Payload) == 0:
+			return fmt.Errorf("the event at position %d is not complete", e.Position)
+		}
+		last = e.Position
+	}
+	return nil
+}
+
+// isPart tells that two events are parts of one that was split.
+func isPart(a, b eventsourced.Recorded) bool {
+	return a.Stream == b.Stream && a.Version == b.Version && a.ID != b.ID
+}
+
+func formatPosition(p eventsourced.Position) string { return strconv.FormatInt(int64(p), 10) }

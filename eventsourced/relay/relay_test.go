@@ -1,0 +1,274 @@
+package relay_test
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
+	"github.com/dancefinder/eventsourcing/internal/consumertest"
+)
+
+func TestRelay(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	deposits := b.Deposit(20)
+	outbox := consumertest.NewOutbox()
+	it, stop := b.Relay(outbox, consumertest.Relaying())
+	messages := b.Published(outbox, relay.DefaultTopic, 20)
+	require.Equal(t, 1, outbox.Calls, "a group is published at once")
+	require.Equal(t, consumertest.IDsOf(deposits), outbox.IDs(relay.DefaultTopic))
+	consumertest.RequireChain(t, "0", messages)
+	first := messages[0]
+	require.JSONEq(t, string(deposits[0].Payload), string(first.Payload))
+	require.Equal(t, message.Metadata{
+		"name": "Deposited", "aggregate_name": "bank.Account", "aggregate_id": "account-1", "version": "1", "schema_version": "1",
+		"position":          strconv.FormatInt(int64(deposits[0].Position), 10),
+		"previous_position": "0",
+		"wire_version":      "1",
+		"correlation_id":    deposits[0].ID.String(), // a chain begins with it
+		"occurred_at":       deposits[0].Time.Format(time.RFC3339Nano),
+	}, first.Metadata)
+
+	ctx := eventsourced.WithCausation(eventsourced.WithCorrelation(t.Context(), "c-1"), "e-1")
+	accounts := eventsourced.NewRepository[consumertest.Account](b.Store, "bank.Account", eventsourced.RepositoryConfig{})
+	position, err := accounts.Update(ctx, "account-1", func(a *consumertest.Account) error { return eventsourced.Record(a, &consumertest.Deposited{Amount: 1}) })
+	require.NoError(t, err)
+	live := b.Published(outbox, relay.DefaultTopic, 21)
+	require.Equal(t, "c-1", live[20].Metadata["correlation_id"])
+	require.Equal(t, "e-1", live[20].Metadata["causation_id"])
+
+	b.Eventually("the relay is at the head", func() bool {
+		status, err := it.Status(t.Context())
+		require.NoError(t, err)
+		return status.State == consumer.Live && status.Position == position && status.Behind == 0 && status.Node != ""
+	})
+	stop()
+	status, err := it.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, consumer.Standby, status.State)
+
+	more := b.Deposit(3)
+	b.Relay(outbox, consumertest.Relaying())
+	live = b.Published(outbox, relay.DefaultTopic, 24)
+	require.Equal(t, consumertest.IDsOf(more), outbox.IDs(relay.DefaultTopic)[21:], "a restarted relay goes on where it was")
+	consumertest.RequireChain(t, "0", live)
+}
+
+func TestRelayRepeatsWhatWasNotTaken(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	deposits := b.Deposit(10)
+	outbox := consumertest.NewOutbox()
+	refusals := 3
+	outbox.Refuse = func(topic string, messages []*message.Message) error {
+		if refusals--; refusals < 0 {
+			return nil
+		}
+		outbox.Messages[topic] = append(outbox.Messages[topic], messages[:4]...) // some were taken
+		return consumertest.ErrRefused
+	}
+	config := consumertest.Relaying()
+	config.MaxBackOff = time.Second
+	config.BackOff = time.Second // time to look at the status
+	it, _ := b.Relay(outbox, config)
+	b.Eventually("the failure is in the status", func() bool {
+		status, err := it.Status(t.Context())
+		require.NoError(t, err)
+		return status.State == consumer.Retrying && status.Failure.Error == "publish to events: refused" && status.Position == 0
+	})
+	messages := b.Published(outbox, relay.DefaultTopic, 22)
+	require.Equal(t, consumertest.IDsOf(deposits), outbox.IDs(relay.DefaultTopic)[12:])
+	consumertest.RequireChain(t, "0", messages[12:])
+	b.Eventually("the failure is forgotten", func() bool {
+		status, err := it.Status(t.Context())
+		require.NoError(t, err)
+		return status.State == consumer.Live && status.Failure == nil
+	})
+}
+
+func TestPublicEvents(t *testing.T) {
+	t.Parallel()
+	t.Run("only named events leave", func(t *testing.T) {
+		t.Parallel()
+		b := newBank(t)
+		b.Deposit(5)
+		renamed := []eventsourced.Recorded{b.RecordOld(`{"Name":"AB"}`), b.Record(&consumertest.Renamed{First: "C", Last: "D"})}
+		outbox := consumertest.NewOutbox()
+		config := consumertest.Relaying()
+		config.Names = []string{"Renamed"}
+		it, _ := b.Relay(outbox, config)
+		messages := b.Published(outbox, relay.DefaultTopic, 2)
+		require.Equal(t, consumertest.IDsOf(renamed), outbox.IDs(relay.DefaultTopic))
+		consumertest.RequireChain(t, "0", messages)
+		require.JSONEq(t, `{"First":"A","Last":"B"}`, string(messages[0].Payload), "in today's form")
+		last := b.Deposit(1)
+		b.Eventually("it is not behind because of the others", func() bool {
+			status, err := it.Status(t.Context())
+			require.NoError(t, err)
+			return status.Position == last[0].Position
+		})
+	})
+	t.Run("events leave in another form, or not", func(t *testing.T) {
+		t.Parallel()
+		b := newBank(t)
+		deposits := b.Deposit(1)
+		b.Record(&consumertest.Renamed{First: "C", Last: "D"})
+		deposits = append(deposits, b.Deposit(1)...)
+		outbox := consumertest.NewOutbox()
+		config := consumertest.Relaying()
+		config.Translate = func(event eventsourced.Recorded) (eventsourced.Recorded, error) {
+			if event.Name != "Deposited" {
+				return eventsourced.Recorded{}, nil
+			}
+			return eventsourced.Recorded{EventData: eventsourced.EventData{Name: "MoneyIn", SchemaVersion: 7, Payload: []byte(`{"cents":100}`)}}, nil
+		}
+		b.Relay(outbox, config)
+		messages := b.Published(outbox, relay.DefaultTopic, 2)
+		require.Equal(t, consumertest.IDsOf(deposits), outbox.IDs(relay.DefaultTopic))
+		consumertest.RequireChain(t, "0", messages)
+		require.Equal(t, "MoneyIn", messages[1].Metadata["name"])
+		require.Equal(t, "7", messages[1].Metadata["schema_version"])
+		require.Equal(t, `{"cents":100}`, string(messages[1].Payload))
+	})
+	for name, translate := range map[string]func(eventsourced.Recorded) (eventsourced.Recorded, error){
+		"no event": func(e eventsourced.Recorded) (eventsourced.Recorded, error) { e.Payload = []byte("{"); return e, nil },
+		"an error": func(eventsourced.Recorded) (eventsourced.Recorded, error) {
+			return eventsourced.Recorded{}, consumertest.ErrRefused
+		},
+		"a panic": func(eventsourced.Recorded) (eventsourced.Recorded, error) { panic(consumertest.ErrRefused.Error()) },
+	} {
+		t.Run("nothing passes an event whose translation is "+name, func(t *testing.T) {
+			t.Parallel()
+			b := newBank(t)
+			before := b.Deposit(2)
+			bad := b.Record(&consumertest.Renamed{First: "C", Last: "D"})
+			b.Deposit(1)
+			outbox := consumertest.NewOutbox()
+			config := consumertest.Relaying()
+			config.Translate = func(event eventsourced.Recorded) (eventsourced.Recorded, error) {
+				if event.Name == "Renamed" {
+					return translate(event)
+				}
+				return event, nil
+			}
+			it, stop := b.Relay(outbox, config)
+			b.Eventually("it is in the status", func() bool {
+				status, err := it.Status(t.Context())
+				require.NoError(t, err)
+				return status.Failure != nil && status.Failure.EventID == bad.ID && status.Position == before[1].Position
+			})
+			require.Equal(t, consumertest.IDsOf(before), outbox.IDs(relay.DefaultTopic), "what comes before is out, once")
+			stop()
+			b.Relay(outbox, consumertest.Relaying()) // cured
+			consumertest.RequireChain(t, "0", b.Published(outbox, relay.DefaultTopic, 4))
+		})
+	}
+}
+
+func TestTopics(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	deposits := b.Deposit(2)
+	renamed := []eventsourced.Recorded{b.Record(&consumertest.Renamed{}), b.Record(&consumertest.Renamed{})}
+	deposits = append(deposits, b.Deposit(1)...)
+	outbox := consumertest.NewOutbox()
+	config := consumertest.Relaying()
+	config.Topic = func(event eventsourced.Recorded) string { return "bank." + event.Name }
+	_, stop := b.Relay(outbox, config)
+	consumertest.RequireChain(t, "0", b.Published(outbox, "bank.Deposited", 3))
+	consumertest.RequireChain(t, "0", b.Published(outbox, "bank.Renamed", 2))
+	require.Equal(t, consumertest.IDsOf(deposits), outbox.IDs("bank.Deposited"))
+	require.Equal(t, consumertest.IDsOf(renamed), outbox.IDs("bank.Renamed"))
+	require.Equal(t, 3, outbox.Calls, "messages of one topic in a row go together")
+	stop()
+	b.Record(&consumertest.Renamed{})
+	b.Deposit(1)
+	b.Relay(outbox, config)
+	consumertest.RequireChain(t, "0", b.Published(outbox, "bank.Deposited", 4))
+	consumertest.RequireChain(t, "0", b.Published(outbox, "bank.Renamed", 3))
+}
+
+func TestRelayThatStartsAtTheHead(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	past := b.Deposit(3)
+	outbox := consumertest.NewOutbox()
+	config := consumertest.Relaying()
+	config.StartAtHead = true
+	_, stop := b.Relay(outbox, config)
+	b.Eventually("it has begun", func() bool {
+		var began int
+		require.NoError(t, b.Pool.QueryRow(t.Context(), `SELECT count(*) FROM relay_topics`).Scan(&began))
+		return began > 0
+	})
+	stop()
+	live := b.Deposit(2) // while it is off
+	b.Relay(outbox, config)
+	messages := b.Published(outbox, relay.DefaultTopic, 2)
+	require.Equal(t, consumertest.IDsOf(live), outbox.IDs(relay.DefaultTopic))
+	consumertest.RequireChain(t, strconv.FormatInt(int64(past[2].Position), 10), messages) // who knows nothing has missed something
+}
+
+func TestOfTwoRelaysOnePublishes(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	outboxes := []*consumertest.Outbox{consumertest.NewOutbox(), consumertest.NewOutbox()}
+	config := consumertest.Relaying()
+	config.PollInterval = 5 * time.Second // a busy machine does not end the lease
+	_, stopFirst := b.Relay(outboxes[0], config)
+	b.Published(outboxes[0], relay.DefaultTopic, len(b.Deposit(1)))
+	b.Relay(outboxes[1], config)
+	for range 20 {
+		b.Deposit(5)
+	}
+	b.Published(outboxes[0], relay.DefaultTopic, 101)
+	require.Empty(t, outboxes[1].Of(relay.DefaultTopic))
+	stopFirst()
+	more := b.Deposit(5)
+	messages := append(outboxes[0].Of(relay.DefaultTopic), b.Published(outboxes[1], relay.DefaultTopic, 5)...)
+	require.Equal(t, consumertest.IDsOf(more), outboxes[1].IDs(relay.DefaultTopic), "the other one takes over, and repeats nothing")
+	consumertest.RequireChain(t, "0", messages)
+}
+
+func TestRelayWithoutATable(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	b.Exec(`DROP TABLE relay_topics`)
+	logger, warned := consumertest.LogSignal("consumer waits before it goes on")
+	config := consumertest.Relaying()
+	config.Logger = logger
+	b.Relay(consumertest.NewOutbox(), config)
+	b.Wait(warned, "the relay says why it waits")
+}
+
+func TestRelayConfig(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	_, err := relay.New(b.Store, b.Pool, consumertest.NewOutbox(), relay.Config{GroupEvents: -1, Config: consumer.Config{PollInterval: -1, DrainTimeout: -1}})
+	require.EqualError(t, err, "relay.Config: PollInterval is negative\nrelay.Config: DrainTimeout is negative\nrelay.Config: GroupEvents is negative")
+}
+
+// What is not there is noticed when it is given, not by a nil pointer later, and so is
+// a name that no event has.
+func TestNew(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	var none *pgstore.Store
+	_, err := relay.New(none, nil, (*consumertest.Outbox)(nil), relay.Config{GroupEvents: -1, Requests: (*amqpbus.Subscriber)(nil)})
+	require.EqualError(t, err, `relay.New: the log is nil
+relay.Config: GroupEvents is negative
+relay.Config: Requests is a nil pointer
+relay.New: the pool is nil
+relay.New: the publisher is nil`)
+	_, err = relay.New(b.Store, b.Pool, consumertest.NewOutbox(), relay.Config{Names: []string{"Deposited", "Deposit", "$all"}})
+	require.EqualError(t, err, `relay.Config: Names has "Deposit", which is no event of the registry
+relay.Config: Names has "$all", which is no event of the registry`)
+}

@@ -1,0 +1,206 @@
+package relay_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
+	"github.com/dancefinder/eventsourcing/internal/consumertest"
+)
+
+// replays is a relay with a Pub/Sub for requests.
+func (b *bank) replays(outbox *consumertest.Outbox, config relay.Config) (ask func(relay.ReplayRequest)) {
+	b.T.Helper()
+	requests := gochannel.NewGoChannel(gochannel.Config{Persistent: true}, watermill.NopLogger{})
+	b.T.Cleanup(func() { require.NoError(b.T, requests.Close()) })
+	config.Requests = requests
+	b.Relay(outbox, config)
+	return func(request relay.ReplayRequest) {
+		b.T.Helper()
+		msg, err := relay.MarshalReplayRequest(request)
+		require.NoError(b.T, err)
+		require.NoError(b.T, requests.Publish("relay.requests", msg))
+	}
+}
+
+// history returns the events of the pages that answer a request, and how many pages
+// there are.
+func (b *bank) history(outbox *consumertest.Outbox, topic string, after eventsourced.Position) (ids []string, pages int) {
+	b.T.Helper()
+	b.Eventually("the last page", func() bool {
+		messages := outbox.Of(topic)
+		return len(messages) > 0 && messages[len(messages)-1].Metadata[messaging.MetaLast] == "true"
+	})
+	for _, msg := range outbox.Of(topic) {
+		page, err := relay.UnmarshalPage(msg)
+		require.NoError(b.T, err)
+		require.Equal(b.T, after, page.After, "the pages follow each other")
+		after = page.UpTo
+		ids = append(ids, consumertest.IDsOf(page.Events)...)
+		pages++
+	}
+	return ids, pages
+}
+
+func TestReplays(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	deposits := b.Deposit(10)
+	outbox := consumertest.NewOutbox()
+	config := consumertest.Relaying()
+	config.Names = []string{"Deposited"}
+	ask := b.replays(outbox, config)
+	b.Published(outbox, relay.DefaultTopic, 10)
+
+	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "all"})
+	ids, pages := b.history(outbox, "all", 0)
+	require.Equal(t, consumertest.IDsOf(deposits), ids)
+	require.Equal(t, 1, pages, "history travels in pages")
+
+	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, After: deposits[6].Position, ReplyTo: "some"})
+	ids, _ = b.history(outbox, "some", deposits[6].Position)
+	require.Equal(t, consumertest.IDsOf(deposits[7:]), ids)
+
+	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, After: deposits[9].Position, ReplyTo: "none"})
+	ids, _ = b.history(outbox, "none", deposits[9].Position)
+	require.Empty(t, ids, "that nothing is missing is an answer, too")
+
+	ask(relay.ReplayRequest{Topic: "other", ReplyTo: "of another topic"})
+	ids, _ = b.history(outbox, "of another topic", 0)
+	require.Empty(t, ids)
+
+	ahead := deposits[9].Position + 1_000_000_000
+	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, After: ahead, ReplyTo: "from the future"})
+	ids, _ = b.history(outbox, "from the future", ahead)
+	require.Empty(t, ids)
+}
+
+func TestPagesOfHistoryAreBounded(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	const events = 2500
+	_, err := b.Pool.Exec(t.Context(), `INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
+		SELECT n, gen_random_uuid(), 'Deposited', 'bank.Account', 'a', n, now(), '{"Amount":1}' FROM generate_series(1, $1) n`, events)
+	require.NoError(t, err)
+	_, err = b.Pool.Exec(t.Context(), `UPDATE events SET payload = ('{"Text":"' || repeat('x', 400000) || '"}')::json WHERE tstamp > $1`, events-6)
+	require.NoError(t, err)
+	outbox := consumertest.NewOutbox()
+	ask := b.replays(outbox, consumertest.Relaying())
+	b.Eventually("all is published", func() bool { return len(outbox.Of(relay.DefaultTopic)) == events })
+	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "all"})
+	ids, pages := b.history(outbox, "all", 0)
+	require.Len(t, ids, events)
+	require.GreaterOrEqual(t, pages, 4, "a thousand events or a megabyte each")
+	for _, msg := range outbox.Of("all") {
+		require.Less(t, len(msg.Payload), 2<<20)
+	}
+}
+
+func TestHistoryMeetsLiveMessages(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	b.Deposit(5)
+	outbox := consumertest.NewOutbox()
+	ask := b.replays(outbox, consumertest.Relaying())
+	for range 10 {
+		b.Deposit(5)
+		ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: relay.DefaultTopic}) // among the live ones
+		b.Deposit(5)
+	}
+	lasts := func() (n int) {
+		for _, msg := range outbox.Of(relay.DefaultTopic) {
+			if msg.Metadata[messaging.MetaLast] != "" {
+				n++
+			}
+		}
+		return n
+	}
+	b.Eventually("ten answers", func() bool { return lasts() == 10 })
+	require.Eventually(t, func() bool {
+		count := 0
+		for _, msg := range outbox.Of(relay.DefaultTopic) {
+			if msg.Metadata[messaging.MetaEvents] == "" {
+				count++
+			}
+		}
+		return count == 105
+	}, time.Minute, 5*time.Millisecond)
+	// Who knew nothing before an answer has to be able to go on after it, although
+	// it has passed over the live messages that came before.
+	var answered *relay.Page
+	for _, msg := range outbox.Of(relay.DefaultTopic) {
+		page, err := relay.UnmarshalPage(msg)
+		require.NoError(t, err)
+		switch {
+		case page.Last:
+			answered = &page
+		case answered != nil && page.UpTo > answered.UpTo:
+			require.LessOrEqual(t, page.After, answered.UpTo, "the live message that follows an answer leaves no gap")
+			answered = nil
+		}
+	}
+}
+
+func TestBadReplayRequestsAreRefused(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	requests := gochannel.NewGoChannel(gochannel.Config{Persistent: true}, watermill.NopLogger{})
+	t.Cleanup(func() { require.NoError(t, requests.Close()) })
+	logger, refused := consumertest.LogSignal("request for history refused")
+	config := consumertest.Relaying()
+	config.Requests, config.Logger = requests, logger
+	outbox := consumertest.NewOutbox()
+	b.Relay(outbox, config)
+	require.NoError(t, requests.Publish("relay.requests", message.NewMessage("1", []byte("{"))))
+	b.Wait(refused, "it is logged")
+	msg, err := relay.MarshalReplayRequest(relay.ReplayRequest{Topic: "t", ReplyTo: "next"})
+	require.NoError(t, err)
+	require.NoError(t, requests.Publish("relay.requests", msg))
+	b.history(outbox, "next", 0) // the next one is served
+}
+
+func TestRequestOfANewerProgramIsInTheStatus(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	requests := gochannel.NewGoChannel(gochannel.Config{Persistent: true}, watermill.NopLogger{})
+	t.Cleanup(func() { require.NoError(t, requests.Close()) })
+	config := consumertest.Relaying()
+	config.Requests = requests
+	outbox := consumertest.NewOutbox()
+	it, _ := b.Relay(outbox, config)
+	require.NoError(t, requests.Publish("relay.requests", message.NewMessage("1", []byte(`{"topic": "t", "reply_to": "next", "wire_version": 2}`))))
+	b.Becomes(it, "it says so", consumertest.Retrying(eventsourced.Recorded{}, "unknown version of the wire format: it is of version 2"))
+	msg, err := relay.MarshalReplayRequest(relay.ReplayRequest{Topic: "t", ReplyTo: "next"})
+	require.NoError(t, err)
+	require.NoError(t, requests.Publish("relay.requests", msg))
+	b.history(outbox, "next", 0) // the next one is served
+	b.Becomes(it, "it is forgotten", consumertest.IsLive)
+}
+
+// One request that can't be answered does not keep others from their history.
+func TestRequestThatCannotBeAnswered(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	deposits := b.Deposit(3)
+	outbox := consumertest.NewOutbox()
+	outbox.Refuse = func(topic string, _ []*message.Message) error {
+		if topic == "refused" {
+			return consumertest.ErrRefused
+		}
+		return nil
+	}
+	ask := b.replays(outbox, consumertest.Relaying())
+	b.Published(outbox, relay.DefaultTopic, 3)
+	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "refused"})
+	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "next"})
+	ids, _ := b.history(outbox, "next", 0)
+	require.Equal(t, consumertest.IDsOf(deposits), ids)
+	require.Empty(t, outbox.Of("refused"))
+}

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"context"
+
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+const balanceTable = `CREATE TABLE IF NOT EXISTS balance (account TEXT PRIMARY KEY, amount BIGINT NOT NULL)`
+
+func balances() readview.Projection {
+	return readview.Projection{
+		Name:     "balances",
+		Handlers: readview.Handlers{readview.On(onDeposited), readview.On(onWithdrawn)},
+		Tables:   []string{"balance"},
+	}
+}
+
+func onDeposited(ctx context.Context, tx readview.Tx, e *Deposited) error {
+	return readview.Exec(ctx, tx, `INSERT INTO balance (account, amount) VALUES ($1, $2)
+		ON CONFLICT (account) DO UPDATE SET amount = balance.amount + EXCLUDED.amount`, e.AggregateID(), e.Amount)
+}
+
+func onWithdrawn(ctx context.Context, tx readview.Tx, e *Withdrawn) error {
+	return readview.ExecOne(ctx, tx, `UPDATE balance SET amount = amount - $2 WHERE account = $1`, e.AggregateID(), e.Amount)
+}
