@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
@@ -35,9 +36,9 @@ type applier struct {
 	db       *pipeline.DB // open while a source runs
 
 	mu      sync.Mutex
-	running int      // times that a source was subscribed to
-	refused error    // why this node can't run the projection, nil when it can
-	trouble *Failure // why it does not get on, as this node knows it
+	running int               // times that a source was subscribed to
+	refused error             // why this node can't run the projection, nil when it can
+	trouble *consumer.Failure // why it does not get on, as this node knows it
 
 	// Of the goroutine that has pages applied.
 	failures   int // in a row

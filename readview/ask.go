@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 )
 
@@ -37,7 +38,7 @@ func (s *feedSource) miss(ctx context.Context, pg *page) (done bool, wait time.D
 		missing = fmt.Errorf("%w, perhaps: the message of position %d does not tell what comes before it; only a relay.Relay can feed a projection", ErrGap, pg.upTo)
 	}
 	now := time.Now().UTC()
-	failure := &Failure{Position: pg.upTo, Error: missing.Error(), Time: now, Since: now, Attempts: 1}
+	failure := &consumer.Failure{Position: pg.upTo, Error: missing.Error(), Time: now, Since: now, Attempts: 1}
 	if err := s.m.states.fail(ctx, s.Name, s.at.Generation, "failed", failure); err != nil {
 		return false, 0, err
 	}
@@ -168,14 +169,14 @@ func (s *feedSource) hear(position eventsourced.Position) {
 }
 
 // measure implements [source]: what is known of the log is from its messages.
-func (s *feedSource) measure(_ context.Context, status *Status) error {
+func (s *feedSource) measure(_ context.Context, status *consumer.Status) error {
 	status.Head = max(status.Position, eventsourced.Position(s.seen.Load()))
 	if s.starts() && status.Head == status.Position && !s.unanswered() {
 		return nil
 	}
 	if s.unanswered() {
 		since := time.UnixMicro(s.sent.Load()).UTC()
-		status.Failure = &Failure{Error: "the request for history has no answer: does the other context's relay run?", Time: time.Now().UTC(), Since: since}
+		status.Failure = &consumer.Failure{Error: "the request for history has no answer: does the other context's relay run?", Time: time.Now().UTC(), Since: since}
 	}
 	status.Behind = -1
 	if status.Position > 0 {
@@ -185,7 +186,7 @@ func (s *feedSource) measure(_ context.Context, status *Status) error {
 }
 
 // late implements [source].
-func (s *feedSource) late(status *Status) bool {
+func (s *feedSource) late(status *consumer.Status) bool {
 	return status.Lag > s.m.config.PollInterval || s.unanswered()
 }
 

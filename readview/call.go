@@ -105,10 +105,10 @@ func (a *applier) blame(pg *page, tx *pipeline.Tx, i int, err error) (int, error
 		err = fmt.Errorf("projection %s has no row in readviews any more: %w", a.Name, err)
 	}
 	lost := pgerr.Lost(err) || errors.Is(err, sql.ErrTxDone) && tx.Closed()
-	if lost && pg.slowest >= a.m.config.IdleTimeout {
+	if lost && pg.slowest >= a.m.config.HangTimeout {
 		i = pg.slow
-		err = fmt.Errorf("the handler took %s, and after Config.IdleTimeout (%s) the server ends a transaction that waits for its client: %w",
-			pg.slowest.Round(time.Millisecond), a.m.config.IdleTimeout, err)
+		err = fmt.Errorf("the handler took %s, and after Config.HangTimeout (%s) the server ends a transaction that waits for its client: %w",
+			pg.slowest.Round(time.Millisecond), a.m.config.HangTimeout, err)
 	}
 	if i == pipeline.NoEvent {
 		return pipeline.NoEvent, err

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -19,7 +20,7 @@ func TestClockThatWentBack(t *testing.T) {
 	b.waitFor(manager, b.deposit(3))
 	stop()
 	b.exec(`UPDATE readview_states SET node = 'dead:1/x', lease_until = now() + interval '1 year'`)
-	require.Equal(t, readview.Standby, b.status(manager, "balances").State, "a lease longer than leases are is none")
+	require.Equal(t, consumer.Standby, b.status(manager, "balances").State, "a lease longer than leases are is none")
 	require.Empty(t, b.status(manager, "balances").Node)
 	manager, router = b.manager(fast(), balances())
 	b.start(router)
@@ -37,7 +38,7 @@ func TestClockThatWentBack(t *testing.T) {
 	require.EqualValues(t, 1, waiting.Behind)
 	b.exec(`UPDATE readview_states SET status = 'running', node = 'other:1/x', lease_until = now() + interval '1 minute', lease_length = interval '2 minutes'`)
 	tool, _ := b.manager(fast(), balances())
-	require.Equal(t, readview.CatchingUp, b.status(tool, "balances").State, "something waits, whatever its date is")
+	require.Equal(t, consumer.CatchingUp, b.status(tool, "balances").State, "something waits, whatever its date is")
 	require.Equal(t, "other:1", b.status(tool, "balances").Node)
 	b.exec(`UPDATE readview_states SET lease_until = '-infinity'`)
 	b.waitFor(manager, last)
@@ -45,7 +46,7 @@ func TestClockThatWentBack(t *testing.T) {
 	require.NoError(t, manager.ResetProjection(t.Context(), "balances"))
 	b.waitFor(manager, last)
 	b.requireExact(last)
-	b.eventually("it is live", func() bool { return b.status(manager, "balances").State == readview.Live })
+	b.eventually("it is live", func() bool { return b.status(manager, "balances").State == consumer.Live })
 }
 
 // A log that is older than the read view is noticed at the start and while it runs, by
@@ -68,7 +69,7 @@ func TestLogThatWentBack(t *testing.T) {
 			b.exec(`DELETE FROM events WHERE tstamp > $1`, int64(middle)) // the table restored from a dump
 			tool, _ := b.manager(fast(), balances())
 			status := b.status(tool, "balances")
-			require.Equal(t, readview.Ahead, status.State, "whoever looks sees it")
+			require.Equal(t, consumer.Ahead, status.State, "whoever looks sees it")
 			require.Contains(t, status.Failure.Error, "restored from an older backup")
 			if restart {
 				b.start(router)
@@ -76,7 +77,7 @@ func TestLogThatWentBack(t *testing.T) {
 			b.eventually("it is on record", func() bool {
 				return b.int(`SELECT count(*) FROM readview_states WHERE status = 'ahead'`) == 1
 			})
-			require.Equal(t, readview.Ahead, b.status(manager, "balances").State)
+			require.Equal(t, consumer.Ahead, b.status(manager, "balances").State)
 			err := manager.WaitFor(t.Context(), middle, "balances")
 			require.ErrorIs(t, err, readview.ErrNotRunning)
 			require.ErrorContains(t, err, "ahead of the log")
@@ -86,7 +87,7 @@ func TestLogThatWentBack(t *testing.T) {
 			other, otherRouter := b.manager(fast(), balances(), audits()) // nor by another node
 			b.start(otherRouter)
 			b.waitFor(other, b.record("account-1", &Audited{}), "audits")
-			require.Equal(t, readview.Ahead, b.status(tool, "balances").State)
+			require.Equal(t, consumer.Ahead, b.status(tool, "balances").State)
 			require.EqualValues(t, 10, b.int(`SELECT count(*) FROM journal`), "nothing is applied on top of it")
 
 			require.NoError(t, tool.ResetProjection(t.Context(), "balances"))

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
 // DefaultWaitLimit is the default of [ConsistencyConfig.Limit].
@@ -158,7 +159,7 @@ type ProjectionProgress struct {
 	Name     string                `json:"name"`
 	Position eventsourced.Position `json:"position"` // everything up to it is applied
 	Target   eventsourced.Position `json:"target"`   // what was waited for
-	State    State                 `json:"state"`
+	State    consumer.State        `json:"state"`
 }
 
 // Err returns nil when the result is satisfied, else an error that unwraps to

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -19,13 +20,13 @@ func TestConsistencyDoesNotWaitInVain(t *testing.T) {
 	// prepare returns a manager, and a position that its projection won't reach.
 	for name, c := range map[string]struct {
 		prepare func(b *bank) (*readview.Manager, eventsourced.Position)
-		state   readview.State
+		state   consumer.State
 	}{
-		"for a projection that is paused": {paused, readview.Paused},
-		"for one that has failed":         {failed, readview.Failed},
-		"for one that is ahead of the log, though its position is above the token's": {ahead, readview.Ahead},
-		"for one that is being rebuilt after a reset":                                {rebuilding, readview.CatchingUp},
-		"for one that has passed over events":                                        {passedOver, readview.Failed},
+		"for a projection that is paused": {paused, consumer.Paused},
+		"for one that has failed":         {failed, consumer.Failed},
+		"for one that is ahead of the log, though its position is above the token's": {ahead, consumer.Ahead},
+		"for one that is being rebuilt after a reset":                                {rebuilding, consumer.CatchingUp},
+		"for one that has passed over events":                                        {passedOver, consumer.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -55,7 +56,7 @@ func failed(b *bank) (*readview.Manager, eventsourced.Position) {
 	manager, router := b.manager(config, balances())
 	b.start(router)
 	position := b.record("anna", &Deposited{Amount: 2_000_000})
-	b.eventually("it has failed", func() bool { return b.status(manager, "balances").State == readview.Failed })
+	b.eventually("it has failed", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 	return manager, position
 }
 
@@ -70,7 +71,7 @@ func ahead(b *bank) (*readview.Manager, eventsourced.Position) {
 	manager, router = b.manager(fast(), balances())
 	b.start(router)
 	b.eventually("it is noticed", func() bool {
-		return b.status(manager, "balances").State == readview.Ahead && b.int(`SELECT count(*) FROM readview_states WHERE status = 'ahead'`) == 1
+		return b.status(manager, "balances").State == consumer.Ahead && b.int(`SELECT count(*) FROM readview_states WHERE status = 'ahead'`) == 1
 	})
 	return manager, position
 }
@@ -125,7 +126,7 @@ func TestConsistencyDoesNotWaitForWhatIsLateForLong(t *testing.T) {
 		c := b.consistency(manager, b.pool, time.Minute)
 		result, err := c.Wait(t.Context(), c.Token(position))
 		require.NoError(t, err)
-		require.Equal(t, readview.CatchingUp, result.Projections[0].State)
+		require.Equal(t, consumer.CatchingUp, result.Projections[0].State)
 	})
 	t.Run("retrying", func(t *testing.T) {
 		t.Parallel()
@@ -147,7 +148,7 @@ func TestConsistencyDoesNotWaitForWhatIsLateForLong(t *testing.T) {
 		result, err := c.Wait(ctx, c.Token(position))
 		require.NoError(t, err, "before the limit")
 		require.False(t, result.Satisfied)
-		require.Equal(t, readview.Retrying, result.Projections[0].State)
+		require.Equal(t, consumer.Retrying, result.Projections[0].State)
 	})
 }
 

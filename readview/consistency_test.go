@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
@@ -151,7 +152,7 @@ func TestConsistencyEnds(t *testing.T) {
 		result, err := c.Wait(t.Context(), c.Token(position))
 		require.NoError(t, err)
 		require.Equal(t, readview.ConsistencyResult{Projections: []readview.ProjectionProgress{
-			{Name: "balances", Position: 0, Target: position, State: readview.Standby},
+			{Name: "balances", Position: 0, Target: position, State: consumer.Standby},
 		}}, result)
 		require.ErrorIs(t, result.Err(), readview.ErrConsistencyTimeout)
 		require.ErrorContains(t, result.Err(), "balances is standby at position 0")

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -233,10 +234,10 @@ func TestStandbyTakesOverWithinThePollInterval(t *testing.T) {
 	b.waitFor(first, b.deposit(1))
 	second, secondRouter := b.manager(config, balances())
 	b.start(secondRouter)
-	require.Equal(t, readview.Live, b.status(first, "balances").State)
-	require.Equal(t, readview.Standby, b.status(second, "balances").State)
+	require.Equal(t, consumer.Live, b.status(first, "balances").State)
+	require.Equal(t, consumer.Standby, b.status(second, "balances").State)
 	b.waitFor(second, b.deposit(3))
-	require.Equal(t, readview.Standby, b.status(second, "balances").State, "one applies, the other stands by")
+	require.Equal(t, consumer.Standby, b.status(second, "balances").State, "one applies, the other stands by")
 
 	stop()
 	before := time.Now()
@@ -244,7 +245,7 @@ func TestStandbyTakesOverWithinThePollInterval(t *testing.T) {
 	b.waitFor(second, last)
 	require.Less(t, time.Since(before), config.PollInterval)
 	b.requireExact(last)
-	require.Equal(t, readview.Live, b.status(second, "balances").State)
+	require.Equal(t, consumer.Live, b.status(second, "balances").State)
 }
 
 func TestClosingTheRouter(t *testing.T) {

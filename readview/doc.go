@@ -37,12 +37,12 @@
 //	a node dies at any point                   the server rolls back, or had committed the position too
 //	the commit's outcome is unknown            the page is offered again; what is applied is passed over
 //	two nodes apply the same page              one waits for the lock, then finds it done
-//	a node is stopped in a page, and goes on   the server ends its transaction after Config.IdleTimeout
+//	a node is stopped in a page, and goes on   the server ends its transaction after Config.HangTimeout
 //	a reset, a pause, other handlers           pages that were read before find another checkpoint and are dropped
 //	a middleware retries or duplicates         each call is a fresh transaction with the same comparison
 //	a middleware acks first, or without a call the outcome of the call counts; without one the page is offered again
 //	a middleware lets time run out             a page ends early at half of its time, and becomes smaller if that does not do
-//	a handler does not return                  after Config.IdleTimeout another node may take over; the router ends all the same
+//	a handler does not return                  after Config.HangTimeout another node may take over; the router ends all the same
 //	the connections lead to a replica now      they are given up, and new ones made
 //	the database's clock goes back             a lease that is further away than its length is none
 //	the log goes back                          its head is below the position: the projection stops, "ahead of the log"

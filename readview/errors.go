@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
@@ -40,12 +41,6 @@ var (
 	// handles more of the events, has run it since. Nothing is passed over that way. To
 	// go back to the older one, reset the projection with it.
 	ErrOlderProgram = errors.New("this program is older than the one that runs the projection")
-
-	// ErrAhead is the failure of a projection whose position is above the log's head:
-	// the log is an older one, from a backup or of another database, and what the read
-	// view shows is not in it. Nothing is applied on top of that. Restore the log that
-	// belongs to the read view, then resume; or reset the projection.
-	ErrAhead = errors.New("the projection is ahead of the log")
 )
 
 var (
@@ -77,7 +72,7 @@ func passes(err error) bool { return pgerr.Retryable(err) && !pgerr.Lost(err) }
 
 func aheadError(name string, position, head eventsourced.Position) error {
 	return fmt.Errorf("%w: %s is at position %d and the log ends at %d, so the log was restored from an older backup, or is another one; "+
-		"restore the one that belongs to the read view and resume, or reset %s", ErrAhead, name, position, head, name)
+		"restore the one that belongs to the read view and resume, or reset %s", consumer.ErrAhead, name, position, head, name)
 }
 
 var (

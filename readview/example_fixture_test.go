@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
@@ -36,7 +37,7 @@ func newExampleBank(projections ...readview.Projection) *exampleBank {
 	done := make(chan error, 1)
 	done <- nil
 	if len(projections) > 0 {
-		b.manager, err = readview.NewManager(nil, store, pool, readview.Config{Logger: fast().Logger}, projections...)
+		b.manager, err = readview.NewManager(nil, store, pool, readview.Config{Config: consumer.Config{Logger: fast().Logger}}, projections...)
 		check(err)
 		<-done
 		go func() { done <- b.manager.Run(ctx) }()

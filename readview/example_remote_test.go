@@ -8,6 +8,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/readview"
@@ -36,7 +37,7 @@ func ExampleManager_AddRemote() {
 	// The branch office: a database of its own, without a log, and a projection like any other.
 	branch := newExampleBank()
 	defer branch.end()
-	manager, err := readview.NewManager(nil, nil, branch.pool, readview.Config{Logger: fast().Logger})
+	manager, err := readview.NewManager(nil, nil, branch.pool, readview.Config{Config: consumer.Config{Logger: fast().Logger}})
 	check(err)
 	check(manager.AddRemote(accountProjection, readview.Feed{
 		Registry:     registry(),

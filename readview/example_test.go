@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -147,7 +148,7 @@ func (b *exampleBank) amount(account string) (amount int64) {
 	return amount
 }
 
-func (b *exampleBank) status() readview.Status {
+func (b *exampleBank) status() consumer.Status {
 	all, err := b.manager.Status(context.Background())
 	check(err)
 	return all[0]

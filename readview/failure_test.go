@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -118,7 +119,7 @@ func TestPoisonEventStopsItsProjectionOnly(t *testing.T) {
 
 				b.waitFor(manager, last, "audits")
 				require.EqualValues(t, 2, b.int(`SELECT count(*) FROM audit`), "the others go on")
-				b.eventually("the projection fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
+				b.eventually("the projection fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 				status := b.status(manager, "balances")
 				require.Equal(t, before, status.Position, "the position stays just before the event")
 				require.EqualValues(t, 8, status.Behind)
@@ -137,7 +138,7 @@ func TestPoisonEventStopsItsProjectionOnly(t *testing.T) {
 				require.NoError(t, manager.Resume(t.Context(), "balances"))
 				b.eventually("the projection fails again", func() bool {
 					again := b.status(manager, "balances")
-					return again.State == readview.Failed && again.Failure.Time.After(status.Failure.Time)
+					return again.State == consumer.Failed && again.Failure.Time.After(status.Failure.Time)
 				})
 				b.requireExact(before)
 
@@ -161,7 +162,7 @@ func TestRestartTriesAFailedProjectionAgain(t *testing.T) {
 	last := b.record("account-1", &Deposited{Amount: 99})
 	manager, router := b.manager(fast(), balances())
 	stop := b.start(router)
-	b.eventually("the projection fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
+	b.eventually("the projection fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 	stop()
 	b.exec(`ALTER TABLE journal DROP CONSTRAINT journal_amount`)
 	manager, router = b.manager(fast(), balances())
@@ -260,7 +261,7 @@ func TestMiddlewaresOfTheRouter(t *testing.T) {
 		b.start(router)
 		b.eventually("it shows", func() bool {
 			status := b.status(manager, "balances")
-			return status.State == readview.Retrying && status.Failure.Attempts > 2
+			return status.State == consumer.Retrying && status.Failure.Attempts > 2
 		})
 		failure := b.status(manager, "balances").Failure
 		require.Contains(t, failure.Error, "middleware")
@@ -268,7 +269,7 @@ func TestMiddlewaresOfTheRouter(t *testing.T) {
 		refuse.Store(false)
 		b.waitFor(manager, last)
 		b.requireExact(last)
-		b.eventually("it is forgotten", func() bool { return b.status(manager, "balances").State == readview.Live })
+		b.eventually("it is forgotten", func() bool { return b.status(manager, "balances").State == consumer.Live })
 	})
 }
 

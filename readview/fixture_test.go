@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	shared "github.com/dancefinder/eventsourcing/internal/bank"
@@ -137,10 +138,12 @@ func (b *bank) deposit(n int) (last eventsourced.Position) {
 // fast has short waits, for tests that wait for them.
 func fast() readview.Config {
 	return readview.Config{
-		PollInterval: 200 * time.Millisecond,
-		IdleTimeout:  2 * time.Second,
-		RetryFor:     time.Second,
-		Logger:       slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Config: consumer.Config{
+			PollInterval: 200 * time.Millisecond,
+			HangTimeout:  2 * time.Second,
+			Logger:       slog.New(slog.NewTextHandler(io.Discard, nil)),
+		},
+		RetryFor: time.Second,
 	}
 }
 
@@ -183,7 +186,7 @@ func (b *bank) waitFor(manager *readview.Manager, position eventsourced.Position
 	require.NoError(b.t, manager.WaitFor(ctx, position, names...))
 }
 
-func (b *bank) status(manager *readview.Manager, name string) readview.Status {
+func (b *bank) status(manager *readview.Manager, name string) consumer.Status {
 	b.t.Helper()
 	all, err := manager.Status(b.t.Context())
 	require.NoError(b.t, err)
@@ -193,7 +196,7 @@ func (b *bank) status(manager *readview.Manager, name string) readview.Status {
 		}
 	}
 	require.Fail(b.t, "no status of "+name)
-	return readview.Status{}
+	return consumer.Status{}
 }
 
 func (b *bank) eventually(what string, condition func() bool) {

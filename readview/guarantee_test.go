@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -41,7 +42,7 @@ func TestPauseWaitsForThePage(t *testing.T) {
 	require.NoError(t, <-paused)
 	b.requireExact(last)
 	b.deposit(2)
-	require.Equal(t, readview.Paused, b.status(manager, "balances").State)
+	require.Equal(t, consumer.Paused, b.status(manager, "balances").State)
 	b.requireExact(last)
 }
 
@@ -147,7 +148,7 @@ func TestDefaultLimits(t *testing.T) {
 		_, err := tx.ExecContext(ctx, note)
 		return err
 	})
-	manager, router := b.manager(readview.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, projection)
+	manager, router := b.manager(readview.Config{Config: consumer.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}}, projection)
 	last := b.deposit(1)
 	b.start(router)
 	b.waitFor(manager, last)
@@ -191,7 +192,7 @@ func TestCuresByDDL(t *testing.T) {
 			before := b.deposit(5)
 			b.record("account-9", &Deposited{Amount: 99999})
 			last := b.deposit(5)
-			b.eventually("it fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
+			b.eventually("it fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 			b.requireExact(before)
 			b.exec(c[1])
 			require.NoError(t, manager.Resume(t.Context(), "balances"))

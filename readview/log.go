@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
@@ -123,7 +124,7 @@ func (s *logSource) follow(ctx context.Context, at checkpoint, out chan<- *messa
 	for {
 		s.progress.at(atLog, nil)
 		pg, err := next.await()
-		if errors.Is(err, ErrAhead) {
+		if errors.Is(err, consumer.ErrAhead) {
 			return s.halt(ctx, at, err)
 		}
 		if err != nil {
@@ -207,7 +208,7 @@ func nudge(c chan<- struct{}) {
 }
 
 // measure implements [source].
-func (s *logSource) measure(ctx context.Context, status *Status) error {
+func (s *logSource) measure(ctx context.Context, status *consumer.Status) error {
 	backlog, err := eventsourced.BacklogAfter(ctx, s.m.log, eventsourced.LogQuery{After: status.Position, Names: s.handled})
 	if err != nil {
 		status.Head, status.Behind = status.Position, -1
@@ -218,6 +219,6 @@ func (s *logSource) measure(ctx context.Context, status *Status) error {
 }
 
 // late implements [source].
-func (s *logSource) late(status *Status) bool {
+func (s *logSource) late(status *consumer.Status) bool {
 	return status.Behind > 0 && (status.Lag > s.m.config.PollInterval || status.Lag <= 0) // a clock that has gone back
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -31,7 +32,7 @@ func TestProjectionFollowsTheLog(t *testing.T) {
 			require.EqualValues(t, 2, b.int(`SELECT count(*) FROM audit`))
 			for _, name := range []string{"balances", "audits"} {
 				status := b.status(manager, name)
-				require.Equal(t, readview.Live, status.State)
+				require.Equal(t, consumer.Live, status.State)
 				require.Equal(t, last, status.Position, "the position is past events of others, too")
 				require.Equal(t, last, status.Head)
 				require.Zero(t, status.Behind)
@@ -64,7 +65,7 @@ func TestStatusOfAManagerThatDoesNotRun(t *testing.T) {
 	tool, _ := b.manager(fast(), balances())
 
 	status := b.status(tool, "balances")
-	require.Equal(t, readview.Standby, status.State, "nobody runs it")
+	require.Equal(t, consumer.Standby, status.State, "nobody runs it")
 	require.Zero(t, status.Behind)
 	require.Zero(t, status.Lag, "an empty log has no lag")
 
@@ -80,7 +81,7 @@ func TestStatusOfAManagerThatDoesNotRun(t *testing.T) {
 	b.waitFor(tool, last)
 	b.eventually("it is live", func() bool { // a lease of fractions of a second may be renewed late
 		status := b.status(tool, "balances")
-		return status.State == readview.Live && status.Node != "" && status.Node == b.status(runner, "balances").Node
+		return status.State == consumer.Live && status.Node != "" && status.Node == b.status(runner, "balances").Node
 	})
 }
 
@@ -96,7 +97,7 @@ func TestPauseAndResume(t *testing.T) {
 	last := b.deposit(3)
 	require.ErrorIs(t, manager.WaitFor(t.Context(), last, "balances"), readview.ErrNotRunning)
 	status := b.status(manager, "balances")
-	require.Equal(t, readview.Paused, status.State)
+	require.Equal(t, consumer.Paused, status.State)
 	require.Equal(t, first, status.Position)
 	require.EqualValues(t, 3, status.Behind)
 	require.NoError(t, manager.WaitFor(t.Context(), first, "balances"), "what is applied need not be waited for")
@@ -121,7 +122,7 @@ func TestIdleNodeNoticesWhatAnotherProcessDoes(t *testing.T) {
 	b.requireExact(last)
 
 	require.NoError(t, tool.Pause(t.Context(), "balances"))
-	require.Equal(t, readview.Paused, b.status(runner, "balances").State)
+	require.Equal(t, consumer.Paused, b.status(runner, "balances").State)
 	last = b.deposit(1)
 	require.NoError(t, tool.Resume(t.Context(), "balances"))
 	b.waitFor(tool, last)
@@ -223,7 +224,7 @@ func TestHandlerForEventsOfThePast(t *testing.T) {
 		require.ErrorIs(t, err, readview.ErrNewEvents)
 		require.ErrorContains(t, err, "Audited")
 		status := b.status(manager, "balances")
-		require.Equal(t, readview.Failed, status.State)
+		require.Equal(t, consumer.Failed, status.State)
 		require.Contains(t, status.Failure.Error, "reset it")
 
 		require.NoError(t, manager.ResetProjection(t.Context(), "balances"))

@@ -13,6 +13,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 )
@@ -150,7 +151,7 @@ func (s *feedSource) handle(msg *message.Message) error {
 	}
 }
 
-// proof returns [ErrAhead] when a message proves that the log which it comes from is older
+// proof returns [consumer.ErrAhead] when a message proves that the log which it comes from is older
 // than what is applied: the relay was asked for what comes after a position that it has
 // not reached, or does not know an event that it has sent.
 func (s *feedSource) proof(content relay.Page, live bool) error {
@@ -159,7 +160,7 @@ func (s *feedSource) proof(content relay.Page, live bool) error {
 		return aheadError(s.Name, content.After, content.Head)
 	case live && content.After != unknown && content.After < s.known && content.UpTo > s.at.Position:
 		return fmt.Errorf("%w: %s knows the event at position %d, and the message of position %d says that %d comes before it; "+
-			"the log of the other context was restored from an older backup; reset %s", ErrAhead, s.Name, s.known, content.UpTo, content.After, s.Name)
+			"the log of the other context was restored from an older backup; reset %s", consumer.ErrAhead, s.Name, s.known, content.UpTo, content.After, s.Name)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -63,7 +64,7 @@ func TestTimeoutOfAMiddleware(t *testing.T) {
 		})))
 		router.AddMiddleware(middleware.Timeout(time.Second))
 		b.start(router)
-		b.eventually("it fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
+		b.eventually("it fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 		require.Contains(t, b.status(manager, "balances").Failure.Error, "Timeout")
 		b.requireExact(before)
 	})
@@ -103,7 +104,7 @@ func TestMiddlewaresThatAck(t *testing.T) {
 			before := b.deposit(20)
 			b.record("account-9", &Deposited{Amount: 99})
 			last := b.deposit(20)
-			b.eventually("it fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
+			b.eventually("it fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 			b.requireExact(before)
 			broken.Store(false)
 			require.NoError(t, manager.Resume(t.Context(), "balances"))
@@ -130,7 +131,7 @@ func TestMiddlewaresThatAck(t *testing.T) {
 			}
 		})
 		b.start(router)
-		b.eventually("it shows", func() bool { return b.status(manager, "balances").State == readview.Retrying })
+		b.eventually("it shows", func() bool { return b.status(manager, "balances").State == consumer.Retrying })
 		require.Zero(t, b.status(manager, "balances").Position)
 		require.Contains(t, b.status(manager, "balances").Failure.Error, "without calling the handler")
 		swallow.Store(false)
@@ -169,7 +170,7 @@ func TestCircuitBreaker(t *testing.T) {
 		failure := b.status(manager, "balances").Failure
 		return failure != nil && failure.Attempts > 5
 	})
-	require.Equal(t, readview.Retrying, b.status(manager, "balances").State)
+	require.Equal(t, consumer.Retrying, b.status(manager, "balances").State)
 	end()
 	b.waitFor(manager, last)
 	b.requireExact(last)

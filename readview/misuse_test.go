@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -124,7 +125,7 @@ func TestHandlersThatMisuseTheirTransaction(t *testing.T) {
 				config.PageEvents, config.Attempts = pageEvents, 2
 				manager, router := b.manager(config, balances(misuse(c.wrong)))
 				b.start(router)
-				b.eventually("the projection fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
+				b.eventually("the projection fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 				status := b.status(manager, "balances")
 				require.Equal(t, before, status.Position)
 				require.Equal(t, position, status.Failure.Position)
@@ -171,13 +172,13 @@ func TestHandlersThatOutlastTheIdleTimeout(t *testing.T) {
 				b.deposit(3)
 				config := fast()
 				config.PageEvents, config.Attempts = pageEvents, 2
-				config.IdleTimeout, config.RetryFor = 400*time.Millisecond, 500*time.Millisecond
+				config.HangTimeout, config.RetryFor = 400*time.Millisecond, 500*time.Millisecond
 				manager, router := b.manager(config, balances(misuse(slow(b))))
 				b.start(router)
-				b.eventually("the projection fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
+				b.eventually("the projection fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 				status := b.status(manager, "balances")
 				require.Equal(t, position, status.Failure.Position)
-				require.Contains(t, status.Failure.Error, "Config.IdleTimeout (400ms)")
+				require.Contains(t, status.Failure.Error, "Config.HangTimeout (400ms)")
 				require.GreaterOrEqual(t, status.Failure.Attempts, 2)
 				require.Greater(t, status.Failure.Time.Sub(status.Failure.Since), 500*time.Millisecond)
 				b.requireExact(before)
@@ -196,7 +197,7 @@ func TestHandlerThatNeverReturns(t *testing.T) {
 	forever := make(chan struct{})
 	t.Cleanup(func() { close(forever) })
 	config := fast()
-	config.IdleTimeout, config.DrainTimeout = 2500*time.Millisecond, 100*time.Millisecond
+	config.HangTimeout, config.DrainTimeout = 2500*time.Millisecond, 100*time.Millisecond
 	logs := newLogs()
 	config.Logger = logs.logger()
 	entered := make(chan struct{}, 10)
@@ -209,7 +210,7 @@ func TestHandlerThatNeverReturns(t *testing.T) {
 	<-entered
 	began := time.Now()
 	for _, m := range []*readview.Manager{manager, first(b.manager(fast(), balances()))} { // here, and in a process that does not run it
-		b.eventually("it shows", func() bool { return b.status(m, "balances").State == readview.Retrying })
+		b.eventually("it shows", func() bool { return b.status(m, "balances").State == consumer.Retrying })
 		require.Less(t, time.Since(began), 2*time.Second)
 		status := b.status(m, "balances")
 		require.Equal(t, position, status.Failure.Position)

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -42,7 +43,7 @@ func TestASavepointEndsWithItsEvent(t *testing.T) {
 			return err
 		})))
 		b.start(router)
-		b.eventually("it fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
+		b.eventually("it fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 		require.Contains(t, b.status(manager, "balances").Failure.Error, "savepoint")
 		b.requireExact(before)
 	}
@@ -92,7 +93,7 @@ func TestHandlersThatFailInOddPlaces(t *testing.T) {
 			config.Attempts, config.DrainTimeout = 2, 200*time.Millisecond
 			manager, router := b.manager(config, balances(misuse(wrong)))
 			stop := b.start(router)
-			b.eventually("it fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
+			b.eventually("it fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 			require.Equal(t, position, b.status(manager, "balances").Failure.Position)
 			b.requireExact(before)
 			stop()
@@ -120,7 +121,7 @@ func TestFailuresInEveryMode(t *testing.T) {
 			b.store = store
 			manager, router := b.manager(fast(), balances(misuse(func(context.Context, readview.Tx) error { return errors.New("mine") })))
 			b.start(router)
-			b.eventually("it fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
+			b.eventually("it fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 			require.Equal(t, "Deposited", b.status(manager, "balances").Failure.EventName)
 			b.requireExact(before)
 		})
@@ -137,7 +138,7 @@ func TestRetryOutsideOfTimeout(t *testing.T) {
 	manager, router := b.manager(fast(), balances(misuse(func(context.Context, readview.Tx) error { return errors.New("mine") })))
 	router.AddMiddleware(middleware.Retry{MaxRetries: 3, InitialInterval: time.Millisecond}.Middleware, middleware.Timeout(time.Second))
 	b.start(router)
-	b.eventually("it fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
+	b.eventually("it fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 	require.Contains(t, b.status(manager, "balances").Failure.Error, "mine")
 	b.requireExact(before)
 }
@@ -176,7 +177,7 @@ func TestProgramThatCameAndWent(t *testing.T) {
 	b.waitFor(canary, b.record("account-1", &Audited{}))
 	b.eventually("the other one says why it stands by", func() bool {
 		status := b.status(manager, "balances")
-		return status.State == readview.Standby && status.Failure != nil
+		return status.State == consumer.Standby && status.Failure != nil
 	})
 	stop()
 	b.waitFor(manager, b.record("account-1", &Deposited{Amount: 1}, &Audited{}))

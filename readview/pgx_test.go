@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -150,7 +151,7 @@ func TestHandlersOfPgxThatMisuseTheirTransaction(t *testing.T) {
 			manager, router := b.manager(config, balances(readview.OnPgx(test.handler)))
 			b.start(router)
 			last := b.deposit(2)
-			b.eventually("it fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
+			b.eventually("it fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 			failure := b.status(manager, "balances").Failure
 			require.Contains(t, failure.Error, test.want)
 			require.Less(t, failure.Position, last)

@@ -172,5 +172,5 @@ func (s states) within(ctx context.Context, f func(tx *sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// idleSetting is [Config.IdleTimeout] as the server takes it.
-func (c Config) idleSetting() string { return strconv.FormatInt(c.IdleTimeout.Milliseconds(), 10) }
+// idleSetting is [Config.HangTimeout] as the server takes it.
+func (c Config) idleSetting() string { return strconv.FormatInt(c.HangTimeout.Milliseconds(), 10) }

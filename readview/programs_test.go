@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -41,9 +42,9 @@ func TestRollingDeployment(t *testing.T) {
 	b.waitFor(newer, last)
 	b.waitFor(older, last) // what is there is there for it, too
 	require.Equal(t, audits, b.int(`SELECT count(*) FROM audit`))
-	require.Equal(t, readview.Live, b.status(newer, "balances").State)
+	require.Equal(t, consumer.Live, b.status(newer, "balances").State)
 	status := b.status(older, "balances")
-	require.Equal(t, readview.Standby, status.State)
+	require.Equal(t, consumer.Standby, status.State)
 	require.Contains(t, status.Failure.Error, "older than the one that runs")
 	require.Contains(t, status.Failure.Error, "Audited")
 
@@ -56,7 +57,7 @@ func TestRollingDeployment(t *testing.T) {
 	}
 	b.eventually("the restarted one stands by as well", func() bool {
 		status := b.status(again, "balances")
-		return status.State == readview.Standby && status.Failure != nil
+		return status.State == consumer.Standby && status.Failure != nil
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -84,7 +85,7 @@ func TestResetWithTheNewerProgram(t *testing.T) {
 	b.waitFor(older, b.deposit(3))
 	newer, newerRouter := b.manager(config, both(false))
 	b.start(newerRouter)
-	b.eventually("it is refused", func() bool { return b.status(newer, "balances").State == readview.Failed })
+	b.eventually("it is refused", func() bool { return b.status(newer, "balances").State == consumer.Failed })
 	last := b.deposit(1)
 	b.waitFor(older, last)
 	require.ErrorIs(t, newer.WaitFor(t.Context(), last), readview.ErrNewEvents, "its read view has not what it would have there")
@@ -102,7 +103,7 @@ func TestResetWithTheNewerProgram(t *testing.T) {
 	last = b.deposit(1)
 	b.waitFor(older, last)
 	b.requireExact(last)
-	b.eventually("the newer one stands by", func() bool { return b.status(newer, "balances").State != readview.Live })
+	b.eventually("the newer one stands by", func() bool { return b.status(newer, "balances").State != consumer.Live })
 }
 
 // A handler for events of which none was passed over needs no reset.
@@ -139,6 +140,6 @@ func TestHandlerForEventsThatTheLogDoesNotHave(t *testing.T) {
 	b.waitFor(manager, b.record("account-1", &Audited{}))
 	stop()
 	manager, _ = run(b, both(false))
-	b.eventually("what was passed over is noticed", func() bool { return b.status(manager, "balances").State == readview.Failed })
+	b.eventually("what was passed over is noticed", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 	require.Contains(t, b.status(manager, "balances").Failure.Error, "Deposited")
 }

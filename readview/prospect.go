@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
 // sighting is what a watcher has seen of a projection.
@@ -58,10 +59,10 @@ func (w *watcher) read(ctx context.Context, names []string) (map[string]sighting
 }
 
 // judge tells how a projection is, and whether it is worth waiting until it is at target.
-func (w *watcher) judge(s sighting, target eventsourced.Position) (State, prospect) {
+func (w *watcher) judge(s sighting, target eventsourced.Position) (consumer.State, prospect) {
 	state, likely := w.state(s)
 	switch {
-	case state == Ahead || s.refused != nil: // what it shows is not of this log, or not all of it
+	case state == consumer.Ahead || s.refused != nil: // what it shows is not of this log, or not all of it
 		return state, unlikely
 	case s.Position >= target:
 		return state, reached
@@ -72,28 +73,28 @@ func (w *watcher) judge(s sighting, target eventsourced.Position) (State, prospe
 }
 
 // state tells how a projection is, and whether it is likely to get on within the limit.
-func (w *watcher) state(s sighting) (state State, likely bool) {
+func (w *watcher) state(s sighting) (state consumer.State, likely bool) {
 	trying := s.failure != nil && (s.leaseValid || s.fresh)
 	behind := !s.waiting.IsZero() && time.Since(s.waiting) > w.patience()
 	switch {
 	case !s.known:
-		return Standby, !behind
+		return consumer.Standby, !behind
 	case s.status == "failed" || s.refused != nil:
-		return Failed, false
+		return consumer.Failed, false
 	case s.status == "paused":
-		return Paused, false
+		return consumer.Paused, false
 	case s.status == "ahead":
-		return Ahead, false
+		return consumer.Ahead, false
 	case s.Position < s.rebuildTo:
-		return CatchingUp, false
+		return consumer.CatchingUp, false
 	case trying:
-		return Retrying, time.Since(s.failure.Since) <= w.patience()
+		return consumer.Retrying, time.Since(s.failure.Since) <= w.patience()
 	case !s.leaseValid && !s.here:
-		return Standby, !behind
+		return consumer.Standby, !behind
 	case behind:
-		return CatchingUp, false
+		return consumer.CatchingUp, false
 	}
-	return Live, true
+	return consumer.Live, true
 }
 
 // patience is how old what keeps a projection from getting on may be, so that it is waited for:

@@ -52,7 +52,7 @@ func TestRemoteProjection(t *testing.T) {
 	c.branch.waitFor(manager, last)
 	c.requireSame()
 	require.Equal(t, last, c.branch.status(manager, "balances").Position)
-	c.branch.eventually("it has the lease", func() bool { return c.branch.status(manager, "balances").State == readview.Live })
+	c.branch.eventually("it has the lease", func() bool { return c.branch.status(manager, "balances").State == consumer.Live })
 }
 
 // A queue that is deleted takes its messages along, while the consumer is off or on.
@@ -105,7 +105,7 @@ func TestGapWithoutRequestsStopsTheProjection(t *testing.T) {
 	manager, router := c.branchManagerOver(b, func(feed *readview.Feed) { feed.Requests = nil })
 	c.start(router)
 	c.deposit(1)
-	c.branch.eventually("it fails", func() bool { return c.branch.status(manager, "balances").State == readview.Failed })
+	c.branch.eventually("it fails", func() bool { return c.branch.status(manager, "balances").State == consumer.Failed })
 	status := c.branch.status(manager, "balances")
 	require.Zero(t, status.Position)
 	require.Contains(t, status.Failure.Error, "events are missing: position 0 is known")
@@ -153,7 +153,7 @@ func TestMessageOfANewerProgram(t *testing.T) {
 	require.NoError(t, b.Publish(c.topic, msg))
 	c.eventually("it is in the status", func() bool {
 		status := c.branch.status(manager, "balances")
-		return status.State == readview.Retrying && strings.Contains(status.Failure.Error, "unknown version of the wire format")
+		return status.State == consumer.Retrying && strings.Contains(status.Failure.Error, "unknown version of the wire format")
 	})
 }
 
@@ -173,7 +173,7 @@ func TestEventsThatDoNotTellWhatComesBeforeThem(t *testing.T) {
 		msg := marshaled[0]
 		require.NoError(t, b.Publish(c.topic, msg))
 	}
-	c.branch.eventually("it stops", func() bool { return c.branch.status(manager, "balances").State == readview.Failed })
+	c.branch.eventually("it stops", func() bool { return c.branch.status(manager, "balances").State == consumer.Failed })
 	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "only a relay.Relay can feed a projection")
 }
 
@@ -211,12 +211,12 @@ func TestRequestsWithoutAnAnswerShow(t *testing.T) {
 	c.start(router)
 	c.branch.eventually("it is not live", func() bool {
 		status := c.branch.status(manager, "balances")
-		return status.State == readview.CatchingUp && status.Behind == -1 && status.Lag == 0
+		return status.State == consumer.CatchingUp && status.Behind == -1 && status.Lag == 0
 	})
 	c.startRelayOver(b)
 	c.branch.eventually("an answer makes it live", func() bool {
 		status := c.branch.status(manager, "balances")
-		return status.State == readview.Live && status.Behind == 0
+		return status.State == consumer.Live && status.Behind == 0
 	})
 }
 
@@ -231,7 +231,7 @@ func TestRemoteProjectionFails(t *testing.T) {
 	last := c.deposit(3)
 	manager, router := c.branchManagerOver(b, nil)
 	c.start(router)
-	c.branch.eventually("it fails", func() bool { return c.branch.status(manager, "balances").State == readview.Failed })
+	c.branch.eventually("it fails", func() bool { return c.branch.status(manager, "balances").State == consumer.Failed })
 	require.EqualValues(t, 3, c.branch.int(`SELECT count(*) FROM journal`), "what comes before is applied, also of the same page")
 	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "apply Deposited of bank.Account/account-1")
 	c.branch.exec(`ALTER TABLE balance DROP CONSTRAINT balance_amount_check`)

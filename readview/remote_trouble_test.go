@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -18,11 +19,11 @@ func TestRemoteProjectionWithoutItsBroker(t *testing.T) {
 	manager, router := c.branchManager()
 	c.start(router)
 	began := time.Now()
-	c.branch.eventually("it shows", func() bool { return c.branch.status(manager, "balances").State == readview.Retrying })
+	c.branch.eventually("it shows", func() bool { return c.branch.status(manager, "balances").State == consumer.Retrying })
 	require.Less(t, time.Since(began), 2*time.Second)
 	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "connection refused")
 	elsewhere, _ := c.branchManager()
-	c.branch.eventually("it shows elsewhere", func() bool { return c.branch.status(elsewhere, "balances").State == readview.Retrying })
+	c.branch.eventually("it shows elsewhere", func() bool { return c.branch.status(elsewhere, "balances").State == consumer.Retrying })
 }
 
 func TestRemoteProjectionWhoseQueueIsOfAnotherType(t *testing.T) {
@@ -39,7 +40,7 @@ func TestRemoteProjectionWhoseQueueIsOfAnotherType(t *testing.T) {
 	c.startRelay()
 	manager, router := c.branchManager()
 	c.start(router)
-	c.branch.eventually("it shows", func() bool { return c.branch.status(manager, "balances").State == readview.Retrying })
+	c.branch.eventually("it shows", func() bool { return c.branch.status(manager, "balances").State == consumer.Retrying })
 	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "PRECONDITION_FAILED")
 }
 
@@ -64,7 +65,7 @@ func TestRemoteProjectionAheadOfTheRelay(t *testing.T) {
 	c.startRelayOver(b)
 	manager, router = c.branchManagerOver(b, nil)
 	c.start(router)
-	c.branch.eventually("it shows", func() bool { return c.branch.status(manager, "balances").State == readview.Ahead })
+	c.branch.eventually("it shows", func() bool { return c.branch.status(manager, "balances").State == consumer.Ahead })
 	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "restored from an older backup")
 	next := c.deposit(3)
 	require.ErrorIs(t, manager.WaitFor(t.Context(), next), readview.ErrNotRunning)
@@ -96,7 +97,7 @@ func TestRemoteProjectionAheadOfAMessage(t *testing.T) {
 	c.exec(`UPDATE consumers SET position = (SELECT position FROM position)`)
 	next := c.deposit(3)
 	c.startRelayOver(b)
-	c.branch.eventually("it shows", func() bool { return c.branch.status(manager, "balances").State == readview.Ahead })
+	c.branch.eventually("it shows", func() bool { return c.branch.status(manager, "balances").State == consumer.Ahead })
 	require.EqualValues(t, 10, c.branch.int(`SELECT count(*) FROM journal`))
 	require.NoError(t, manager.ResetProjection(t.Context(), "balances"))
 	c.branch.waitFor(manager, next)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -153,7 +154,7 @@ func TestTheHandlersOwnContextCounts(t *testing.T) {
 		return err
 	})))
 	b.start(router)
-	b.eventually("it fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
+	b.eventually("it fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 	require.Contains(t, b.status(manager, "balances").Failure.Error, "deadline exceeded")
 }
 

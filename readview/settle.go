@@ -7,13 +7,8 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
-)
-
-// Back-off after an error: it doubles from the first to the last.
-const (
-	firstBackOff = 100 * time.Millisecond
-	lastBackOff  = 5 * time.Second
 )
 
 // settle decides what follows from the error of a page: another try, now or
@@ -38,7 +33,7 @@ func (a *applier) settle(ctx context.Context, pg *page, err error) error {
 	if a.attempts++; a.attempts < a.m.config.Attempts || mayPass(err) && time.Since(a.since) < a.m.config.RetryFor {
 		return failed
 	}
-	failure := &Failure{
+	failure := &consumer.Failure{
 		EventID:   failed.Event.ID,
 		EventName: failed.Event.Name,
 		Position:  failed.Event.Position,
@@ -67,7 +62,7 @@ func (a *applier) settle(ctx context.Context, pg *page, err error) error {
 // halt stops the projection because it is ahead of the log.
 func (a *applier) halt(ctx context.Context, at checkpoint, cause error) error {
 	now := time.Now().UTC()
-	failure := &Failure{Error: cause.Error(), Time: now, Since: now, Attempts: 1}
+	failure := &consumer.Failure{Error: cause.Error(), Time: now, Since: now, Attempts: 1}
 	if err := a.m.states.fail(ctx, a.Name, at.Generation, "ahead", failure); err != nil {
 		return errors.Join(cause, err)
 	}
@@ -111,7 +106,7 @@ func (a *applier) clear() {
 }
 
 func (a *applier) backOff() time.Duration {
-	limit := min(firstBackOff<<min(a.failures, 10), lastBackOff, max(firstBackOff, a.m.config.RetryFor/4))
+	limit := min(a.m.config.BackOffAfter(a.failures+1), max(a.m.config.BackOff, a.m.config.RetryFor/4))
 	a.failures++
 	return limit/2 + rand.N(limit/2)
 }

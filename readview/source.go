@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
 // source is where a projection's pages come from: the log (log.go) or the messages of
@@ -24,11 +26,11 @@ type source interface {
 
 	// measure completes a status that has a position with what there is to apply: Head, Behind
 	// and Lag, and Failure if only the source knows of it. Its error is why that can't be told.
-	measure(ctx context.Context, status *Status) error
+	measure(ctx context.Context, status *consumer.Status) error
 
 	// late tells, of a status that was measured, whether events wait for longer than they
 	// should.
-	late(status *Status) bool
+	late(status *consumer.Status) bool
 }
 
 // runner is one projection on this node.

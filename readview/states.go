@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
@@ -22,7 +23,7 @@ type record struct {
 	node       string // who holds the lease
 	leaseValid bool
 	leaseLeft  time.Duration
-	failure    *Failure
+	failure    *consumer.Failure
 	fresh      bool // the failure: somebody has tried lately
 }
 
@@ -49,7 +50,7 @@ func scanRecord(row pgx.Row) (record, error) {
 	r.leaseLeft = time.Duration(leaseLeft) * time.Millisecond
 	r.fresh = fresh != nil && *fresh
 	if text != nil && failedAt != nil {
-		r.failure = &Failure{Error: *text, Time: failedAt.UTC(), Since: failedAt.UTC()}
+		r.failure = &consumer.Failure{Error: *text, Time: failedAt.UTC(), Since: failedAt.UTC()}
 		if failedEvent != nil && failedName != nil && failedPosition != nil {
 			r.failure.EventID, r.failure.EventName = *failedEvent, *failedName
 			r.failure.Position = eventsourced.Position(*failedPosition)
@@ -142,7 +143,7 @@ func (s states) setStatus(ctx context.Context, d *definition, status string) err
 
 // fail stops a projection with a failure, as failed or as ahead of the log, unless it has
 // gone past the event, or was reset or stopped, meanwhile.
-func (s states) fail(ctx context.Context, name string, generation int64, status string, failure *Failure) error {
+func (s states) fail(ctx context.Context, name string, generation int64, status string, failure *consumer.Failure) error {
 	statements, err := s.sql(ctx)
 	if err != nil {
 		return err
@@ -152,13 +153,13 @@ func (s states) fail(ctx context.Context, name string, generation int64, status 
 		if err != nil || failure.Position != 0 && position >= failure.Position {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, statements.fail, append(append([]any{name, generation}, failure.columns()...), status)...)
+		_, err = tx.ExecContext(ctx, statements.fail, append(append([]any{name, generation}, columns(failure)...), status)...)
 		return err
 	})
 }
 
 // columns are those of a failure in readview_states.
-func (f *Failure) columns() []any {
+func columns(f *consumer.Failure) []any {
 	var (
 		event    *string // as text, which every mode of pgx takes
 		name     *string
@@ -173,10 +174,10 @@ func (f *Failure) columns() []any {
 
 // note puts on record what keeps a running projection from getting on, unless another
 // node than this one is at it.
-func (s states) note(ctx context.Context, name, node string, failure *Failure) error {
+func (s states) note(ctx context.Context, name, node string, failure *consumer.Failure) error {
 	sql, err := s.sql(ctx)
 	if err == nil {
-		_, err = s.pool.Exec(ctx, sql.note, append([]any{name, node}, failure.columns()...)...)
+		_, err = s.pool.Exec(ctx, sql.note, append([]any{name, node}, columns(failure)...)...)
 	}
 	return err
 }

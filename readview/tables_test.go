@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -85,7 +86,7 @@ func TestTablesThatAreMissing(t *testing.T) {
 	last := b.deposit(3)
 	b.eventually("it says what is missing", func() bool { return b.status(manager, "balances").Failure != nil })
 	status := b.status(manager, "balances")
-	require.Equal(t, readview.Retrying, status.State)
+	require.Equal(t, consumer.Retrying, status.State)
 	require.Contains(t, status.Failure.Error, `tables are missing: "balance", "journal", of projection balances: make them by a migration, or correct its Tables`)
 	require.ErrorIs(t, manager.ResetProjection(t.Context(), "balances"), readview.ErrNoTable)
 	b.exec(`ALTER TABLE other RENAME TO balance; ALTER TABLE another RENAME TO journal`)

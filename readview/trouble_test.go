@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -58,7 +59,7 @@ func TestWhatIsTriedForEverShows(t *testing.T) {
 			last := b.deposit(2)
 			if c.says != "" {
 				for _, m := range []*readview.Manager{manager, elsewhere} {
-					b.eventually("it shows", func() bool { return b.status(m, "balances").State == readview.Retrying })
+					b.eventually("it shows", func() bool { return b.status(m, "balances").State == consumer.Retrying })
 					require.Less(t, time.Since(began), 2*time.Second)
 					failure := b.status(m, "balances").Failure
 					require.NotNil(t, failure)
@@ -72,7 +73,7 @@ func TestWhatIsTriedForEverShows(t *testing.T) {
 			b.requireExact(last)
 			b.eventually("it is forgotten", func() bool {
 				status := b.status(elsewhere, "balances")
-				return status.State == readview.Live && status.Failure == nil
+				return status.State == consumer.Live && status.Failure == nil
 			})
 		})
 	}
@@ -90,7 +91,7 @@ func TestALogThatCanNotBeReadShows(t *testing.T) {
 	b.exec(`UPDATE events SET metadata = '[]' WHERE tstamp = $1`, int64(last))
 	require.NoError(t, manager.Resume(t.Context(), "balances"))
 	for _, m := range []*readview.Manager{manager, elsewhere} {
-		b.eventually("it shows", func() bool { return b.status(m, "balances").State == readview.Retrying })
+		b.eventually("it shows", func() bool { return b.status(m, "balances").State == consumer.Retrying })
 		status := b.status(m, "balances")
 		require.Contains(t, status.Failure.Error, "json")
 		require.EqualValues(t, -1, status.Behind)
@@ -156,7 +157,7 @@ func TestAStatementTimeoutIsTriedForAWhile(t *testing.T) {
 		failure := b.status(manager, "balances").Failure
 		return failure != nil && failure.Attempts > config.Attempts+2
 	})
-	require.Equal(t, readview.Retrying, b.status(manager, "balances").State)
+	require.Equal(t, consumer.Retrying, b.status(manager, "balances").State)
 	end()
 	b.waitFor(manager, last)
 	b.requireExact(last)
@@ -173,7 +174,7 @@ func TestAStatementThatAlwaysTakesTooLongFails(t *testing.T) {
 	})))
 	b.start(router)
 	b.record("account-9", &Deposited{Amount: 99})
-	b.eventually("it fails", func() bool { return b.status(manager, "balances").State == readview.Failed })
+	b.eventually("it fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
 	failure := b.status(manager, "balances").Failure
 	require.Contains(t, failure.Error, "statement timeout")
 	require.GreaterOrEqual(t, failure.Time.Sub(failure.Since), config.RetryFor)

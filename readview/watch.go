@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
@@ -95,7 +96,7 @@ func (a *applier) watch(ctx context.Context) {
 			noticed = time.Now()
 			a.noteSlow(ctx, s)
 		}
-		if s.phase == atHandler && took >= a.m.config.IdleTimeout && !warned {
+		if s.phase == atHandler && took >= a.m.config.HangTimeout && !warned {
 			warned = true
 			a.logger.WarnContext(ctx, "handler has not returned; the lease is no longer renewed, so that another node can take over",
 				"event_id", s.event.ID.String(), "event_name", s.event.Name, "position", int64(s.event.Position), "duration", took.Round(time.Millisecond))
@@ -106,7 +107,7 @@ func (a *applier) watch(ctx context.Context) {
 // stuck tells that a handler runs for longer than a node may be the active one for it.
 func (a *applier) stuck() bool {
 	s, busy := a.progress.now()
-	return busy && s.phase == atHandler && time.Since(s.since) >= a.m.config.IdleTimeout
+	return busy && s.phase == atHandler && time.Since(s.since) >= a.m.config.HangTimeout
 }
 
 func (a *applier) noteSlow(ctx context.Context, s step) {
@@ -137,7 +138,7 @@ func (a *applier) blocker(ctx context.Context, pid uint32) (who string) {
 // of this process, and in the database, if that can be written. It counts tries more
 // of them.
 func (a *applier) note(ctx context.Context, event *eventsourced.Recorded, what string, since time.Time, tries int) {
-	failure := &Failure{Error: what, Time: time.Now().UTC(), Since: since.UTC()}
+	failure := &consumer.Failure{Error: what, Time: time.Now().UTC(), Since: since.UTC()}
 	if event != nil {
 		failure.EventID, failure.EventName, failure.Position = event.ID, event.Name, event.Position
 	}

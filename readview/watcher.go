@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
 // watcher asks a database for positions on behalf of all who wait for one: a single
@@ -72,7 +73,7 @@ func (c *Consistency) local(names []string) ([]string, error) {
 func (r ConsistencyResult) late() error {
 	var late []string
 	for _, p := range r.Projections {
-		if p.Position < p.Target || p.State == Failed || p.State == Ahead {
+		if p.Position < p.Target || p.State == consumer.Failed || p.State == consumer.Ahead {
 			late = append(late, fmt.Sprintf("%s is %s at position %d of %d", p.Name, p.State, p.Position, p.Target))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/graph"
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -104,7 +105,7 @@ func TestConsistency(t *testing.T) {
 		got := a.data(ask{token: anna, query: mine, header: token})
 		require.False(t, *got.Extensions.Consistency.Satisfied)
 		require.Equal(t, "userpreferences", got.Extensions.Consistency.Projections[0].Name)
-		require.Equal(t, readview.Paused, got.Extensions.Consistency.Projections[0].State)
+		require.Equal(t, consumer.Paused, got.Extensions.Consistency.Projections[0].State)
 		require.Equal(t, "stale", got.header.Get("Consistency"))
 		got = a.ask(ask{token: anna, query: mine, header: map[string]string{"Consistency-Token": token["Consistency-Token"], "Consistency": "strict"}})
 		require.Equal(t, graph.CodeConsistencyTimeout, got.code(t))

@@ -27,6 +27,7 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
 	"github.com/dancefinder/eventsourcing/dancefinder/projections"
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 	"github.com/dancefinder/eventsourcing/readview/readviewtest"
@@ -65,7 +66,7 @@ func newApp(t *testing.T, changes ...func(*graph.Config)) *app {
 	a := &app{t: t, service: domain.NewService(store), log: &recorder{}, sql: &counter{}}
 	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 	require.NoError(t, err)
-	a.manager, err = readview.NewManager(router, store, db.Pool, readview.Config{Logger: quiet})
+	a.manager, err = readview.NewManager(router, store, db.Pool, readview.Config{Config: consumer.Config{Logger: quiet}})
 	require.NoError(t, err)
 	require.NoError(t, a.manager.Add(projections.All()...))
 	a.hub = live.NewHub(store, a.manager, live.Config{PollInterval: 50 * time.Millisecond, Buffer: 8, MaxPerClient: 2, Logger: quiet})

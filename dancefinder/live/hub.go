@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -23,7 +24,7 @@ type Log interface {
 // Projections answers for the read views: a [readview.Manager].
 type Projections interface {
 	WaitFor(ctx context.Context, position eventsourced.Position, names ...string) error
-	Status(ctx context.Context) ([]readview.Status, error)
+	Status(ctx context.Context) ([]consumer.Status, error)
 }
 
 // Defaults of [Config].

@@ -14,6 +14,7 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/live"
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/memstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -26,7 +27,7 @@ type projections struct {
 	applied eventsourced.Position
 	err     error
 	asked   map[string]bool
-	states  []readview.Status
+	states  []consumer.Status
 	looks   atomic.Int64
 	asks    atomic.Int64
 }
@@ -52,7 +53,7 @@ func (p *projections) WaitFor(ctx context.Context, position eventsourced.Positio
 	}
 }
 
-func (p *projections) Status(context.Context) ([]readview.Status, error) {
+func (p *projections) Status(context.Context) ([]consumer.Status, error) {
 	p.looks.Add(1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -202,9 +203,9 @@ func TestRefreshed(t *testing.T) {
 	t.Parallel()
 	f := start(t, live.Config{})
 	s := f.subscribe()
-	status := func(name string, position eventsourced.Position, state readview.State) {
+	status := func(name string, position eventsourced.Position, state consumer.State) {
 		f.projections.set(func() {
-			f.projections.states = []readview.Status{{Name: "event", Position: 10, State: readview.Live}, {Name: name, Position: position, State: state}}
+			f.projections.states = []consumer.Status{{Name: "event", Position: 10, State: consumer.Live}, {Name: name, Position: position, State: state}}
 		})
 	}
 	id := f.create("2026-07-04")
@@ -217,20 +218,20 @@ func TestRefreshed(t *testing.T) {
 		before := f.projections.looks.Load()
 		require.Eventually(t, func() bool { return f.projections.looks.Load() >= before+2 }, 10*time.Second, time.Millisecond)
 	}
-	status("band", 9, readview.Live)
+	status("band", 9, consumer.Live)
 	looked()
 	seen()
-	status("band", 2, readview.CatchingUp)
+	status("band", 2, consumer.CatchingUp)
 	require.Equal(t, live.Change{Kind: live.Refreshed}, next(t, s), "it was reset")
-	status("band", 12, readview.Live)
+	status("band", 12, consumer.Live)
 	require.Equal(t, live.Change{Kind: live.Refreshed}, next(t, s), "it is complete again")
-	status("userpreferences", 1, readview.CatchingUp)
+	status("userpreferences", 1, consumer.CatchingUp)
 	looked()
 	seen()
-	status("band", 12, readview.Failed)
+	status("band", 12, consumer.Failed)
 	looked()
 	seen()
-	status("band", 13, readview.Live)
+	status("band", 13, consumer.Live)
 	require.Equal(t, live.Change{Kind: live.Refreshed}, next(t, s), "it gets on")
 }
 

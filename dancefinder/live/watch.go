@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/readview"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
 // height is how far a projection has been seen.
@@ -31,7 +31,7 @@ func (h *Hub) watch(ctx context.Context) error {
 		}
 		was := h.heights[status.Name]
 		now := height{highest: max(was.highest, status.Position)}
-		stopped := status.State == readview.Failed || status.State == readview.Paused
+		stopped := status.State == consumer.Failed || status.State == consumer.Paused
 		now.short = status.Position < was.highest || stopped
 		refreshed = refreshed || (now.short != was.short && !(stopped && !was.short))
 		h.heights[status.Name] = now

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dancefinder/eventsourcing/readview"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
 // What somebody has done is known by a token of its position in the log, which a
@@ -59,7 +59,7 @@ func (h *handler) setCookie(w http.ResponseWriter, r *http.Request, name, value 
 // freshness knows since when the read views have not been up to date.
 type freshness struct {
 	projections interface {
-		Status(ctx context.Context) ([]readview.Status, error)
+		Status(ctx context.Context) ([]consumer.Status, error)
 	}
 	now func() time.Time
 
@@ -90,10 +90,10 @@ func (f *freshness) look(ctx context.Context) (condition, time.Time) {
 	}
 	f.looked, f.seen = now, condition{}
 	for _, status := range all {
-		late := status.Lag > tolerated || status.State == readview.Ahead || status.Behind < 0
-		stopped := status.State == readview.Failed || status.State == readview.Paused
+		late := status.Lag > tolerated || status.State == consumer.Ahead || status.Behind < 0
+		stopped := status.State == consumer.Failed || status.State == consumer.Paused
 		if status.Behind == 0 { // there is nothing that it lacks
-			stopped, late = false, status.State == readview.Ahead
+			stopped, late = false, status.State == consumer.Ahead
 		}
 		f.seen.late = f.seen.late || late
 		f.seen.stopped = f.seen.stopped || stopped

@@ -16,6 +16,7 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/identity"
 	"github.com/dancefinder/eventsourcing/dancefinder/live"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -39,7 +40,7 @@ type Config struct {
 	// Projections tell whether the read views are up to date: a readview.Manager.
 	// Required.
 	Projections interface {
-		Status(ctx context.Context) ([]readview.Status, error)
+		Status(ctx context.Context) ([]consumer.Status, error)
 	}
 
 	// Hub tells of changes, so that open pages can say that there are new dances. It

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/readview"
@@ -172,8 +173,8 @@ func (b *bank) project(event eventsourced.Recorded, handler func(context.Context
 	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 	require.NoError(b.t, err)
 	manager, err := readview.NewManager(router, b.store, b.pool, readview.Config{
+		Config:   consumer.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))},
 		Attempts: 4,
-		Logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	require.NoError(b.t, err)
 	require.NoError(b.t, manager.Add(readview.Projection{Name: "journal", Handlers: readview.Handlers{readview.On(handler)}}))

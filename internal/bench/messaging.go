@@ -17,6 +17,7 @@ import (
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
@@ -330,7 +331,7 @@ func (e *environment) receive(ctx context.Context, url, topic string, subscriber
 		return 0, err
 	}
 	router := message.NewDefaultRouter(watermill.NopLogger{})
-	manager, err := readview.NewManager(router, nil, e.pool, readview.Config{Logger: silent})
+	manager, err := readview.NewManager(router, nil, e.pool, readview.Config{Config: consumer.Config{Logger: silent}})
 	if err != nil {
 		return 0, err
 	}

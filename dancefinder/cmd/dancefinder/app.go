@@ -81,7 +81,7 @@ func (a *app) wire(logger *slog.Logger) (err error) {
 		return err
 	}
 	a.router.AddMiddleware(middleware.Recoverer)
-	if a.manager, err = readview.NewManager(a.router, a.store, a.pool, readview.Config{Logger: logger}); err != nil {
+	if a.manager, err = readview.NewManager(a.router, a.store, a.pool, readview.Config{Config: log.Config{Logger: logger}}); err != nil {
 		return err
 	}
 	return a.manager.Add(projections.All()...)

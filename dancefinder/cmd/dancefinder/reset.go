@@ -17,7 +17,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/dancefinder/projections"
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/readview"
+	log "github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
 // resetRun is what "readviews reset" is asked to do.
@@ -103,7 +103,7 @@ func (a *app) describeReset(ctx context.Context, w io.Writer, names []string) er
 		if !slices.Contains(names, p.Name) {
 			continue
 		}
-		at := slices.IndexFunc(all, func(s readview.Status) bool { return s.Name == p.Name })
+		at := slices.IndexFunc(all, func(s log.Status) bool { return s.Name == p.Name })
 		for _, name := range p.Tables {
 			r := row{projection: p.Name, table: name, position: int64(all[at].Position)}
 			if err := a.pool.QueryRow(ctx, "SELECT count(*) FROM "+pgx.Identifier{name}.Sanitize()).Scan(&r.rows); err != nil {
@@ -232,7 +232,7 @@ func (a *app) left(ctx context.Context, head eventsourced.Position, names []stri
 			continue
 		}
 		slowest = min(slowest, s.Position)
-		if s.Position < head && s.State == readview.Standby {
+		if s.Position < head && s.State == log.Standby {
 			idle = s.Name
 		}
 	}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	log "github.com/dancefinder/eventsourcing/eventsourced/consumer"
-	"github.com/dancefinder/eventsourcing/readview"
 )
 
 // consumer is how something that goes through the log stands: a projection, the
@@ -101,7 +100,7 @@ func (a *app) writeStatus(ctx context.Context, w io.Writer, all []consumer) erro
 	return err
 }
 
-func ofProjection(s readview.Status) consumer {
+func ofProjection(s log.Status) consumer {
 	c := consumer{
 		name: s.Name, kind: "projection", state: string(s.State), position: s.Position, head: s.Head,
 		behind: s.Behind, more: s.More, lag: s.Lag, node: s.Node,
