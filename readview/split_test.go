@@ -25,6 +25,8 @@ func insertPart(ctx context.Context, tx readview.Tx, what string) error {
 		int64(part.Position), part.ID.String(), part.Name+" "+what)
 }
 
+var errNowhere = errors.New("nowhere")
+
 // people has handlers of today's names only; relocate comes before its row.
 func people(relocate func(*shared.Relocated) error) readview.Projection {
 	return readview.Projection{
@@ -46,10 +48,15 @@ func people(relocate func(*shared.Relocated) error) readview.Projection {
 func newEvolvedBank(t *testing.T, registry *eventsourced.Registry) *bank {
 	t.Helper()
 	b := newBank(t)
+	b.evolve(registry)
 	b.exec(partTable)
-	b.store = pgstore.New(b.pool, registry, pgstore.Config{})
-	t.Cleanup(b.store.Close)
 	return b
+}
+
+// evolve replaces the program's registry.
+func (b *bank) evolve(registry *eventsourced.Registry) {
+	b.store = pgstore.New(b.pool, registry, pgstore.Config{})
+	b.t.Cleanup(b.store.Close)
 }
 
 // old appends events that an older program stored, and returns the last position.
@@ -124,7 +131,6 @@ func TestSplitEventIsAppliedAsOne(t *testing.T) {
 
 func TestSplitEventFailsAsOne(t *testing.T) {
 	t.Parallel()
-	errNowhere := errors.New("nowhere")
 	for name, byDatabase := range map[string]bool{"the handler of its second part": false, "the database, at its second part": true} {
 		for _, pageEvents := range []int{1, 7, 1000} {
 			t.Run(fmt.Sprintf("by %s, in pages of %d", name, pageEvents), func(t *testing.T) {
@@ -192,8 +198,7 @@ func TestProjectionGoesOnWhenItsEventsAreRenamed(t *testing.T) {
 	stop()
 	b.old(shared.Old("Registered", `{"Name": "Bo", "Town": "Falun"}`)) // while none runs
 
-	b.store = pgstore.New(b.pool, shared.Evolved(), pgstore.Config{})
-	t.Cleanup(b.store.Close)
+	b.evolve(shared.Evolved())
 	manager, router = b.manager(fast(), people(nil))
 	b.start(router)
 	b.waitFor(manager, b.old(shared.Old("Moved", `{"Town": "Rome"}`), shared.Old("Relocated", `{"Town": "Oslo"}`)))

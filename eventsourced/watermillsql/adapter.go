@@ -131,7 +131,7 @@ func (a *Adapter) NextOffsetQuery(topic, group string) wsql.Query {
 }
 
 // columns of an event, in the order in which UnmarshalMessage reads them.
-const columns = `tstamp, id::text, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload, metadata`
+const columns = `tstamp, id::text, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload, metadata, to_json(tags)`
 
 // SelectQuery implements [wsql.SchemaAdapter]. It returns the next page. Without a
 // position it returns nothing, and reads nothing.
@@ -172,9 +172,10 @@ func (a *Adapter) UnmarshalMessage(row wsql.Scanner) (wsql.Row, error) {
 		id       string
 		payload  []byte
 		metadata []byte
+		tags     []byte
 	)
 	err := row.Scan((*int64)(&event.Position), &id, &event.Name, &event.Stream.AggregateName, &event.Stream.AggregateID,
-		(*int64)(&event.Version), &event.SchemaVersion, &event.Time, &payload, &metadata)
+		(*int64)(&event.Version), &event.SchemaVersion, &event.Time, &payload, &metadata, &tags)
 	if err != nil {
 		return wsql.Row{}, err
 	}
@@ -182,8 +183,14 @@ func (a *Adapter) UnmarshalMessage(row wsql.Scanner) (wsql.Row, error) {
 		return wsql.Row{}, err
 	}
 	event.Time, event.Payload = event.Time.UTC(), payload
-	if metadata != nil {
-		if err := json.Unmarshal(metadata, &event.Metadata); err != nil {
+	for _, column := range []struct {
+		json []byte
+		to   any
+	}{{metadata, &event.Metadata}, {tags, &event.Tags}} {
+		if column.json == nil {
+			continue
+		}
+		if err := json.Unmarshal(column.json, column.to); err != nil {
 			return wsql.Row{}, &eventsourced.DecodeError{Event: event, Err: err}
 		}
 	}
