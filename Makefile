@@ -16,7 +16,9 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Run DanceFinder end to end on private servers; in a terminal it stays up
-	go run ./dancefinder/cmd/dancefinder demo
+	@# Not by go run, which makes an error of a Ctrl-C; nor does the shell end by it.
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap : INT && \
+		go build -o "$$folder/dancefinder" ./dancefinder/cmd/dancefinder && "$$folder/dancefinder" demo
 
 # First all is compiled, by both cores. Then packages run beside each other, one of the root
 # module, one of dancefinder and one without the race detector at a time: most wait most of the

@@ -38,6 +38,14 @@
 //     happened, as positions are the time of the append already. A store may lack what has no
 //     index, and then says [ErrUnsupported]; passing over a field would be a wrong answer.
 //   - A [Backlog] ends at [MaxBacklog]: a status costs the same however much waits.
+//   - An upcaster may rename and split an event, and says into which names ([Replace],
+//     [Formerly], [Retired]), so that readers who select by today's names find the old ones,
+//     see [Registry.StoredNames]. The parts share their event's position: a consumer that
+//     keeps a position takes all of them or none.
+//   - Payloads are JSON in every store, and a [Codec] works within that: logs stay readable
+//     by SQL, and messages by others.
+//   - [Repository.UpdateTx] does not try again: what won is not visible before the
+//     transaction ends.
 //   - A [Registry] is given with the store, as a program has one, and panics are for what is
 //     wrong in the program itself: [MustRegistry], [NewRepository].
 //

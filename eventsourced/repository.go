@@ -136,7 +136,7 @@ func (r *Repository[A]) Update(ctx context.Context, id string, act func(*A) erro
 	refused := false
 	position, err := r.update(ctx, id, func(a *A) error {
 		err := act(a)
-		refused = err != nil
+		refused = err != nil && !errors.Is(err, ErrConflict)
 		return err
 	})
 	end(err == nil || refused)
@@ -278,10 +278,10 @@ func (r *Repository[A]) stream(id string) Stream { return Stream{r.aggregateName
 // load returns the aggregate as stored, with version 0 when it is not.
 func (r *Repository[A]) load(ctx context.Context, id string) (*A, error) {
 	a, snapshot := r.loadSnapshot(ctx, id)
-	a, err := r.replayOn(ctx, a, snapshot)
+	a, err := r.replayOn(ctx, a, snapshot, everything)
 	if errors.Is(err, errOtherLog) {
 		r.ignoreSnapshot(ctx, id, err)
-		return r.replayOn(ctx, r.newAggregate(id), nil)
+		return r.replayOn(ctx, r.newAggregate(id), nil, everything)
 	}
 	return a, err
 }
@@ -294,7 +294,7 @@ func (r *Repository[A]) newAggregate(id string) *A {
 
 // replayOn applies to a the events after those that it has: those of the snapshot, if it is
 // not nil. Then it reads the last of them, too, and returns errOtherLog if it is another.
-func (r *Repository[A]) replayOn(ctx context.Context, a *A, snapshot *Snapshot) (*A, error) {
+func (r *Repository[A]) replayOn(ctx context.Context, a *A, snapshot *Snapshot, within func(Version, Position) bool) (*A, error) {
 	root, after := rootOf(a), rootOf(a).version
 	if snapshot != nil {
 		after--
@@ -309,6 +309,9 @@ func (r *Repository[A]) replayOn(ctx context.Context, a *A, snapshot *Snapshot) 
 			}
 			snapshot = nil
 			continue
+		}
+		if !within(recorded.Version, recorded.Position) {
+			return a, nil
 		}
 		if recorded.Version != root.version+1 {
 			return a, fmt.Errorf("the stream is damaged: version %d follows version %d", recorded.Version, root.version)

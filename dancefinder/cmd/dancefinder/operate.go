@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
+	log "github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -136,8 +137,12 @@ func readviewsCommand() *cobra.Command {
 			"  dancefinder readviews status\n  dancefinder readviews status --json\n  dancefinder readviews status --check --max-behind 5000 --max-lag 2m",
 			(*app).status),
 		resetCommand(),
-		each("pause", "Stop projections, in all projectors", "  dancefinder readviews pause band", (*readview.Manager).Pause, "paused"),
-		each("resume", "Let paused or failed projections go on", "  dancefinder readviews resume band event", (*readview.Manager).Resume, "resumed"),
+		each("pause", "Stop projections, the relay, or reactors, in all projectors",
+			"  dancefinder readviews pause band\n  dancefinder readviews pause relay geocoding",
+			(*readview.Manager).Pause, (*log.Store).Pause, "paused"),
+		each("resume", "Let go on what is paused or has failed",
+			"  dancefinder readviews resume band event\n  dancefinder readviews resume relay",
+			(*readview.Manager).Resume, (*log.Store).Resume, "resumed"),
 	)
 }
 

@@ -175,6 +175,25 @@ func TestReadviewsPauseAndResume(t *testing.T) {
 	require.Equal(t, "live", d.status()["band"].State)
 }
 
+// What is in the status's table can be paused, not only projections.
+func TestPauseOfRelayAndReactor(t *testing.T) {
+	t.Parallel()
+	d := newTables(t)
+	got := d.run("readviews", "pause", "geocoding")
+	require.Equal(t, exitFailed, got.code)
+	require.Contains(t, got.err, "reactor geocoding has never run on this database")
+	start(t, d.args([]string{"projector"})...)
+	d.imports(july)
+	require.NoError(t, d.app().project(t))
+	require.Equal(t, "paused relay.in-process\npaused geocoding\n", d.done("readviews", "pause", "relay.in-process", "geocoding"))
+	require.Eventually(t, func() bool { return strings.Count(d.done("readviews", "status"), "  paused  ") == 2 }, patience, patience/1000)
+	d.imports(header + "2026-08-01,21.00-01.00,Ängs,Nya logen,Mora,Mora,Dalarna,\n")
+	require.NoError(t, d.app().manager.WaitFor(t.Context(), eventsourced.Position(d.number("SELECT max(tstamp) FROM events")), "dancehall"), "projections go on")
+	require.EqualValues(t, 2, d.number("SELECT count(*) FROM geocoding_job"), "the hall is not queued")
+	d.done("readviews", "resume", "relay.in-process", "geocoding")
+	require.Eventually(t, func() bool { return d.number("SELECT count(*) FROM geocoding_job") == 3 }, patience, patience/1000)
+}
+
 func TestReadviewsAfterAFailure(t *testing.T) {
 	t.Parallel()
 	d := newTables(t)

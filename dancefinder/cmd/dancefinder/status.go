@@ -21,6 +21,7 @@ import (
 // relay, or a reactor.
 type consumer struct {
 	name, kind, state string
+	id                log.ID // of what is no projection
 	position, head    eventsourced.Position
 	behind            int64
 	more              bool // than behind says
@@ -33,6 +34,8 @@ type consumer struct {
 	tries             int
 	advice            string // what to do about it
 }
+
+const kindProjection = string(log.KindProjection)
 
 // waiting is how many events it has before it, for people.
 func (c consumer) waiting() eventsourced.Backlog {
@@ -102,7 +105,7 @@ func (a *app) writeStatus(ctx context.Context, w io.Writer, all []consumer) erro
 
 func ofProjection(s log.Status) consumer {
 	c := consumer{
-		name: s.Name, kind: "projection", state: string(s.State), position: s.Position, head: s.Head,
+		name: s.Name, kind: kindProjection, state: string(s.State), position: s.Position, head: s.Head,
 		behind: s.Behind, more: s.More, lag: s.Lag, node: s.Node,
 	}
 	if f := s.Failure; f != nil {
@@ -118,7 +121,7 @@ func ofProjection(s log.Status) consumer {
 
 func ofConsumer(s log.Status) consumer {
 	c := consumer{
-		name: s.Name, kind: string(s.Kind), state: string(s.State), position: s.Position, head: s.Head,
+		id: s.ID(), name: s.Name, kind: string(s.Kind), state: string(s.State), position: s.Position, head: s.Head,
 		behind: s.Behind, more: s.More, lag: s.Lag, node: s.Node,
 	}
 	if f := s.Failure; f != nil {
@@ -126,7 +129,7 @@ func ofConsumer(s log.Status) consumer {
 		if event != "" {
 			text = event + ": " + text
 		}
-		c.fails(text, f.Time, "restart the projector")
+		c.fails(text, f.Time, fmt.Sprintf("run 'dancefinder readviews resume %s'", s.Name))
 		c.event, c.since, c.tries = event, f.Since, f.Attempts
 	}
 	return c

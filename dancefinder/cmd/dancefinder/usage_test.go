@@ -211,11 +211,15 @@ func TestDatabaseWithoutTables(t *testing.T) {
 func TestUnknownProjection(t *testing.T) {
 	t.Parallel()
 	d := newTables(t)
-	for _, verb := range []string{"reset", "pause", "resume"} {
+	for verb, says := range map[string]string{
+		"reset":  `unknown projection "nonsense", want one of: band, dancehall, event, userpreferences`,
+		"pause":  `unknown name "nonsense", want one of: band, dancehall, event, userpreferences, geocoding`,
+		"resume": `unknown name "nonsense", want one of: band, dancehall, event, userpreferences, geocoding`,
+	} {
 		t.Run("is refused by "+verb+", which does nothing then", func(t *testing.T) {
 			got := d.run("readviews", verb, "band", "nonsense")
 			require.Equal(t, exitUsage, got.code)
-			require.Contains(t, got.err, `dancefinder: unknown projection "nonsense", want one of: band, dancehall, event, userpreferences`)
+			require.Contains(t, got.err, "dancefinder: "+says)
 			require.Contains(t, got.err, "Try 'dancefinder readviews "+verb+" --help'.")
 			require.Empty(t, got.out)
 			require.Zero(t, d.number("SELECT count(*) FROM readviews"), "band was not touched")

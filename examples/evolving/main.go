@@ -1,0 +1,171 @@
+// Evolving deploys a second version of a library beside the first. An event has a new field, and what is stored
+// gets it by an upcaster; the projection handles one event more, and is made again from the log.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dancefinder/eventsourcing/devservices"
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+// What both versions have. The names of events in the log are for ever, those of Go types are not.
+type (
+	Book struct {
+		eventsourced.Root
+		lent bool
+	}
+	Returned struct{ eventsourced.BaseEvent }
+)
+
+func (e *Returned) ApplyTo(b *Book) { b.lent = false }
+
+func (b *Book) change(lent bool, event eventsourced.Event) error {
+	if b.lent == lent {
+		return fmt.Errorf("%s: lent is %t already", b.ID(), lent)
+	}
+	return eventsourced.Record(b, event)
+}
+
+// Version 1 shows who had a book last.
+type LentV1 struct {
+	eventsourced.BaseEvent
+	Reader string
+}
+
+func (e *LentV1) ApplyTo(b *Book) { b.lent = true }
+
+func version1() (*eventsourced.Registry, string, readview.Handlers) {
+	return eventsourced.MustRegistry(eventsourced.Type[LentV1]("Lent"), eventsourced.Type[Returned]("Returned")),
+		`CREATE TABLE IF NOT EXISTS loan (book TEXT PRIMARY KEY, reader TEXT NOT NULL)`,
+		readview.Handlers{readview.On(func(ctx context.Context, tx readview.Tx, e *LentV1) error {
+			return readview.Exec(ctx, tx, `INSERT INTO loan (book, reader) VALUES ($1, $2)
+				ON CONFLICT (book) DO UPDATE SET reader = EXCLUDED.reader`, e.AggregateID(), e.Reader)
+		})}
+}
+
+// Version 2 shows who has a book now, and for how long.
+type Lent struct {
+	eventsourced.BaseEvent
+	Reader string
+	Days   int
+}
+
+func (e *Lent) ApplyTo(b *Book) { b.lent = true }
+
+// fourWeeks makes a Lent of today of what version 1 has stored, whenever it is read.
+func fourWeeks(_ context.Context, event eventsourced.Stored) (json.RawMessage, error) {
+	var old struct{ Reader string }
+	if err := json.Unmarshal(event.Payload, &old); err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{"Reader": old.Reader, "Days": 28})
+}
+
+func version2() (*eventsourced.Registry, string, readview.Handlers) {
+	onLent := func(ctx context.Context, tx readview.Tx, e *Lent) error {
+		return readview.Exec(ctx, tx, `INSERT INTO loan (book, reader, days) VALUES ($1, $2, $3)`, e.AggregateID(), e.Reader, e.Days)
+	}
+	onReturned := func(ctx context.Context, tx readview.Tx, e *Returned) error { // new: version 1 passes over it
+		return readview.ExecOne(ctx, tx, `DELETE FROM loan WHERE book = $1`, e.AggregateID())
+	}
+	return eventsourced.MustRegistry(eventsourced.Type[Lent]("Lent", eventsourced.Upcast(1, fourWeeks)), eventsourced.Type[Returned]("Returned")),
+		`ALTER TABLE loan ADD COLUMN IF NOT EXISTS days INT NOT NULL DEFAULT 28`, // version 1 can live with it
+		readview.Handlers{readview.On(onLent), readview.On(onReturned)}
+}
+
+// deploy runs a version, and ends it after use.
+func deploy(ctx context.Context, pool *pgxpool.Pool, version func() (*eventsourced.Registry, string, readview.Handlers),
+	use func(books *eventsourced.Repository[Book], loans *readview.Manager) error,
+) error {
+	registry, schema, handlers := version()
+	if err := migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations()); err != nil {
+		return err
+	}
+	if _, err := pool.Exec(ctx, schema); err != nil {
+		return err
+	}
+	store := pgstore.New(pool, registry, pgstore.Config{})
+	defer store.Close()
+	loans, err := readview.NewManager(nil, store, pool, readview.Config{},
+		readview.Projection{Name: "loans", Handlers: handlers, Tables: []string{"loan"}})
+	if err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- loans.Run(running) }()
+	err = use(eventsourced.NewRepository[Book](store, "library.Book", eventsourced.RepositoryConfig{}), loans)
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+func main() {
+	ctx := context.Background()
+	server, err := devservices.StartPostgres(ctx, devservices.PostgresConfig{})
+	if err == nil {
+		err = errors.Join(run(ctx, server.URL(), os.Stdout), server.Close())
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, url string, out io.Writer) error {
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	show := func(loans *readview.Manager, position eventsourced.Position, title string) error {
+		if err := loans.WaitFor(ctx, position); err != nil {
+			return err
+		}
+		rows, err := pool.Query(ctx, `SELECT loan::text FROM loan ORDER BY book`)
+		if err != nil {
+			return err
+		}
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		_, _ = fmt.Fprintln(out, title, lines)
+		return err
+	}
+	return deploy(ctx, pool, version1, func(books *eventsourced.Repository[Book], loans *readview.Manager) error {
+		_, err := books.Update(ctx, "Dune", func(b *Book) error { return b.change(true, &LentV1{Reader: "Anna"}) })
+		if err != nil {
+			return err
+		}
+		position, err := books.Update(ctx, "Dune", func(b *Book) error { return b.change(false, &Returned{}) })
+		if err != nil {
+			return err
+		}
+		if position, err = books.Update(ctx, "Emma", func(b *Book) error { return b.change(true, &LentV1{Reader: "Bo"}) }); err != nil {
+			return err
+		}
+		if err := show(loans, position, "version 1:"); err != nil {
+			return err
+		}
+		return deploy(ctx, pool, version2, func(books *eventsourced.Repository[Book], loans *readview.Manager) error {
+			// Version 2 is refused until this, as version 1 has passed over what it handles. Then version 1 stands by.
+			if err := loans.ResetProjection(ctx, "loans"); err != nil {
+				return err
+			}
+			position, err := books.Update(ctx, "Dune", func(b *Book) error { return b.change(true, &Lent{Reader: "Cecilia", Days: 14}) })
+			if err != nil {
+				return err
+			}
+			return show(loans, position, "version 2:")
+		})
+	})
+}

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/readview/readviewtest"
+)
+
+func TestMain(m *testing.M) { readviewtest.Main(m) }
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	require.NoError(t, run(t.Context(), readviewtest.NewDatabase(t).URL, &out))
+	require.Equal(t, `order 1 is on its way, at try 2
+shop.Order/order 1 Ordered {"Item":"Dune"}
+shop.Parcel/order 1 Sent {"Item":"Dune"}
+`, out.String())
+}
