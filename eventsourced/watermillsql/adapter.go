@@ -16,6 +16,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/internal/pgschema"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // DefaultPageEvents is how many events a Subscriber reads at once by default.
@@ -196,10 +197,11 @@ func (a *Adapter) UnmarshalMessage(row wsql.Scanner) (wsql.Row, error) {
 // marshal survives upcasters that panic: nobody else would.
 func (a *Adapter) marshal(event eventsourced.Recorded) (msg *message.Message, err error) {
 	defer func() {
-		if value := recover(); value != nil {
-			err = &eventsourced.DecodeError{Event: event, Err: fmt.Errorf("panic: %v", value)}
+		if panicked := (*wait.PanicError)(nil); errors.As(err, &panicked) {
+			err = &eventsourced.DecodeError{Event: event, Err: panicked}
 		}
 	}()
+	defer wait.Recover(&err)
 	messages, err := messaging.Marshal(context.Background(), a.registry, event)
 	if err == nil && len(messages) != 1 {
 		err = &eventsourced.DecodeError{Event: event, Err: fmt.Errorf("it has become %d events, and watermill-sql knows one a row: use messaging.Subscriber", len(messages))}
