@@ -13,6 +13,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
@@ -168,6 +169,6 @@ func (a *applier) release(ctx context.Context) {
 
 // decode survives upcasters and UnmarshalJSON methods that panic.
 func (a *applier) decode(ctx context.Context, to []eventsourced.Decoded, recorded *eventsourced.Recorded) (decoded []eventsourced.Decoded, err error) {
-	defer recoverAs(&err)
+	defer wait.Recover(&err)
 	return a.registry.AppendDecoded(ctx, to, recorded)
 }

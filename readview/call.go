@@ -5,11 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
@@ -57,7 +57,7 @@ func (a *applier) call(ctx context.Context, tx *pipeline.Tx, pg *page, i int) er
 	}
 	own := tx.Turn(ctx, i)
 	err := a.safely(ctx, own, pg, i)
-	var panicked *panicError
+	var panicked *wait.PanicError
 	if wrong := own.End(errors.As(err, &panicked)); err == nil || errors.Is(wrong, sql.ErrTxDone) {
 		err = wrong
 	}
@@ -68,13 +68,12 @@ func (a *applier) call(ctx context.Context, tx *pipeline.Tx, pg *page, i int) er
 func (a *applier) safely(ctx context.Context, tx Tx, pg *page, i int) (err error) {
 	returned := false
 	defer func() {
-		if value := recover(); value != nil {
-			err = &panicError{value, debug.Stack()}
-		} else if !returned {
+		if !returned && err == nil {
 			pg.exited.Store(int64(i) + 1)
 			a.alone.Store(pg.items[i].recorded.Name, true)
 		}
 	}()
+	defer wait.Recover(&err)
 	for _, part := range pg.items[i].parts {
 		handler, has := a.handlers[part.Recorded.Name]
 		if !has {
@@ -101,7 +100,7 @@ func (a *applier) blame(pg *page, tx *pipeline.Tx, i int, err error) (int, error
 		}
 		i, err = failed, cause
 	}
-	if pgerr.Code(err) == "22012" && i == pipeline.NoEvent { // a division by zero: see tables.go
+	if pgerr.DivisionByZero(err) && i == pipeline.NoEvent { // see tables.go
 		err = fmt.Errorf("projection %s has no row in readviews any more: %w", a.Name, err)
 	}
 	lost := pgerr.Lost(err) || errors.Is(err, sql.ErrTxDone) && tx.Closed()

@@ -63,7 +63,7 @@ var (
 // mayPass tells that an error of a handler's may pass, so that the event is tried for
 // a while.
 func mayPass(err error) bool {
-	return pgerr.Lost(err) || errors.Is(err, errLate) || errors.Is(err, context.DeadlineExceeded) || pgerr.Code(err) == "57014" // a statement timeout
+	return pgerr.Lost(err) || errors.Is(err, errLate) || errors.Is(err, context.DeadlineExceeded) || pgerr.Canceled(err)
 }
 
 // passes tells that an error of a handler's is somebody else's, so that the event is
@@ -103,9 +103,9 @@ var (
 // explain adds to an error of the database what to do about it.
 func explain(err error) error {
 	switch {
-	case pgerr.Code(err) == "42P01" && pgerr.OwnTable(err, "readviews", "readview_states"):
+	case pgerr.Undefined(err) && pgerr.OwnTable(err, "readviews", "readview_states"):
 		return fmt.Errorf("%w (readviews and readview_states are made by migrate.Run with readview.Migrations)", err)
-	case pgerr.Code(err) == "55P03":
+	case pgerr.LockTimeout(err):
 		return fmt.Errorf("%w (somebody holds a lock on the tables: see pg_stat_activity, or raise Config.LockTimeout)", err)
 	}
 	return err
@@ -126,14 +126,6 @@ func (e *EventError) Error() string {
 
 // Unwrap returns the cause.
 func (e *EventError) Unwrap() error { return e.Err }
-
-// panicError is a handler's panic.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 func newEventsError(name string, position eventsourced.Position, added []string) error {
 	return fmt.Errorf("%w: %s is at position %d and now also handles %s; reset it with this program to apply them from the start, or set AcceptNewEvents",

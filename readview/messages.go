@@ -185,6 +185,11 @@ func (s *feedSource) page(ctx context.Context, content relay.Page) *page {
 // applied together.
 func (pg *page) join(i int) {
 	it, part := &pg.items[i], pg.items[i+1]
+	for j := range part.parts {
+		if decoded := &part.parts[j]; decoded.Recorded == &pg.items[i+1].recorded {
+			decoded.Recorded = &part.recorded // not in the place that the next event gets
+		}
+	}
 	pg.items = pg.items[:i+1]
 	it.parts = append(it.parts, part.parts...)
 	if it.err == nil {

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
@@ -100,12 +100,8 @@ func (pg *page) attempt(ctx context.Context, apply func(context.Context, *page) 
 	result := make(chan error, 1)
 	go func() {
 		err := errGoexit
-		defer func() {
-			if value := recover(); value != nil {
-				err = &panicError{value, debug.Stack()}
-			}
-			result <- err
-		}()
+		defer func() { result <- err }()
+		defer wait.Recover(&err)
 		err = apply(ctx, pg)
 	}()
 	var err error
@@ -140,11 +136,5 @@ func (pg *page) add(ctx context.Context, a *applier, recorded eventsourced.Recor
 	if decoded, it.err = a.decode(ctx, pg.decoded, &it.recorded); it.err == nil {
 		pg.decoded = decoded
 		it.parts = decoded[before:len(decoded):len(decoded)]
-	}
-}
-
-func recoverAs(err *error) {
-	if value := recover(); value != nil {
-		*err = &panicError{value, debug.Stack()}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
@@ -152,7 +153,7 @@ func (a *applier) empty(ctx context.Context, tx *sql.Tx) error {
 }
 
 func (a *applier) resetSafely(ctx context.Context, tx *sql.Tx) (err error) {
-	defer recoverAs(&err)
+	defer wait.Recover(&err)
 	guarded := pipeline.Guard(tx)
 	return errors.Join(a.Reset.Reset(ctx, guarded), guarded.Refused())
 }

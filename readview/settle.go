@@ -3,12 +3,12 @@ package readview
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // settle decides what follows from the error of a page: another try, now or
@@ -50,9 +50,9 @@ func (a *applier) settle(ctx context.Context, pg *page, err error) error {
 	a.clear()
 	attributes := []any{"event_id", failure.EventID.String(), "event_name", failure.EventName, "position", int64(failure.Position),
 		"attempts", failure.Attempts, "error", failed.Err}
-	var panicked *panicError
+	var panicked *wait.PanicError
 	if errors.As(err, &panicked) {
-		attributes = append(attributes, "stack", string(panicked.stack))
+		attributes = append(attributes, "stack", string(panicked.Stack))
 	}
 	a.logger.ErrorContext(ctx, "projection stopped at an event; fix the cause, then resume or restart", attributes...)
 	a.announce(0)
@@ -106,7 +106,6 @@ func (a *applier) clear() {
 }
 
 func (a *applier) backOff() time.Duration {
-	limit := min(a.m.config.BackOffAfter(a.failures+1), max(a.m.config.BackOff, a.m.config.RetryFor/4))
 	a.failures++
-	return limit/2 + rand.N(limit/2)
+	return wait.BackOff{First: a.m.config.BackOff, Last: min(a.m.config.MaxBackOff, max(a.m.config.BackOff, a.m.config.RetryFor/4))}.After(a.failures)
 }

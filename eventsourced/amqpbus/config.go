@@ -15,6 +15,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // Defaults of [PublisherConfig] and [SubscriberConfig].
@@ -149,7 +150,7 @@ func (c SubscriberConfig) validate() error {
 
 // backOff is the wait after so many failures in a row, from 1.
 func (c SubscriberConfig) backOff(failures int) time.Duration {
-	return min(c.BackOff<<min(failures-1, 20), c.MaxBackOff)
+	return wait.BackOff{First: c.BackOff, Last: c.MaxBackOff}.Limit(failures)
 }
 
 const (

@@ -14,6 +14,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // subscription is a topic that is subscribed to.
@@ -86,13 +87,13 @@ func (s *Subscriber) run(ctx context.Context, sub *subscription) {
 		if ctx.Err() != nil {
 			return
 		}
-		wait := s.config.backOff(failures)
+		pause := s.config.backOff(failures)
 		if s.fails(sub, err) {
-			logger.WarnContext(ctx, "subscription does not receive, and tries again", "error", err, "wait", wait)
+			logger.WarnContext(ctx, "subscription does not receive, and tries again", "error", err, "wait", pause)
 		} else {
-			logger.DebugContext(ctx, "subscription waits before it connects again", "error", err, "wait", wait)
+			logger.DebugContext(ctx, "subscription waits before it connects again", "error", err, "wait", pause)
 		}
-		sleep(ctx, wait)
+		wait.Sleep(ctx, pause)
 	}
 }
 
@@ -221,9 +222,9 @@ func (s *Subscriber) handOut(ctx context.Context, sub *subscription, received *m
 		case attempt == s.config.Attempts:
 			return s.bury(ctx, sub.topic, received)
 		}
-		wait := s.config.backOff(attempt)
-		s.config.Logger.WarnContext(ctx, "message was nacked", "queue", sub.queue, "message_uuid", received.UUID, "attempt", attempt, "wait", wait)
-		sleep(ctx, wait)
+		pause := s.config.backOff(attempt)
+		s.config.Logger.WarnContext(ctx, "message was nacked", "queue", sub.queue, "message_uuid", received.UUID, "attempt", attempt, "wait", pause)
+		wait.Sleep(ctx, pause)
 	}
 }
 

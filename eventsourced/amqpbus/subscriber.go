@@ -159,13 +159,3 @@ func (s *Subscriber) declare(channel *amqp.Channel, topic string) error {
 	}
 	return nil
 }
-
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // Defaults of [Config].
@@ -108,11 +110,5 @@ func (c Config) LeaseTime() time.Duration { return c.PollInterval * 4 / 5 }
 
 // BackOffAfter is the wait after so many failures in a row, from 1.
 func (c Config) BackOffAfter(failures int) time.Duration {
-	wait := c.BackOff
-	for range failures - 1 {
-		if wait *= 2; wait >= c.MaxBackOff {
-			break
-		}
-	}
-	return min(wait, c.MaxBackOff)
+	return wait.BackOff{First: c.BackOff, Last: c.MaxBackOff}.Limit(failures)
 }

@@ -3,10 +3,9 @@ package consumer
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 var (
@@ -25,12 +24,12 @@ func (f *Follower) Guard(ctx context.Context, p Part, event *eventsourced.Record
 	go func() {
 		err := errGoexit
 		defer func() {
-			if value := recover(); value != nil {
-				err = fmt.Errorf("panic: %v", value)
-				f.logger.ErrorContext(ctx, what+" panicked", "panic", value, "stack", string(debug.Stack()))
+			if panicked := (*wait.PanicError)(nil); errors.As(err, &panicked) {
+				f.logger.ErrorContext(ctx, what+" panicked", "panic", panicked.Value, "stack", string(panicked.Stack))
 			}
 			done <- err
 		}()
+		defer wait.Recover(&err)
 		err = call(ctx)
 	}()
 	w := f.Watch(p, event, what)

@@ -174,9 +174,9 @@ func (s *Store) Explain(what string, err error) error {
 		return nil
 	case pgerr.ReadOnly(err):
 		s.pool.Reset()
-	case pgerr.Code(err) == "42P01":
+	case pgerr.Undefined(err):
 		return fmt.Errorf("%s: %w (the table is made by migrate.Run with %s.Migrations)", what, err, owner(err))
-	case pgerr.Code(err) == "42703":
+	case pgerr.UndefinedColumn(err):
 		return fmt.Errorf("%s: %w (the table is brought up to date by migrate.Run with %s.Migrations)", what, err, owner(err))
 	}
 	return fmt.Errorf("%s: %w", what, err)

@@ -3,6 +3,7 @@ package memstore_test
 import (
 	"context"
 	"fmt"
+	"log"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/memstore"
@@ -29,8 +30,14 @@ func Example() {
 	registry := eventsourced.MustRegistry(eventsourced.Type[Deposited]("Deposited"))
 	accounts := eventsourced.NewRepository[Account](memstore.New(registry), "bank.Account", eventsourced.RepositoryConfig{})
 
-	position, _ := accounts.Update(ctx, "anna", func(a *Account) error { return a.Deposit(5) })
-	anna, _ := accounts.Load(ctx, "anna")
-	fmt.Println(anna.balance, position > 0)
-	// Output: 5 true
+	_, err := accounts.Update(ctx, "anna", func(a *Account) error { return a.Deposit(5) })
+	if err != nil {
+		log.Fatal(err)
+	}
+	anna, err := accounts.Load(ctx, "anna")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(anna.balance)
+	// Output: 5
 }

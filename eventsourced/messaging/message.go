@@ -18,7 +18,7 @@ import (
 )
 
 // Keys of a message's metadata. All are there in a message made by [Marshal], but
-// for MetaEventID. The event's own metadata stands beside them, such as
+// for MetaEventID and MetaTags. The event's own metadata stands beside them, such as
 // [eventsourced.MetaCorrelation]; an own entry under one of these keys is left out.
 const (
 	MetaName          = "name"           // of the event; where Watermill's cqrs looks for it
@@ -29,6 +29,7 @@ const (
 	MetaPosition      = "position"       // in the log
 	MetaOccurredAt    = "occurred_at"    // RFC 3339, with fractions of a second
 	MetaEventID       = "event_id"       // where it is not the message's UUID, see [Publisher]
+	MetaTags          = "tags"           // a JSON array, see [eventsourced.EventData]; not there without any
 	MetaWireVersion   = "wire_version"   // of the message's form, see [WireVersion]
 )
 
@@ -74,7 +75,7 @@ const (
 
 var reserved = []string{
 	MetaName, MetaAggregateName, MetaAggregateID, MetaVersion, MetaSchemaVersion,
-	MetaPosition, MetaOccurredAt, MetaEventID, MetaPrevious, MetaEvents, MetaLast, MetaHead, MetaWireVersion, markUUID, markPayload,
+	MetaPosition, MetaOccurredAt, MetaEventID, MetaTags, MetaPrevious, MetaEvents, MetaLast, MetaHead, MetaWireVersion, markUUID, markPayload,
 }
 
 // Marshal makes the message of a stored event, in today's form: mostly one, and one for each
@@ -115,6 +116,13 @@ func MarshalRecorded(event eventsourced.Recorded) (*message.Message, error) {
 	}
 	if msg.UUID != id {
 		msg.Metadata[MetaEventID] = id
+	}
+	if len(event.Tags) > 0 {
+		tags, err := json.Marshal(event.Tags)
+		if err != nil {
+			return nil, &eventsourced.DecodeError{Event: event, Err: err}
+		}
+		msg.Metadata[MetaTags] = string(tags)
 	}
 	msg.Metadata[MetaWireVersion] = strconv.Itoa(WireVersion)
 	msg.Metadata[MetaName] = event.Name
@@ -169,6 +177,7 @@ func (r *reader) event(id eventsourced.EventID, d defaults) eventsourced.EventDa
 		SchemaVersion: int(r.number(MetaSchemaVersion, d.schemaVersion)),
 		Time:          r.time(MetaOccurredAt, d.occurredAt),
 		Payload:       slices.Clone(r.msg.Payload),
+		Tags:          r.tags(),
 	}
 	metadata := eventsourced.Metadata{}
 	for key, value := range r.msg.Metadata {
@@ -187,6 +196,17 @@ func (r *reader) event(id eventsourced.EventID, d defaults) eventsourced.EventDa
 		event.Metadata = metadata
 	}
 	return event
+}
+
+func (r *reader) tags() (tags []string) {
+	value := r.msg.Metadata[MetaTags]
+	if value == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(value), &tags); err != nil {
+		r.problems = append(r.problems, fmt.Errorf("metadata %q: %.40q, want a JSON array of strings", MetaTags, value))
+	}
+	return tags
 }
 
 func (r *reader) id(value string) eventsourced.EventID {

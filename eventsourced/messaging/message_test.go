@@ -34,6 +34,24 @@ func someEvent() eventsourced.Recorded {
 	}
 }
 
+func TestTagsTravelInMessages(t *testing.T) {
+	t.Parallel()
+	event := someEvent()
+	event.Tags = []string{"course:7", `student:"å"`}
+	delete(event.Metadata, "version")
+	msg, err := messaging.MarshalRecorded(event)
+	require.NoError(t, err)
+	require.Equal(t, `["course:7","student:\"å\""]`, msg.Metadata[messaging.MetaTags])
+	received, err := messaging.Unmarshal(msg)
+	require.NoError(t, err)
+	require.Equal(t, event, received)
+
+	msg.Metadata[messaging.MetaTags] = "course:7"
+	_, err = messaging.Unmarshal(msg)
+	require.ErrorIs(t, err, messaging.ErrMalformed)
+	require.ErrorContains(t, err, `metadata "tags": "course:7", want a JSON array of strings`)
+}
+
 func TestMarshal(t *testing.T) {
 	t.Parallel()
 	event := someEvent()

@@ -61,8 +61,7 @@ func kind(err error) string {
 // isTimeout tells that the server gave up: a lock_timeout, or a statement_timeout or a
 // cancellation.
 func isTimeout(err error) bool {
-	code := pgerr.Code(err)
-	return code == "55P03" || code == "57014"
+	return pgerr.LockTimeout(err) || pgerr.Canceled(err)
 }
 
 // blamesOne tells that an error of a group of appends can be one request's fault: its
@@ -94,7 +93,7 @@ func translate(err error) error {
 		return fmt.Errorf("%w: %w", eventsourced.ErrDuplicateID, err)
 	}
 	switch code := pgerr.Code(err); {
-	case code == "42P01":
+	case pgerr.Undefined(err):
 		return fmt.Errorf("%w (the log's tables are made by migrate.Run with pgstore.Migrations)", err)
 	case isForgotten(err):
 		return fmt.Errorf("%w (behind a pooler in transaction mode set default_query_exec_mode=cache_describe in the pool's URL)", err)

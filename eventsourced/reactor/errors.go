@@ -16,6 +16,6 @@ var errMissing = errors.New("the event is not in the log any more")
 // waiting for the log's lock unwraps to one of them.
 func mayPass(err error) bool {
 	var netErr net.Error
-	return pgerr.Lost(err) || errors.As(err, &netErr) || pgerr.Code(err) == "57014" || // a statement timeout
+	return pgerr.Lost(err) || errors.As(err, &netErr) || pgerr.Canceled(err) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

@@ -38,6 +38,7 @@ type pageEvent struct {
 	Position      int64                 `json:"position"`
 	OccurredAt    time.Time             `json:"occurred_at"`
 	Metadata      eventsourced.Metadata `json:"metadata,omitempty"`
+	Tags          []string              `json:"tags,omitempty"`
 	Payload       json.RawMessage       `json:"payload"`
 }
 
@@ -49,7 +50,7 @@ func MarshalPage(page Page) (*message.Message, error) {
 			ID: e.ID, Name: e.Name,
 			AggregateName: e.Stream.AggregateName, AggregateID: e.Stream.AggregateID,
 			Version: int64(e.Version), SchemaVersion: e.SchemaVersion, Position: int64(e.Position),
-			OccurredAt: e.Time, Metadata: e.Metadata, Payload: e.Payload,
+			OccurredAt: e.Time, Metadata: e.Metadata, Tags: e.Tags, Payload: e.Payload,
 		}
 	}
 	payload, err := json.Marshal(events)
@@ -128,7 +129,7 @@ func (p *Page) decode(payload []byte, count string) error {
 		p.Events[i] = eventsourced.Recorded{
 			EventData: eventsourced.EventData{
 				ID: e.ID, Name: e.Name, SchemaVersion: e.SchemaVersion, Time: e.OccurredAt.UTC(),
-				Payload: e.Payload, Metadata: e.Metadata,
+				Payload: e.Payload, Metadata: e.Metadata, Tags: e.Tags,
 			},
 			Stream:   eventsourced.Stream{AggregateName: e.AggregateName, AggregateID: e.AggregateID},
 			Version:  eventsourced.Version(e.Version),

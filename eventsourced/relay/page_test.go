@@ -17,7 +17,7 @@ func samplePage() relay.Page {
 		return eventsourced.Recorded{
 			EventData: eventsourced.EventData{
 				ID: eventsourced.NewEventID(), Name: "Deposited", SchemaVersion: 2, Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC),
-				Payload: []byte(`{"Amount":1}`), Metadata: eventsourced.Metadata{"actor": "å"},
+				Payload: []byte(`{"Amount":1}`), Metadata: eventsourced.Metadata{"actor": "å"}, Tags: []string{"course:7"},
 			},
 			Stream:   eventsourced.Stream{AggregateName: "bank.Account", AggregateID: "a"},
 			Version:  3,

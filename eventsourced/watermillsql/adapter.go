@@ -16,6 +16,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/internal/pgschema"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // DefaultPageEvents is how many events a Subscriber reads at once by default.
@@ -130,7 +131,7 @@ func (a *Adapter) NextOffsetQuery(topic, group string) wsql.Query {
 }
 
 // columns of an event, in the order in which UnmarshalMessage reads them.
-const columns = `tstamp, id::text, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload, metadata`
+const columns = `tstamp, id::text, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload, metadata, to_json(tags)`
 
 // SelectQuery implements [wsql.SchemaAdapter]. It returns the next page. Without a
 // position it returns nothing, and reads nothing.
@@ -171,9 +172,10 @@ func (a *Adapter) UnmarshalMessage(row wsql.Scanner) (wsql.Row, error) {
 		id       string
 		payload  []byte
 		metadata []byte
+		tags     []byte
 	)
 	err := row.Scan((*int64)(&event.Position), &id, &event.Name, &event.Stream.AggregateName, &event.Stream.AggregateID,
-		(*int64)(&event.Version), &event.SchemaVersion, &event.Time, &payload, &metadata)
+		(*int64)(&event.Version), &event.SchemaVersion, &event.Time, &payload, &metadata, &tags)
 	if err != nil {
 		return wsql.Row{}, err
 	}
@@ -181,8 +183,14 @@ func (a *Adapter) UnmarshalMessage(row wsql.Scanner) (wsql.Row, error) {
 		return wsql.Row{}, err
 	}
 	event.Time, event.Payload = event.Time.UTC(), payload
-	if metadata != nil {
-		if err := json.Unmarshal(metadata, &event.Metadata); err != nil {
+	for _, column := range []struct {
+		json []byte
+		to   any
+	}{{metadata, &event.Metadata}, {tags, &event.Tags}} {
+		if column.json == nil {
+			continue
+		}
+		if err := json.Unmarshal(column.json, column.to); err != nil {
 			return wsql.Row{}, &eventsourced.DecodeError{Event: event, Err: err}
 		}
 	}
@@ -196,10 +204,11 @@ func (a *Adapter) UnmarshalMessage(row wsql.Scanner) (wsql.Row, error) {
 // marshal survives upcasters that panic: nobody else would.
 func (a *Adapter) marshal(event eventsourced.Recorded) (msg *message.Message, err error) {
 	defer func() {
-		if value := recover(); value != nil {
-			err = &eventsourced.DecodeError{Event: event, Err: fmt.Errorf("panic: %v", value)}
+		if panicked := (*wait.PanicError)(nil); errors.As(err, &panicked) {
+			err = &eventsourced.DecodeError{Event: event, Err: panicked}
 		}
 	}()
+	defer wait.Recover(&err)
 	messages, err := messaging.Marshal(context.Background(), a.registry, event)
 	if err == nil && len(messages) != 1 {
 		err = &eventsourced.DecodeError{Event: event, Err: fmt.Errorf("it has become %d events, and watermill-sql knows one a row: use messaging.Subscriber", len(messages))}

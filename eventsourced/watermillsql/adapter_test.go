@@ -21,6 +21,9 @@ func TestMessagesAreThoseOfMessaging(t *testing.T) {
 	b := newBank(t)
 	b.record(&Deposited{Amount: 5})
 	b.recordOld(`{"Name": "Jo"}`)
+	_, err := b.store.Append(t.Context(), eventsourced.Stream{AggregateName: "bank.Account", AggregateID: "tagged"}, eventsourced.Any,
+		[]eventsourced.EventData{{ID: eventsourced.NewEventID(), Name: "Audited", SchemaVersion: 1, Payload: []byte(`{}`), Tags: []string{"a", `"b"`}}})
+	require.NoError(t, err)
 	foreign := message.NewMessage("no UUID", []byte("no JSON"))
 	foreign.Metadata.Set("key", "value")
 	require.NoError(t, messaging.NewPublisher(b.store).Publish("Mail", foreign))
@@ -36,7 +39,7 @@ func TestMessagesAreThoseOfMessaging(t *testing.T) {
 		require.True(t, got.Equals(want), "%v, want %v", got, want)
 		got.Ack()
 	}
-	require.EqualValues(t, 3, b.int(`SELECT count(*) FROM events`))
+	require.EqualValues(t, 4, b.int(`SELECT count(*) FROM events`))
 }
 
 func TestUpcast(t *testing.T) {

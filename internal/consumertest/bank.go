@@ -23,6 +23,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
+	"github.com/dancefinder/eventsourcing/internal/bank"
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
 
@@ -116,6 +117,22 @@ func (b *Bank) RecordOld(payload string) eventsourced.Recorded {
 		[]eventsourced.EventData{{ID: eventsourced.NewEventID(), Name: "Renamed", SchemaVersion: 1, Time: time.Now(), Payload: []byte(payload)}})
 	require.NoError(b.T, err)
 	return b.At(position)
+}
+
+// Evolve appends what an older program stored, and returns it as it stands in the log, whose
+// registry is that of [bank.Evolved] from now on.
+func (b *Bank) Evolve(events ...eventsourced.EventData) (stored []eventsourced.Recorded) {
+	b.T.Helper()
+	b.Store = pgstore.New(b.Pool, bank.Evolved(), pgstore.Config{})
+	b.T.Cleanup(b.Store.Close)
+	stream := eventsourced.Stream{AggregateName: "people.Person", AggregateID: "p"}
+	_, err := b.Store.Append(b.T.Context(), stream, eventsourced.Any, events)
+	require.NoError(b.T, err)
+	for event, err := range b.Store.ReadStream(b.T.Context(), stream, 0) {
+		require.NoError(b.T, err)
+		stored = append(stored, event)
+	}
+	return stored
 }
 
 func (b *Bank) At(position eventsourced.Position) (found eventsourced.Recorded) {

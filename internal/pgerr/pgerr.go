@@ -75,6 +75,19 @@ func Taken(err error) bool { return Code(err) == "23505" }
 // Undefined tells that a statement names a table or a schema that is not there.
 func Undefined(err error) bool { return Code(err) == "42P01" || Code(err) == "3F000" }
 
+// UndefinedColumn tells that a statement names a column that is not there.
+func UndefinedColumn(err error) bool { return Code(err) == "42703" }
+
+// Canceled tells that the server ended a statement: after its statement_timeout, or because
+// somebody wanted it to.
+func Canceled(err error) bool { return Code(err) == "57014" }
+
+// LockTimeout tells that a statement waited for a lock for as long as it may.
+func LockTimeout(err error) bool { return Code(err) == "55P03" }
+
+// DivisionByZero tells of what a statement does on purpose that has no other way to fail.
+func DivisionByZero(err error) bool { return Code(err) == "22012" }
+
 // OwnTable tells whether the error names one of these tables. Only its text does, in
 // quotes, whatever the language.
 func OwnTable(err error, tables ...string) bool {

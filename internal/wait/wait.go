@@ -1,4 +1,4 @@
-// Package wait has the framework's only sleep.
+// Package wait has the framework's only sleep, back-off and recover.
 package wait
 
 import (

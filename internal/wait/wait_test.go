@@ -26,6 +26,7 @@ func TestBackOff(t *testing.T) {
 	for failures, limit := range map[int]time.Duration{
 		1: 10 * time.Millisecond, 2: 20 * time.Millisecond, 3: 40 * time.Millisecond, 4: 70 * time.Millisecond, 1_000_000: 70 * time.Millisecond,
 	} {
+		require.Equal(t, limit, b.Limit(failures))
 		different := map[time.Duration]bool{}
 		for range 100 {
 			after := b.After(failures)

@@ -27,7 +27,7 @@ func TestAdoptionThatIsKilled(t *testing.T) {
 	legacytest.Exec(t, d.Pool, rename)
 	d.done("migrate", "up")
 	want, total := d.contents(), d.number(eventsOfRows)
-	for _, part := range []int64{20, total / 3, total * 9 / 10} {
+	for _, part := range []int64{20, total / 3, total * 2 / 3} {
 		child := spawn(t, nil, d.args([]string{"adopt-legacy"})...)
 		require.Eventually(t, func() bool { return d.number(recorded) > part }, patience, 5*time.Millisecond)
 		// Whatever it is at, it gets no further.
