@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
@@ -21,7 +23,11 @@ func (a *applier) apply(ctx context.Context, pg *page) error {
 		if how != pipeline.Alone {
 			from, to, how = a.part(pg, from, to, how)
 		}
+		began := time.Now()
 		end, failed, err := a.transact(ctx, pg, from, to, how)
+		if err == nil && end > from {
+			a.m.config.Observer.Handled(ctx, consumer.Progress{ID: a.id(), Events: end - from, Position: pg.position(end), Took: time.Since(began)})
+		}
 		switch {
 		case err == nil && end == len(pg.items):
 			return nil

@@ -48,6 +48,7 @@ func (a *applier) settle(ctx context.Context, pg *page, err error) error {
 		return errors.Join(failed, err)
 	}
 	a.clear()
+	a.m.config.Observer.Failed(ctx, a.id(), *failure)
 	attributes := []any{"event_id", failure.EventID.String(), "event_name", failure.EventName, "position", int64(failure.Position),
 		"attempts", failure.Attempts, "error", failed.Err}
 	var panicked *wait.PanicError
@@ -67,6 +68,7 @@ func (a *applier) halt(ctx context.Context, at checkpoint, cause error) error {
 		return errors.Join(cause, err)
 	}
 	a.clear()
+	a.m.config.Observer.Failed(ctx, a.id(), *failure)
 	a.logger.ErrorContext(ctx, "projection stopped", "error", cause)
 	a.announce(0)
 	return errStale
@@ -95,8 +97,12 @@ func (a *applier) trip(ctx context.Context, err error, wait time.Duration) {
 	if errors.As(err, &failed) {
 		event = &failed.Event
 	}
-	a.note(ctx, event, err.Error(), time.Now(), 1)
+	failure := a.note(ctx, event, err.Error(), time.Now(), 1)
+	a.m.config.Observer.Failed(ctx, a.id(), failure)
 }
+
+// id is what observers know the projection by.
+func (a *applier) id() consumer.ID { return consumer.ID{Kind: consumer.KindProjection, Name: a.Name} }
 
 // clear forgets the trouble that this process knows of.
 func (a *applier) clear() {

@@ -136,8 +136,8 @@ func (a *applier) blocker(ctx context.Context, pid uint32) (who string) {
 
 // note puts on record what keeps the projection from getting on: here, for the status
 // of this process, and in the database, if that can be written. It counts tries more
-// of them.
-func (a *applier) note(ctx context.Context, event *eventsourced.Recorded, what string, since time.Time, tries int) {
+// of them, and returns what is on record now.
+func (a *applier) note(ctx context.Context, event *eventsourced.Recorded, what string, since time.Time, tries int) consumer.Failure {
 	failure := &consumer.Failure{Error: what, Time: time.Now().UTC(), Since: since.UTC()}
 	if event != nil {
 		failure.EventID, failure.EventName, failure.Position = event.ID, event.Name, event.Position
@@ -158,6 +158,7 @@ func (a *applier) note(ctx context.Context, event *eventsourced.Recorded, what s
 	}
 	a.failed.Store(true) // again: it may have been forgotten before it was written
 	a.announce(0)
+	return *failure
 }
 
 // recovered forgets what was on record.
