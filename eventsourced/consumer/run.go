@@ -14,7 +14,7 @@ type Runner interface {
 	Run(ctx context.Context) error
 }
 
-// Run runs all until ctx ends or one of them returns an error. Then it ends them one by one,
+// Run runs all until ctx ends or one of them returns. Then it ends them one by one,
 // the last one first, each once the one after it has returned: name what others need before
 // those who need it.
 //
@@ -23,8 +23,9 @@ type Runner interface {
 // Here the reactor issues no more commands when the relay publishes what it has caused, and
 // the projections, for which a reaction may wait, end last.
 //
-// It returns the errors of all, nil when ctx has ended and there is none. That one returns
-// nil by itself ends nothing. A runner that is nil is an error, and nothing is run then.
+// It returns the errors of all, nil when ctx has ended and there is none. One that returns nil
+// before it is to end has stopped, which is an error: the others would go on without it. A
+// runner that is nil is an error, and nothing is run then.
 func Run(ctx context.Context, runners ...Runner) error {
 	var problems []error
 	for i, runner := range runners {
@@ -45,9 +46,10 @@ func Run(ctx context.Context, runners ...Runner) error {
 		done[i] = make(chan error, 1)
 		go func() {
 			err := runner.Run(own)
-			if err != nil {
-				failed()
+			if err == nil && own.Err() == nil {
+				err = fmt.Errorf("%T has stopped by itself", runner)
 			}
+			failed()
 			done[i] <- err
 		}()
 	}

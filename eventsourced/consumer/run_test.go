@@ -47,20 +47,12 @@ func TestRun(t *testing.T) {
 		require.ErrorIs(t, consumer.Run(t.Context(), runners...), broken)
 		require.Equal(t, []string{"reactor", "manager"}, []string{<-ended, <-ended})
 	})
-	t.Run("one that returns by itself ends nothing", func(t *testing.T) {
+	t.Run("the others do not go on without one that stops by itself", func(t *testing.T) {
 		t.Parallel()
-		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan string, 1)
 		over := runnerFunc(func(context.Context) error { return nil })
-		lasting := runnerFunc(func(own context.Context) error {
-			require.NoError(t, own.Err())
-			cancel() // only now
-			<-own.Done()
-			ended <- "lasting"
-			return nil
-		})
-		require.NoError(t, consumer.Run(ctx, lasting, over))
-		require.Equal(t, "lasting", <-ended)
+		require.EqualError(t, consumer.Run(t.Context(), append(noting(ended, "manager"), over)...), "consumer_test.runnerFunc has stopped by itself")
+		require.Equal(t, "manager", <-ended)
 	})
 	t.Run("names every runner that is nil", func(t *testing.T) {
 		t.Parallel()

@@ -132,7 +132,7 @@ func (r *Reactor) handle(ctx context.Context, events []eventsourced.Recorded) er
 // react handles an event until it is done or parked. It returns an error when it
 // is neither.
 func (r *Reactor) react(ctx context.Context, event eventsourced.Recorded) error {
-	began := time.Now()
+	var failing time.Time // since when, as the status has it
 	for tries, attempts := 1, 1; ; tries++ {
 		err := r.call(ctx, event)
 		switch {
@@ -142,9 +142,12 @@ func (r *Reactor) react(ctx context.Context, event eventsourced.Recorded) error 
 			return context.Cause(ctx)
 		}
 		r.follower.Note(consumer.PartEvents, &event, err)
+		if failing.IsZero() {
+			failing = time.Now()
+		}
 		switch {
 		case r.passes(ctx, err):
-		case attempts >= r.config.Attempts && (!mayPass(err) || time.Since(began) >= r.config.RetryFor):
+		case attempts >= r.config.Attempts && (!mayPass(err) || time.Since(failing) >= r.config.RetryFor):
 			return r.giveUp(ctx, event, err)
 		default:
 			attempts++

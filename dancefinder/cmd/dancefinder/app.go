@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/geocoding"
@@ -87,21 +85,10 @@ func (a *app) wire(logger *slog.Logger) (err error) {
 	return a.manager.Add(projections.All()...)
 }
 
-// Run applies, relays and reacts to events until ctx ends or one of these fails.
+// Run applies, relays and reacts to events until ctx ends or one of these fails. What makes
+// work for others ends before them.
 func (a *app) Run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for what, run := range map[string]func(context.Context) error{
-		"the router of the projections": a.router.Run, "the relay": a.relay.Run, "the reactor": a.reactor.Run, "geocoding": a.geocoding.Run,
-	} {
-		group.Go(func() error {
-			err := run(ctx)
-			if err == nil && ctx.Err() == nil {
-				err = fmt.Errorf("%s has stopped", what) // and the others would go on without it
-			}
-			return err
-		})
-	}
-	return group.Wait()
+	return log.Run(ctx, a.manager, a.relay, a.geocoding, a.reactor)
 }
 
 // Close lets go of the database and the broker. Run must have returned.
