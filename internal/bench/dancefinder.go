@@ -96,7 +96,7 @@ func (e *environment) danceFinderLog(ctx context.Context, store *memstore.Store)
 	for user := range danceFinderUsers {
 		subject := fmt.Sprint("user-", user)
 		for k := range 5 {
-			_, _, err := service.IgnoreCity(ctx, domain.IgnoreCity{Subject: subject, City: fmt.Sprint("Ort ", (user+k)%300)})
+			_, _, err := service.Prefer(ctx, domain.IgnoreCity{Subject: subject, City: fmt.Sprint("Ort ", (user+k)%300)})
 			if err != nil {
 				return 0, err
 			}

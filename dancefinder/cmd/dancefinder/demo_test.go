@@ -157,7 +157,7 @@ func TestDemoThatStaysUp(t *testing.T) {
 func TestDemoThatIsInterrupted(t *testing.T) {
 	t.Parallel()
 	p, server := startDemo(t, "--once")
-	require.Equal(t, exitFailed, p.stop())
+	require.Equal(t, exitInterrupted, p.stop(), p.err)
 	server.requireGone(t)
-	require.Contains(t, p.err.String(), "context canceled")
+	require.Regexp(t, `(^|\n)dancefinder: interrupted\n$`, p.err.String())
 }
