@@ -1,5 +1,5 @@
 // Package eventsourcedtest tests code on top of eventsourced: [Given], When, Then
-// for aggregates.
+// for aggregates, and [Golden] for what their events are stored as.
 package eventsourcedtest
 
 import (

@@ -18,7 +18,9 @@
 // [Marshal] makes a message of an event, in the event's current schema version,
 // and [Unmarshal] an event of such a message, also of one that came by another
 // broker. The message's UUID is the event's id, its payload the event's payload,
-// and its metadata what the Meta constants say, besides the event's own.
+// and its metadata what the Meta constants say, besides the event's own and its tags. An
+// event that was split is several messages, one after the other, and the position moves after
+// the last one; one that means nothing any more is none.
 //
 // # Delivery
 //

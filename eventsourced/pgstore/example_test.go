@@ -22,6 +22,13 @@ type OrderPlaced struct {
 	Item string
 }
 
+type Basket struct {
+	eventsourced.Root
+	items []string
+}
+
+func (e *OrderPlaced) ApplyTo(b *Basket) { b.items = append(b.items, e.Item) }
+
 // A program makes the tables of all that it uses in one call, at every start.
 func Example_migrate() {
 	ctx := context.Background()
@@ -77,6 +84,40 @@ func ExampleStore_AppendTx() {
 	// Output:
 	// second: true
 	// orders: 1
+}
+
+// An aggregate, and a row that has to be there at once, in the caller's transaction.
+func ExampleStore_Tx() {
+	ctx := context.Background()
+	pool := database(ctx)
+	defer pool.Close()
+	check(migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations()))
+	_, err := pool.Exec(ctx, `CREATE TABLE IF NOT EXISTS invoice (number TEXT PRIMARY KEY)`)
+	check(err)
+	store := pgstore.New(pool, eventsourced.MustRegistry(eventsourced.Type[OrderPlaced]("OrderPlaced")), pgstore.Config{})
+	defer store.Close()
+	baskets := eventsourced.NewRepository[Basket](store, "shop.Basket", eventsourced.RepositoryConfig{})
+
+	place := func(item, invoice string) error {
+		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			_, err := baskets.UpdateTx(ctx, store.Tx(tx), "anna", func(b *Basket) error {
+				return eventsourced.Record(b, &OrderPlaced{Item: item})
+			})
+			if err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, `INSERT INTO invoice VALUES ($1)`, invoice)
+			return err
+		})
+	}
+	check(place("lamp", "7"))
+	fmt.Println("the invoice exists:", place("table", "7") != nil)
+	basket, err := baskets.Load(ctx, "anna")
+	check(err)
+	fmt.Println(basket.items)
+	// Output:
+	// the invoice exists: true
+	// [lamp]
 }
 
 // The last two orders of a customer, and how many there are.

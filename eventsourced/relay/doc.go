@@ -12,6 +12,9 @@
 //
 //   - a message is sent after those before it are safe, or together with them;
 //   - what a message says came before it is the same each time it is sent;
+//   - the parts of an event that was split, see [eventsourced.Replace], go to a topic in one
+//     message, a [Page] of one position, so that nobody gets half of it; a part that leaves
+//     alone is a message like any other. Their ids follow from the event's;
 //   - after the last page of an answer, the next message to its topic follows the
 //     page: both are sent by the goroutine that has the position.
 //

@@ -57,7 +57,9 @@
 //	the process dies                       the server ends its transaction; the page comes again, to whoever is next
 //	the connection is lost                 the same, after the RetryInterval of the Subscriber
 //	a message is nacked                    it comes again after the ResendInterval, before any other
-//	an event can't be made a message       it and its page wait until that is cured; the Subscriber logs why
+//	an event can't be made a message       it and its page wait until that is cured; the Subscriber logs why.
+//	                                       One that was split, or is nothing any more, never can: watermill-sql has
+//	                                       one message a row; use a messaging.Subscriber
 //	the log was restored from a backup,    Subscribe fails and says so, if the position is above the log's
 //	  or is another one                      head; a Subscriber that runs does not notice
 //	somebody sets the position in          their statement waits for the page that is being handled, and counts

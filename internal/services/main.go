@@ -128,7 +128,8 @@ func runCommand(args, environment []string, signals <-chan os.Signal) (code int,
 }
 
 func exitCode(err error) (int, error) {
-	failed, ok := errors.AsType[*exec.ExitError](err)
+	var failed *exec.ExitError
+	ok := errors.As(err, &failed)
 	if !ok && err != nil {
 		return 1, err
 	}

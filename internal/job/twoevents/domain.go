@@ -1,0 +1,30 @@
+// Package twoevents is the smallest program of a context with two events. Its lines are counted.
+package twoevents
+
+import "github.com/dancefinder/eventsourcing/eventsourced"
+
+type Account struct {
+	eventsourced.Root
+	balance int64
+}
+
+type Deposited struct {
+	eventsourced.BaseEvent
+	Amount int64
+}
+
+type Withdrawn struct {
+	eventsourced.BaseEvent
+	Amount int64
+}
+
+func (e *Deposited) ApplyTo(a *Account) { a.balance += e.Amount }
+func (e *Withdrawn) ApplyTo(a *Account) { a.balance -= e.Amount }
+
+func (a *Account) Deposit(amount int64) error {
+	return eventsourced.Record(a, &Deposited{Amount: amount})
+}
+
+func (a *Account) Withdraw(amount int64) error {
+	return eventsourced.Record(a, &Withdrawn{Amount: amount})
+}
