@@ -20,13 +20,12 @@ demo: ## Run DanceFinder end to end on private servers; in a terminal it stays u
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap : INT && \
 		go build -o "$$folder/dancefinder" ./dancefinder/cmd/dancefinder && "$$folder/dancefinder" demo
 
-# First all is compiled, by both cores. Then packages run beside each other, one of the root
-# module, one of dancefinder and one without the race detector at a time: most wait most of the
-# time, for leases, kills, brokers and browsers. Those that take longest begin. What go vet finds,
-# check finds.
+# First all is compiled, by both cores. Then one package at a time runs: each keeps two cores and
+# its servers busy by itself, and has times to keep. Three at a time were not faster on two cores
+# and missed such times. What go vet finds, check finds.
 test: cgo chromium ## Run all tests with the race detector, then the checks
 	$(call each,go list -export -race -test -deps ./... >/dev/null)
-	go run ./internal/services -rabbitmq -install -- $(MAKE) --no-print-directory --jobs=3 test-root test-dancefinder test-norace
+	go run ./internal/services -rabbitmq -install -- $(MAKE) --no-print-directory test-root test-norace test-dancefinder
 	@$(MAKE) --no-print-directory check
 
 test-root:

@@ -183,7 +183,7 @@ func TestImport(t *testing.T) {
 		write(t, other, "a,b\n1,2\n")
 		for name, says := range map[string]string{
 			other:                                 "not a listing: line 1: expected a row with the columns Datum, ",
-			filepath.Dir(other):                   "is a directory",
+			filepath.Dir(other):                   "is a folder, not a listing",
 			filepath.Join(other, "..", "missing"): "no such file or directory",
 		} {
 			got := d.run("import", name)

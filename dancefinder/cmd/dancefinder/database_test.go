@@ -124,5 +124,5 @@ func TestPartsThatStop(t *testing.T) {
 	go func() { ran <- a.Run(ctx) }()
 	<-a.router.Running()
 	require.NoError(t, a.router.Close())
-	require.EqualError(t, <-ran, "the router of the projections has stopped")
+	require.EqualError(t, <-ran, "*readview.Manager has stopped by itself")
 }

@@ -77,7 +77,7 @@ func TestImportsAtOnce(t *testing.T) {
 		require.Regexp(t, `^import: waiting for the import of standard input to end, which began at \d\d:\d\d:\d\d \(server process \d+\)\n`, said)
 		third := start(t, d.args([]string{"import", csvFile})...)
 		third.await(third.err, "to end", patience)
-		require.Equal(t, exitFailed, third.stop(), "who waits can be stopped")
+		require.Equal(t, exitInterrupted, third.stop(), "who waits can be stopped")
 		require.Zero(t, d.number("SELECT count(*) FROM events WHERE payload->>'name' = 'Zetas'"))
 		require.NoError(t, first.command.Process.Kill())
 		require.Equal(t, exitDone, second.wait(patience), second.err)
