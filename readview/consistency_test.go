@@ -148,7 +148,7 @@ func TestConsistencyEnds(t *testing.T) {
 	position := b.deposit(1)
 	t.Run("at its limit, with how far the projection is", func(t *testing.T) {
 		t.Parallel()
-		c := b.consistency(manager, b.pool, 50*time.Millisecond)
+		c := b.consistency(manager, b.pool, 500*time.Millisecond) // time enough for a first look on a busy machine
 		result, err := c.Wait(t.Context(), c.Token(position))
 		require.NoError(t, err)
 		require.Equal(t, readview.ConsistencyResult{Projections: []readview.ProjectionProgress{
