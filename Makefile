@@ -20,19 +20,26 @@ demo: ## Run DanceFinder end to end on private servers; in a terminal it stays u
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap : INT && \
 		go build -o "$$folder/dancefinder" ./dancefinder/cmd/dancefinder && "$$folder/dancefinder" demo
 
-# First all is compiled, by both cores. Then one package at a time runs: each keeps two cores and
-# its servers busy by itself, and has times to keep. Three at a time were not faster on two cores
-# and missed such times. What go vet finds, check finds.
+# First all is compiled, by both cores. Then the large packages run alone, which keep two cores and
+# their servers busy and have times to keep, and the others two at a time. What go vet finds, check
+# finds.
 test: cgo chromium ## Run all tests with the race detector, then the checks
 	$(call each,go list -export -race -test -deps ./... >/dev/null)
-	go run ./internal/services -rabbitmq -install -- $(MAKE) --no-print-directory test-root test-norace test-dancefinder
+	go run ./internal/services -rabbitmq -install -- $(MAKE) --no-print-directory --keep-going test-root test-norace test-dancefinder
 	@$(MAKE) --no-print-directory check
 
+alone = readview|eventsourced/pgstore|eventsourced/messaging|cmd/dancefinder|web/browser
+
+# suite runs all tests of a module: the large packages, then the others.
+suite = cd $(1) && export GOWORK=off && \
+	go test -p 1 -vet=off -race -timeout 15m $$(go list ./... | grep -E "/($(alone))$$"); large=$$?; \
+	go test -p 2 -vet=off -race -timeout 15m $$(go list ./... | grep -vE "/($(alone))$$") && exit $$large
+
 test-root:
-	GOWORK=off go test -p 1 -vet=off -race -timeout 15m ./readview ./eventsourced/messaging ./eventsourced/pgstore ./...
+	@$(call suite,.)
 
 test-dancefinder:
-	cd dancefinder && GOWORK=off go test -p 1 -vet=off -race -timeout 15m ./cmd/dancefinder ./web/browser ./...
+	@$(call suite,dancefinder)
 
 test-norace:
 	GOWORK=off go test -p 1 -vet=off -timeout 15m -run "$(norace)" ./readview ./eventsourced/messaging ./eventsourced/watermillsql
