@@ -64,10 +64,7 @@ func (w wiki) write(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, `If-Match has to be the ETag that you have seen, "0" for none`, http.StatusPreconditionRequired)
 		return
 	}
-	position, err := w.pages.Update(r.Context(), r.PathValue("title"), func(p *Page) error {
-		if p.Version() != seen {
-			return eventsourced.ErrConflict
-		}
+	position, err := w.pages.UpdateAt(r.Context(), r.PathValue("title"), seen, func(p *Page) error {
 		return p.Write(r.FormValue("text"))
 	})
 	if err != nil {
