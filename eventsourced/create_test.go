@@ -90,7 +90,7 @@ func TestNewRepositoryRefuses(t *testing.T) {
 	t.Run("all that is wrong at once", func(t *testing.T) {
 		t.Parallel()
 		require.PanicsWithValue(t, "eventsourced.NewRepository: invalid: the aggregate name is empty\n"+
-			"Attempts is -1, want 1 or more, or 0 for 10\nSnapshotEvery is -2, want 1 or more, or 0 for no snapshots\nthe store is nil", func() {
+			"config.Attempts is -1, want 1 or more, or 0 for 10\nconfig.SnapshotEvery is -2, want 1 or more, or 0 for no snapshots\nthe store is nil", func() {
 			eventsourced.NewRepository[Account](nil, "", eventsourced.RepositoryConfig{Attempts: -1, SnapshotEvery: -2})
 		})
 	})

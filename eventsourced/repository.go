@@ -81,10 +81,10 @@ func NewRepository[A any, P interface {
 func (c RepositoryConfig) validate() error {
 	var problems []error
 	if c.Attempts < 0 {
-		problems = append(problems, fmt.Errorf("Attempts is %d, want 1 or more, or 0 for %d", c.Attempts, DefaultAttempts))
+		problems = append(problems, fmt.Errorf("config.Attempts is %d, want 1 or more, or 0 for %d", c.Attempts, DefaultAttempts))
 	}
 	if c.SnapshotEvery < 0 {
-		problems = append(problems, fmt.Errorf("SnapshotEvery is %d, want 1 or more, or 0 for no snapshots", c.SnapshotEvery))
+		problems = append(problems, fmt.Errorf("config.SnapshotEvery is %d, want 1 or more, or 0 for no snapshots", c.SnapshotEvery))
 	}
 	return errors.Join(problems...)
 }

@@ -166,7 +166,7 @@ func (d *definition) defineReset() error {
 	for i, table := range d.Tables {
 		switch {
 		case strings.TrimSpace(table) == "":
-			problems = append(problems, fmt.Errorf("Tables[%d] is empty", i))
+			problems = append(problems, fmt.Errorf("its Tables[%d] is empty", i))
 		case slices.Contains(d.Tables[:i], table):
 			problems = append(problems, fmt.Errorf("its Tables have %q twice", table))
 		}

@@ -70,7 +70,7 @@ func (c Component) load() (one loaded, err error) {
 	}
 	names, err := fs.Glob(c.Files, "*.sql") // sorted
 	if err == nil && len(names) == 0 {
-		err = errors.New("Files has no .sql file in its root")
+		err = errors.New("its Files have no .sql file in their root")
 	}
 	one.name = c.Name
 	for _, name := range names {

@@ -273,7 +273,7 @@ func TestComponents(t *testing.T) {
 Config.Schema is no name of a schema, which has at most 63 bytes of UTF-8
 a component has no Name
 component a: Files is nil
-component b: Files has no .sql file in its root
+component b: its Files have no .sql file in their root
 two components are called "goods"`)
 		_, err = migrate.Pending(t.Context(), nil, migrate.Config{}, wrong...)
 		require.ErrorContains(t, err, "the pool is nil\n")

@@ -146,11 +146,11 @@ func run(ctx context.Context, url string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		position, err := books.Update(ctx, "Dune", func(b *Book) error { return b.change(false, &Returned{}) })
-		if err != nil {
+		if _, err = books.Update(ctx, "Dune", func(b *Book) error { return b.change(false, &Returned{}) }); err != nil {
 			return err
 		}
-		if position, err = books.Update(ctx, "Emma", func(b *Book) error { return b.change(true, &LentV1{Reader: "Bo"}) }); err != nil {
+		position, err := books.Update(ctx, "Emma", func(b *Book) error { return b.change(true, &LentV1{Reader: "Bo"}) })
+		if err != nil {
 			return err
 		}
 		if err := show(loans, position, "version 1:"); err != nil {
