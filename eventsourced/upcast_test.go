@@ -320,11 +320,19 @@ func TestDecodingAllocatesNothingMore(t *testing.T) { //nolint:paralleltest // i
 	registry := people(t)
 	recorded := recordedAs("Named", 1, `{"Name": "Åsa"}`)
 	stored := eventsourced.Stored{Payload: recorded.Payload}
-	bare := testing.AllocsPerRun(100, func() {
+	// The least of many: with the race detector, pools forget at random what they have.
+	least := func(f func()) float64 {
+		fewest := testing.AllocsPerRun(1, f)
+		for range 100 {
+			fewest = min(fewest, testing.AllocsPerRun(1, f))
+		}
+		return fewest
+	}
+	bare := least(func() {
 		require.NoError(t, eventsourced.JSON{}.Decode(t.Context(), stored, &Named{}))
 	})
 	buffer := make([]eventsourced.Decoded, 0, 1)
-	require.InDelta(t, bare, testing.AllocsPerRun(100, func() {
+	require.InDelta(t, bare, least(func() {
 		_, err := registry.AppendDecoded(t.Context(), buffer, &recorded)
 		require.NoError(t, err)
 	}), 0)

@@ -48,6 +48,7 @@ type applier struct {
 	since      time.Time // of the first one
 	started    bool      // a failure of an earlier process is retried
 	registered bool      // this program has run the projection
+	free       time.Time // since when nobody has the lease of the other program that does now
 
 	failpoint func(point string) // tests kill the process here
 }
@@ -105,7 +106,7 @@ func (a *applier) load(ctx context.Context) (record, error) {
 	stored, err := a.m.states.read(ctx, a.Name)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && !slices.Equal(stored.programs.handled, a.handled) {
 		lacking := stored.programs.lacking(a.definition)
-		if err == nil && a.registered && (stored.leaseValid || len(lacking) > 0) { // another program has taken over since
+		if err == nil && a.registered && (len(lacking) > 0 || !a.abandoned(stored)) { // another program has taken over since
 			err = olderProgramError(a.Name, lacking)
 		} else {
 			err = a.m.states.register(ctx, a.log, a.definition)
@@ -123,7 +124,7 @@ func (a *applier) load(ctx context.Context) (record, error) {
 			return record{}, err
 		}
 	}
-	a.registered = true
+	a.registered, a.free = true, time.Time{}
 	if !a.started && stored.status == "failed" {
 		if err := a.m.states.retry(ctx, a.Name); err != nil {
 			return record{}, err
@@ -133,6 +134,19 @@ func (a *applier) load(ctx context.Context) (record, error) {
 	a.started = true
 	a.failed.Store(stored.failure != nil)
 	return stored, nil
+}
+
+// abandoned tells that nobody has had the lease for a while: a program that has just started
+// asks for it within a poll interval.
+func (a *applier) abandoned(stored record) bool {
+	if stored.leaseValid {
+		a.free = time.Time{}
+		return false
+	}
+	if a.free.IsZero() {
+		a.free = time.Now()
+	}
+	return time.Since(a.free) >= 2*a.m.config.PollInterval
 }
 
 // refuse notes why this node can't run the projection, nil when it can.

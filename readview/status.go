@@ -36,7 +36,7 @@ func (r *runner) status(ctx context.Context) (consumer.Status, error) {
 	}
 	known := err == nil
 	status := consumer.Status{Kind: consumer.KindProjection, Name: r.Name, Position: stored.Position, Failure: stored.failure}
-	if stored.leaseValid {
+	if stored.leaseValid || stored.node == r.m.node && r.starts() { // a lease that is renewed a little late is its own still
 		status.Node = consumer.NodeName(stored.node)
 	}
 	unread := r.source.measure(ctx, &status) // why the log can't be read

@@ -268,10 +268,32 @@ func (b *tab) count(selector string) int {
 	return eval[int](b, fmt.Sprintf("document.querySelectorAll(%q).length", selector))
 }
 
-// click presses an element with the mouse.
+// click presses an element with the mouse. By its place: chromedp's own Click goes by a node of
+// the document, and a document may be another one by then.
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	b.run(chromedp.ScrollIntoView(selector, chromedp.ByQuery), chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible))
+	b.until(fmt.Sprintf(`document.querySelector(%q)?.checkVisibility()`, selector))
+	at := eval[[]float64](b, fmt.Sprintf(`(() => {
+		const e = document.querySelector(%q)
+		e.scrollIntoViewIfNeeded()
+		const r = e.getClientRects()[0]
+		return [r.x + r.width / 2, r.y + r.height / 2]
+	})()`, selector))
+	b.run(chromedp.MouseClickXY(at[0], at[1]))
+}
+
+// focus gives an element the focus.
+func (b *tab) focus(selector string) {
+	b.t.Helper()
+	b.until(fmt.Sprintf(`document.querySelector(%q)?.checkVisibility()`, selector))
+	b.run(chromedp.Evaluate(fmt.Sprintf(`document.querySelector(%q).focus()`, selector), nil))
+}
+
+// enter types into a field.
+func (b *tab) enter(selector, keys string) {
+	b.t.Helper()
+	b.focus(selector)
+	b.press(keys)
 }
 
 // press presses keys.
