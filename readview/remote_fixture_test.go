@@ -28,6 +28,7 @@ type contexts struct {
 	topic  string
 
 	queueType amqpbus.QueueType
+	prefetch  int
 }
 
 func newContexts(t *testing.T, url string) *contexts {
@@ -81,7 +82,7 @@ func (c *contexts) relayConfig(requests message.Subscriber) relay.Config {
 
 func (c *contexts) subscriber(group string) *amqpbus.Subscriber {
 	c.t.Helper()
-	subscriber, err := amqpbus.NewSubscriber(c.url, amqpbus.SubscriberConfig{Group: group, QueueType: c.queueType, MaxBackOff: 200 * time.Millisecond, Logger: fast().Logger})
+	subscriber, err := amqpbus.NewSubscriber(c.url, amqpbus.SubscriberConfig{Group: group, QueueType: c.queueType, Prefetch: c.prefetch, MaxBackOff: 200 * time.Millisecond, Logger: fast().Logger})
 	require.NoError(c.t, err)
 	return subscriber
 }
