@@ -39,6 +39,7 @@ type eventType struct {
 
 	stepTwice bool // from one version
 	unchecked bool
+	tolerant  bool
 }
 
 // Type describes the event type E under the name that it is stored with:
