@@ -155,7 +155,7 @@ func TestSubscribersOfAGroupShare(t *testing.T) {
 	b := newBank(t)
 	events := b.Deposit(60)
 	config := consumertest.Grouped("g")
-	config.PollInterval = 3 * time.Second // a lease that a busy machine keeps
+	config.PollInterval = 2 * time.Second // a lease that a busy machine keeps
 	subscribers := []*messaging.Subscriber{b.Subscriber(config), b.Subscriber(config)}
 	channels := []<-chan *message.Message{b.Subscribe(subscribers[0], "Deposited"), b.Subscribe(subscribers[1], "Deposited")}
 	other := b.Subscribe(b.Subscriber(consumertest.Grouped("other")), "Deposited")
