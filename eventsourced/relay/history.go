@@ -22,6 +22,9 @@ func (r *Relay) history(ctx context.Context, topic string, after, upTo eventsour
 	if after >= upTo {
 		return page, false, nil
 	}
+	if err := r.loadSkips(ctx); err != nil {
+		return Page{}, false, err
+	}
 	events, more, err := r.readHistory(ctx, after, upTo, *limit)
 	if err != nil {
 		return Page{}, false, fmt.Errorf("read the history of %s: %w", topic, err)
@@ -29,6 +32,10 @@ func (r *Relay) history(ctx context.Context, topic string, after, upTo eventsour
 	bytes := 0
 	for i, recorded := range events { // the query has ended: Translate may need its connection
 		out, err := r.outgoing(ctx, consumer.PartBeside, recorded)
+		if before := recorded.Position - 1; err != nil && before > after {
+			page.UpTo = before // what comes before it can be had: the next page is the error
+			return page, true, nil
+		}
 		if err != nil {
 			return Page{}, false, err
 		}
