@@ -168,8 +168,8 @@ func (f *Follower) draining(ctx context.Context) (context.Context, context.Cance
 	}
 }
 
-// detached calls the position store. The call outlives ctx: what is done counts,
-// and the lease is given back, also when ctx ends in the midst of it.
+// Detached calls what outlives ctx, for five seconds at most, such as the position store: what is
+// done counts, and the lease is given back, also when ctx ends in the midst of it.
 func Detached(ctx context.Context, call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), positionTimeout)
 	defer cancel()
