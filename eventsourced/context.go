@@ -83,6 +83,9 @@ func newExecution() *execution { return &execution{changes: map[change]struct{}{
 // fails as well, as it may do otherwise the next time, but not for one that fails for
 // other reasons, such as a lost connection. Put what belongs together into one act, or
 // give the second change a [WithStep] of its own.
+//
+// An id that is zero, as of a command that came without one, is refused with [ErrInvalid] at the first change:
+// all such commands would be one.
 func WithCommand(ctx context.Context, id EventID) context.Context {
 	running, ok := ctx.Value(executionKey{}).(*execution)
 	if !ok {
@@ -96,7 +99,7 @@ func WithCommand(ctx context.Context, id EventID) context.Context {
 // the step's name. It returns ctx when there is no command.
 func WithStep(ctx context.Context, name string) context.Context {
 	c, ok := ctx.Value(commandKey{}).(command)
-	if !ok {
+	if !ok || c.id.IsZero() {
 		return ctx
 	}
 	return context.WithValue(ctx, commandKey{}, command{derivedID("step", c.id[:], []byte(name)), c.execution})
@@ -115,6 +118,9 @@ func beginChange(ctx context.Context, stream Stream) (end func(made bool), err e
 	c, ok := ctx.Value(commandKey{}).(command)
 	if !ok {
 		return func(bool) {}, nil
+	}
+	if c.id.IsZero() {
+		return nil, fmt.Errorf("change %s by a command: %w: its id is zero", stream, ErrInvalid)
 	}
 	running, this := c.execution, change{c.id, stream}
 	running.mu.Lock()

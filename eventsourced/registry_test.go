@@ -54,7 +54,7 @@ func TestNewRegistry(t *testing.T) {
 			eventsourced.Type[Withdrawn]("Deposited"),
 			eventsourced.Type[Deposited]("PaidIn"),
 			eventsourced.Type[Measured](" ", eventsourced.Upcast(2, keep)),
-			eventsourced.Type[Gone]("Gone", eventsourced.Upcast(1, nil)),
+			eventsourced.Type[Gone]("Gone", eventsourced.Upcast(1, nil), nil),
 			eventsourced.Type[Renamed](strings.Repeat("n", eventsourced.MaxName+1), eventsourced.Upcast(0, keep)),
 		)
 		require.Nil(t, registry)
@@ -65,7 +65,8 @@ func TestNewRegistry(t *testing.T) {
 			`*eventsourced_test.Deposited is registered twice, as "Deposited" and "PaidIn"`,
 			"the event name is empty",
 			`event " " has 1 upcasters but none from schema version 1`,
-			`event "Gone" has 1 upcasters but none from schema version 1`,
+			`event "Gone" has a nil function for schema version 1`,
+			`event "Gone": option 1 is nil`,
 			"has 201 bytes, the limit is 200",
 			"nnn\" has 1 upcasters but none from schema version 1",
 		} {

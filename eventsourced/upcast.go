@@ -57,9 +57,7 @@ func Unchecked() TypeOption {
 // [Replace] for its last schema version, and what comes before.
 func Retired(name string, options ...TypeOption) RegistryOption {
 	t := &eventType{name: name, steps: map[int]step{}}
-	for _, option := range options {
-		option(t)
-	}
+	t.apply(options)
 	return t
 }
 
@@ -215,7 +213,10 @@ func (r *Registry) stepProblems(t *eventType) (problems []error) {
 		report("has two upcasters from one schema version")
 	}
 	for version := 1; version < t.schemaVersion(); version++ {
-		if t.steps[version].isNil() {
+		switch s, given := t.steps[version]; {
+		case given && s.isNil():
+			report("has a nil function for schema version %d", version)
+		case !given:
 			report("has %d upcasters but none from schema version %d", len(t.steps), version)
 		}
 	}

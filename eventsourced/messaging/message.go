@@ -64,6 +64,12 @@ const (
 	// that was published is at or below it, and so is what its consumers know, unless
 	// the log went back. 1 is before the first event.
 	MetaHead = "head_position"
+
+	// MetaPublication is the number, an @, and the position of when the relay began to publish more events
+	// than before: who has read before that has missed something, and needs the history again. In
+	// a page that answers a request it is about the events asked for, in a live message about all.
+	// It is not there if nothing has changed since the relay's beginning.
+	MetaPublication = "publication"
 )
 
 // Marks in the metadata of an event that was made of a message. Marshal undoes
@@ -75,7 +81,7 @@ const (
 
 var reserved = []string{
 	MetaName, MetaAggregateName, MetaAggregateID, MetaVersion, MetaSchemaVersion,
-	MetaPosition, MetaOccurredAt, MetaEventID, MetaTags, MetaPrevious, MetaEvents, MetaLast, MetaHead, MetaWireVersion, markUUID, markPayload,
+	MetaPosition, MetaOccurredAt, MetaEventID, MetaTags, MetaPrevious, MetaEvents, MetaLast, MetaHead, MetaPublication, MetaWireVersion, markUUID, markPayload,
 }
 
 // Marshal makes the message of a stored event, in today's form: mostly one, and one for each

@@ -70,6 +70,7 @@ func (g *group) addTo(ctx context.Context, topic string, recorded eventsourced.R
 		g.first = recorded
 	}
 	msg.Metadata[messaging.MetaPrevious] = formatPosition(g.last)
+	setPublication(msg, g.relay.widened(nil))
 	g.messages = append(g.messages, msg)
 	g.last = recorded.Position
 	return nil

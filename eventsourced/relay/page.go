@@ -25,6 +25,12 @@ type Page struct {
 	// Head is the relay's position, see [messaging.MetaHead]; 0 when it is not known, as in a
 	// live message. A consumer whose position is above it is ahead of the log.
 	Head eventsourced.Position
+
+	// Publication is the number of the last [Publication] that made more events public, and
+	// PublishedFrom its position: who has read before it has missed something. In a page of history it
+	// is about what was asked for, in a live message about all events. 0 is none.
+	Publication   int64
+	PublishedFrom eventsourced.Position
 }
 
 // pageEvent is an event in the payload of a page's message.
@@ -68,7 +74,27 @@ func MarshalPage(page Page) (*message.Message, error) {
 	if page.Last {
 		msg.Metadata[messaging.MetaLast] = "true"
 	}
+	setPublication(msg, Publication{Number: page.Publication, Position: page.PublishedFrom})
 	return msg, nil
+}
+
+// setPublication has a message say since when its events are published as they are.
+func setPublication(msg *message.Message, p Publication) {
+	if p.Number != 0 {
+		msg.Metadata[messaging.MetaPublication] = strconv.FormatInt(p.Number, 10) + "@" + formatPosition(p.Position)
+	}
+}
+
+// publication returns what setPublication set.
+func publication(msg *message.Message) (number int64, from eventsourced.Position, err error) {
+	value, tells := msg.Metadata[messaging.MetaPublication]
+	if !tells {
+		return 0, 0, nil
+	}
+	if _, err := fmt.Sscanf(value, "%d@%d", &number, &from); err != nil || number < 1 || from < 0 {
+		return 0, 0, fmt.Errorf("metadata %q: %.40q, want a number, @, and a position", messaging.MetaPublication, value)
+	}
+	return number, from, nil
 }
 
 // UnmarshalPage returns the page of a message that a [Relay] sent, be it a page of
@@ -78,13 +104,14 @@ func UnmarshalPage(msg *message.Message) (Page, error) {
 	if err := messaging.CheckWireVersion(msg); err != nil {
 		return Page{}, err
 	}
-	var errs [3]error
+	var errs [4]error
 	page := Page{Last: msg.Metadata[messaging.MetaLast] == "true"}
 	page.After, errs[0] = position(msg, messaging.MetaPrevious)
 	page.UpTo, errs[1] = position(msg, messaging.MetaPosition)
 	if _, tells := msg.Metadata[messaging.MetaHead]; tells {
 		page.Head, errs[2] = position(msg, messaging.MetaHead)
 	}
+	page.Publication, page.PublishedFrom, errs[3] = publication(msg)
 	if err := errors.Join(errs[:]...); err != nil {
 		return Page{}, fmt.Errorf("message %.40q: %w: %w", msg.UUID, messaging.ErrMalformed, err)
 	}

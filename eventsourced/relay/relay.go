@@ -36,17 +36,18 @@ const (
 // published before: a broker that is down, and an event that can't be translated.
 // Status tells why, and [Relay.Skip] leaves such an event out.
 type Relay struct {
-	log       eventsourced.Log
-	store     *consumer.Store
-	publisher message.Publisher
-	config    Config
-	names     []string // under which the events are stored
-	follower  *consumer.Follower
-	tails     chan *tail
-	reached   atomic.Int64                                   // about the follower's position, for the replays
-	skips     atomic.Pointer[map[eventsourced.Position]bool] // what is left out
-	sent      map[string]eventsourced.Position               // the last message to each topic; of the follower's goroutine
-	failing   bool                                           // the last group was not published; of the follower's goroutine
+	log          eventsourced.Log
+	store        *consumer.Store
+	publisher    message.Publisher
+	config       Config
+	names        []string // under which the events are stored
+	follower     *consumer.Follower
+	publications atomic.Pointer[publications] // not before there is a lease
+	tails        chan *tail
+	reached      atomic.Int64                                   // about the follower's position, for the replays
+	skips        atomic.Pointer[map[eventsourced.Position]bool] // what is left out
+	sent         map[string]eventsourced.Position               // the last message to each topic; of the follower's goroutine
+	failing      bool                                           // the last group was not published; of the follower's goroutine
 
 	failpoint func(point string) // tests kill the process here
 }
@@ -113,6 +114,9 @@ func (r *Relay) begin(ctx context.Context) (end func(), err error) {
 		return nil, err
 	}
 	if err := r.loadSkips(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.publishAs(ctx); err != nil {
 		return nil, err
 	}
 	r.failing = false

@@ -196,6 +196,8 @@ func (r *Relay) publishTail(ctx context.Context, request ReplayRequest) error {
 
 func (r *Relay) publishPage(ctx context.Context, topic string, page Page) error {
 	page.Head = max(page.Head, 1) // 0 would be unknown, and no event is that old
+	widened := r.widened(nil)
+	page.Publication, page.PublishedFrom = widened.Number, widened.Position
 	msg, err := MarshalPage(page)
 	if err != nil {
 		return err
