@@ -41,6 +41,15 @@ type Page struct {
 	Failure *consumer.Failure
 }
 
+// More tells that a page is the last one of an answer, and that there is more to ask for, after UpTo.
+func (p Page) More() bool {
+	return p.Last && p.Failure == nil && p.UpTo < p.Head && p.Head > beforeAll
+}
+
+// beforeAll is the head of a relay that has published nothing: 0 would be unknown, and no event
+// is that old.
+const beforeAll = 1
+
 // pageEvent is an event in the payload of a page's message.
 type pageEvent struct {
 	ID            eventsourced.EventID  `json:"id"`

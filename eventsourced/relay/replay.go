@@ -102,7 +102,7 @@ func (r *Relay) answer(ctx context.Context) {
 // is published next follows the page without a gap.
 func (r *Relay) serve(ctx context.Context, w *window, reached eventsourced.Position, follower bool) {
 	found, err := r.collect(ctx, w, reached)
-	page := Page{After: w.after, UpTo: w.scanned, Head: max(reached, 1), Asker: w.request.Asker} // 0 would be unknown, and no event is that old
+	page := Page{After: w.after, UpTo: w.scanned, Head: max(reached, beforeAll), Asker: w.request.Asker}
 	switch {
 	case found == anInvalid:
 		page.Last, page.Failure = true, failureOf(err)
