@@ -158,7 +158,7 @@ func TestPartsThatAreBehind(t *testing.T) {
 		"pgstore/":  "DROP TABLE events, snapshots, log_identity",
 		"readview/": "DROP TABLE readviews, readview_states",
 		"consumer/": "DROP TABLE consumers",
-		"relay/":    "DROP TABLE relay_topics",
+		"relay/":    "DROP TABLE relay_topics, relay_skips, relay_published",
 		"reactor/":  "DROP TABLE parked_events",
 	} {
 		t.Run(component+" is named and brought up to date", func(t *testing.T) {

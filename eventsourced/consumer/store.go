@@ -185,7 +185,7 @@ func (s *Store) Explain(what string, err error) error {
 // owner is the package that has the table which an error names.
 func owner(err error) string {
 	switch {
-	case pgerr.OwnTable(err, "relay_topics"):
+	case pgerr.OwnTable(err, "relay_topics", "relay_skips", "relay_published"):
 		return "relay"
 	case pgerr.OwnTable(err, "parked_events"):
 		return "reactor"

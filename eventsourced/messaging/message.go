@@ -77,6 +77,12 @@ const (
 	// MetaExpires is after how many milliseconds nobody waits for a message any longer, a request
 	// for history: whoever carries it may drop it then.
 	MetaExpires = "expires_ms"
+
+	// MetaPublication is the number, an @, and the position of when the relay began to publish more events
+	// than before: who has read before that has missed something, and needs the history again. In
+	// a page that answers a request it is about the events asked for, in a live message about all.
+	// It is not there if nothing has changed since the relay's beginning.
+	MetaPublication = "publication"
 )
 
 // Marks in the metadata of an event that was made of a message. Marshal undoes
@@ -88,7 +94,7 @@ const (
 
 var reserved = []string{
 	MetaName, MetaAggregateName, MetaAggregateID, MetaVersion, MetaSchemaVersion,
-	MetaPosition, MetaOccurredAt, MetaEventID, MetaTags, MetaPrevious, MetaEvents, MetaLast, MetaHead, MetaAsker, MetaFailure, MetaExpires, MetaWireVersion, markUUID, markPayload,
+	MetaPosition, MetaOccurredAt, MetaEventID, MetaTags, MetaPrevious, MetaEvents, MetaLast, MetaHead, MetaAsker, MetaFailure, MetaExpires, MetaPublication, MetaWireVersion, markUUID, markPayload,
 }
 
 // Marshal makes the message of a stored event, in today's form: mostly one, and one for each

@@ -38,8 +38,15 @@ type Config struct {
 	Topic func(eventsourced.Recorded) string
 
 	// Names are the names of the events that leave the context. The others are no
-	// concern of anybody else, and may change without asking. By default all leave.
+	// concern of anybody else, and may change without asking. By default all leave. When
+	// there are more of them later, consumers who want those learn that they need a reset: what
+	// happened before is missing in what they have.
 	Names []string
+
+	// Revision is that of Translate. Raise it when consumers have to read again what they have: as
+	// events leave that stayed inside, or in a form that means something else. They learn
+	// that they need a reset.
+	Revision int
 
 	// Translate returns the form in which an event, in today's schema version,
 	// leaves the context: its Name, SchemaVersion (1 if it is 0), Payload and
@@ -97,6 +104,9 @@ func (c Config) problems(log eventsourced.Log) []error {
 		if field.value < 0 {
 			problems = append(problems, fmt.Errorf("relay.Config: %s is negative", field.name))
 		}
+	}
+	if c.Revision < 0 {
+		problems = append(problems, errors.New("relay.Config: Revision is negative"))
 	}
 	if len(c.Name) > eventsourced.MaxName {
 		problems = append(problems, fmt.Errorf("relay.Config: Name has more than %d bytes", eventsourced.MaxName))

@@ -56,7 +56,7 @@ func (g *group) add(ctx context.Context, recorded eventsourced.Recorded) error {
 // addTo takes what of an event goes to a topic into the group, as one message: a consumer
 // that keeps a position takes all of it or nothing.
 func (g *group) addTo(ctx context.Context, topic string, recorded eventsourced.Recorded, parts []eventsourced.Recorded) error {
-	if topic != g.topic {
+	if topic != g.topic || g.relay.failing { // alone: then it is known which one can't be published
 		if err := g.publish(ctx); err != nil {
 			return err
 		}
@@ -64,12 +64,13 @@ func (g *group) addTo(ctx context.Context, topic string, recorded eventsourced.R
 	}
 	msg, err := marshalParts(g.last, parts)
 	if err != nil {
-		return errors.Join(&consumer.EventError{Event: recorded, Err: err}, g.publish(ctx))
+		return errors.Join(&consumer.EventError{Event: recorded, Err: newTranslateError(recorded, err)}, g.publish(ctx))
 	}
 	if len(g.messages) == 0 {
 		g.first = recorded
 	}
 	msg.Metadata[messaging.MetaPrevious] = formatPosition(g.last)
+	setPublication(msg, g.relay.widened(nil))
 	g.messages = append(g.messages, msg)
 	g.last = recorded.Position
 	return nil

@@ -32,21 +32,29 @@ func (r *Relay) collect(ctx context.Context, w *window, upTo eventsourced.Positi
 		w.scanned = max(w.scanned, upTo)
 		return allOfIt, nil
 	}
+	if err := r.loadSkips(ctx); err != nil {
+		return someOfIt, err
+	}
 	events, more, err := r.readHistory(ctx, eventsourced.LogQuery{After: w.scanned, UpTo: upTo, Names: names, Limit: w.limit + 1}, w.limit)
 	if err != nil {
 		return someOfIt, fmt.Errorf("read the history of %s: %w", w.request.Topic, err)
 	}
+	limit := r.sizes.limit(w.request.ReplyTo, r.config.PageBytes)
 	for i, recorded := range events { // the query has ended: Translate may need its connection
 		parts, size, err := r.wanted(ctx, w, recorded)
 		var invalid *consumer.EventError
 		switch {
 		case errors.As(err, &invalid) && ctx.Err() == nil:
+			w.scanned = max(w.scanned, recorded.Position-1)
 			return anInvalid, err
 		case err != nil:
 			return someOfIt, err
-		case len(w.events) > 0 && (w.size+size+pageOverhead > r.pageBytes() || len(w.events)+len(parts) > min(r.config.PageEvents, w.leftEvents)):
+		case len(w.events) > 0 && (w.size+size+pageOverhead > limit || len(w.events)+len(parts) > min(r.config.PageEvents, w.leftEvents)):
 			w.limit = i + 1 // what is read beyond that is read in vain
 			return aPage, nil
+		}
+		if len(w.events) == 0 && len(parts) > 0 {
+			w.first = &events[i]
 		}
 		w.events, w.size, w.scanned = append(w.events, parts...), w.size+size, recorded.Position
 	}

@@ -15,11 +15,12 @@ type window struct {
 	request  ReplayRequest
 	received time.Time
 
-	after   eventsourced.Position // of the page
-	scanned eventsourced.Position // the log is read up to here
-	events  []json.RawMessage     // of the page
-	size    int                   // of its message, about
-	limit   int                   // events of the log to read next
+	after   eventsourced.Position  // of the page
+	scanned eventsourced.Position  // the log is read up to here
+	events  []json.RawMessage      // of the page
+	first   *eventsourced.Recorded // the page begins with
+	size    int                    // of its message, about
+	limit   int                    // events of the log to read next
 
 	leftEvents, leftBytes int // of the window, without the page
 

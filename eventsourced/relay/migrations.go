@@ -11,7 +11,7 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrations are those of the table relay_topics, for [migrate.Run].
+// Migrations are those of the tables relay_topics, relay_skips and relay_published, for [migrate.Run].
 func Migrations() migrate.Component {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

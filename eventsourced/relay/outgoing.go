@@ -13,17 +13,19 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
-var errNoTopic = errors.New("it has no topic; it is Translate that keeps events inside")
-
 // outgoing is an event in the form in which it leaves the context, and its topic.
 type outgoing struct {
 	event eventsourced.Recorded
 	topic string
 }
 
-// outgoing returns how an event leaves: not at all, if all of it stays inside, and in parts
-// if it was split. The error is about the event: it survives functions that panic.
+// outgoing returns how an event leaves: not at all, if all of it stays inside or it is left
+// out, and in parts if it was split. The error is a [*TranslateError] in a
+// [consumer.EventError]: it survives functions that panic.
 func (r *Relay) outgoing(ctx context.Context, p consumer.Part, recorded eventsourced.Recorded) ([]outgoing, error) {
+	if r.skipped(recorded.Position) {
+		return nil, nil
+	}
 	made := make(chan []outgoing, 1)
 	err := r.follower.Guard(ctx, p, &recorded, "Translate or Topic", func(ctx context.Context) error {
 		out, err := r.translateAll(ctx, recorded)
@@ -31,8 +33,7 @@ func (r *Relay) outgoing(ctx context.Context, p consumer.Part, recorded eventsou
 		return err
 	})
 	if err != nil {
-		return nil, &consumer.EventError{Event: recorded, Err: fmt.Errorf("relay %s of %s, position %d, id %s: %w",
-			recorded.Name, recorded.Stream, recorded.Position, recorded.ID, err)}
+		return nil, &consumer.EventError{Event: recorded, Err: newTranslateError(recorded, err)}
 	}
 	return <-made, nil
 }

@@ -39,6 +39,12 @@ type Page struct {
 	// Failure is why the answer ends at UpTo: the event after it that can't be sent. Of its fields
 	// EventID, EventName, Position and Error are set. It is nil when nothing is wrong.
 	Failure *consumer.Failure
+
+	// Publication is the number of the last [Publication] that made more events public, and
+	// PublishedFrom its position: who has read before it has missed something. In a page of history it
+	// is about what was asked for, in a live message about all events. 0 is none.
+	Publication   int64
+	PublishedFrom eventsourced.Position
 }
 
 // More tells that a page is the last one of an answer, and that there is more to ask for, after UpTo.
@@ -123,6 +129,7 @@ func marshalPage(page Page, events []json.RawMessage) (*message.Message, error) 
 		}
 		msg.Metadata[messaging.MetaFailure] = string(failure)
 	}
+	setPublication(msg, Publication{Number: page.Publication, Position: page.PublishedFrom})
 	return msg, nil
 }
 
@@ -134,6 +141,25 @@ func asBytes(all []json.RawMessage) [][]byte {
 	return parts
 }
 
+// setPublication has a message say since when its events are published as they are.
+func setPublication(msg *message.Message, p Publication) {
+	if p.Number != 0 {
+		msg.Metadata[messaging.MetaPublication] = strconv.FormatInt(p.Number, 10) + "@" + formatPosition(p.Position)
+	}
+}
+
+// publication returns what setPublication set.
+func publication(msg *message.Message) (number int64, from eventsourced.Position, err error) {
+	value, tells := msg.Metadata[messaging.MetaPublication]
+	if !tells {
+		return 0, 0, nil
+	}
+	if _, err := fmt.Sscanf(value, "%d@%d", &number, &from); err != nil || number < 1 || from < 0 {
+		return 0, 0, fmt.Errorf("metadata %q: %.40q, want a number, @, and a position", messaging.MetaPublication, value)
+	}
+	return number, from, nil
+}
+
 // UnmarshalPage returns the page of a message that a [Relay] sent, be it a page of
 // history or a single event, which is a page of one. It returns [messaging.ErrMalformed],
 // with what is wrong, and [messaging.ErrWireVersion]; a page is right as a whole or not at all.
@@ -142,7 +168,7 @@ func UnmarshalPage(msg *message.Message) (Page, error) {
 	if err := checkVersion(msg, many); err != nil {
 		return Page{}, err
 	}
-	var errs [4]error
+	var errs [5]error
 	page := Page{Last: msg.Metadata[messaging.MetaLast] == "true", Asker: msg.Metadata[messaging.MetaAsker]}
 	page.After, errs[0] = position(msg, messaging.MetaPrevious)
 	page.UpTo, errs[1] = position(msg, messaging.MetaPosition)
@@ -150,6 +176,7 @@ func UnmarshalPage(msg *message.Message) (Page, error) {
 		page.Head, errs[2] = position(msg, messaging.MetaHead)
 	}
 	page.Failure, errs[3] = failure(msg)
+	page.Publication, page.PublishedFrom, errs[4] = publication(msg)
 	if err := errors.Join(errs[:]...); err != nil {
 		return Page{}, fmt.Errorf("message %.40q: %w: %w", msg.UUID, messaging.ErrMalformed, err)
 	}

@@ -34,20 +34,23 @@ const (
 //
 // What can't be published is tried again for ever, and nothing after it is
 // published before: a broker that is down, and an event that can't be translated.
-// Status tells why.
+// Status tells why, and [Relay.Skip] leaves such an event out.
 type Relay struct {
-	log       eventsourced.Log
-	store     *consumer.Store
-	publisher message.Publisher
-	config    Config
-	names     []string // under which the events are stored
-	follower  *consumer.Follower
-	line      *line
-	reached   atomic.Int64                     // about the follower's position, for the replays
-	stuck     *consumer.EventError             // the event that can't be published now; of the follower's goroutine
-	size      atomic.Pointer[workingSize]      // of pages, less than the configuration's; nil when none was refused
-	beside    trouble                          // with requests and their answers
-	sent      map[string]eventsourced.Position // the last message to each topic; of the follower's goroutine
+	log          eventsourced.Log
+	store        *consumer.Store
+	publisher    message.Publisher
+	config       Config
+	names        []string // under which the events are stored
+	follower     *consumer.Follower
+	publications atomic.Pointer[publications] // not before there is a lease
+	line         *line
+	reached      atomic.Int64                                   // about the follower's position, for the replays
+	skips        atomic.Pointer[map[eventsourced.Position]bool] // what is left out
+	stuck        *consumer.EventError                           // the event that can't be published now; of the follower's goroutine
+	sizes        workingSizes                                   // of pages, when some were refused
+	beside       trouble                                        // with requests and their answers
+	sent         map[string]eventsourced.Position               // the last message to each topic; of the follower's goroutine
+	failing      bool                                           // the last group was not published; of the follower's goroutine
 
 	failpoint func(point string) // tests kill the process here
 }
@@ -113,6 +116,13 @@ func (r *Relay) begin(ctx context.Context) (end func(), err error) {
 	if r.sent, err = readTopics(ctx, r.store, r.config.Name); err != nil {
 		return nil, err
 	}
+	if err := r.loadSkips(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.publishAs(ctx); err != nil {
+		return nil, err
+	}
+	r.failing = false
 	f := r.follower
 	if reached, known := r.sent[reachedKey]; !known || reached != f.Position() {
 		// It is new, or somebody has set its position. What comes next does not
@@ -152,7 +162,13 @@ func (r *Relay) between(ctx context.Context) error {
 
 // handle publishes a group of events. Messages of one topic that stand in a row
 // are published at once: Publish may send them together and wait once.
-func (r *Relay) handle(ctx context.Context, events []eventsourced.Recorded) error {
+func (r *Relay) handle(ctx context.Context, events []eventsourced.Recorded) (err error) {
+	if r.failing { // somebody may have said since then what is to be left out
+		if err := r.loadSkips(ctx); err != nil {
+			return err
+		}
+	}
+	defer func() { r.failing = err != nil }()
 	group := newGroup(r)
 	for i := range events {
 		err := group.add(ctx, events[i])

@@ -129,7 +129,7 @@ func (r *Relay) serve(ctx context.Context, w *window, reached eventsourced.Posit
 	r.beside.clear()
 	r.follower.Clear(consumer.PartBeside)
 	w.leftEvents, w.leftBytes, w.failures = w.leftEvents-len(w.events), w.leftBytes-w.size, 0
-	w.after, w.events, w.size, w.sent = w.scanned, nil, 0, time.Now()
+	w.after, w.events, w.size, w.first, w.sent = w.scanned, nil, 0, nil, time.Now()
 	if page.Last {
 		r.line.remove(w)
 	} else {
@@ -166,7 +166,8 @@ func (r *Relay) failed(ctx context.Context, w *window, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	w.scanned, w.events, w.size = w.after, nil, 0 // the page begins anew
+	first := w.first
+	w.scanned, w.events, w.size, w.first = w.after, nil, 0, nil // the page begins anew
 	logger := r.follower.Logger().With("asker", w.request.Asker, "topic", w.request.Topic, "after", int64(w.after), "reply_to", w.request.ReplyTo)
 	if errors.Is(err, errHalved) {
 		logger.InfoContext(ctx, "page refused, it is halved", "error", err)
@@ -176,6 +177,12 @@ func (r *Relay) failed(ctx context.Context, w *window, err error) {
 	r.beside.note(err, false)
 	if w.failures++; w.failures >= replayAttempts {
 		logger.ErrorContext(ctx, "answer to a request for history given up", "error", err)
+		if first != nil { // who asked is to know which event it is, if only that is too large
+			reached := eventsourced.Position(r.reached.Load())
+			page := Page{After: w.after, UpTo: w.after, Head: max(reached, beforeAll), Asker: w.request.Asker, Last: true}
+			page.Failure = failureOf(&consumer.EventError{Event: *first, Err: err})
+			_ = r.publishPage(ctx, w, page) // asking again will tell
+		}
 		r.line.remove(w)
 		return
 	}
@@ -184,7 +191,13 @@ func (r *Relay) failed(ctx context.Context, w *window, err error) {
 	r.line.end(w, false)
 }
 
-// workingSize is how large pages may be after one was refused.
+// workingSizes are how large pages may be after one was refused, by what they are sent to: each
+// transport has words of its own for what is too large, and it may be another kind of refusal.
+type workingSizes struct {
+	mu    sync.Mutex
+	sizes map[string]workingSize
+}
+
 type workingSize struct {
 	bytes int
 	until time.Time
@@ -193,18 +206,32 @@ type workingSize struct {
 // sizeMemory is for how long that holds.
 const sizeMemory = time.Minute
 
-func (r *Relay) pageBytes() int {
-	if size := r.size.Load(); size != nil && time.Now().Before(size.until) {
-		return size.bytes
+func (s *workingSizes) limit(topic string, most int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if size := s.sizes[topic]; time.Now().Before(size.until) {
+		return min(size.bytes, most)
 	}
-	return r.config.PageBytes
+	delete(s.sizes, topic)
+	return most
+}
+
+func (s *workingSizes) set(topic string, bytes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sizes == nil {
+		s.sizes = map[string]workingSize{}
+	}
+	s.sizes[topic] = workingSize{bytes, time.Now().Add(sizeMemory)}
 }
 
 var errHalved = errors.New("it may be too large")
 
 // publishPage publishes a window's page. After a refusal, which is errHalved then, pages are half
-// as large: each transport has words of its own for what is too large. One that took long is another matter.
+// as large. One that took long is another matter.
 func (r *Relay) publishPage(ctx context.Context, w *window, page Page) error {
+	widened := r.widened(w.request.Names)
+	page.Publication, page.PublishedFrom = widened.Number, widened.Position
 	msg, err := marshalPage(page, w.events)
 	if err != nil {
 		return err
@@ -212,7 +239,7 @@ func (r *Relay) publishPage(ctx context.Context, w *window, page Page) error {
 	began := time.Now()
 	err = r.publish(ctx, consumer.PartBeside, nil, w.request.ReplyTo, msg)
 	if err != nil && len(w.events) > 1 && time.Since(began) < signOfLife {
-		r.size.Store(&workingSize{len(msg.Payload)/2 + pageOverhead, time.Now().Add(sizeMemory)})
+		r.sizes.set(w.request.ReplyTo, len(msg.Payload)/2+pageOverhead)
 		return fmt.Errorf("%w: %w", errHalved, err)
 	}
 	return err
