@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -86,9 +87,14 @@ func (r *RabbitMQ) Close() error { return r.close() }
 // Kill ends the broker as a crash does. Started again with the same Dir, it has
 // what it had forced to disk, that is every message that it had confirmed.
 func (r *RabbitMQ) Kill() error {
+	return errors.Join(r.signal(os.Kill), r.close())
+}
+
+// signal sends a signal to the broker, if it runs.
+func (r *RabbitMQ) signal(signal os.Signal) error {
 	select {
 	case <-r.stopped: // the process id may be somebody else's by now
-		return r.close()
+		return nil
 	default:
 	}
 	content, err := os.ReadFile(r.pidFile)
@@ -103,7 +109,7 @@ func (r *RabbitMQ) Kill() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(process.Kill(), r.close())
+	return process.Signal(signal)
 }
 
 // Control runs rabbitmqctl on the broker, such as Control(ctx,
@@ -125,51 +131,75 @@ func startRabbitMQ(ctx context.Context, config RabbitMQConfig, bin string, user 
 	if err != nil {
 		return nil, err
 	}
-	env := map[string]int{"RABBITMQ_NODE_PORT": ports[0], "RABBITMQ_DIST_PORT": ports[1], "ERL_EPMD_PORT": ports[2]}
-	args := []string{bin}
-	ctlEnv := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LC_ALL=C.UTF-8", "RABBITMQ_NODENAME=rabbit@localhost"}
-	for name, port := range env {
-		args = append(args, fmt.Sprintf("%s=%d", name, port))
-		ctlEnv = append(ctlEnv, fmt.Sprintf("%s=%d", name, port))
-	}
 	signals := "TERM"
 	if config.Dir == "" {
 		signals = "KILL" // nothing to save
 	}
+	broker, err := startNode(ctx, nodeConfig{
+		bin: bin, user: user, dir: dir, temporary: config.Dir == "", signals: signals,
+		name: "rabbit@localhost", ports: ports, epmd: "own",
+	})
+	if err == nil && config.Log != nil {
+		_, _ = fmt.Fprintf(config.Log, "started RabbitMQ (%s) on 127.0.0.1:%d, data in %s\n", bin, ports[0], dir)
+	}
+	return broker, err
+}
+
+// nodeConfig is what a broker, or a node of a cluster, runs with.
+type nodeConfig struct {
+	bin       string
+	user      *account
+	dir       string
+	temporary bool
+	signals   string
+	name      string
+	ports     [3]int // AMQP, Erlang's distribution, epmd
+	epmd      string // own, or shared with other nodes
+	settings  string // lines for rabbitmq.conf
+}
+
+func startNode(ctx context.Context, config nodeConfig) (*RabbitMQ, error) {
+	env := []string{
+		"RABBITMQ_NODENAME=" + config.name,
+		fmt.Sprintf("RABBITMQ_NODE_PORT=%d", config.ports[0]),
+		fmt.Sprintf("RABBITMQ_DIST_PORT=%d", config.ports[1]),
+		fmt.Sprintf("ERL_EPMD_PORT=%d", config.ports[2]),
+	}
+	log := filepath.Join(config.dir, "devservices.log")
+	if err := os.Truncate(log, 0); err != nil && !errors.Is(err, fs.ErrNotExist) { // what a start before this one has said
+		return nil, err
+	}
 	dog, err := startWatchdog(watchdogConfig{
-		dir:       dir,
-		temporary: config.Dir == "",
-		user:      user,
-		signals:   signals,
+		dir:       config.dir,
+		temporary: config.temporary,
+		user:      config.user,
+		signals:   config.signals,
 		script:    rabbitMQScript,
-		args:      args,
+		args:      append([]string{config.bin, config.epmd, config.settings}, env...),
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := waitStarted(ctx, dog, filepath.Join(dir, "devservices.log"), ports[:]); err != nil {
+	if err := waitStarted(ctx, dog, log, config.ports[:]); err != nil {
 		return nil, errors.Join(err, dog.stop())
 	}
-	password, err := os.ReadFile(filepath.Join(dir, "password"))
+	password, err := os.ReadFile(filepath.Join(config.dir, "password"))
 	if err != nil {
 		return nil, errors.Join(err, dog.stop())
-	}
-	if config.Log != nil {
-		_, _ = fmt.Fprintf(config.Log, "started RabbitMQ (%s) on 127.0.0.1:%d, data in %s\n", bin, ports[0], dir)
 	}
 	address := url.URL{
 		Scheme: "amqp",
 		User:   url.UserPassword("devservices", string(password)),
-		Host:   net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0])),
+		Host:   net.JoinHostPort("127.0.0.1", strconv.Itoa(config.ports[0])),
 		Path:   "/",
 	}
 	return &RabbitMQ{
 		url:     address.String(),
-		ctl:     filepath.Join(bin, "rabbitmqctl"),
-		env:     ctlEnv,
-		dir:     dir,
-		user:    user,
-		pidFile: filepath.Join(dir, "pid"),
+		ctl:     filepath.Join(config.bin, "rabbitmqctl"),
+		env:     append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + config.dir, "LC_ALL=C.UTF-8"}, env...),
+		dir:     config.dir,
+		user:    config.user,
+		pidFile: filepath.Join(config.dir, "pid"),
 		stopped: dog.done,
 		close:   sync.OnceValue(dog.stop),
 	}, nil
@@ -179,22 +209,26 @@ func startRabbitMQ(ctx context.Context, config RabbitMQConfig, bin string, user 
 // here because the one that Erlang starts by itself would go on after us. As under
 // systemd the server's script makes way for the server, which then gets the signals.
 const rabbitMQScript = `
-bin=$1
-shift
-export "$@" ERL_EPMD_ADDRESS=127.0.0.1 RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODENAME=rabbit@localhost \
+bin=$1 epmd=$2 settings=$3
+shift 3
+export "$@" ERL_EPMD_ADDRESS=127.0.0.1 RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 \
 	RABBITMQ_MNESIA_BASE="$dir/data" RABBITMQ_LOG_BASE="$dir/log" RABBITMQ_LOGS=- RABBITMQ_PID_FILE="$dir/pid" \
 	RABBITMQ_CONFIG_FILE="$dir/rabbitmq.conf" RABBITMQ_GENERATED_CONFIG_DIR="$dir/data" RABBITMQ_CONF_ENV_FILE=/dev/null \
 	RABBITMQ_ENABLED_PLUGINS_FILE="$dir/enabled_plugins" RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}" \
-	RUNNING_UNDER_SYSTEMD=yes LC_ALL=C.UTF-8
+	RUNNING_UNDER_SYSTEMD=yes LC_ALL=C.UTF-8 PATH=$PATH:/usr/lib/erlang/bin
 [ -s password ] || od -A n -t x1 -N 16 /dev/urandom | tr -d ' \n' >password
-printf 'default_user = devservices\ndefault_pass = %s\ndisk_free_limit.absolute = 10MB\n' "$(cat password)" >rabbitmq.conf
+printf 'default_user = devservices\ndefault_pass = %s\ndisk_free_limit.absolute = 10MB\n%s' "$(cat password)" "$settings" >rabbitmq.conf
 echo '[].' >enabled_plugins
-PATH=$PATH:/usr/lib/erlang/bin epmd 3<&- 4>&- &
-epmd=$!
+if [ "$epmd" = own ]; then
+	epmd 3<&- 4>&- &
+	epmd=$!
+fi
 run "$bin/rabbitmq-server"
 status=$?
-kill -s KILL $epmd
-wait $epmd
+if [ "$epmd" != shared ]; then
+	kill -s KILL $epmd
+	wait $epmd
+fi
 (exit $status)
 `
 

@@ -219,6 +219,21 @@ func TestSecondChangeUnderOneCommand(t *testing.T) {
 		require.ErrorIs(t, err, eventsourced.ErrCommandUsed)
 		require.Equal(t, t.Context(), eventsourced.WithStep(t.Context(), "fee"), "without a command there is nothing to tell apart")
 	})
+	t.Run("without an id would all be one, and are refused", func(t *testing.T) {
+		t.Parallel()
+		store := newSpy(t)
+		accounts := newRepository(store)
+		var missing eventsourced.EventID
+		for _, ctx := range []context.Context{
+			eventsourced.WithCommand(t.Context(), missing),
+			eventsourced.WithStep(eventsourced.WithCommand(t.Context(), missing), "fee"),
+		} {
+			_, err := accounts.Update(ctx, accountID, depositing(1))
+			require.ErrorIs(t, err, eventsourced.ErrInvalid)
+			require.ErrorContains(t, err, "its id is zero")
+		}
+		require.Empty(t, stored(t, store))
+	})
 	t.Run("is noticed in an attempt that names its command twice", func(t *testing.T) {
 		t.Parallel()
 		accounts := newRepository(newSpy(t))

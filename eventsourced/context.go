@@ -17,6 +17,11 @@ const (
 	MetaCorrelation = "correlation_id" // the request or process that all events of one chain share
 	MetaCausation   = "causation_id"   // the id of the event or command that led to this one
 	MetaActor       = "actor"          // who asked for it
+
+	// The trace that an event is of, as W3C's Trace Context has it. What is appended in the
+	// handling of an event is of the same trace, and messages carry both.
+	MetaTraceParent = "traceparent"
+	MetaTraceState  = "tracestate"
 )
 
 type metadataKey struct{}
@@ -83,6 +88,9 @@ func newExecution() *execution { return &execution{changes: map[change]struct{}{
 // fails as well, as it may do otherwise the next time, but not for one that fails for
 // other reasons, such as a lost connection. Put what belongs together into one act, or
 // give the second change a [WithStep] of its own.
+//
+// An id that is zero, as of a command that came without one, is refused with [ErrInvalid] at the first change:
+// all such commands would be one.
 func WithCommand(ctx context.Context, id EventID) context.Context {
 	running, ok := ctx.Value(executionKey{}).(*execution)
 	if !ok {
@@ -96,7 +104,7 @@ func WithCommand(ctx context.Context, id EventID) context.Context {
 // the step's name. It returns ctx when there is no command.
 func WithStep(ctx context.Context, name string) context.Context {
 	c, ok := ctx.Value(commandKey{}).(command)
-	if !ok {
+	if !ok || c.id.IsZero() {
 		return ctx
 	}
 	return context.WithValue(ctx, commandKey{}, command{derivedID("step", c.id[:], []byte(name)), c.execution})
@@ -115,6 +123,9 @@ func beginChange(ctx context.Context, stream Stream) (end func(made bool), err e
 	c, ok := ctx.Value(commandKey{}).(command)
 	if !ok {
 		return func(bool) {}, nil
+	}
+	if c.id.IsZero() {
+		return nil, fmt.Errorf("change %s by a command: %w: its id is zero", stream, ErrInvalid)
 	}
 	running, this := c.execution, change{c.id, stream}
 	running.mu.Lock()
@@ -153,7 +164,7 @@ type recordedKey struct{}
 
 // WithRecorded returns the context in which an event is handled: [FromContext]
 // returns the event, and events appended under it name it as their cause and
-// share its correlation (its own id, where it has none).
+// share its correlation (its own id, where it has none), and its trace, if it has one.
 func WithRecorded(ctx context.Context, event *Recorded) context.Context {
 	return context.WithValue(ctx, recordedKey{}, event)
 }
@@ -183,6 +194,18 @@ func newMetadata(ctx context.Context) Metadata {
 		correlation = cause.ID.String()
 	}
 	metadata := Metadata{MetaCorrelation: correlation, MetaCausation: cause.ID.String()}
+	if own[MetaTraceParent] == "" {
+		PassTrace(cause.Metadata, metadata)
+	}
 	maps.Copy(metadata, own)
 	return metadata
+}
+
+// PassTrace copies the trace from one event's metadata to that of another, which belongs to it.
+func PassTrace(from, to Metadata) {
+	for _, key := range []string{MetaTraceParent, MetaTraceState} {
+		if value := from[key]; value != "" {
+			to[key] = value
+		}
+	}
 }

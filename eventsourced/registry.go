@@ -39,6 +39,8 @@ type eventType struct {
 
 	stepTwice bool // from one version
 	unchecked bool
+	tolerant  bool
+	problems  []error // that its options have
 }
 
 // Type describes the event type E under the name that it is stored with:
@@ -54,10 +56,18 @@ func Type[E any, P interface {
 		newFunc: func() Event { return P(new(E)) },
 		steps:   map[int]step{},
 	}
-	for _, option := range options {
+	t.apply(options)
+	return t
+}
+
+func (t *eventType) apply(options []TypeOption) {
+	for i, option := range options {
+		if option == nil {
+			t.problems = append(t.problems, fmt.Errorf("event %q: option %d is nil", t.name, i))
+			continue
+		}
 		option(t)
 	}
-	return t
 }
 
 func (t *eventType) configure(c *registryConfig) { c.types = append(c.types, t) }
@@ -117,7 +127,8 @@ func NewRegistry(options ...RegistryOption) (*Registry, error) {
 }
 
 // add takes a type into the registry.
-func (r *Registry) add(t *eventType) (problems []error) {
+func (r *Registry) add(t *eventType) []error {
+	problems := t.problems
 	for _, name := range append([]string{t.name}, t.former...) {
 		problems = append(problems, validateName("event name", name))
 		if r.stored[name] != nil {

@@ -54,7 +54,7 @@ func TestNewRegistry(t *testing.T) {
 			eventsourced.Type[Withdrawn]("Deposited"),
 			eventsourced.Type[Deposited]("PaidIn"),
 			eventsourced.Type[Measured](" ", eventsourced.Upcast(2, keep)),
-			eventsourced.Type[Gone]("Gone", eventsourced.Upcast(1, nil)),
+			eventsourced.Type[Gone]("Gone", eventsourced.Upcast(1, nil), nil),
 			eventsourced.Type[Renamed](strings.Repeat("n", eventsourced.MaxName+1), eventsourced.Upcast(0, keep)),
 		)
 		require.Nil(t, registry)
@@ -65,7 +65,8 @@ func TestNewRegistry(t *testing.T) {
 			`*eventsourced_test.Deposited is registered twice, as "Deposited" and "PaidIn"`,
 			"the event name is empty",
 			`event " " has 1 upcasters but none from schema version 1`,
-			`event "Gone" has 1 upcasters but none from schema version 1`,
+			`event "Gone" has a nil function for schema version 1`,
+			`event "Gone": option 1 is nil`,
 			"has 201 bytes, the limit is 200",
 			"nnn\" has 1 upcasters but none from schema version 1",
 		} {
@@ -227,6 +228,21 @@ func TestUpcasters(t *testing.T) {
 			require.Equal(t, recorded, current, "all else stays")
 		})
 	}
+	t.Run("are not needed for a newer form of a type that is tolerant", func(t *testing.T) {
+		t.Parallel()
+		tolerant := newRegistry(t, eventsourced.Type[Deposited]("Deposited", eventsourced.Tolerant(), eventsourced.Formerly("PaidIn")))
+		for _, name := range []string{"Deposited", "PaidIn"} {
+			recorded := recordedAs(name, 7, `{"Amount":5,"Currency":"SEK"}`)
+			event, err := decodeOne(t, tolerant, recorded)
+			require.NoError(t, err)
+			require.EqualValues(t, 5, event.(*Deposited).Amount)
+			current, err := upcastOne(t, tolerant, recorded)
+			require.NoError(t, err)
+			require.Equal(t, 7, current.SchemaVersion, "it says what it is")
+		}
+		_, err := decodeOne(t, tolerant, recordedAs("Deposited", 0, `{}`))
+		require.ErrorContains(t, err, "schema version below 1")
+	})
 	t.Run("leave an event alone that is not registered", func(t *testing.T) {
 		t.Parallel()
 		recorded := recordedAs("Mystery", 9, `"whatever"`)

@@ -241,7 +241,7 @@ func TestReplace(t *testing.T) {
 			`event name "Named" is registered twice`,
 			"the event name is empty",
 			`event name "Called" is registered twice`,
-			`event "Called" has 1 upcasters but none from schema version 1`,
+			`event "Called" has a nil function for schema version 1`,
 			`event "Called" becomes "Nobody", which is not registered`,
 			`event "Forgotten" is retired without a Replace from its last schema version`,
 			`event "Kept" is retired without a Replace from its last schema version`,

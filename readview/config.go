@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/need"
 )
 
 // Defaults of [Config].
@@ -94,6 +95,9 @@ func (c Config) validate() error {
 		if field.value < 0 {
 			problems = append(problems, fmt.Errorf("readview.Config: %s is negative", field.name))
 		}
+	}
+	if c.Positions != nil && need.Nil(c.Positions) {
+		problems = append(problems, errors.New("readview.Config: Positions is a nil pointer"))
 	}
 	return errors.Join(problems...)
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
+	"github.com/dancefinder/eventsourcing/internal/need"
 )
 
 // Manager runs projections as handlers of a Watermill router, and answers for
@@ -61,7 +62,10 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 	if pool == nil {
 		problems = append(problems, errors.New("readview.NewManager: the pool is nil"))
 	}
-	if log == nil && len(projections) > 0 {
+	switch {
+	case log != nil:
+		problems = append(problems, need.Log("readview.NewManager", log)...)
+	case len(projections) > 0:
 		problems = append(problems, errors.New("readview.NewManager: the log is nil, and only AddRemote takes projections then"))
 	}
 	config = config.withDefaults()
@@ -81,7 +85,7 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 		problems = append(problems, err)
 	}
 	if err := errors.Join(problems...); err != nil {
-		if log != nil && m.router != nil {
+		if !need.Nil(log) && log.Registry() != nil && m.router != nil {
 			_, more := m.check(log.Registry(), projections)
 			err = errors.Join(err, more)
 		}
@@ -108,6 +112,13 @@ func (m *Manager) statesIn(pool *pgxpool.Pool) states {
 // application's. A page that is being applied then is finished, for as long as [Config.DrainTimeout].
 // It returns nil when ctx has ended; it can't be called again.
 func (m *Manager) Run(ctx context.Context) error {
+	// A router without handlers does not look at ctx.
+	stop := context.AfterFunc(ctx, func() {
+		if len(m.Names()) == 0 {
+			_ = m.router.Close() // its error is that of a handler which does not end, and there is none
+		}
+	})
+	defer stop()
 	if err := m.router.Run(ctx); err != nil {
 		return fmt.Errorf("readview: %w", err)
 	}

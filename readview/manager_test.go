@@ -10,6 +10,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -193,6 +194,12 @@ func TestAddRefusesWhatCanNotRun(t *testing.T) {
 	_, err = readview.NewManager(nil, b.store, b.pool, readview.Config{PageEvents: -1, Attempts: -1})
 	require.ErrorContains(t, err, "PageEvents is negative")
 	require.ErrorContains(t, err, "Attempts is negative")
+
+	type positions struct{ readview.PositionStore }
+	_, err = readview.NewManager(nil, (*pgstore.Store)(nil), nil, readview.Config{Positions: (*positions)(nil)}, balances())
+	require.EqualError(t, err, `readview.Config: Positions is a nil pointer
+readview.NewManager: the pool is nil
+readview.NewManager: the log is nil`)
 }
 
 func TestHandlerForEventsOfThePast(t *testing.T) {

@@ -131,6 +131,22 @@ func TestResetsThatEmptyTheWrongTables(t *testing.T) {
 	}
 }
 
+// A router without handlers does not end by itself.
+func TestManagerWithoutProjectionsEnds(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	own, err := readview.NewManager(nil, b.store, b.pool, fast())
+	require.NoError(t, err)
+	given, _ := b.manager(fast())
+	for _, manager := range []*readview.Manager{own, given} {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- manager.Run(ctx) }()
+		cancel()
+		require.NoError(t, <-done)
+	}
+}
+
 // A manager without a router of the application's has one of its own.
 func TestManagerRuns(t *testing.T) {
 	t.Parallel()

@@ -6,13 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/internal/wait"
@@ -24,13 +21,52 @@ const (
 	DefaultBackOff        = 50 * time.Millisecond
 	DefaultMaxBackOff     = 5 * time.Second
 	DefaultDrainTimeout   = 10 * time.Second
+	DefaultHeartbeat      = 5 * time.Second
+	DefaultPrefetch       = 1
 )
+
+// Declares is what a [Publisher] or [Subscriber] makes at the broker.
+type Declares string
+
+const (
+	// DeclareAll makes exchanges, queues and bindings that are not there, and fails
+	// if they are there with other properties. It needs the permission to configure
+	// all of them.
+	DeclareAll Declares = "all"
+
+	// DeclareQueue makes the queue of a group and its bindings, not the exchange of
+	// the topic, which is another context's and has to be there. It needs the
+	// permissions to configure and write the queue and to read the exchange.
+	DeclareQueue Declares = "queue"
+
+	// DeclareNothing makes nothing: who runs the broker does. What is not there is
+	// a failure. It needs the permission to write what is published to, and to read
+	// the queue. Nobody can check then what kind of queue it is: see "Queues that
+	// others declare" in the package documentation.
+	DeclareNothing Declares = "nothing"
+)
+
+func (d Declares) problem(config string) error {
+	switch d {
+	case "", DeclareAll, DeclareQueue, DeclareNothing:
+		return nil
+	}
+	return fmt.Errorf("%s: Declare is %q, want %q, %q or %q", config, d, DeclareAll, DeclareQueue, DeclareNothing)
+}
 
 // PublisherConfig is the optional part of a [Publisher]. The zero value works; a
 // negative value is an error.
 type PublisherConfig struct {
 	// TLS is for an amqps URL. Defaults to the system's certificates.
 	TLS *tls.Config
+
+	// Heartbeat is how often the broker shows that it lives; after three missing
+	// ones a connection is given up. In seconds, or [DefaultHeartbeat].
+	Heartbeat time.Duration
+
+	// Declare is whether exchanges are made. Defaults to [DeclareAll]; DeclareQueue
+	// is DeclareNothing here.
+	Declare Declares
 
 	// RoutingKey returns the routing key of a message. Defaults to its metadata
 	// [messaging.MetaName].
@@ -47,10 +83,27 @@ type PublisherConfig struct {
 func (c PublisherConfig) withDefaults() PublisherConfig {
 	c.ConfirmTimeout = cmp.Or(c.ConfirmTimeout, DefaultConfirmTimeout)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Declare = cmp.Or(c.Declare, DeclareAll)
 	if c.RoutingKey == nil {
 		c.RoutingKey = func(msg *message.Message) string { return msg.Metadata[messaging.MetaName] }
 	}
 	return c
+}
+
+func (c PublisherConfig) validate() error {
+	problems := []error{c.Declare.problem("amqpbus.PublisherConfig")}
+	if c.ConfirmTimeout < 0 {
+		problems = append(problems, errors.New("amqpbus.PublisherConfig: ConfirmTimeout is negative"))
+	}
+	if badHeartbeat(c.Heartbeat) {
+		problems = append(problems, errors.New("amqpbus.PublisherConfig: Heartbeat is not in seconds"))
+	}
+	return errors.Join(problems...)
+}
+
+// badHeartbeat tells what AMQP would make another time, or none.
+func badHeartbeat(heartbeat time.Duration) bool {
+	return heartbeat < 0 || heartbeat%time.Second != 0
 }
 
 // QueueType is a kind of queue.
@@ -78,9 +131,25 @@ type SubscriberConfig struct {
 	// TLS is for an amqps URL. Defaults to the system's certificates.
 	TLS *tls.Config
 
-	// QueueType of a queue can't be changed once it is there. Choose [Quorum] in a
-	// cluster. Defaults to [Classic].
+	// Heartbeat is how often the broker shows that it lives; after three missing
+	// ones a connection is given up. In seconds, or [DefaultHeartbeat].
+	Heartbeat time.Duration
+
+	// Declare is what Subscribe makes at the broker. Defaults to [DeclareAll].
+	Declare Declares
+
+	// QueueType of a queue that is there is changed by [Subscriber.Upgrade] only.
+	// Choose [Quorum] in a cluster, for requests' queues as well. Defaults to
+	// [Classic].
 	QueueType QueueType
+
+	// Prefetch is how many messages the broker sends ahead of their Acks. They are
+	// handed out one after the other all the same. With more than 1 live messages need
+	// not wait for the broker's note of each Ack, which in a quorum queue is a round
+	// through the cluster; and after a lost connection up to so many that were
+	// handled come again, in order. That is nothing to a projection, which keeps the
+	// position: give its Subscriber 100. Defaults to [DefaultPrefetch].
+	Prefetch int
 
 	// Bindings are the routing keys that the queue is bound with: names of events,
 	// with * for a word and # for any number of words. Defaults to "#", all. A
@@ -114,6 +183,8 @@ type SubscriberConfig struct {
 
 func (c SubscriberConfig) withDefaults() SubscriberConfig {
 	c.QueueType = cmp.Or(c.QueueType, Classic)
+	c.Declare = cmp.Or(c.Declare, DeclareAll)
+	c.Prefetch = cmp.Or(c.Prefetch, DefaultPrefetch)
 	c.BackOff = cmp.Or(c.BackOff, DefaultBackOff)
 	c.MaxBackOff = cmp.Or(c.MaxBackOff, DefaultMaxBackOff)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, DefaultDrainTimeout)
@@ -132,10 +203,17 @@ func (c SubscriberConfig) validate() error {
 	if c.QueueType != "" && c.QueueType != Quorum && c.QueueType != Classic {
 		problems = append(problems, fmt.Errorf("amqpbus.SubscriberConfig: QueueType is %q, want %q or %q", c.QueueType, Quorum, Classic))
 	}
+	if problem := c.Declare.problem("amqpbus.SubscriberConfig"); problem != nil {
+		problems = append(problems, problem)
+	}
+	if badHeartbeat(c.Heartbeat) {
+		problems = append(problems, errors.New("amqpbus.SubscriberConfig: Heartbeat is not in seconds"))
+	}
 	for _, field := range []struct {
 		name  string
 		value int64
 	}{
+		{"Prefetch", int64(c.Prefetch)},
 		{"Attempts", int64(c.Attempts)},
 		{"BackOff", int64(c.BackOff)},
 		{"MaxBackOff", int64(c.MaxBackOff)},
@@ -148,43 +226,8 @@ func (c SubscriberConfig) validate() error {
 	return errors.Join(problems...)
 }
 
-// backOff is the wait after so many failures in a row, from 1.
+// backOff is the wait after so many failures in a row, from 1: at random, so that not
+// all connect at once to a broker that comes back.
 func (c SubscriberConfig) backOff(failures int) time.Duration {
-	return wait.BackOff{First: c.BackOff, Last: c.MaxBackOff}.Limit(failures)
-}
-
-const (
-	dialTimeout = 10 * time.Second
-	heartbeat   = 10 * time.Second // two missing ones end a connection
-)
-
-// checkURL returns the address in an URL, to log it without its password.
-func checkURL(address string) (host string, err error) {
-	parsed, err := url.Parse(address)
-	if err != nil || parsed.Scheme != "amqp" && parsed.Scheme != "amqps" || parsed.Host == "" {
-		return "", ErrURL
-	}
-	if _, err := amqp.ParseURI(address); err != nil {
-		return "", ErrURL
-	}
-	return parsed.Host, nil
-}
-
-// connection is how we connect; dialed, if set, gets the connection below.
-func connection(name string, tlsConfig *tls.Config, dialed func(net.Conn)) amqp.Config {
-	properties := amqp.NewConnectionProperties()
-	properties.SetClientConnectionName(name)
-	dial := amqp.DefaultDial(dialTimeout)
-	return amqp.Config{
-		Heartbeat:       heartbeat,
-		TLSClientConfig: tlsConfig,
-		Properties:      properties,
-		Dial: func(network, address string) (net.Conn, error) {
-			conn, err := dial(network, address)
-			if err == nil && dialed != nil {
-				dialed(conn)
-			}
-			return conn, err
-		},
-	}
+	return wait.BackOff{First: c.BackOff, Last: c.MaxBackOff}.After(failures)
 }

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -55,7 +53,7 @@ func (s *Subscriber) Problem() error {
 
 // fails notes that a subscription does not receive, and tells whether that is news.
 func (s *Subscriber) fails(sub *subscription, err error) (news bool) {
-	err = fmt.Errorf("receive from %s at %s: %w", sub.queue, s.host, err)
+	err = fmt.Errorf("receive from %s at %s: %w", sub.queue, s.broker, err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	problem := &consumer.ProblemError{Err: err, Since: time.Now(), Attempts: 1}
@@ -78,7 +76,7 @@ func (s *Subscriber) receives(sub *subscription) {
 
 // run receives until ctx ends.
 func (s *Subscriber) run(ctx context.Context, sub *subscription) {
-	logger := s.config.Logger.With("broker", s.host, "queue", sub.queue)
+	logger := s.config.Logger.With("broker", s.broker.String(), "queue", sub.queue)
 	for failures := 1; ctx.Err() == nil; failures++ {
 		received, err := s.receive(ctx, sub)
 		if received {
@@ -87,6 +85,7 @@ func (s *Subscriber) run(ctx context.Context, sub *subscription) {
 		if ctx.Err() != nil {
 			return
 		}
+		s.broker.another()
 		pause := s.config.backOff(failures)
 		if s.fails(sub, err) {
 			logger.WarnContext(ctx, "subscription does not receive, and tries again", "error", err, "wait", pause)
@@ -99,7 +98,7 @@ func (s *Subscriber) run(ctx context.Context, sub *subscription) {
 
 // receive connects, and hands out messages until ctx ends or the connection does.
 func (s *Subscriber) receive(ctx context.Context, sub *subscription) (received bool, err error) {
-	conn, err := s.dial(ctx, sub.queue)
+	conn, err := s.broker.dial(ctx, sub.queue, nil)
 	if err != nil {
 		return false, err
 	}
@@ -109,7 +108,7 @@ func (s *Subscriber) receive(ctx context.Context, sub *subscription) (received b
 		return false, explain(err)
 	}
 	s.receives(sub)
-	s.config.Logger.InfoContext(ctx, "subscription receives", "broker", s.host, "queue", sub.queue)
+	s.config.Logger.InfoContext(ctx, "subscription receives", "broker", conn.RemoteAddr().String(), "queue", sub.queue)
 	defer s.watch(conn, sub)()
 	for {
 		select {
@@ -131,32 +130,16 @@ func (s *Subscriber) receive(ctx context.Context, sub *subscription) (received b
 	}
 }
 
-// dial connects. It ends with ctx.
-func (s *Subscriber) dial(ctx context.Context, queue string) (*amqp.Connection, error) {
-	var below atomic.Pointer[net.Conn]
-	stop := context.AfterFunc(ctx, func() {
-		if conn := below.Load(); conn != nil {
-			_ = (*conn).Close()
-		}
-	})
-	defer stop()
-	return amqp.DialConfig(s.url, connection(queue, s.config.TLS, func(conn net.Conn) {
-		if below.Store(&conn); ctx.Err() != nil {
-			_ = conn.Close()
-		}
-	}))
-}
-
 // consume declares the queue and has the broker deliver from it.
 func (s *Subscriber) consume(conn *amqp.Connection, sub *subscription) (<-chan amqp.Delivery, error) {
 	channel, err := conn.Channel()
 	if err != nil {
 		return nil, err
 	}
-	if err := s.declare(channel, sub.topic); err != nil {
+	if err := s.declare(conn, channel, sub.topic); err != nil {
 		return nil, err
 	}
-	if err := channel.Qos(1, 0, false); err != nil {
+	if err := channel.Qos(s.config.Prefetch, 0, false); err != nil {
 		return nil, err
 	}
 	return channel.Consume(sub.queue, "", false, false, false, false, nil)
@@ -181,89 +164,4 @@ func (s *Subscriber) watch(conn *amqp.Connection, sub *subscription) (stop func(
 		close(ended)
 		<-done
 	}
-}
-
-// explain adds what to do.
-func explain(err error) error {
-	var refusal *amqp.Error
-	if errors.As(err, &refusal) && refusal.Code == amqp.PreconditionFailed {
-		return fmt.Errorf("%w (delete what has that name, if nothing in it is needed, or ask for what it is)", err)
-	}
-	return err
-}
-
-// handle hands out a delivery until it is acked. The broker has it meanwhile.
-func (s *Subscriber) handle(ctx context.Context, sub *subscription, delivery amqp.Delivery) error {
-	received, err := marshaler{}.Unmarshal(delivery)
-	if err != nil {
-		return err
-	}
-	done := s.handOut(ctx, sub, received)
-	if done {
-		err = delivery.Ack(false)
-	} else {
-		err = delivery.Nack(false, true) // the broker keeps it for the next subscription
-	}
-	if err != nil {
-		return fmt.Errorf("tell the broker that a message is handled: %w", err)
-	}
-	return nil
-}
-
-// handOut tells whether a message was acked, or buried, in the end.
-func (s *Subscriber) handOut(ctx context.Context, sub *subscription, received *message.Message) (done bool) {
-	for attempt := 1; ; attempt++ {
-		acked, err := s.handOutOnce(ctx, received, sub.out)
-		switch {
-		case err != nil:
-			return false
-		case acked:
-			return true
-		case attempt == s.config.Attempts:
-			return s.bury(ctx, sub.topic, received)
-		}
-		pause := s.config.backOff(attempt)
-		s.config.Logger.WarnContext(ctx, "message was nacked", "queue", sub.queue, "message_uuid", received.UUID, "attempt", attempt, "wait", pause)
-		wait.Sleep(ctx, pause)
-	}
-}
-
-// handOutOnce tells whether the message was acked; the error is that of ctx.
-func (s *Subscriber) handOutOnce(ctx context.Context, received *message.Message, out chan<- *message.Message) (acked bool, err error) {
-	msg := received.Copy()
-	msgCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	msg.SetContext(msgCtx)
-	select {
-	case out <- msg:
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-	ended := ctx.Done()
-	var drained <-chan time.Time
-	for {
-		select {
-		case <-msg.Acked():
-			return true, nil
-		case <-msg.Nacked():
-			return false, ctx.Err()
-		case <-ended:
-			ended, drained = nil, time.After(s.config.DrainTimeout)
-		case <-drained:
-			return false, ctx.Err()
-		}
-	}
-}
-
-// bury puts a message into the dead-letter queue, and tells whether it is there.
-func (s *Subscriber) bury(ctx context.Context, topic string, received *message.Message) bool {
-	msg := received.Copy()
-	msg.SetContext(ctx)
-	queue := s.DeadLetterQueue(topic)
-	if err := s.dead.Publish(QueueTopic(queue), msg); err != nil { //nolint:contextcheck // the message has it
-		s.config.Logger.WarnContext(ctx, "message not buried, it comes again", "queue", queue, "message_uuid", msg.UUID, "error", err)
-		return false
-	}
-	s.config.Logger.ErrorContext(ctx, "message could not be handled", "dead_letter_queue", queue, "message_uuid", msg.UUID)
-	return true
 }

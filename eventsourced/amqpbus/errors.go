@@ -23,8 +23,11 @@ var (
 	// metadata key of more than 255 bytes, which AMQP has no room for.
 	ErrTooLong = errors.New("longer than 255 bytes")
 
-	// ErrURL is returned by the constructors for an URL that is none. It does not
-	// show it, as it has a password.
+	// ErrInUse is returned by [Subscriber.Upgrade] while somebody receives from the queue.
+	ErrInUse = errors.New("the queue has a consumer: stop all subscribers of the group first")
+
+	// ErrURL is returned by the constructors for an URL, or one of several, that is
+	// none. It does not show it, as it has a password.
 	ErrURL = errors.New("the URL of the broker is not of the form amqp://user:password@host:port/vhost")
 )
 

@@ -11,3 +11,8 @@ var ErrPhantom = errPhantom
 func Unmarshal(delivery amqp.Delivery) (*message.Message, error) {
 	return marshaler{}.Unmarshal(delivery)
 }
+
+// Arguments are those of a group's queue, for a broker of a version.
+func Arguments(kind QueueType, major int) amqp.Table {
+	return SubscriberConfig{Group: "g", QueueType: kind}.arguments(major, false)
+}

@@ -28,8 +28,7 @@ func QueueTopic(queue string) string { return queuePrefix + queue }
 // Publish after the other, so that what one caller publishes stays in order. Nobody
 // but Publish reconnects, and it does at once: back off before calling it again.
 type Publisher struct {
-	url    string
-	host   string
+	broker *broker
 	config PublisherConfig
 
 	mu      sync.Mutex // of one Publish at a time
@@ -40,18 +39,15 @@ type Publisher struct {
 var _ message.Publisher = (*Publisher)(nil)
 
 // NewPublisher returns a publisher to the broker of url, which is of the form
-// amqp://user:password@host:port/vhost, or amqps. It does not connect yet, so that a
-// broker which is down at the start is no different from one that goes down. It
-// returns [ErrURL].
+// amqp://user:password@host:port/vhost, or amqps; or to a cluster: the URLs of its nodes,
+// separated by commas. It does not connect yet, so that a broker which is down at the
+// start is no different from one that goes down. It returns [ErrURL].
 func NewPublisher(url string, config PublisherConfig) (*Publisher, error) {
-	host, err := checkURL(url)
-	if config.ConfirmTimeout < 0 {
-		err = errors.Join(err, errors.New("amqpbus.PublisherConfig: ConfirmTimeout is negative"))
-	}
-	if err != nil {
+	broker, err := newBroker(url, config.TLS, config.Heartbeat)
+	if err = errors.Join(err, config.validate()); err != nil {
 		return nil, err
 	}
-	return &Publisher{url: url, host: host, config: config.withDefaults()}, nil
+	return &Publisher{broker: broker, config: config.withDefaults()}, nil
 }
 
 // Publish sends messages in order and returns nil when the broker has them all,
@@ -78,8 +74,9 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 		// The confirms of what was sent might be taken for those of what comes next.
 		p.session.end()
 		p.session = nil
+		p.broker.another()
 	}
-	return fmt.Errorf("publish to %s at %s: %w", topic, p.host, err)
+	return fmt.Errorf("publish to %s at %s: %w", topic, p.broker, err)
 }
 
 // Close ends the connection. It waits for what is being published. It may be called
@@ -145,11 +142,11 @@ func (p *Publisher) connect(ctx context.Context) (*session, error) {
 			return p.session, nil
 		}
 	}
-	s, err := open(ctx, p.url, p.config)
+	s, err := open(ctx, p.broker, p.config)
 	if err != nil {
 		return nil, err
 	}
-	p.config.Logger.InfoContext(ctx, "connected to publish", "broker", p.host)
+	p.config.Logger.InfoContext(ctx, "connected to publish", "broker", s.conn.RemoteAddr().String())
 	p.session = s
 	return s, nil
 }
@@ -159,6 +156,7 @@ type session struct {
 	conn     *amqp.Connection
 	channel  *amqp.Channel
 	declared map[string]bool // topics
+	passive  bool            // they are only looked at
 
 	returns chan amqp.Return // what had no queue
 
@@ -168,11 +166,11 @@ type session struct {
 	ended   chan struct{} // closed with the connection
 }
 
-func open(ctx context.Context, url string, config PublisherConfig) (*session, error) {
-	s := &session{declared: map[string]bool{}, ended: make(chan struct{})}
+func open(ctx context.Context, broker *broker, config PublisherConfig) (*session, error) {
+	s := &session{declared: map[string]bool{}, passive: config.Declare != DeclareAll, ended: make(chan struct{})}
 	stop := context.AfterFunc(ctx, s.cut)
 	defer stop()
-	conn, err := amqp.DialConfig(url, connection("publisher", config.TLS, func(conn net.Conn) { s.below.Store(&conn) }))
+	conn, err := broker.dial(ctx, "publisher", func(conn net.Conn) { s.below.Store(&conn) })
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
@@ -217,11 +215,19 @@ func (s *session) declare(topic string) error {
 	if s.declared[topic] || strings.HasPrefix(topic, queuePrefix) {
 		return nil
 	}
-	if err := s.channel.ExchangeDeclare(topic, amqp.ExchangeTopic, true, false, false, false, nil); err != nil {
-		return fmt.Errorf("declare the exchange: %w", err)
+	if err := declareExchange(s.channel, topic, s.passive); err != nil {
+		return fmt.Errorf("declare the exchange: %w", explain(err))
 	}
 	s.declared[topic] = true
 	return nil
+}
+
+// declareExchange makes the exchange of a topic, or only looks whether it is there.
+func declareExchange(channel *amqp.Channel, topic string, passive bool) error {
+	if passive {
+		return channel.ExchangeDeclarePassive(topic, amqp.ExchangeTopic, true, false, false, false, nil)
+	}
+	return channel.ExchangeDeclare(topic, amqp.ExchangeTopic, true, false, false, false, nil)
 }
 
 // send sends messages and waits for their confirms.

@@ -17,8 +17,7 @@ import (
 // [SubscriberConfig.Competing] is set, one message after the other in order. It is
 // safe for concurrent use. Each subscription has a connection of its own.
 type Subscriber struct {
-	url    string
-	host   string
+	broker *broker
 	config SubscriberConfig
 	dead   *Publisher // nil without a dead-letter queue
 
@@ -35,17 +34,17 @@ var (
 )
 
 // NewSubscriber returns a subscriber to the broker of url, which is of the form
-// amqp://user:password@host:port/vhost, or amqps. It does not connect yet. It
-// returns [ErrURL].
+// amqp://user:password@host:port/vhost, or amqps; or to a cluster: the URLs of its nodes,
+// separated by commas. It does not connect yet. It returns [ErrURL].
 func NewSubscriber(url string, config SubscriberConfig) (*Subscriber, error) {
-	host, err := checkURL(url)
+	broker, err := newBroker(url, config.TLS, config.Heartbeat)
 	if err = errors.Join(err, config.validate()); err != nil {
 		return nil, err
 	}
 	config = config.withDefaults()
-	s := &Subscriber{url: url, host: host, config: config, subscriptions: map[int]*subscription{}}
+	s := &Subscriber{broker: broker, config: config, subscriptions: map[int]*subscription{}}
 	if config.Attempts > 0 {
-		s.dead, err = NewPublisher(url, PublisherConfig{TLS: config.TLS, Logger: config.Logger})
+		s.dead, err = NewPublisher(url, PublisherConfig{TLS: config.TLS, Heartbeat: config.Heartbeat, Logger: config.Logger})
 	}
 	return s, err
 }
@@ -72,13 +71,13 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	if s.closed {
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, ErrClosed)
 	}
-	if len(s.DeadLetterQueue(topic)) > maxName {
+	if len(s.DeadLetterQueue(topic))+len(".new") > maxName { // as Upgrade needs
 		return nil, fmt.Errorf("subscribe to %.40s...: the name of the queue is %w", topic, ErrTooLong)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	sub := &subscription{
 		topic: topic, queue: s.Queue(topic), cancel: cancel, out: make(chan *message.Message),
-		problem: &consumer.ProblemError{Err: fmt.Errorf("receive from %s at %s: %w", s.Queue(topic), s.host, errConnecting), Since: time.Now()},
+		problem: &consumer.ProblemError{Err: fmt.Errorf("receive from %s at %s: %w", s.Queue(topic), s.broker, errConnecting), Since: time.Now()},
 	}
 	id := s.next
 	s.next++
@@ -96,19 +95,27 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 // not answer, and when there is a queue or an exchange of the name with other
 // properties.
 func (s *Subscriber) SubscribeInitialize(topic string) error {
-	conn, err := amqp.DialConfig(s.url, connection("declare "+s.Queue(topic), s.config.TLS, nil))
+	err := s.withChannel(context.Background(), "declare "+s.Queue(topic), func(conn *amqp.Connection, channel *amqp.Channel) error {
+		return s.declare(conn, channel, topic)
+	})
 	if err != nil {
-		return fmt.Errorf("declare %s at %s: %w", s.Queue(topic), s.host, err)
-	}
-	defer func() { _ = conn.Close() }()
-	channel, err := conn.Channel()
-	if err == nil {
-		err = s.declare(channel, topic)
-	}
-	if err != nil {
-		return fmt.Errorf("declare %s at %s: %w", s.Queue(topic), s.host, err)
+		return fmt.Errorf("declare %s at %s: %w", s.Queue(topic), s.broker, explain(err))
 	}
 	return nil
+}
+
+// withChannel calls do with a connection of its own.
+func (s *Subscriber) withChannel(ctx context.Context, name string, do func(*amqp.Connection, *amqp.Channel) error) error {
+	conn, err := s.broker.dial(ctx, name, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.CloseDeadline(time.Now().Add(closeTimeout)) }()
+	channel, err := conn.Channel()
+	if err != nil {
+		return err
+	}
+	return do(conn, channel)
 }
 
 // Close ends all subscriptions and returns when their channels are closed. It waits
@@ -135,27 +142,51 @@ func (s *Subscriber) forget(id int) {
 	delete(s.subscriptions, id)
 }
 
-func (s *Subscriber) declare(channel *amqp.Channel, topic string) error {
-	if err := channel.ExchangeDeclare(topic, amqp.ExchangeTopic, true, false, false, false, nil); err != nil {
+// declare makes what [SubscriberConfig.Declare] says, and looks whether the rest is there.
+func (s *Subscriber) declare(conn *amqp.Connection, channel *amqp.Channel, topic string) error {
+	queue, dead := s.Queue(topic), s.DeadLetterQueue(topic)
+	if s.config.Declare == DeclareNothing {
+		_, err := channel.QueueDeclarePassive(queue, true, false, false, false, nil)
+		if err == nil && s.config.Attempts > 0 {
+			_, err = channel.QueueDeclarePassive(dead, true, false, false, false, nil)
+		}
 		return err
 	}
-	arguments := amqp.Table{"x-queue-type": string(s.config.QueueType)}
+	if err := declareExchange(channel, topic, s.config.Declare != DeclareAll); err != nil {
+		return err
+	}
 	if s.config.Attempts > 0 {
-		if _, err := channel.QueueDeclare(s.DeadLetterQueue(topic), true, false, false, false, arguments); err != nil {
+		if _, err := channel.QueueDeclare(dead, true, false, false, false, s.config.arguments(major(conn), true)); err != nil {
 			return err
 		}
 	}
-	if !s.config.Competing {
-		arguments["x-single-active-consumer"] = true
-	}
-	queue := s.Queue(topic)
-	if _, err := channel.QueueDeclare(queue, true, false, false, false, arguments); err != nil {
+	if _, err := channel.QueueDeclare(queue, true, false, false, false, s.config.arguments(major(conn), s.config.Competing)); err != nil {
 		return err
 	}
+	return s.bind(channel, queue, topic)
+}
+
+func (s *Subscriber) bind(channel *amqp.Channel, queue, topic string) error {
 	for _, key := range s.config.Bindings {
 		if err := channel.QueueBind(queue, key, topic, false, nil); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// noLimit is from which RabbitMQ on a quorum queue drops what was delivered 20 times,
+// unless it is told not to. Those before know no such limit by default, nor -1.
+const noLimit = 4
+
+// arguments are those of a queue, for a broker of a version.
+func (c SubscriberConfig) arguments(major int, competing bool) amqp.Table {
+	arguments := amqp.Table{"x-queue-type": string(c.QueueType)}
+	if c.QueueType == Quorum && major >= noLimit {
+		arguments["x-delivery-limit"] = -1
+	}
+	if !competing {
+		arguments["x-single-active-consumer"] = true
+	}
+	return arguments
 }

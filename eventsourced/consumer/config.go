@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dancefinder/eventsourcing/internal/pgschema"
 	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
@@ -33,7 +34,8 @@ type Config struct {
 	// doubles with each one in a row. Defaults to [DefaultBackOff].
 	BackOff time.Duration
 
-	// MaxBackOff limits that. Defaults to [DefaultMaxBackOff].
+	// MaxBackOff limits that. Defaults to [DefaultMaxBackOff], or BackOff if that is longer. One
+	// that is shorter than BackOff is an error.
 	MaxBackOff time.Duration
 
 	// DrainTimeout is how long what is under way may go on when a consumer is to end;
@@ -64,7 +66,9 @@ type Config struct {
 
 // DefaultNode returns the host's name and the process id: one name for all that runs in
 // this process.
-var DefaultNode = sync.OnceValue(func() string {
+func DefaultNode() string { return defaultNode() }
+
+var defaultNode = sync.OnceValue(func() string {
 	host, _ := os.Hostname()
 	return fmt.Sprintf("%s:%d", host, os.Getpid())
 })
@@ -73,7 +77,7 @@ var DefaultNode = sync.OnceValue(func() string {
 func (c Config) WithDefaults() Config {
 	c.PollInterval = cmp.Or(c.PollInterval, DefaultPollInterval)
 	c.BackOff = cmp.Or(c.BackOff, DefaultBackOff)
-	c.MaxBackOff = cmp.Or(c.MaxBackOff, DefaultMaxBackOff)
+	c.MaxBackOff = cmp.Or(c.MaxBackOff, max(DefaultMaxBackOff, c.BackOff))
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, DefaultDrainTimeout)
 	c.HangTimeout = cmp.Or(c.HangTimeout, DefaultHangTimeout)
 	c.Node = cmp.Or(c.Node, DefaultNode())
@@ -100,6 +104,12 @@ func (c Config) Problems(name string) (problems []error) {
 		if field.value < 0 {
 			problems = append(problems, fmt.Errorf("%s: %s is negative", name, field.name))
 		}
+	}
+	if 0 < c.MaxBackOff && c.MaxBackOff < c.BackOff {
+		problems = append(problems, fmt.Errorf("%s: MaxBackOff is shorter than BackOff", name))
+	}
+	if err := pgschema.Schema(c.Schema).Validate(); err != nil {
+		problems = append(problems, fmt.Errorf("%s: Schema %w", name, err))
 	}
 	return problems
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/pgschema"
 )
 
 // Store is the table consumers of [Migrations]: the position, the lease and the state of
@@ -30,12 +31,16 @@ type Store struct {
 var _ PositionStore = (*Store)(nil)
 
 // NewStore returns the store in [Config.Schema]; nothing else of the configuration
-// matters. It sends nothing. The pool stays the caller's; NewStore panics without one.
+// matters. It sends nothing. The pool stays the caller's; NewStore panics without one, and
+// with what is no name of a schema.
 // Connections to a server that has become read-only are given up, all of the pool's: see
 // [pgxpool.Pool.Reset].
 func NewStore(pool *pgxpool.Pool, config Config) *Store {
 	if pool == nil {
 		panic("consumer.NewStore: the pool is nil")
+	}
+	if err := pgschema.Schema(config.Schema).Validate(); err != nil {
+		panic(fmt.Sprintf("consumer.NewStore: Config.Schema %v", err))
 	}
 	s := &Store{pool: pool}
 	if config.Schema != "" {
@@ -187,7 +192,7 @@ func owner(err error) string {
 	switch {
 	case pgerr.OwnTable(err, "relay_topics", "relay_skips", "relay_published"):
 		return "relay"
-	case pgerr.OwnTable(err, "parked_events"):
+	case pgerr.OwnTable(err, "parked_events", "reactor_done", "reactor_skipped"):
 		return "reactor"
 	}
 	return "consumer"

@@ -1,8 +1,10 @@
 package consumer_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -113,4 +115,28 @@ func TestMigrate(t *testing.T) {
 func TestNewStore(t *testing.T) {
 	t.Parallel()
 	require.PanicsWithValue(t, "consumer.NewStore: the pool is nil", func() { consumer.NewStore(nil, consumer.Config{}) })
+	b := newBank(t)
+	require.PanicsWithValue(t, "consumer.NewStore: Config.Schema is no name of a schema, which has at most 63 bytes of UTF-8", func() {
+		consumer.NewStore(b.Pool, consumer.Config{Schema: "a\x00b"})
+	})
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	t.Run("names all that is wrong with it", func(t *testing.T) {
+		t.Parallel()
+		bad := consumer.Config{PollInterval: -1, BackOff: time.Minute, MaxBackOff: time.Second, DrainTimeout: -1, HangTimeout: -1, Schema: strings.Repeat("s", 64)}
+		require.EqualError(t, errors.Join(bad.Problems("relay.Config")...), `relay.Config: PollInterval is negative
+relay.Config: DrainTimeout is negative
+relay.Config: HangTimeout is negative
+relay.Config: MaxBackOff is shorter than BackOff
+relay.Config: Schema is no name of a schema, which has at most 63 bytes of UTF-8`)
+	})
+	t.Run("does not limit the back-off to less than was asked for", func(t *testing.T) {
+		t.Parallel()
+		config := consumer.Config{BackOff: time.Minute}
+		require.Empty(t, config.Problems("relay.Config"))
+		require.Equal(t, time.Minute, config.WithDefaults().BackOffAfter(1))
+		require.Equal(t, consumer.DefaultMaxBackOff, consumer.Config{}.WithDefaults().MaxBackOff)
+	})
 }

@@ -24,7 +24,7 @@ const UpdateVariable = "UPDATE_GOLDEN"
 // changes by accident what is in the log for ever: a field that is renamed is a change of the
 // file. There is one for each name and schema version, such as testdata/Deposited.1.json; the
 // environment variable [UpdateVariable] writes those of today, and never an older one. Each
-// name of the registry needs an event; and all files, also those of older schema versions
+// name of the registry needs one event; and all files, also those of older schema versions
 // and of names that are gone, have to be decoded still.
 //
 //	eventsourcedtest.Golden(t, bank.Registry(), "testdata", &Deposited{Amount: 5}, &Closed{})
@@ -37,6 +37,7 @@ func Golden(t testing.TB, registry *eventsourced.Registry, dir string, events ..
 		missing[name] = true
 	}
 	for _, event := range encoded {
+		require.True(t, missing[event.Name], "two events are named %s, and would be one file", event.Name)
 		delete(missing, event.Name)
 		var stored bytes.Buffer
 		require.NoError(t, json.Indent(&stored, event.Payload, "", "  "))

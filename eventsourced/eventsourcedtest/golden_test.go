@@ -38,6 +38,9 @@ func TestGolden(t *testing.T) {
 	got = golden(registry, &started{At: 1})
 	require.True(t, got.failed, "one was not given")
 	require.Contains(t, got.log, "was/stopped")
+	got = golden(registry, &started{At: 1}, &started{At: 2}, &stopped{})
+	require.True(t, got.failed, "one was given twice")
+	require.Contains(t, got.log, "two events are named started")
 
 	// A later version: the file of the first one stays, and is still read.
 	t.Setenv(eventsourcedtest.UpdateVariable, "1")

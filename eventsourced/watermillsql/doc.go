@@ -45,7 +45,7 @@
 //
 // # Positions
 //
-// The position of a consumer group is in the table consumers of package messaging,
+// The position of a consumer group is in the table consumers of package consumer,
 // by group and topic. Its row is locked, and a connection of the pool taken, while
 // the messages of a page are handled, so of several subscribers of one group and
 // topic one is active. The others don't wait for the lock: they look again after the
