@@ -159,7 +159,7 @@ func TestPartsThatAreBehind(t *testing.T) {
 		"readview/": "DROP TABLE readviews, readview_states",
 		"consumer/": "DROP TABLE consumers",
 		"relay/":    "DROP TABLE relay_topics, relay_skips, relay_published",
-		"reactor/":  "DROP TABLE parked_events",
+		"reactor/":  "DROP TABLE parked_events, reactor_done, reactor_skipped",
 	} {
 		t.Run(component+" is named and brought up to date", func(t *testing.T) {
 			t.Parallel()

@@ -123,7 +123,8 @@ func TestOneConnectionIsEnough(t *testing.T) {
 	t.Run("for the reaction to a parked event", func(t *testing.T) {
 		t.Parallel()
 		b := &bank{consumertest.Small(t)}
-		b.Deposit(2)
+		b.RecordFor("a", &consumertest.Deposited{Amount: 1})
+		b.RecordFor("b", &consumertest.Deposited{Amount: 1})
 		config := consumertest.Reacting()
 		config.OnFailure, config.PollInterval = reactor.ParkFailures, 5*time.Second
 		calls, queries := 0, 0

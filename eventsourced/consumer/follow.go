@@ -31,7 +31,7 @@ func (f *Follower) follow(ctx context.Context, news <-chan struct{}) error {
 			}
 		}
 		f.failures = 0
-		f.record.clear(PartEvents)
+		f.getsOn()
 		if len(events) == 0 {
 			f.wait(ctx, news)
 		}
@@ -44,7 +44,9 @@ func (f *Follower) handle(ctx context.Context, events []eventsourced.Recorded) e
 	if err := f.work.Handle(ctx, events); err != nil {
 		return err
 	}
-	f.config.Observer.Handled(ctx, Progress{ID: f.id, Events: len(events), Position: f.position, Took: time.Since(began)})
+	if f.work.After == nil {
+		f.config.Observer.Handled(ctx, Progress{ID: f.id, Events: len(events), Position: f.position, Took: time.Since(began)})
+	}
 	return nil
 }
 
@@ -69,7 +71,7 @@ func (f *Follower) read(ctx context.Context) ([]eventsourced.Recorded, error) {
 		return nil, fmt.Errorf("read the log: %w", err)
 	case head < f.position:
 		return nil, errors.Join(ErrStopped, f.stopAhead(ctx, head))
-	case head == f.position:
+	case head <= f.after():
 		return nil, nil
 	}
 	if events, err = f.page(ctx, head); err != nil || len(events) > 0 {
@@ -79,18 +81,27 @@ func (f *Follower) read(ctx context.Context) ([]eventsourced.Recorded, error) {
 }
 
 func (f *Follower) page(ctx context.Context, upTo eventsourced.Position) (events []eventsourced.Recorded, err error) {
-	query := eventsourced.LogQuery{After: f.position, UpTo: upTo, Names: f.work.Names, Limit: f.work.PageEvents}
+	query := eventsourced.LogQuery{After: f.after(), UpTo: upTo, Names: f.work.Names, Limit: f.work.PageEvents}
 	bytes := 0
 	for event, err := range f.log.ReadLog(ctx, query) {
 		if err != nil {
 			return nil, fmt.Errorf("read the log: %w", err)
 		}
-		events = append(events, event)
-		if bytes += len(event.Payload); bytes >= maxPageBytes {
+		if bytes >= maxPageBytes && event.Position != events[len(events)-1].Position {
 			break
 		}
+		events = append(events, event)
+		bytes += len(event.Payload)
 	}
 	return events, nil
+}
+
+// after is where reading goes on.
+func (f *Follower) after() eventsourced.Position {
+	if f.work.After == nil {
+		return f.position
+	}
+	return max(f.position, f.work.After())
 }
 
 // Save moves the position.
@@ -108,7 +119,7 @@ func (f *Follower) SaveBy(ctx context.Context, to eventsourced.Position, call fu
 		err := Detached(ctx, call)
 		if err == nil {
 			f.setPosition(to)
-			f.record.clear(PartEvents)
+			f.getsOn()
 			return nil
 		}
 		f.logger.WarnContext(ctx, "position not saved", "position", int64(to), "error", err)

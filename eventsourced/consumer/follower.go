@@ -40,6 +40,15 @@ type Work struct {
 	// [ErrStopped] is no failure.
 	Handle func(ctx context.Context, events []eventsourced.Recorded) error
 
+	// After, if set, is up to where Handle was given events, as far as that is above the
+	// position: it may return while they are being handled, and saves the position later.
+	// Then it also tells the [Observer] of what was handled.
+	After func() eventsourced.Position
+
+	// Failing, if set, tells that some events are being tried again: then what is on
+	// record about events stays, though others are done.
+	Failing func() bool
+
 	// Begin, if set, is called with every lease, before events are handled; what it
 	// returns is called at the lease's end.
 	Begin func(ctx context.Context) (end func(), err error)
@@ -119,6 +128,10 @@ func (f *Follower) Logger() *slog.Logger { return f.logger }
 
 // Config returns the configuration, with defaults.
 func (f *Follower) Config() Config { return f.config }
+
+// Hangs tells that a call hangs: another node may take over, so begin nothing new. It may be
+// called concurrently.
+func (f *Follower) Hangs() bool { return f.hanging.Load() > 0 }
 
 // Position returns up to where everything is done.
 func (f *Follower) Position() eventsourced.Position { return f.position }

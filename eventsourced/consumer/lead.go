@@ -54,7 +54,7 @@ func (f *Follower) lead(ctx context.Context, news <-chan struct{}) (time.Duratio
 			return 0, nil
 		case errors.Is(err, ErrLeaseLost) || errors.Is(context.Cause(leading), ErrLeaseLost):
 			f.logger.WarnContext(ctx, "consumer starts again", "error", err)
-			lose(nil)
+			lose(ErrLeaseLost)
 			return 0, nil
 		case ctx.Err() != nil:
 			lose(nil)

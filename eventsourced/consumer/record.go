@@ -77,10 +77,11 @@ func (r *record) late(p Part, event *eventsourced.Recorded, began time.Time, cau
 	failure.Attempts = 0
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if before := r.failures[p]; before != nil && before.Position == failure.Position {
-		if !hangs {
-			return // what is on record says more
-		}
+	before := r.failures[p]
+	if before != nil && !hangs && (before.Position == failure.Position || before.Attempts > 0) {
+		return // what is on record says more
+	}
+	if before != nil && before.Position == failure.Position {
 		failure.Since, failure.Attempts = before.Since, before.Attempts
 	}
 	if hangs {
@@ -101,6 +102,14 @@ func newFailure(event *eventsourced.Recorded, since time.Time, cause error) *Fai
 func (r *record) set(p Part, failure *Failure) {
 	r.failures[p] = failure
 	r.touch()
+}
+
+// show has one failure of several on record, as it is.
+func (r *record) show(p Part, failure *Failure) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.underWay[p] = false
+	r.set(p, failure)
 }
 
 // touch has the table written.
@@ -193,8 +202,19 @@ func (f *Follower) Note(p Part, event *eventsourced.Recorded, cause error) {
 	f.record.note(p, event, cause)
 }
 
+// Show has the failure of one of several things on record that are tried at the same time, as
+// it is. It is not a try of its own, of which an [Observer] is told.
+func (f *Follower) Show(p Part, failure Failure) { f.record.show(p, &failure) }
+
 // Clear forgets what was on record: that part gets on.
 func (f *Follower) Clear(p Part) { f.record.clear(p) }
+
+// getsOn forgets what was on record of events, unless some are being tried again.
+func (f *Follower) getsOn() {
+	if f.work.Failing == nil || !f.work.Failing() {
+		f.record.clear(PartEvents)
+	}
+}
 
 // Stop stops the consumer at an event that can't be handled, on all nodes, until it is
 // resumed, see [Work.Retries]. [Work.Handle] returns [ErrStopped] then.

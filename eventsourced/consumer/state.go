@@ -60,4 +60,5 @@ type Failure struct {
 	Time      time.Time // of the last try
 	Since     time.Time // of the first one
 	Attempts  int       // that have failed or hang; 0 when the first is under way and takes long
+	Next      time.Time // of the next try, zero when that is not known or under way
 }

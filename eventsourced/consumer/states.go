@@ -11,11 +11,11 @@ import (
 const (
 	startSQL = `INSERT INTO {schema}consumers (name, topic, position) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
 	failSQL  = `UPDATE {schema}consumers SET stopped = stopped OR $4, ahead_at = CASE WHEN $5 OR ahead_at = position THEN position END,
-			error = $6, tried_at = clock_timestamp(), attempts = $7,
+			error = $6, tried_at = clock_timestamp(), attempts = $7, next_at = clock_timestamp() + $12 * interval '1 microsecond',
 			since = coalesce(CASE WHEN failed_position IS NOT DISTINCT FROM $11 THEN since END, clock_timestamp() - $8 * interval '1 microsecond'),
 			failed_event = $9, failed_name = $10, failed_position = $11
 		WHERE name = $1 AND topic = $2 AND node = $3`
-	forgetSQL = `UPDATE {schema}consumers SET error = NULL, since = NULL, tried_at = NULL, attempts = NULL, ahead_at = NULL,
+	forgetSQL = `UPDATE {schema}consumers SET error = NULL, since = NULL, tried_at = NULL, next_at = NULL, attempts = NULL, ahead_at = NULL,
 			failed_event = NULL, failed_name = NULL, failed_position = NULL
 		WHERE name = $1 AND topic = $2 AND node = $3 AND NOT stopped AND (error IS NOT NULL OR ahead_at IS NOT NULL)`
 	restartSQL = `UPDATE {schema}consumers SET stopped = false WHERE name = $1 AND topic = $2 AND stopped`
@@ -46,12 +46,17 @@ func (s *Store) fail(ctx context.Context, id ID, node string, failure *Failure, 
 		event    *[16]byte
 		name     *string
 		position *int64
+		next     *int64 // how long until then
 	)
+	if !failure.Next.IsZero() {
+		left := time.Until(failure.Next).Microseconds()
+		next = &left
+	}
 	if failure.EventName != "" {
 		event, name, position = (*[16]byte)(&failure.EventID), &failure.EventName, (*int64)(&failure.Position)
 	}
 	_, err := s.pool.Exec(ctx, s.Qualify(failSQL), id.Name, id.column(), node, how == stoppedThere, how == stoppedAhead,
-		pgerr.Text(failure.Error), failure.Attempts, time.Since(failure.Since).Microseconds(), event, name, position)
+		pgerr.Text(failure.Error), failure.Attempts, time.Since(failure.Since).Microseconds(), event, name, position, next)
 	return s.Explain("record the failure of "+id.String(), err)
 }
 

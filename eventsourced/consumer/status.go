@@ -81,7 +81,7 @@ type standing struct {
 const standingColumns = `name, topic, position, node,
 	clock_timestamp() < lease_until AND lease_until <= clock_timestamp() + lease_length, paused, stopped,
 	coalesce(ahead_at = position, false), coalesce(ahead_at <> position, false),
-	error, tried_at, coalesce(since, tried_at), coalesce(attempts, 0),
+	error, tried_at, coalesce(since, tried_at), coalesce(attempts, 0), next_at,
 	coalesce((extract(epoch FROM tried_at - clock_timestamp()) * 1000000)::bigint, 0), failed_event, failed_name, failed_position`
 
 // standing returns that of one consumer; one that has never run is at 0.
@@ -103,7 +103,7 @@ func scanStanding(row pgx.Row) (standing, error) {
 		moved       bool // since it was ahead of the log
 		text, name  *string
 		tried       *time.Time
-		since       *time.Time
+		since, next *time.Time
 		attempts    int
 		triedBefore int64
 		event       *[16]byte
@@ -111,12 +111,15 @@ func scanStanding(row pgx.Row) (standing, error) {
 	)
 	var group, topic string
 	err := row.Scan(&group, &topic, (*int64)(&s.position), &s.node, &s.leased, &s.paused, &s.stopped, &s.ahead, &moved,
-		&text, &tried, &since, &attempts, &triedBefore, &event, &name, &position, &s.parked)
+		&text, &tried, &since, &attempts, &next, &triedBefore, &event, &name, &position, &s.parked)
 	s.id = idOf(group, topic)
 	if err != nil || text == nil || tried == nil || moved {
 		return s, err
 	}
 	s.failure = &Failure{Error: *text, Time: tried.UTC(), Since: since.UTC(), Attempts: attempts}
+	if next != nil {
+		s.failure.Next = next.UTC()
+	}
 	if event != nil && name != nil && position != nil {
 		s.failure.EventID, s.failure.EventName, s.failure.Position = *event, *name, eventsourced.Position(*position)
 	}

@@ -192,7 +192,7 @@ func owner(err error) string {
 	switch {
 	case pgerr.OwnTable(err, "relay_topics", "relay_skips", "relay_published"):
 		return "relay"
-	case pgerr.OwnTable(err, "parked_events"):
+	case pgerr.OwnTable(err, "parked_events", "reactor_done", "reactor_skipped"):
 		return "reactor"
 	}
 	return "consumer"

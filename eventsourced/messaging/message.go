@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -70,6 +71,9 @@ const (
 	// a page that answers a request it is about the events asked for, in a live message about all.
 	// It is not there if nothing has changed since the relay's beginning.
 	MetaPublication = "publication"
+
+	// MetaAppID is which application has published the message.
+	MetaAppID = "app_id"
 )
 
 // Marks in the metadata of an event that was made of a message. Marshal undoes
@@ -81,7 +85,7 @@ const (
 
 var reserved = []string{
 	MetaName, MetaAggregateName, MetaAggregateID, MetaVersion, MetaSchemaVersion,
-	MetaPosition, MetaOccurredAt, MetaEventID, MetaTags, MetaPrevious, MetaEvents, MetaLast, MetaHead, MetaPublication, MetaWireVersion, markUUID, markPayload,
+	MetaPosition, MetaOccurredAt, MetaEventID, MetaTags, MetaPrevious, MetaEvents, MetaLast, MetaHead, MetaPublication, MetaAppID, MetaWireVersion, markUUID, markPayload,
 }
 
 // Marshal makes the message of a stored event, in today's form: mostly one, and one for each
@@ -136,10 +140,12 @@ func MarshalRecorded(event eventsourced.Recorded) (*message.Message, error) {
 	msg.Metadata[MetaAggregateID] = event.Stream.AggregateID
 	msg.Metadata[MetaVersion] = strconv.FormatInt(int64(event.Version), 10)
 	msg.Metadata[MetaSchemaVersion] = strconv.Itoa(event.SchemaVersion)
-	msg.Metadata[MetaPosition] = strconv.FormatInt(int64(event.Position), 10)
+	msg.Metadata[MetaPosition] = formatPosition(event.Position)
 	msg.Metadata[MetaOccurredAt] = event.Time.Format(time.RFC3339Nano)
 	return msg, nil
 }
+
+func formatPosition(p eventsourced.Position) string { return strconv.FormatInt(int64(p), 10) }
 
 // Unmarshal returns the event of a message that [Marshal] made, wherever the
 // message has been since: [eventsourced.Registry.Decode] takes it. It returns
@@ -186,8 +192,9 @@ func (r *reader) event(id eventsourced.EventID, d defaults) eventsourced.EventDa
 		Tags:          r.tags(),
 	}
 	metadata := eventsourced.Metadata{}
+	cloudEvent := r.msg.Metadata[CloudEventPrefix+"id"] == id.String() // the attributes are of SetCloudEvent
 	for key, value := range r.msg.Metadata {
-		if !slices.Contains(reserved, key) {
+		if !slices.Contains(reserved, key) && !(cloudEvent && strings.HasPrefix(key, CloudEventPrefix)) {
 			metadata[key] = value
 		}
 	}

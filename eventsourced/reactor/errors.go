@@ -1,21 +1,69 @@
 package reactor
 
 import (
-	"context"
 	"errors"
-	"net"
-
-	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"fmt"
+	"time"
 )
+
+// ErrNotParked is returned by those who resume or skip something that is not parked.
+var ErrNotParked = errors.New("not parked")
 
 var errMissing = errors.New("the event is not in the log any more")
 
-// mayPass tells that an error of a reaction's may be gone after a while, and is not
-// the event's: a deadline, a statement timeout, a network that fails, or that
-// [consumer.Config.HangTimeout] has ended the reaction's context. An append that gave up
-// waiting for the log's lock unwraps to one of them.
-func mayPass(err error) bool {
-	var netErr net.Error
-	return pgerr.Lost(err) || errors.As(err, &netErr) || pgerr.Canceled(err) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+// tooManyError is why a reactor stops that should park one event more.
+func tooManyError(most int64, cause error) error {
+	return fmt.Errorf("%d events are parked, and no more are (Config.MaxParked): %w", most, cause)
+}
+
+// wish is what a reaction wants to be done about its error.
+type wish struct {
+	error
+	kind  wishKind
+	after time.Duration
+}
+
+type wishKind int
+
+const (
+	noWish wishKind = iota
+	wantsRetry
+	wantsPark
+	wantsSkip
+)
+
+// Unwrap returns the error.
+func (w *wish) Unwrap() error { return w.error }
+
+// Retry returns err as an error of a reaction's that has the event tried again after so long,
+// and not sooner, as a server says that can't serve now. The event is not given up at
+// such an error, however long it has been failing. It returns nil for nil.
+func Retry(after time.Duration, err error) error {
+	return wishing(&wish{err, wantsRetry, max(after, 0)})
+}
+
+// Park returns err as an error of a reaction's that has the event parked at once, whatever
+// [Config.OnFailure] says: it is not worth trying again before somebody has looked. It returns
+// nil for nil.
+func Park(err error) error { return wishing(&wish{err, wantsPark, 0}) }
+
+// Skip returns err as an error of a reaction's that has the event passed over for good, with
+// a line in the log and in the table reactor_skipped: see [Parking.Skipped]. It returns nil
+// for nil.
+func Skip(err error) error { return wishing(&wish{err, wantsSkip, 0}) }
+
+func wishing(w *wish) error {
+	if w.error == nil {
+		return nil
+	}
+	return w
+}
+
+// wishOf returns what an error wants; the outermost wish counts.
+func wishOf(err error) (wishKind, time.Duration) {
+	var w *wish
+	if errors.As(err, &w) {
+		return w.kind, w.after
+	}
+	return noWish, 0
 }

@@ -6,29 +6,38 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/need"
 )
 
-// Reaction handles the events of one type; [On] makes it.
+// Reaction handles the events of one type; [On] and [OnTx] make it.
 type Reaction struct {
 	goType reflect.Type
-	call   func(ctx context.Context, event eventsourced.Event) error // nil if On got nil
+	tx     bool                                                                 // it wants a transaction
+	call   func(ctx context.Context, tx pgx.Tx, event eventsourced.Event) error // nil if On got nil
 }
+
+// Type returns the type of the events, a pointer; nil for a Reaction that is not made by [On]
+// or [OnTx].
+func (r Reaction) Type() reflect.Type { return r.goType }
 
 // On makes a reaction of f, for events of the type that f takes.
 //
-// f is called for one event at a time, in the order of the log, at least once: it
+// f is called for one event of a stream at a time, in the order of the log, at least once: it
 // is called again after an error, and for an event that it had finished when the
 // process died before that was saved. So what it does has to be harmless when it
-// is done twice; [eventsourced.WithCommand] makes a command so.
+// is done twice; [eventsourced.WithCommand] makes a command so. With [Config.Concurrency] it is
+// called by several goroutines, for events of different streams. What its error may ask for:
+// [Retry], [Park], [Skip].
 //
 // Its context has the event, see [eventsourced.FromContext]: what is appended under
 // it names the event as its cause. The context ends
 // [consumer.Config.DrainTimeout] after Run's, when another node took over, and when f
 // takes longer than [consumer.Config.HangTimeout]: then the reactor waits for f to
-// return, and another node takes over. A panic is an error, and so is
-// [runtime.Goexit], which FailNow of a test calls.
+// return, and another node takes over. No connection is held meanwhile. A panic is an error,
+// and so is [runtime.Goexit], which FailNow of a test calls.
 func On[E any, P interface {
 	*E
 	eventsourced.Event
@@ -38,7 +47,30 @@ func On[E any, P interface {
 	}
 	return Reaction{
 		goType: reflect.TypeFor[P](),
-		call:   func(ctx context.Context, event eventsourced.Event) error { return f(ctx, event.(P)) },
+		call:   func(ctx context.Context, _ pgx.Tx, event eventsourced.Event) error { return f(ctx, event.(P)) },
+	}
+}
+
+// OnTx is [On] for a reaction whose effects are all in the reactor's database: f writes in tx,
+// in which it is also written that the event is handled. So what f does is done exactly once,
+// whatever crashes: with tx it may call pgstore.Store.AppendTx, or
+// [eventsourced.Repository.UpdateTx] with pgstore.Store.Tx, or write tables.
+//
+// tx is the reactor's to commit or roll back; it runs at READ COMMITTED. It holds a connection
+// while f runs, and when it has appended, the log's lock: append last, and call nobody else
+// meanwhile. The server ends it when it stands idle for longer than
+// [consumer.Config.HangTimeout].
+func OnTx[E any, P interface {
+	*E
+	eventsourced.Event
+}](f func(ctx context.Context, tx pgx.Tx, event P) error) Reaction {
+	if f == nil {
+		return Reaction{goType: reflect.TypeFor[P]()}
+	}
+	return Reaction{
+		goType: reflect.TypeFor[P](),
+		tx:     true,
+		call:   func(ctx context.Context, tx pgx.Tx, event eventsourced.Event) error { return f(ctx, tx, event.(P)) },
 	}
 }
 
@@ -49,7 +81,7 @@ func reactionsByName(log eventsourced.Log, reactions []Reaction) (byName map[str
 	for _, reaction := range reactions {
 		switch {
 		case reaction.goType == nil:
-			problems = append(problems, errors.New("a reaction is not made by On"))
+			problems = append(problems, errors.New("a reaction is not made by On or OnTx"))
 			continue
 		case reaction.call == nil:
 			problems = append(problems, fmt.Errorf("the reaction to %v is nil", reaction.goType))

@@ -103,45 +103,6 @@ func TestReactorStopsAtAFailure(t *testing.T) {
 	})
 }
 
-func TestReactorParksFailures(t *testing.T) {
-	t.Parallel()
-	b := newBank(t)
-	bad := []eventsourced.Recorded{b.Record(&consumertest.Deposited{Amount: 13}), b.Record(&consumertest.Deposited{Amount: 14})}
-	good := b.Deposit(2)
-	panicking := b.Record(&consumertest.Deposited{Amount: 15})
-	var seen consumertest.Handled
-	var cured atomic.Bool
-	config := consumertest.Reacting()
-	config.OnFailure = reactor.ParkFailures
-	it, _ := b.Reactor(config, reactor.On(func(ctx context.Context, e *consumertest.Deposited) error {
-		switch {
-		case e.Amount == 15:
-			panic("fifteen")
-		case e.Amount > 1 && !cured.Load():
-			return consumertest.ErrBroken
-		}
-		seen.Note(ctx)
-		return nil
-	}))
-	b.Eventually("three are parked", func() bool { return b.StatusOf(it).Parked == 3 })
-	require.Equal(t, consumertest.IDsOf(good), seen.All(), "the others are handled")
-	parked, err := it.Parked(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, []string{bad[0].ID.String(), bad[1].ID.String(), panicking.ID.String()},
-		[]string{parked[0].EventID.String(), parked[1].EventID.String(), parked[2].EventID.String()})
-	require.Equal(t, "broken", parked[0].Error)
-	require.Equal(t, "panic: fifteen", parked[2].Error)
-	b.Eventually("it is live", func() bool {
-		status := b.StatusOf(it)
-		return status.State == consumer.Live && status.Failure == nil
-	})
-
-	cured.Store(true)
-	require.NoError(t, it.Resume(t.Context()))
-	b.Eventually("those that are cured are done", func() bool { return b.StatusOf(it).Parked == 1 })
-	require.Equal(t, append(consumertest.IDsOf(good), consumertest.IDsOf(bad)...), seen.All(), "once")
-}
-
 func TestReactorWaitsForTheDatabase(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
@@ -211,11 +172,14 @@ func TestNew(t *testing.T) {
 	b := newBank(t)
 	type Unknown struct{ eventsourced.BaseEvent }
 	nothing := reactor.On(func(context.Context, *consumertest.Deposited) error { return nil })
-	_, err := reactor.New(b.Store, b.Pool, reactor.Config{Attempts: -1, RetryFor: -1, OnFailure: 7}, nothing, nothing,
+	_, err := reactor.New(b.Store, b.Pool, reactor.Config{Attempts: -1, RetryFor: -1, MaxDelay: -1, Concurrency: -1, MaxParked: -1, OnFailure: 7}, nothing, nothing,
 		reactor.On(func(context.Context, *Unknown) error { return nil }))
 	require.ErrorContains(t, err, "Name needs 1 to 200 bytes")
 	require.ErrorContains(t, err, "Attempts is negative")
 	require.ErrorContains(t, err, "RetryFor is negative")
+	require.ErrorContains(t, err, "MaxDelay is negative")
+	require.ErrorContains(t, err, "Concurrency is negative")
+	require.ErrorContains(t, err, "MaxParked is negative")
 	require.ErrorContains(t, err, "OnFailure is 7, want StopAtFailure or ParkFailures")
 	require.ErrorContains(t, err, "two reactions to Deposited")
 	require.ErrorContains(t, err, "the event type *reactor_test.Unknown is not in the registry")
@@ -283,7 +247,7 @@ func TestNewNamesAllThatIsMissing(t *testing.T) {
 reactor.New: the log is nil
 reactor.New: the pool is nil
 the reaction to *consumertest.Deposited is nil
-a reaction is not made by On`)
+a reaction is not made by On or OnTx`)
 	_, err = reactor.New(b.Store, b.Pool, consumertest.Reacting(), reactor.On(nothing))
 	require.EqualError(t, err, `reactor "r": the reaction to *consumertest.Deposited is nil`)
 }

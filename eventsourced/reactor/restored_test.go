@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
 	"github.com/dancefinder/eventsourcing/internal/consumertest"
@@ -14,7 +15,7 @@ import (
 func TestParkedEventThatIsGone(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	events := b.Deposit(2)
+	events := []eventsourced.Recorded{b.RecordFor("a", &consumertest.Deposited{Amount: 1}), b.RecordFor("b", &consumertest.Deposited{Amount: 1})}
 	logger, logged := consumertest.LogSignal("parked event not tried again")
 	config := consumertest.Reacting()
 	config.OnFailure, config.Logger = reactor.ParkFailures, logger

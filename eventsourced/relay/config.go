@@ -2,8 +2,10 @@ package relay
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"net/url"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -52,6 +54,21 @@ type Config struct {
 	// and may be called concurrently. By default events leave as they are.
 	Translate func(eventsourced.Recorded) (eventsourced.Recorded, error)
 
+	// TranslateMany is Translate for an event that leaves as several, or whose form depends on more than
+	// the event: it may query, with ctx, and block as long as [consumer.Config.HangTimeout]. What
+	// it returns goes into one message for each topic, in that order; none stays inside. The ids of
+	// several follow from the event's. History translates again, perhaps years later: what it looks up
+	// has to be there still, and as it was when the event happened. Only one of both may be set.
+	TranslateMany func(ctx context.Context, event eventsourced.Recorded) ([]eventsourced.Recorded, error)
+
+	// CloudEventsSource is the source, a URI reference such as "https://example.com/bank", of the
+	// CloudEvents attributes that messages of one event have besides their metadata, see
+	// [messaging.SetCloudEvent]. By default there are none.
+	CloudEventsSource string
+
+	// AppID says in each message which application has published it, see [messaging.MetaAppID].
+	AppID string
+
 	// StartAtHead lets a new relay begin with the events that come after its first
 	// start, when consumers are to ask for the history. By default it begins with
 	// the first event of the log.
@@ -85,6 +102,12 @@ func (c Config) problems(log eventsourced.Log) []error {
 	problems := c.Problems("relay.Config")
 	if c.GroupEvents < 0 {
 		problems = append(problems, errors.New("relay.Config: GroupEvents is negative"))
+	}
+	if c.Translate != nil && c.TranslateMany != nil {
+		problems = append(problems, errors.New("relay.Config: Translate and TranslateMany are both set"))
+	}
+	if _, err := url.Parse(c.CloudEventsSource); err != nil {
+		problems = append(problems, fmt.Errorf("relay.Config: CloudEventsSource is no URI reference: %w", err))
 	}
 	if c.Revision < 0 {
 		problems = append(problems, errors.New("relay.Config: Revision is negative"))

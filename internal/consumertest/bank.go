@@ -96,8 +96,14 @@ func (b *Bank) With(t testing.TB) *Bank {
 // Record appends an event and returns it as it stands in the log.
 func (b *Bank) Record(event eventsourced.Event) eventsourced.Recorded {
 	b.T.Helper()
+	return b.RecordFor("account-1", event)
+}
+
+// RecordFor is Record for one account.
+func (b *Bank) RecordFor(id string, event eventsourced.Event) eventsourced.Recorded {
+	b.T.Helper()
 	accounts := eventsourced.NewRepository[Account](b.Store, "bank.Account", eventsourced.RepositoryConfig{})
-	position, err := accounts.Update(b.T.Context(), "account-1", func(a *Account) error { return eventsourced.Record(a, event) })
+	position, err := accounts.Update(b.T.Context(), id, func(a *Account) error { return eventsourced.Record(a, event) })
 	require.NoError(b.T, err)
 	return b.At(position)
 }

@@ -130,7 +130,8 @@ func Reacting() reactor.Config {
 		},
 		Name:     "r",
 		Attempts: 3,
-		RetryFor: 100 * time.Millisecond,
+		RetryFor: time.Nanosecond,
+		MaxDelay: 20 * time.Millisecond,
 	}
 }
 

@@ -14,6 +14,7 @@ CREATE TABLE consumers (
 	since           TIMESTAMPTZ,                     -- when that began
 	attempts        BIGINT,                          -- how often it was tried since then
 	tried_at        TIMESTAMPTZ,                     -- and when last
+	next_at         TIMESTAMPTZ,                     -- when it is tried again, if that is known
 	failed_event    UUID,                            -- which event it is about, if any
 	failed_name     TEXT,
 	failed_position BIGINT,

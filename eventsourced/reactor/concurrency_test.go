@@ -1,0 +1,117 @@
+package reactor_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
+	"github.com/dancefinder/eventsourcing/internal/consumertest"
+)
+
+func TestConcurrency(t *testing.T) {
+	t.Parallel()
+	t.Run("several streams at the same time, each in order, and no more than that", func(t *testing.T) {
+		t.Parallel()
+		b := newBank(t)
+		const accounts, each = 6, 10
+		names := make([]string, accounts)
+		for i := range names {
+			names[i] = fmt.Sprint("account ", i)
+		}
+		last := b.deposits(1, each, names...)
+		var running, most atomic.Int64
+		meet := make(chan struct{}) // three at once
+		var order sync.Map
+		config := consumertest.Reacting()
+		config.Concurrency = 3
+		it, _ := b.Reactor(config, reactor.On(func(ctx context.Context, e *consumertest.Deposited) error {
+			n := running.Add(1)
+			defer running.Add(-1)
+			for at := most.Load(); n > at && !most.CompareAndSwap(at, n); at = most.Load() {
+			}
+			if e.Amount == 1 && eventsourced.FromContext(ctx).Stream.AggregateID < names[3] {
+				if n == 3 {
+					close(meet)
+				}
+				<-meet
+			}
+			before, _ := order.LoadOrStore(eventsourced.FromContext(ctx).Stream.AggregateID, int64(0))
+			if before != e.Amount-1 {
+				return reactor.Park(fmt.Errorf("%d after %d", e.Amount, before))
+			}
+			order.Store(eventsourced.FromContext(ctx).Stream.AggregateID, e.Amount)
+			return nil
+		}))
+		b.Becomes(it, "all are handled", func(s consumer.Status) bool { return parkedIs(0)(s) && s.Position == last.Position })
+		require.EqualValues(t, 3, most.Load())
+		for _, name := range names {
+			at, _ := order.Load(name)
+			require.EqualValues(t, each, at, name)
+		}
+	})
+	t.Run("a stream that fails holds up the position, and no other stream", func(t *testing.T) {
+		t.Parallel()
+		b := newBank(t)
+		s := newSick("a")
+		config := consumertest.Reacting()
+		config.Concurrency, config.Attempts = 2, 1_000_000
+		first := b.deposits(1, 1, "b")
+		bad := b.deposits(1, 1, "a")
+		it, stop := b.Reactor(config, s.reaction())
+		b.deposits(2, 20, "a", "b")
+		b.Eventually("the other is handled", func() bool { return len(s.of("b")) == 20 })
+		status := b.Becomes(it, "it says what fails, all the time", consumertest.Retrying(bad, "broken"))
+		require.Equal(t, first.Position, status.Position)
+		stop()
+		require.Len(t, s.of("b"), 20)
+		s.cure("a")
+		it, _ = b.Reactor(config, s.reaction())
+		last := b.deposits(21, 21, "b")
+		b.Becomes(it, "all are handled", func(s consumer.Status) bool { return consumertest.IsLive(s) && s.Position == last.Position })
+		require.Len(t, s.of("a"), 20)
+		require.Len(t, s.of("b"), 21, "what was handled above the position is not handled again")
+		var rows int
+		require.NoError(t, b.Pool.QueryRow(t.Context(), `SELECT count(*) FROM reactor_done`).Scan(&rows))
+		require.Zero(t, rows)
+	})
+	t.Run("a failure stops all, and what is done stays done", func(t *testing.T) {
+		t.Parallel()
+		b := newBank(t)
+		s := newSick("a")
+		bad := b.deposits(1, 1, "a")
+		b.deposits(1, 5, "b")
+		config := consumertest.Reacting()
+		config.Concurrency, config.Attempts = 2, 10
+		it, _ := b.Reactor(config, s.reaction())
+		status := b.Becomes(it, "it stops", func(s consumer.Status) bool { return s.State == consumer.Failed })
+		require.Equal(t, bad.ID, status.Failure.EventID)
+		require.Equal(t, 10, status.Failure.Attempts)
+		require.Less(t, status.Position, bad.Position)
+		s.cure("a")
+		require.NoError(t, it.Resume(t.Context()))
+		b.Becomes(it, "it goes on", parkedIs(0))
+		require.Equal(t, []int64{1}, s.of("a"))
+		require.Equal(t, []int64{1, 2, 3, 4, 5}, s.of("b"), "each once")
+	})
+	t.Run("a pool of one connection will do", func(t *testing.T) {
+		t.Parallel()
+		b := &bank{consumertest.Small(t)}
+		config := consumertest.Reacting()
+		config.Concurrency = 4
+		var handled atomic.Int64
+		b.deposits(1, 5, "a", "b", "c", "d")
+		it, _ := b.Reactor(config, reactor.On(func(ctx context.Context, _ *consumertest.Deposited) error {
+			handled.Add(1)
+			return b.Pool.Ping(ctx)
+		}))
+		b.Becomes(it, "all are handled", parkedIs(0))
+		require.EqualValues(t, 20, handled.Load())
+	})
+}
