@@ -5,12 +5,8 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # as its own go.mod says.
 each = for module in . dancefinder; do (cd $$module && GOWORK=off $(1)) || exit 1; done
 
-# A test that cuts connections to RabbitMQ trips the race detector in code that is not ours: it
-# has the build constraint !race, and this name.
-norace = ^(TestReconnect|TestBrokerKilled|TestBrokerInTrouble)$$
-
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-root test-dancefinder test-norace screenshots chromium soak check lint generate bench profile cgo
+.PHONY: help demo test test-root test-reconnect test-dancefinder test-brokers test-and-check screenshots chromium soak check lint generate bench profile cgo
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,14 +17,11 @@ demo: ## Run DanceFinder end to end on private servers; in a terminal it stays u
 		go build -o "$$folder/dancefinder" ./dancefinder/cmd/dancefinder && "$$folder/dancefinder" demo
 
 # First all is compiled, by both cores. Then the large packages run alone, which keep two cores and
-# their servers busy and have times to keep, and the others two at a time. Without the race detector
-# tests wait for brokers that come back, half a minute for a quorum queue: beside the second module's.
-# What go vet finds, check finds.
-test: cgo chromium ## Run all tests with the race detector, then the checks
+# their servers busy and have times to keep, and the others two at a time. Tests that mostly wait for
+# brokers to come back run beside the checks at the end. What go vet finds, check finds.
+test: cgo chromium ## Run all tests with the race detector, and the checks
 	$(call each,go list -export -race -test -deps ./... >/dev/null)
-	go run ./internal/services -rabbitmq -install -- sh -c '$(MAKE) --no-print-directory test-root; root=$$?; \
-		$(MAKE) --no-print-directory --jobs=2 --keep-going test-norace test-dancefinder && exit $$root'
-	@$(MAKE) --no-print-directory check
+	go run ./internal/services -rabbitmq -install -- $(MAKE) --no-print-directory --keep-going test-root test-reconnect test-dancefinder test-and-check
 
 alone = readview|eventsourced/pgstore|eventsourced/messaging|cmd/dancefinder|web/browser
 
@@ -43,8 +36,16 @@ test-root:
 test-dancefinder:
 	@$(call suite,dancefinder)
 
-test-norace:
-	GOWORK=off go test -p 1 -vet=off -timeout 15m -run "$(norace)" ./readview ./eventsourced/messaging ./eventsourced/watermillsql
+# These two have the build constraint !race: what is not ours trips the race detector, Watermill's
+# suite and watermill-amqp when its connection is cut.
+test-reconnect:
+	GOWORK=off go test -vet=off -timeout 5m -run "^TestReconnect$$" ./eventsourced/messaging ./eventsourced/watermillsql
+
+test-brokers:
+	GOWORK=off go test -vet=off -timeout 15m -run "^(TestBrokerKilled|TestBrokerInTrouble)$$" ./readview
+
+test-and-check:
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-brokers check
 
 screenshots: chromium ## Write pictures of the page to dancefinder/web/screenshots, to be looked at
 	cd dancefinder && SCREENSHOTS=$(CURDIR)/dancefinder/web/screenshots GOWORK=off go test -count=1 -run "^TestPages$$" ./web/browser

@@ -121,7 +121,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			_ = sleep(ctx, pause) // the end of ctx is noticed above
 			continue
 		}
-		claimed, err := w.queue.claim(ctx, places, w.config.Timeout+leaseMargin, w.config.longestWait())
+		claimed, err := w.claim(ctx, places)
 		give(places - len(claimed))
 		for _, j := range claimed {
 			jobs.Go(func() {
@@ -142,6 +142,14 @@ func (w *Worker) Run(ctx context.Context) error {
 			failures = 0
 		}
 	}
+}
+
+// claim claims jobs for so many places. What was claimed while ctx ended is given back like what
+// was begun; were the claim broken off, the job would wait for its end.
+func (w *Worker) claim(ctx context.Context, places int) ([]job, error) {
+	lasting, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	return w.queue.claim(lasting, places, w.config.Timeout+leaseMargin, w.config.longestWait())
 }
 
 // take waits until a place is free and returns how many are.

@@ -154,7 +154,9 @@ func TestSubscribersOfAGroupShare(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
 	events := b.Deposit(60)
-	subscribers := []*messaging.Subscriber{b.Subscriber(consumertest.Grouped("g")), b.Subscriber(consumertest.Grouped("g"))}
+	config := consumertest.Grouped("g")
+	config.PollInterval = 2 * time.Second // a lease that a busy machine keeps
+	subscribers := []*messaging.Subscriber{b.Subscriber(config), b.Subscriber(config)}
 	channels := []<-chan *message.Message{b.Subscribe(subscribers[0], "Deposited"), b.Subscribe(subscribers[1], "Deposited")}
 	other := b.Subscribe(b.Subscriber(consumertest.Grouped("other")), "Deposited")
 	active := -1

@@ -16,29 +16,31 @@ import (
 var pages = []struct {
 	name string
 	path string
+	wide bool // a wide screen shows more than a phone
+	dark bool // it has colours of its own
 	do   func(*tab)
 }{
-	{"list", "/?dag=2026-11-26", nil},
-	{"filter", "/", func(b *tab) { b.run(chromedp.Evaluate(`document.getElementById("andra").open = true`, nil)) }},
-	{"row-menu", "/?dag=2026-11-28", func(b *tab) { b.click(".rad:nth-child(3) .meny summary") }},
-	{"ignored", "/?dag=2026-11-27&dolda=1", func(b *tab) {
+	{"list", "/?dag=2026-11-26", true, true, nil},
+	{"filter", "/", true, false, func(b *tab) { b.run(chromedp.Evaluate(`document.getElementById("andra").open = true`, nil)) }},
+	{"row-menu", "/?dag=2026-11-28", true, false, func(b *tab) { b.click(".rad:nth-child(3) .meny summary") }},
+	{"ignored", "/?dag=2026-11-27&dolda=1", false, true, func(b *tab) {
 		b.click(".dag:last-of-type .rad:not(.dold) .meny summary")
 		b.click(".dag:last-of-type .rad .lada button")
 		b.until(`document.querySelector("#klart .angra") === document.activeElement`)
 	}},
-	{"ignored-filter", "/?dag=2026-11-27&dolda=1", func(b *tab) { b.run(chromedp.Evaluate(`document.getElementById("andra").open = true`, nil)) }},
-	{"map", "/karta?plats=Dalarna|Rättvik|Rättvik", nil},
-	{"map-sweden", "/karta?karta=sverige", nil},
-	{"empty", "/?period=idag&hem=Mora&inom=25&kommun=Dalarna|Mora", nil},
-	{"month", "/?period=manad", nil},
-	{"calendar", "/kalender", nil},
-	{"english", "/?lang=en", nil},
-	{"bad", "/?dag=i+morgon", nil},
-	{"login", "/login", nil},
-	{"not-found", "/nothing", nil},
-	{"own-dates", "/?period=egna&fran=2026-11-26&till=2026-11-30", nil},
-	{"unknown-home", "/?ny=Moora", nil},
-	{"all-of-sweden", "/?hem=Kiruna&inom=10", nil},
+	{"ignored-filter", "/?dag=2026-11-27&dolda=1", false, false, func(b *tab) { b.run(chromedp.Evaluate(`document.getElementById("andra").open = true`, nil)) }},
+	{"map", "/karta?plats=Dalarna|Rättvik|Rättvik", true, true, nil},
+	{"map-sweden", "/karta?karta=sverige", false, false, nil},
+	{"empty", "/?period=idag&hem=Mora&inom=25&kommun=Dalarna|Mora", false, true, nil},
+	{"month", "/?period=manad", true, false, nil},
+	{"calendar", "/kalender", true, true, nil},
+	{"english", "/?lang=en", false, false, nil},
+	{"bad", "/?dag=i+morgon", false, true, nil},
+	{"login", "/login", false, false, nil},
+	{"not-found", "/nothing", false, false, nil},
+	{"own-dates", "/?period=egna&fran=2026-11-26&till=2026-11-30", false, false, nil},
+	{"unknown-home", "/?ny=Moora", false, false, nil},
+	{"all-of-sweden", "/?hem=Kiruna&inom=10", false, false, nil},
 }
 
 // picture writes a picture of the whole page to a file.
