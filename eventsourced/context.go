@@ -17,6 +17,11 @@ const (
 	MetaCorrelation = "correlation_id" // the request or process that all events of one chain share
 	MetaCausation   = "causation_id"   // the id of the event or command that led to this one
 	MetaActor       = "actor"          // who asked for it
+
+	// The trace that an event is of, as W3C's Trace Context has it. What is appended in the
+	// handling of an event is of the same trace, and messages carry both.
+	MetaTraceParent = "traceparent"
+	MetaTraceState  = "tracestate"
 )
 
 type metadataKey struct{}
@@ -159,7 +164,7 @@ type recordedKey struct{}
 
 // WithRecorded returns the context in which an event is handled: [FromContext]
 // returns the event, and events appended under it name it as their cause and
-// share its correlation (its own id, where it has none).
+// share its correlation (its own id, where it has none), and its trace, if it has one.
 func WithRecorded(ctx context.Context, event *Recorded) context.Context {
 	return context.WithValue(ctx, recordedKey{}, event)
 }
@@ -189,6 +194,18 @@ func newMetadata(ctx context.Context) Metadata {
 		correlation = cause.ID.String()
 	}
 	metadata := Metadata{MetaCorrelation: correlation, MetaCausation: cause.ID.String()}
+	if own[MetaTraceParent] == "" {
+		PassTrace(cause.Metadata, metadata)
+	}
 	maps.Copy(metadata, own)
 	return metadata
+}
+
+// PassTrace copies the trace from one event's metadata to that of another, which belongs to it.
+func PassTrace(from, to Metadata) {
+	for _, key := range []string{MetaTraceParent, MetaTraceState} {
+		if value := from[key]; value != "" {
+			to[key] = value
+		}
+	}
 }

@@ -82,6 +82,14 @@ func TestWithRecorded(t *testing.T) {
 			metadata(eventsourced.WithRecorded(t.Context(), event), t), "the actor is not handed down")
 		require.Equal(t, "command-1", event.Metadata["causation_id"], "the event itself does not change")
 	})
+	t.Run("hands the trace down, unless the context has one", func(t *testing.T) {
+		t.Parallel()
+		event := recorded(eventsourced.Metadata{"correlation_id": "c", "traceparent": "00-1", "tracestate": "a=b"})
+		ctx := eventsourced.WithRecorded(t.Context(), event)
+		require.Equal(t, eventsourced.Metadata{"correlation_id": "c", "causation_id": event.ID.String(), "traceparent": "00-1", "tracestate": "a=b"}, metadata(ctx, t))
+		own := eventsourced.WithMetadata(ctx, eventsourced.MetaTraceParent, "00-2")
+		require.Equal(t, eventsourced.Metadata{"correlation_id": "c", "causation_id": event.ID.String(), "traceparent": "00-2"}, metadata(own, t))
+	})
 	t.Run("starts a chain at an event without a correlation", func(t *testing.T) {
 		t.Parallel()
 		event := recorded(nil)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -38,6 +39,11 @@ func derivedID(kind string, parts ...[]byte) EventID {
 	id[6] = id[6]&0x0f | 0x80
 	id[8] = id[8]&0x3f | 0x80
 	return id
+}
+
+// PartID returns the id of a part, counted from 0, of an event that has become several: always the same.
+func PartID(event EventID, part int) EventID {
+	return derivedID("part", event[:], []byte(strconv.Itoa(part)))
 }
 
 // ParseEventID reads the form that [EventID.String] writes, in either case. Any

@@ -39,6 +39,7 @@ type eventType struct {
 
 	stepTwice bool // from one version
 	unchecked bool
+	tolerant  bool
 	problems  []error // that its options have
 }
 

@@ -228,6 +228,21 @@ func TestUpcasters(t *testing.T) {
 			require.Equal(t, recorded, current, "all else stays")
 		})
 	}
+	t.Run("are not needed for a newer form of a type that is tolerant", func(t *testing.T) {
+		t.Parallel()
+		tolerant := newRegistry(t, eventsourced.Type[Deposited]("Deposited", eventsourced.Tolerant(), eventsourced.Formerly("PaidIn")))
+		for _, name := range []string{"Deposited", "PaidIn"} {
+			recorded := recordedAs(name, 7, `{"Amount":5,"Currency":"SEK"}`)
+			event, err := decodeOne(t, tolerant, recorded)
+			require.NoError(t, err)
+			require.EqualValues(t, 5, event.(*Deposited).Amount)
+			current, err := upcastOne(t, tolerant, recorded)
+			require.NoError(t, err)
+			require.Equal(t, 7, current.SchemaVersion, "it says what it is")
+		}
+		_, err := decodeOne(t, tolerant, recordedAs("Deposited", 0, `{}`))
+		require.ErrorContains(t, err, "schema version below 1")
+	})
 	t.Run("leave an event alone that is not registered", func(t *testing.T) {
 		t.Parallel()
 		recorded := recordedAs("Mystery", 9, `"whatever"`)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 )
 
 // UpcastFunc turns a payload of one schema version into the next one's. It must be a pure
@@ -51,6 +50,15 @@ func Formerly(name string) TypeOption {
 // whose own encoding has everything.
 func Unchecked() TypeOption {
 	return func(t *eventType) { t.unchecked = true }
+}
+
+// Tolerant says that events in a newer schema version than the program knows are decoded as those of
+// the version that it knows: fields that are new are ignored, and those that are gone are zero. It is
+// for a registry of another context's events, see readview's Feed, whose owner promises that new
+// versions are compatible: then consumers need not be deployed first. It is not for types whose events
+// this program appends: what it decides on could be half of what happened.
+func Tolerant() TypeOption {
+	return func(t *eventType) { t.tolerant = true }
 }
 
 // Retired says what became of events under a name that no type has any more: a
@@ -105,18 +113,23 @@ func (r *Registry) Upcast(ctx context.Context, recorded Recorded) ([]Recorded, e
 // asStored tells that an event is stored as it would be today.
 func (r *Registry) asStored(recorded *Recorded) bool {
 	t := r.byName[recorded.Name]
-	return t != nil && recorded.SchemaVersion == t.schemaVersion()
+	return t != nil && t.current(recorded.SchemaVersion)
+}
+
+// current tells that events of a schema version are decoded without upcasters.
+func (t *eventType) current(version int) bool {
+	return version == t.schemaVersion() || t.tolerant && version > t.schemaVersion()
 }
 
 // upcast appends what the event is today.
 func (r *Registry) upcast(ctx context.Context, to []Recorded, event Recorded, replaced int) ([]Recorded, error) {
 	t := r.stored[event.Name]
 	event.Name = t.name
-	for t.retired() || event.SchemaVersion != t.schemaVersion() {
+	for t.retired() || !t.current(event.SchemaVersion) {
 		s, known := t.steps[event.SchemaVersion]
 		switch {
 		case event.SchemaVersion >= t.schemaVersion():
-			return nil, errNewerSchema
+			return nil, fmt.Errorf("%w, in schema version %d; this one knows %d", errNewerSchema, event.SchemaVersion, t.schemaVersion())
 		case !known:
 			return nil, errOlderSchema
 		case s.replace != nil && replaced == maxReplaced:
@@ -153,7 +166,7 @@ func (r *Registry) replace(ctx context.Context, to []Recorded, event Recorded, s
 			part.Metadata = stored.Metadata
 		}
 		if len(parts) > 1 {
-			part.ID = derivedID("part", event.ID[:], []byte(strconv.Itoa(i)))
+			part.ID = PartID(event.ID, i)
 		}
 		if to, err = r.upcast(ctx, to, part, replaced); err != nil {
 			return nil, err

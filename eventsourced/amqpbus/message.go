@@ -2,6 +2,7 @@ package amqpbus
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
@@ -19,7 +20,7 @@ type marshaler struct{ wamqp.DefaultMarshaler }
 // Marshal implements [wamqp.Marshaler].
 func (m marshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
 	for key := range msg.Metadata {
-		if len(key) > maxName {
+		if len(headerKey(key)) > maxName {
 			return amqp.Publishing{}, fmt.Errorf("the metadata key %.40q... is %w", key, ErrTooLong)
 		}
 	}
@@ -30,6 +31,8 @@ func (m marshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
 	publishing.MessageId = short(msg.UUID)
 	publishing.Type = short(msg.Metadata[messaging.MetaName])
 	publishing.CorrelationId = short(msg.Metadata[eventsourced.MetaCorrelation])
+	publishing.Expiration = msg.Metadata[messaging.MetaExpires]
+	publishing.AppId = short(msg.Metadata[messaging.MetaAppID])
 	publishing.ContentType = "application/octet-stream"
 	if publishing.Type != "" || msg.Metadata[messaging.MetaEvents] != "" {
 		publishing.ContentType = "application/json"
@@ -37,7 +40,37 @@ func (m marshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
 	if at, err := time.Parse(time.RFC3339Nano, msg.Metadata[messaging.MetaOccurredAt]); err == nil {
 		publishing.Timestamp = at // in AMQP it has seconds
 	}
+	headers := make(amqp.Table, len(publishing.Headers))
+	for key, value := range publishing.Headers {
+		headers[headerKey(key)] = value
+	}
+	publishing.Headers = headers
 	return publishing, nil
+}
+
+// The prefixes of attributes of a CloudEvent that its binding for AMQP knows. It prefers the first
+// one, which JMS can select by.
+const (
+	cloudEventPrefix      = "cloudEvents_"
+	otherCloudEventPrefix = "cloudEvents:"
+)
+
+// headerKey returns the header of a metadata key.
+func headerKey(key string) string {
+	if attribute, is := strings.CutPrefix(key, messaging.CloudEventPrefix); is {
+		return cloudEventPrefix + attribute
+	}
+	return key
+}
+
+// metadataKey returns the metadata key of a header.
+func metadataKey(header string) string {
+	for _, prefix := range []string{cloudEventPrefix, otherCloudEventPrefix} {
+		if attribute, is := strings.CutPrefix(header, prefix); is {
+			return messaging.CloudEventPrefix + attribute
+		}
+	}
+	return header
 }
 
 // maxName is how many bytes AMQP has for names and properties. Its client cuts off
@@ -57,9 +90,12 @@ func (m marshaler) Unmarshal(delivery amqp.Delivery) (*message.Message, error) {
 	if delivery.Type != "" {
 		headers[messaging.MetaName] = delivery.Type
 	}
+	if delivery.AppId != "" {
+		headers[messaging.MetaAppID] = delivery.AppId
+	}
 	for key, value := range delivery.Headers {
 		if text, ok := value.(string); ok {
-			headers[key] = text
+			headers[metadataKey(key)] = text
 		}
 	}
 	delivery.Headers = headers

@@ -27,7 +27,8 @@ func TestBareClient(t *testing.T) {
 
 	messages := numbered(2)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	messages[1].Metadata = map[string]string{"name": "BandCreated", "correlation_id": "c-1", "occurred_at": at.Format(time.RFC3339Nano), "position": "7"}
+	messages[1].Metadata = map[string]string{"name": "BandCreated", "correlation_id": "c-1", "occurred_at": at.Format(time.RFC3339Nano), "position": "7",
+		"app_id": "bands", "ce-id": "e-1", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 	require.NoError(t, newPublisher(t, broker).Publish(topic, messages...))
 
 	deliveries, err := ch.ConsumeWithContext(timeout(t), queue.Name, "", true, false, false, false, nil)
@@ -42,6 +43,19 @@ func TestBareClient(t *testing.T) {
 	require.True(t, at.Equal(d.Timestamp))
 	require.Equal(t, amqp.Persistent, d.DeliveryMode)
 	require.Equal(t, "7", d.Headers["position"])
+	require.Equal(t, "bands", d.AppId)
+	require.Equal(t, "e-1", d.Headers["cloudEvents_id"], "as CloudEvents' binding for AMQP has it")
+	require.NotContains(t, d.Headers, "ce-id")
+	require.Equal(t, messages[1].Metadata["traceparent"], d.Headers["traceparent"])
+
+	back, err := amqpbus.Unmarshal(d)
+	require.NoError(t, err)
+	require.Equal(t, messages[1].Metadata, back.Metadata)
+	d.Headers = amqp.Table{"cloudEvents:id": "e-2"}
+	back, err = amqpbus.Unmarshal(d)
+	require.NoError(t, err)
+	require.Equal(t, "e-2", back.Metadata["ce-id"])
+	require.Equal(t, "bands", back.Metadata["app_id"])
 }
 
 func TestPublishersOfOneProcessKeepTheirOrder(t *testing.T) {

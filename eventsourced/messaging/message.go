@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -33,8 +34,8 @@ const (
 	MetaWireVersion   = "wire_version"   // of the message's form, see [WireVersion]
 )
 
-// WireVersion is the version of the form that messages of events and pages, and requests for
-// history, have. It changes when an older program would misread a newer one's. What does not
+// WireVersion is the version of the form that messages of events have; that of pages and requests for
+// history is in package relay. It changes when an older program would misread a newer one's. What does not
 // tell is of version 1; any other version is refused with [ErrWireVersion].
 const WireVersion = 1
 
@@ -57,7 +58,8 @@ const (
 	// A message of a single event does not have it.
 	MetaEvents = "events"
 
-	// MetaLast is "true" in the last page that answers a request for history.
+	// MetaLast is "true" in the last page that answers a request for history. If its position
+	// is below [MetaHead], there is more to ask for.
 	MetaLast = "last"
 
 	// MetaHead is, in a page that answers a request for history, the relay's position: all
@@ -65,11 +67,26 @@ const (
 	// the log went back. 1 is before the first event.
 	MetaHead = "head_position"
 
+	// MetaAsker is who asked, in a page that answers a request for history: it has only what
+	// that one wants.
+	MetaAsker = "asker"
+
+	// MetaFailure is, in the last page of an answer, a JSON object with the event that ends it,
+	// as that can't be sent, and why: event_id, name, position and error.
+	MetaFailure = "failure"
+
+	// MetaExpires is after how many milliseconds nobody waits for a message any longer, a request
+	// for history: whoever carries it may drop it then.
+	MetaExpires = "expires_ms"
+
 	// MetaPublication is the number, an @, and the position of when the relay began to publish more events
 	// than before: who has read before that has missed something, and needs the history again. In
 	// a page that answers a request it is about the events asked for, in a live message about all.
 	// It is not there if nothing has changed since the relay's beginning.
 	MetaPublication = "publication"
+
+	// MetaAppID is which application has published the message.
+	MetaAppID = "app_id"
 )
 
 // Marks in the metadata of an event that was made of a message. Marshal undoes
@@ -81,7 +98,7 @@ const (
 
 var reserved = []string{
 	MetaName, MetaAggregateName, MetaAggregateID, MetaVersion, MetaSchemaVersion,
-	MetaPosition, MetaOccurredAt, MetaEventID, MetaTags, MetaPrevious, MetaEvents, MetaLast, MetaHead, MetaPublication, MetaWireVersion, markUUID, markPayload,
+	MetaPosition, MetaOccurredAt, MetaEventID, MetaTags, MetaPrevious, MetaEvents, MetaLast, MetaHead, MetaAsker, MetaFailure, MetaExpires, MetaPublication, MetaAppID, MetaWireVersion, markUUID, markPayload,
 }
 
 // Marshal makes the message of a stored event, in today's form: mostly one, and one for each
@@ -136,10 +153,12 @@ func MarshalRecorded(event eventsourced.Recorded) (*message.Message, error) {
 	msg.Metadata[MetaAggregateID] = event.Stream.AggregateID
 	msg.Metadata[MetaVersion] = strconv.FormatInt(int64(event.Version), 10)
 	msg.Metadata[MetaSchemaVersion] = strconv.Itoa(event.SchemaVersion)
-	msg.Metadata[MetaPosition] = strconv.FormatInt(int64(event.Position), 10)
+	msg.Metadata[MetaPosition] = formatPosition(event.Position)
 	msg.Metadata[MetaOccurredAt] = event.Time.Format(time.RFC3339Nano)
 	return msg, nil
 }
+
+func formatPosition(p eventsourced.Position) string { return strconv.FormatInt(int64(p), 10) }
 
 // Unmarshal returns the event of a message that [Marshal] made, wherever the
 // message has been since: [eventsourced.Registry.Decode] takes it. It returns
@@ -186,8 +205,9 @@ func (r *reader) event(id eventsourced.EventID, d defaults) eventsourced.EventDa
 		Tags:          r.tags(),
 	}
 	metadata := eventsourced.Metadata{}
+	cloudEvent := r.msg.Metadata[CloudEventPrefix+"id"] == id.String() // the attributes are of SetCloudEvent
 	for key, value := range r.msg.Metadata {
-		if !slices.Contains(reserved, key) {
+		if !slices.Contains(reserved, key) && !(cloudEvent && strings.HasPrefix(key, CloudEventPrefix)) {
 			metadata[key] = value
 		}
 	}

@@ -2,8 +2,10 @@ package relay
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"net/url"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -17,6 +19,8 @@ const (
 	DefaultName        = "relay"
 	DefaultTopic       = "events"
 	DefaultGroupEvents = 500
+	DefaultPageEvents  = 1000
+	DefaultPageBytes   = 256 << 10
 )
 
 // Config is the optional part of a [Relay]. The zero value works; a negative
@@ -52,6 +56,21 @@ type Config struct {
 	// and may be called concurrently. By default events leave as they are.
 	Translate func(eventsourced.Recorded) (eventsourced.Recorded, error)
 
+	// TranslateMany is Translate for an event that leaves as several, or whose form depends on more than
+	// the event: it may query, with ctx, and block as long as [consumer.Config.HangTimeout]. What
+	// it returns goes into one message for each topic, in that order; none stays inside. The ids of
+	// several follow from the event's. History translates again, perhaps years later: what it looks up
+	// has to be there still, and as it was when the event happened. Only one of both may be set.
+	TranslateMany func(ctx context.Context, event eventsourced.Recorded) ([]eventsourced.Recorded, error)
+
+	// CloudEventsSource is the source, a URI reference such as "https://example.com/bank", of the
+	// CloudEvents attributes that messages of one event have besides their metadata, see
+	// [messaging.SetCloudEvent]. By default there are none.
+	CloudEventsSource string
+
+	// AppID says in each message which application has published it, see [messaging.MetaAppID].
+	AppID string
+
 	// StartAtHead lets a new relay begin with the events that come after its first
 	// start, when consumers are to ask for the history. By default it begins with
 	// the first event of the log.
@@ -61,8 +80,18 @@ type Config struct {
 	// twice at most after a crash. Defaults to [DefaultGroupEvents].
 	GroupEvents int
 
+	// PageEvents is how many events a page of history has at most. Defaults to
+	// [DefaultPageEvents].
+	PageEvents int
+
+	// PageBytes is how large the message of such a page is at most, unless one event alone is
+	// larger. A page that the publisher refuses is halved, and so are those of the next minute.
+	// Defaults to [DefaultPageBytes].
+	PageBytes int
+
 	// Requests is where consumers ask for history, see [ReplayRequest]. Only the
-	// active node subscribes. By default there is no history to be had.
+	// active node subscribes. A request is acknowledged when it has come: who gets no answer
+	// asks again. By default there is no history to be had.
 	Requests message.Subscriber
 
 	// RequestTopic is the topic of those requests. Defaults to the name of the
@@ -74,6 +103,8 @@ func (c Config) withDefaults() Config {
 	c.Config = c.Config.WithDefaults()
 	c.Name = cmp.Or(c.Name, DefaultName)
 	c.GroupEvents = cmp.Or(c.GroupEvents, DefaultGroupEvents)
+	c.PageEvents = cmp.Or(c.PageEvents, DefaultPageEvents)
+	c.PageBytes = cmp.Or(c.PageBytes, DefaultPageBytes)
 	c.RequestTopic = cmp.Or(c.RequestTopic, c.Name+".requests")
 	if c.Topic == nil {
 		c.Topic = func(eventsourced.Recorded) string { return DefaultTopic }
@@ -83,8 +114,19 @@ func (c Config) withDefaults() Config {
 
 func (c Config) problems(log eventsourced.Log) []error {
 	problems := c.Problems("relay.Config")
-	if c.GroupEvents < 0 {
-		problems = append(problems, errors.New("relay.Config: GroupEvents is negative"))
+	for _, field := range []struct {
+		name  string
+		value int
+	}{{"GroupEvents", c.GroupEvents}, {"PageEvents", c.PageEvents}, {"PageBytes", c.PageBytes}} {
+		if field.value < 0 {
+			problems = append(problems, fmt.Errorf("relay.Config: %s is negative", field.name))
+		}
+	}
+	if c.Translate != nil && c.TranslateMany != nil {
+		problems = append(problems, errors.New("relay.Config: Translate and TranslateMany are both set"))
+	}
+	if _, err := url.Parse(c.CloudEventsSource); err != nil {
+		problems = append(problems, fmt.Errorf("relay.Config: CloudEventsSource is no URI reference: %w", err))
 	}
 	if c.Revision < 0 {
 		problems = append(problems, errors.New("relay.Config: Revision is negative"))

@@ -62,7 +62,7 @@ func (g *group) addTo(ctx context.Context, topic string, recorded eventsourced.R
 		}
 		g.topic, g.last = topic, g.relay.lastSent(g.sent, topic)
 	}
-	msg, err := marshalParts(g.last, parts)
+	msg, err := g.relay.marshalParts(g.last, parts)
 	if err != nil {
 		return errors.Join(&consumer.EventError{Event: recorded, Err: newTranslateError(recorded, err)}, g.publish(ctx))
 	}
@@ -78,15 +78,23 @@ func (g *group) addTo(ctx context.Context, topic string, recorded eventsourced.R
 
 // marshalParts makes one message of an event, or of several of its parts: a page, with the
 // id of the first.
-func marshalParts(after eventsourced.Position, parts []eventsourced.Recorded) (*message.Message, error) {
-	if len(parts) == 1 {
-		return messaging.MarshalRecorded(parts[0])
+func (r *Relay) marshalParts(after eventsourced.Position, parts []eventsourced.Recorded) (*message.Message, error) {
+	var msg *message.Message
+	var err error
+	if len(parts) > 1 {
+		if msg, err = MarshalPage(Page{After: after, UpTo: parts[0].Position, Events: parts}); err == nil {
+			msg.UUID = parts[0].ID.String()
+		}
+	} else if msg, err = messaging.MarshalRecorded(parts[0]); err == nil && r.config.CloudEventsSource != "" {
+		messaging.SetCloudEvent(msg, parts[0], r.config.CloudEventsSource)
 	}
-	msg, err := MarshalPage(Page{After: after, UpTo: parts[0].Position, Events: parts})
-	if err == nil {
-		msg.UUID = parts[0].ID.String()
+	if err != nil {
+		return nil, err
 	}
-	return msg, err
+	if r.config.AppID != "" {
+		msg.Metadata[messaging.MetaAppID] = r.config.AppID
+	}
+	return msg, nil
 }
 
 // publish sends the messages and waits until they are safe.

@@ -47,43 +47,68 @@ func (r *Relay) translateAll(ctx context.Context, recorded eventsourced.Recorded
 		if len(r.config.Names) > 0 && !slices.Contains(r.config.Names, part.Name) {
 			continue
 		}
-		out, err := r.translate(part)
+		out, err := r.translate(ctx, part)
 		if err != nil {
 			return nil, err
 		}
-		if out.topic != "" {
-			all = append(all, out)
-		}
+		all = append(all, out...)
 	}
 	return all, nil
 }
 
-// translate returns how an event in today's form leaves, without a topic if it does not.
-func (r *Relay) translate(today eventsourced.Recorded) (out outgoing, err error) {
-	event := today
-	if r.config.Translate != nil {
-		translated, err := r.config.Translate(event)
-		if err != nil || translated.Name == "" {
-			return out, err
-		}
-		event.Name, event.SchemaVersion = translated.Name, max(translated.SchemaVersion, 1)
-		event.Payload, event.Metadata = translated.Payload, translated.Metadata
-		if err := checkTranslated(event); err != nil {
-			return out, err
-		}
+// translate returns how an event in today's form leaves: in several, or not at all.
+func (r *Relay) translate(ctx context.Context, today eventsourced.Recorded) (all []outgoing, err error) {
+	forms := []eventsourced.Recorded{today}
+	switch {
+	case r.config.TranslateMany != nil:
+		forms, err = r.config.TranslateMany(ctx, today)
+	case r.config.Translate != nil:
+		forms[0], err = r.config.Translate(today)
 	}
-	if event.Metadata[eventsourced.MetaCorrelation] == "" { // the chain begins with it
-		event.Metadata = maps.Clone(event.Metadata)
-		if event.Metadata == nil {
-			event.Metadata = eventsourced.Metadata{}
+	if err != nil {
+		return nil, err
+	}
+	for i, form := range forms {
+		if form.Name == "" {
+			continue
 		}
-		event.Metadata[eventsourced.MetaCorrelation] = event.ID.String()
+		event := today
+		if len(forms) > 1 {
+			event.ID = eventsourced.PartID(today.ID, i)
+		}
+		if r.translates() {
+			event.Name, event.SchemaVersion = form.Name, max(form.SchemaVersion, 1)
+			event.Payload, event.Metadata = form.Payload, form.Metadata
+			if err := checkTranslated(event); err != nil {
+				return nil, err
+			}
+		}
+		event.Metadata = leaving(today, event.Metadata)
+		topic := r.config.Topic(today)
+		if topic == "" {
+			return nil, errNoTopic
+		}
+		all = append(all, outgoing{event, topic})
 	}
-	topic := r.config.Topic(today)
-	if topic == "" {
-		return out, errNoTopic
+	return all, nil
+}
+
+func (r *Relay) translates() bool { return r.config.Translate != nil || r.config.TranslateMany != nil }
+
+// leaving returns the metadata that an event leaves with: a chain begins with it, if it has no
+// other, and it stays in its trace.
+func leaving(today eventsourced.Recorded, metadata eventsourced.Metadata) eventsourced.Metadata {
+	complete := maps.Clone(metadata)
+	if complete == nil {
+		complete = eventsourced.Metadata{}
 	}
-	return outgoing{event, topic}, nil
+	if complete[eventsourced.MetaCorrelation] == "" {
+		complete[eventsourced.MetaCorrelation] = today.ID.String()
+	}
+	if complete[eventsourced.MetaTraceParent] == "" {
+		eventsourced.PassTrace(today.Metadata, complete)
+	}
+	return complete
 }
 
 // checkTranslated finds what no consumer could make anything of.

@@ -104,7 +104,7 @@ func (r *Relay) publishAs(ctx context.Context) error {
 // are, see [messaging.MetaPublication]. Whatever Translate calls them: a name that no event of
 // the log has may be any of them.
 func (r *Relay) widened(names []string) Publication {
-	if r.config.Translate != nil && slices.ContainsFunc(names, func(name string) bool { return r.log.Registry().SchemaVersion(name) == 0 }) {
+	if r.translates() && slices.ContainsFunc(names, func(name string) bool { return r.log.Registry().SchemaVersion(name) == 0 }) {
 		names = nil
 	}
 	return r.publications.Load().widened(names...)
