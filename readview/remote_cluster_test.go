@@ -2,6 +2,7 @@ package readview_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -42,6 +43,8 @@ func TestCluster(t *testing.T) {
 		for i := 1; ; i++ {
 			position := c.deposit(i % 4)
 			select {
+			case <-ctx.Done():
+				return
 			case <-stop:
 				last <- position
 				return
@@ -81,7 +84,7 @@ func troublesOf(ctx context.Context, cluster *devservices.RabbitMQCluster) []nod
 	return []nodeTrouble{
 		{"killed", 3 * time.Second, cluster.Kill, start},
 		{"stopped", 3 * time.Second, cluster.Stop, start},
-		{"frozen", 20 * time.Second, cluster.Freeze, cluster.Thaw}, // more than three heartbeats
+		{"frozen", 20 * time.Second, cluster.Freeze, func(n int) error { return errors.Join(cluster.Kill(n), start(n)) }}, // more than three heartbeats
 		{"cut off", 5 * time.Second, func(n int) error { return cluster.Cut(ctx, n) }, func(n int) error { return cluster.Heal(ctx, n) }},
 	}
 }
