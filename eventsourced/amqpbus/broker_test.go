@@ -172,14 +172,15 @@ func TestUpgrade(t *testing.T) {
 	_, err := quorum.Upgrade(t.Context(), topic)
 	require.ErrorIs(t, err, amqpbus.ErrInUse)
 	require.NoError(t, classic.Close())
-	state, err := quorum.Inspect(t.Context(), topic)
-	require.NoError(t, err)
-	require.Equal(t, amqpbus.QueueState{Queue: topic + ".g", There: true, Messages: before}, state)
-
+	eventually(t, "the broker has noticed that it is gone", func() bool {
+		state, err := quorum.Inspect(t.Context(), topic)
+		require.NoError(t, err)
+		return state == amqpbus.QueueState{Queue: topic + ".g", There: true, Messages: before}
+	})
 	done, err := quorum.Upgrade(t.Context(), topic)
 	require.NoError(t, err)
 	require.Equal(t, amqpbus.Upgraded{Moved: before + 1}, done)
-	state, err = quorum.Inspect(t.Context(), topic)
+	state, err := quorum.Inspect(t.Context(), topic)
 	require.NoError(t, err)
 	require.Equal(t, amqpbus.QueueState{Queue: topic + ".g", There: true, AsWanted: true, Messages: before}, state)
 	require.NoError(t, publisher.Publish(topic, sent[1+before:]...))
