@@ -48,6 +48,9 @@
 //     transaction ends.
 //   - A [Registry] is given with the store, as a program has one, and panics are for what is
 //     wrong in the program itself: [MustRegistry], [NewRepository].
+//   - The package has more than fifty names, because domains, stores and consumers talk about one
+//     thing in one vocabulary: most are types in the contract's signatures, and its errors. A
+//     domain needs BaseEvent, Root, Record, Type, NewRegistry and NewRepository.
 //
 // Package memstore implements the contract in memory, package pgstore on
 // PostgreSQL. Package eventsourcedtest has given/when/then for aggregates, storetest the

@@ -222,4 +222,9 @@
 //
 // Handlers have no effects but those on their transaction; with side effects they
 // would have them again after each reset.
+//
+// # Names
+//
+// The package has more than fifty: a third of them is [Consistency]'s, which is here because it needs the
+// manager's positions and states. A projection needs Projection, Handlers, On, Exec, NewManager and Config.
 package readview

@@ -10,7 +10,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -120,8 +122,53 @@ func TestBrokerKilled(t *testing.T) {
 func TestBrokerInTrouble(t *testing.T) {
 	t.Parallel()
 	broker := startBroker(t, brokerFolder(t))
+	t.Run("its exchanges and queues belong to operators", func(t *testing.T) { topologyOfOperators(t, broker) })
 	t.Run("its connections are cut at random", func(t *testing.T) { connectionsCutAtRandom(t, broker) })
 	t.Run("short of memory or disk space, it takes no messages", func(t *testing.T) { blockedBroker(t, broker) })
+}
+
+// topologyOfOperators is the table of permissions in docs/messaging.md.
+func topologyOfOperators(t *testing.T, broker *devservices.RabbitMQ) {
+	c := newContexts(t, broker.URL())
+	topic, requests := strings.ReplaceAll(c.topic, ".", "[.]"), strings.ReplaceAll(c.requestTopic(), ".", "[.]")
+	permissions := func(user, configure, write, read string) string { // quicker than by commands of their own
+		return fmt.Sprintf(`rabbit_auth_backend_internal:add_user(<<"%[1]s">>, <<"secret">>, <<"test">>),
+			rabbit_auth_backend_internal:set_permissions(<<"%[1]s">>, <<"/">>, <<"%[2]s">>, <<"%[3]s">>, <<"%[4]s">>, <<"test">>)`,
+			user, configure, write, read)
+	}
+	_, err := broker.Control(t.Context(), "eval",
+		permissions("owner", "^$", "^("+topic+"|amq[.]default)$", "^"+requests+"[.]relay$")+","+
+			permissions("branch", "^"+topic+"[.]branch([.]dead)?$", "^("+topic+"[.]branch([.]dead)?|"+requests+")$", "^("+topic+"|"+topic+"[.]branch)$")+".")
+	require.NoError(t, err)
+	as := func(user string) string {
+		address, err := url.Parse(broker.URL())
+		require.NoError(t, err)
+		address.User = url.UserPassword(user, "secret")
+		return address.String()
+	}
+
+	operator := c.subscriber("relay")
+	c.url, c.declare = as("owner"), amqpbus.DeclareNothing
+	relay := c.startRelay()
+	last := c.write(40)
+	c.eventually("the relay says what is missing", func() bool {
+		status, err := relay.Status(t.Context())
+		require.NoError(t, err)
+		return status.Failure != nil && strings.Contains(status.Failure.Error, "no exchange '"+c.topic)
+	})
+	require.NoError(t, operator.SubscribeInitialize(c.requestTopic()))
+	require.NoError(t, operator.SubscribeInitialize(c.topic)) // for the exchange
+	require.NoError(t, operator.Close())
+	c.url, c.declare = as("branch"), amqpbus.DeclareAll
+	require.ErrorContains(t, c.subscriber("branch").SubscribeInitialize(c.topic), "have Declare say what is there without us")
+	c.declare = amqpbus.DeclareQueue
+	manager, router := c.branchManager()
+	c.start(router)
+	c.branch.waitFor(manager, last)
+	c.branch.waitFor(manager, c.write(40))
+	c.declare = amqpbus.DeclareNothing
+	require.NoError(t, c.subscriber("branch").SubscribeInitialize(c.topic))
+	c.requireSame()
 }
 
 func connectionsCutAtRandom(t *testing.T, broker *devservices.RabbitMQ) {

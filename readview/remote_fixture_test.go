@@ -28,6 +28,8 @@ type contexts struct {
 	topic  string
 
 	queueType amqpbus.QueueType
+	prefetch  int
+	declare   amqpbus.Declares
 }
 
 func newContexts(t *testing.T, url string) *contexts {
@@ -49,7 +51,7 @@ func (c *contexts) requestTopic() string { return c.topic + ".requests" }
 // startRelay runs a relay until the test ends.
 func (c *contexts) startRelay() *relay.Relay {
 	c.t.Helper()
-	publisher, err := amqpbus.NewPublisher(c.url, amqpbus.PublisherConfig{Logger: fast().Logger})
+	publisher, err := amqpbus.NewPublisher(c.url, amqpbus.PublisherConfig{Declare: c.declare, Logger: fast().Logger})
 	require.NoError(c.t, err)
 	requests := c.subscriber("relay")
 	it, err := relay.New(c.store, c.pool, publisher, c.relayConfig(requests))
@@ -81,7 +83,7 @@ func (c *contexts) relayConfig(requests message.Subscriber) relay.Config {
 
 func (c *contexts) subscriber(group string) *amqpbus.Subscriber {
 	c.t.Helper()
-	subscriber, err := amqpbus.NewSubscriber(c.url, amqpbus.SubscriberConfig{Group: group, QueueType: c.queueType, MaxBackOff: 200 * time.Millisecond, Logger: fast().Logger})
+	subscriber, err := amqpbus.NewSubscriber(c.url, amqpbus.SubscriberConfig{Group: group, QueueType: c.queueType, Prefetch: c.prefetch, Declare: c.declare, MaxBackOff: 200 * time.Millisecond, Logger: fast().Logger})
 	require.NoError(c.t, err)
 	return subscriber
 }
@@ -95,7 +97,7 @@ func (c *contexts) branchManager() (*readview.Manager, *message.Router) {
 	manager, err := readview.NewManager(router, nil, c.branch.pool, fast())
 	require.NoError(c.t, err)
 	subscriber := c.subscriber("branch")
-	requests, err := amqpbus.NewPublisher(c.url, amqpbus.PublisherConfig{Logger: fast().Logger})
+	requests, err := amqpbus.NewPublisher(c.url, amqpbus.PublisherConfig{Declare: c.declare, Logger: fast().Logger})
 	require.NoError(c.t, err)
 	c.t.Cleanup(func() { require.NoError(c.t, requests.Close()) })
 	require.NoError(c.t, manager.AddRemote(balances(), readview.Feed{

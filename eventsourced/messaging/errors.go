@@ -6,7 +6,7 @@ var (
 	// ErrClosed is returned by Subscribe and Publish after Close.
 	ErrClosed = errors.New("closed")
 
-	// ErrMalformed is returned by [Unmarshal] for a message that is not an event,
+	// ErrMalformed is returned by [Unmarshal], and by what package relay unmarshals, for a message that is not an event,
 	// and by [Publisher.Publish] for one that can't become one: delivering it again
 	// does not help. The error names the metadata key and its value.
 	ErrMalformed = errors.New("malformed message")

@@ -25,9 +25,8 @@ const DefaultPageEvents = 100
 // Config is the optional part of an [Adapter]. The zero value works; a negative
 // value is an error.
 type Config struct {
-	// Schema is the schema that holds the log's tables, as in pgstore.Config.
-	// Defaults to the first one of the connection's search path, which is where
-	// the table consumers is in any case.
+	// Schema is the schema that holds the log's tables and the table consumers, as in pgstore.Config
+	// and consumer.Config. Defaults to the first one of the connection's search path that has them.
 	Schema string
 
 	// PageEvents is how many events are read, handled and acked in one transaction
@@ -61,6 +60,7 @@ func (c Config) validate(registry *eventsourced.Registry) error {
 type Adapter struct {
 	registry     *eventsourced.Registry
 	events       string // the table, quoted where need be
+	consumers    string // likewise
 	pageEvents   int
 	unregistered bool
 }
@@ -79,6 +79,7 @@ func NewAdapter(registry *eventsourced.Registry, config Config) (*Adapter, error
 	a := &Adapter{
 		registry:     registry,
 		events:       pgschema.Schema(config.Schema).Table("events"),
+		consumers:    pgschema.Schema(config.Schema).Table("consumers"),
 		pageEvents:   cmp.Or(config.PageEvents, DefaultPageEvents),
 		unregistered: config.Unregistered,
 	}
@@ -106,10 +107,10 @@ func (a *Adapter) BeforeSubscribingQueries(topic, group string) []wsql.Query {
 	}
 	return []wsql.Query{
 		missing(a.events, "the log's tables are made by migrate.Run with pgstore.Migrations"),
-		missing("consumers", "it is made by migrate.Run with consumer.Migrations"),
-		{Query: `INSERT INTO consumers (name, topic) VALUES ($1, $2) ON CONFLICT DO NOTHING`, Args: []any{group, topic}},
-		raise(fmt.Sprintf("(SELECT position FROM consumers WHERE name = %s AND topic = %s) > (SELECT coalesce(max(tstamp), 0) FROM %s)",
-			literal(group), literal(topic), a.events), objectNotInPrerequisiteState, aheadAdvice),
+		missing(a.consumers, "it is made by migrate.Run with consumer.Migrations"),
+		{Query: `INSERT INTO ` + a.consumers + ` (name, topic) VALUES ($1, $2) ON CONFLICT DO NOTHING`, Args: []any{group, topic}},
+		raise(fmt.Sprintf("(SELECT position FROM %s WHERE name = %s AND topic = %s) > (SELECT coalesce(max(tstamp), 0) FROM %s)",
+			a.consumers, literal(group), literal(topic), a.events), objectNotInPrerequisiteState, aheadAdvice),
 	}
 }
 
@@ -123,7 +124,7 @@ func (a *Adapter) SubscribeIsolationLevel() sql.IsolationLevel { return sql.Leve
 // lease. To wait for a lock would occupy a connection, and make Close wait, too.
 func (a *Adapter) NextOffsetQuery(topic, group string) wsql.Query {
 	return wsql.Query{
-		Query: `SELECT position FROM consumers
+		Query: `SELECT position FROM ` + a.consumers + `
 			WHERE name = $1 AND topic = $2
 				AND NOT (clock_timestamp() < lease_until AND lease_until <= clock_timestamp() + lease_length) FOR UPDATE SKIP LOCKED`,
 		Args: []any{group, topic},
@@ -228,7 +229,7 @@ func (a *Adapter) ConsumedMessageQuery(string, wsql.Row, string, []byte) wsql.Qu
 // NextOffsetQuery has locked.
 func (a *Adapter) AckMessageQuery(topic string, row wsql.Row, group string) wsql.Query {
 	return wsql.Query{
-		Query: `UPDATE consumers SET position = $3 WHERE name = $1 AND topic = $2`,
+		Query: `UPDATE ` + a.consumers + ` SET position = $3 WHERE name = $1 AND topic = $2`,
 		Args:  []any{group, topic, row.Offset},
 	}
 }

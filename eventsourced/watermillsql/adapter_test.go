@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
@@ -141,7 +142,7 @@ func TestSubscribeIsRefused(t *testing.T) {
 func TestSchema(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	b.exec(`DROP TABLE events`)
+	b.exec(`DROP TABLE events, consumers`)
 	schema := b.db.Schema + `_"odd" It's`
 	t.Cleanup(func() {
 		_, err := b.pool.Exec(context.Background(), `DROP SCHEMA IF EXISTS `+pgx.Identifier{schema}.Sanitize()+` CASCADE`)
@@ -155,7 +156,11 @@ func TestSchema(t *testing.T) {
 	_, err := subscriber.Subscribe(t.Context(), messaging.AllEvents)
 	require.ErrorContains(t, err, "there is no table "+pgx.Identifier{schema, "events"}.Sanitize())
 	require.NoError(t, migrate.Run(t.Context(), b.pool, migrate.Config{Schema: schema}, pgstore.Migrations()))
+	_, err = subscriber.Subscribe(t.Context(), messaging.AllEvents)
+	require.ErrorContains(t, err, "there is no table "+pgx.Identifier{schema, "consumers"}.Sanitize())
+	require.NoError(t, migrate.Run(t.Context(), b.pool, migrate.Config{Schema: schema}, consumer.Migrations()))
 	b.ack(b.subscribe(subscriber, messaging.AllEvents), b.deposit(2)...)
+	b.eventually("the position", func() bool { return b.int(`SELECT position FROM `+pgx.Identifier{schema, "consumers"}.Sanitize()) > 0 })
 }
 
 func TestConfig(t *testing.T) {

@@ -14,8 +14,11 @@ import (
 	"github.com/dancefinder/eventsourcing/internal/testdb"
 )
 
-// Database is a test's own database. It is gone when the test ends; that of a test which has
-// failed is kept for an hour, and the test says how to look at it.
+// Database is a test's own database: a schema of one that all tests on the server share, and the
+// only one in its search path. Give another schema, as in a Schema of a configuration, a name that
+// begins with that one's, so that no other test has it, and drop it at the end. The
+// database is gone when the test ends; that of a test which has failed is kept for an hour, and the
+// test says how to look at it.
 type Database struct {
 	// Pool reaches it, with at most ten connections.
 	Pool *pgxpool.Pool

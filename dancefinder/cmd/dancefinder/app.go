@@ -1,11 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -42,6 +40,8 @@ type app struct {
 type appOptions struct {
 	databaseURL  string
 	amqpURL      string // "" is without RabbitMQ
+	queueType    string // of RabbitMQ; "" is classic
+	declare      string // what is made there; "" is all
 	geocoder     string // gazetteer or nominatim; "" is gazetteer
 	nominatimURL string // "" is the public one
 	contact      string // for nominatim
@@ -104,13 +104,7 @@ func (a *app) Close() {
 
 // withApp opens the app on what the command line or the environment names.
 func withApp(cmd *cobra.Command, do func(*app) error) error {
-	flag := func(name, variable string) string {
-		value, err := cmd.Flags().GetString(name)
-		if err != nil {
-			return "" // the command does not have it
-		}
-		return cmp.Or(value, os.Getenv(variable))
-	}
+	flag := func(name, variable string) string { return setting(cmd, name, variable) }
 	broker := ""
 	if cmd.Flags().Lookup("geocoder") != nil {
 		broker = "AMQP_URL" // only a projector publishes: the others work whatever it is
@@ -118,6 +112,8 @@ func withApp(cmd *cobra.Command, do func(*app) error) error {
 	options := appOptions{
 		databaseURL:  flag("database-url", "DATABASE_URL"),
 		amqpURL:      flag("amqp-url", broker),
+		queueType:    flag("amqp-queue-type", "AMQP_QUEUE_TYPE"),
+		declare:      flag("amqp-declare", "AMQP_DECLARE"),
 		geocoder:     flag("geocoder", "GEOCODER"),
 		nominatimURL: flag("nominatim-url", "NOMINATIM_URL"),
 		contact:      flag("contact", "NOMINATIM_CONTACT"),

@@ -42,16 +42,19 @@ type bus struct {
 }
 
 // openBus connects to nothing yet. Without a URL messages stay in the process.
-func openBus(url string, logger *slog.Logger) (bus, error) {
+func openBus(options appOptions) (bus, error) {
+	url, logger, declare := options.amqpURL, options.logger, amqpbus.Declares(options.declare)
 	if url == "" {
 		local := gochannel.NewGoChannel(gochannel.Config{}, watermill.NopLogger{})
 		return bus{localRelayName, local, local}, nil
 	}
-	publisher, err := amqpbus.NewPublisher(url, amqpbus.PublisherConfig{RoutingKey: routingKey, Logger: logger})
+	publisher, err := amqpbus.NewPublisher(url, amqpbus.PublisherConfig{RoutingKey: routingKey, Declare: declare, Logger: logger})
 	if err != nil {
 		return bus{}, usageError{err}
 	}
-	requests, err := amqpbus.NewSubscriber(url, amqpbus.SubscriberConfig{Group: relayName, Logger: logger})
+	requests, err := amqpbus.NewSubscriber(url, amqpbus.SubscriberConfig{
+		Group: relayName, QueueType: amqpbus.QueueType(options.queueType), Declare: declare, Logger: logger,
+	})
 	if err != nil {
 		return bus{}, usageError{err}
 	}
@@ -67,7 +70,7 @@ func routingKey(msg *message.Message) string {
 
 // integrate makes what reacts to events and what tells others of them.
 func (a *app) integrate(options appOptions) (err error) {
-	if a.bus, err = openBus(options.amqpURL, options.logger); err != nil {
+	if a.bus, err = openBus(options); err != nil {
 		return err
 	}
 	common := log.Config{Logger: options.logger}

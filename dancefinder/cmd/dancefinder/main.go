@@ -102,7 +102,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().String("database-url", "", "the PostgreSQL database (default: the environment's DATABASE_URL); with ?pool_max_conns=N it gets at most N connections, and one to listen")
-	root.PersistentFlags().String("amqp-url", "", "the RabbitMQ broker (default: the environment's AMQP_URL, then none)")
+	addBrokerFlags(root)
 	root.AddCommand(
 		demoCommand(),
 		serveCommand(),
@@ -114,6 +114,8 @@ func rootCommand() *cobra.Command {
 		readviewsCommand(),
 		relayCommand(),
 		geocodingCommand(),
+		deadLettersCommand(),
+		queuesCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()
