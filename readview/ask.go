@@ -10,35 +10,40 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 )
 
-// requests are what a feed's source has asked for.
-type requests struct {
-	begun      bool       // something was
-	asked      checkpoint // last
-	repeats    int        // of the last request
-	waiting    bool       // for the end of its answer
-	signOfLife time.Time  // the last request or page applied
-}
-
 // complaint is why messages don't come, the last time that it was put on record.
 type complaint struct {
 	problem       string
 	signOfTrouble time.Time // that was when
 }
 
-// miss is called when what comes before a page is missing.
-func (s *feedSource) miss(ctx context.Context, pg *page) (done bool, wait time.Duration, err error) {
+// gapPatience is how long a projection that can't ask waits for what is missing.
+const gapPatience = 500 * time.Millisecond
+
+// miss is called when what comes before a message is missing.
+func (s *feedSource) miss(ctx context.Context, d *delivery) (done bool, wait time.Duration, err error) {
 	if s.feed.Requests != nil {
-		// The answer has this message's events as well, if they are the relay's: they
-		// were published before.
-		err := s.ask(ctx)
-		return err == nil, 0, err
+		if d.page.after != unknown {
+			s.early.keep(*d, s.at)
+			time.AfterFunc(earlyPatience, func() { nudge(s.looks) })
+		} else if idle, _ := s.asker.idle(); idle {
+			// The answer has this message's events as well, if they are the relay's: they
+			// were published before.
+			s.asker.ask(s.at)
+		}
+		return true, 0, nil
 	}
-	missing := fmt.Errorf("%w: position %d is known and the message of position %d follows position %d", ErrGap, s.at.Position, pg.upTo, pg.after)
-	if pg.after == unknown {
-		missing = fmt.Errorf("%w, perhaps: the message of position %d does not tell what comes before it; only a relay.Relay can feed a projection", ErrGap, pg.upTo)
+	if d.page.after != unknown && s.stays(d) {
+		s.busy.Unlock() // for the one that has to come before
+		s.hold(ctx, s.m.config.PollInterval/10)
+		s.busy.Lock()
+		return false, 0, nil
+	}
+	missing := fmt.Errorf("%w: position %d is known and the message of position %d follows position %d", ErrGap, s.at.Position, d.page.upTo, d.page.after)
+	if d.page.after == unknown {
+		missing = fmt.Errorf("%w, perhaps: the message of position %d does not tell what comes before it; only a relay.Relay can feed a projection", ErrGap, d.page.upTo)
 	}
 	now := time.Now().UTC()
-	failure := &consumer.Failure{Position: pg.upTo, Error: missing.Error(), Time: now, Since: now, Attempts: 1}
+	failure := &consumer.Failure{Position: d.page.upTo, Error: missing.Error(), Time: now, Since: now, Attempts: 1}
 	if err := s.m.states.fail(ctx, s.Name, s.at.Generation, "failed", failure); err != nil {
 		return false, 0, err
 	}
@@ -47,59 +52,47 @@ func (s *feedSource) miss(ctx context.Context, pg *page) (done bool, wait time.D
 	return false, s.m.config.PollInterval, nil
 }
 
-// answered notes the end of an answer. If that can't be applied, a page of the
-// answer was lost: it is asked for again after a while.
-func (s *feedSource) answered(content relay.Page) {
+// stays tells that what comes before a message may come yet.
+func (s *feedSource) stays(d *delivery) bool {
+	if d.missed.IsZero() {
+		d.missed = time.Now()
+	}
+	return time.Since(d.missed) < gapPatience || time.Since(s.early.since) < gapPatience
+}
+
+// done notes what a message that is done with says of the history.
+func (s *feedSource) done(content relay.Page) {
 	if n := len(content.Events); n > 0 && content.Events[n-1].Position <= s.at.Position {
 		s.known = max(s.known, content.Events[n-1].Position)
 	}
-	if !content.Last {
+	if f := s.remote.Load(); f != nil && s.at.Position >= f.Position {
+		s.remote.Store(nil)
+	}
+	if !content.Last || s.at.Position < content.UpTo {
 		return
 	}
-	s.sent.Store(0)
-	if s.at.Position >= content.UpTo {
-		s.waiting = false
+	s.remote.Store(content.Failure)
+	if !content.More() {
+		s.asker.complete(content.UpTo)
+	} else if s.at.Position == content.UpTo {
+		s.asker.ahead(content, s.at.Generation)
 	}
-}
-
-// ask requests the history after what is known, unless the answer to that is on
-// its way.
-func (s *feedSource) ask(ctx context.Context) error {
-	same := s.begun && s.asked == s.at
-	if s.waiting && s.asked.Generation == s.at.Generation && time.Since(s.signOfLife) < s.patience() {
-		return nil
-	}
-	msg, err := relay.MarshalReplayRequest(relay.ReplayRequest{Topic: s.feed.Topic, After: s.at.Position, ReplyTo: s.feed.ReplyTo})
-	if err != nil {
-		return err
-	}
-	msg.SetContext(ctx)
-	if err := s.feed.Requests.Publish(s.feed.RequestTopic, msg); err != nil {
-		return fmt.Errorf("ask for history: %w", err)
-	}
-	s.logger.InfoContext(ctx, "asked for history", "after", int64(s.at.Position))
-	if s.repeats++; !same {
-		s.repeats = 0
-	}
-	s.asked, s.begun, s.waiting, s.signOfLife = s.at, true, true, time.Now()
-	s.sent.CompareAndSwap(0, s.signOfLife.UnixMicro())
-	return nil
-}
-
-// patience is how long to wait for an answer: longer with each repetition, as the
-// answers may only be late, behind other messages.
-func (s *feedSource) patience() time.Duration {
-	return min(s.feed.AskAgain<<min(s.repeats, 20), max(s.feed.AskAgain, s.feed.AskAtLeast))
 }
 
 // attend asks for history when no message gives the occasion: at the start, after a
-// reset, when an answer does not come, and when it is quiet. It goes on until ctx ends.
+// reset, when an answer does not come, and when it is quiet. It puts on record what keeps messages
+// from coming. It goes on until ctx ends.
 func (s *feedSource) attend(ctx context.Context) {
 	for ctx.Err() == nil {
+		var err error
 		if s.busy.TryLock() {
-			s.lookOnce(ctx)
+			s.progress.at(atState, nil)
+			err = s.check(ctx)
 			s.progress.at(atRest, nil)
 			s.busy.Unlock()
+		}
+		if !refusal(err) && ctx.Err() == nil {
+			s.complain(ctx, err)
 		}
 		timer := time.NewTimer(s.m.leaseTime() / 2)
 		select {
@@ -111,24 +104,48 @@ func (s *feedSource) attend(ctx context.Context) {
 	}
 }
 
-// lookOnce puts on record what keeps messages from coming.
-func (s *feedSource) lookOnce(ctx context.Context) {
-	s.progress.at(atState, nil)
-	err := s.check(ctx)
+// complain puts on record what keeps messages from coming: err, what the transport says, that
+// nobody answers, or an event that the other context can't send.
+func (s *feedSource) complain(ctx context.Context, err error) {
 	if subscriber, tells := s.feed.Subscriber.(interface{ Problem() error }); err == nil && tells {
 		if problem := subscriber.Problem(); problem != nil {
 			err = fmt.Errorf("no messages come: %w", problem)
 		}
 	}
-	switch {
-	case ctx.Err() != nil || refusal(err):
-	case err != nil && s.problem != err.Error(), err != nil && time.Since(s.signOfTrouble) > slowAgain:
-		s.problem, s.signOfTrouble = err.Error(), time.Now()
-		s.trip(ctx, err, s.m.leaseTime()/2)
-	case err == nil && s.problem != "":
-		s.problem = ""
-		s.recovered(ctx, s.at.Generation)
+	if err == nil {
+		err = s.asker.trouble()
 	}
+	text, remote := "", s.remote.Load()
+	switch {
+	case err != nil:
+		text = err.Error()
+	case remote != nil:
+		text = "the other context's relay can't send the next event: " + remote.Error
+	}
+	again := text != s.problem || time.Since(s.signOfTrouble) > slowAgain || s.untroubled()
+	switch {
+	case text == "" && s.problem != "":
+		s.problem = ""
+		s.recovered(ctx, s.generation.Load())
+	case text == "" || !again:
+	default:
+		s.problem, s.signOfTrouble = text, time.Now()
+		if err != nil {
+			s.trip(ctx, err, s.m.leaseTime()/2)
+			return
+		}
+		event := &eventsourced.Recorded{Position: remote.Position}
+		event.ID, event.Name = remote.EventID, remote.EventName
+		s.logger.WarnContext(ctx, "the other context can't send an event", "error", text)
+		s.note(ctx, event, text, time.Now(), 1)
+	}
+}
+
+// untroubled tells that nothing is on record.
+func (a *applier) untroubled() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.trouble == nil
 }
 
 // check renews the lease and asks for history if there is reason to.
@@ -138,25 +155,26 @@ func (s *feedSource) check(ctx context.Context) error {
 		return err
 	}
 	if stored.Position != s.at.Position { // perhaps on another node
-		s.signOfLife, s.repeats = time.Now(), 0
-		s.sent.Store(0)
+		s.asker.lives()
 	}
 	s.at = stored.checkpoint
+	s.generation.Store(s.at.Generation)
 	if !s.at.Running {
+		s.asker.forget()
 		return nil
 	}
 	active, _, err := s.m.states.lease(ctx, s.Name, s.m.node, s.at.Generation, s.m.leaseTime())
-	if err != nil || !active || s.feed.Requests == nil {
+	if err != nil {
 		return err
 	}
-	quiet := time.Since(s.signOfLife)
-	missing := s.at.Position < eventsourced.Position(s.seen.Load())
-	switch {
-	case !s.begun, s.asked.Generation != s.at.Generation,
-		s.waiting && quiet >= s.patience(),
-		!s.waiting && missing && quiet >= s.m.config.PollInterval,
-		quiet >= s.feed.AskAtLeast:
-		return s.ask(ctx)
+	if !active {
+		s.asker.forget()
+		return nil
+	}
+	idle, quiet := s.asker.idle()
+	missing := s.at.Position < eventsourced.Position(s.seen.Load()) && quiet >= s.m.config.PollInterval
+	if idle && (missing || s.early.overdue(s.at)) && s.remote.Load() == nil || s.asker.due(s.at) {
+		s.asker.ask(s.at)
 	}
 	return nil
 }
@@ -171,34 +189,24 @@ func (s *feedSource) hear(position eventsourced.Position) {
 // measure implements [source]: what is known of the log is from its messages.
 func (s *feedSource) measure(_ context.Context, status *consumer.Status) error {
 	status.Head = max(status.Position, eventsourced.Position(s.seen.Load()))
-	if s.starts() && status.Head == status.Position && !s.unanswered() {
+	trouble := s.asker.trouble()
+	if s.starts() && status.Head == status.Position && trouble == nil && s.asker.certain() {
 		return nil
-	}
-	if s.unanswered() {
-		since := time.UnixMicro(s.sent.Load()).UTC()
-		status.Failure = &consumer.Failure{Error: "the request for history has no answer: does the other context's relay run?", Time: time.Now().UTC(), Since: since}
 	}
 	status.Behind = -1
 	if status.Position > 0 {
 		status.Lag = max(time.Since(status.Position.Time()), 0)
 	}
-	return nil
+	return trouble
 }
 
 // late implements [source].
 func (s *feedSource) late(status *consumer.Status) bool {
-	return status.Lag > s.m.config.PollInterval || s.unanswered()
+	return status.Lag > s.m.config.PollInterval || !s.asker.certain()
 }
 
 // look implements [source].
 func (s *feedSource) look() {
 	nudge(s.nudges)
 	nudge(s.looks)
-}
-
-// unanswered tells that an answer is late: then nobody knows whether there are
-// events.
-func (s *feedSource) unanswered() bool {
-	since := s.sent.Load()
-	return since != 0 && time.Since(time.UnixMicro(since)) > s.feed.AskAgain
 }

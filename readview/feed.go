@@ -12,8 +12,10 @@ import (
 
 // Defaults of [Feed].
 const (
-	DefaultAskAgain   = 10 * time.Second
-	DefaultAskAtLeast = 30 * time.Second
+	DefaultAskAgain   = 5 * time.Second
+	DefaultAskAtLeast = time.Second
+	DefaultAskEvents  = 4000
+	DefaultAskBytes   = 1 << 20
 )
 
 // Feed is where a projection's events come from when they are another bounded
@@ -23,10 +25,10 @@ type Feed struct {
 	// which they are published. Required.
 	Registry *eventsourced.Registry
 
-	// Subscriber delivers the messages of the topic, for this projection alone, one
-	// after the other: the next one after the Ack. It is closed with the router.
+	// Subscriber delivers the messages of the topic, for this projection alone. Those that it
+	// hands over in another order are put right, a few hundred of them. It is closed with the router.
 	// Its Subscribe should not fail when the broker is down, as that of
-	// amqpbus.Subscriber. Required.
+	// amqpbus.Subscriber. If it has a method Problem() error, the status has what that returns. Required.
 	Subscriber message.Subscriber
 
 	// Topic is what the relay publishes to. Required.
@@ -46,20 +48,28 @@ type Feed struct {
 	// receives what one has asked for, and passes over it.
 	ReplyTo string
 
-	// AskAgain is how long an answer may take before the request is repeated, and
-	// the status says that it is late. It doubles with each repetition, up to
-	// AskAtLeast. Defaults to [DefaultAskAgain].
+	// AskAgain is how long an answer may take before the request is repeated; a request that
+	// has not been answered then is void. It doubles with each repetition, up to
+	// AskAtLeast. That an answer is late shows in the status earlier. Defaults to [DefaultAskAgain].
 	AskAgain time.Duration
 
 	// AskAtLeast is how often to ask when nothing comes, whether there is nothing:
-	// the last messages may be missing as well. Defaults to [DefaultAskAtLeast].
+	// the last messages may be missing as well, and the relay may be off. Defaults to [DefaultAskAtLeast].
 	AskAtLeast time.Duration
+
+	// AskEvents and AskBytes are how much history is asked for at once, and so about how much of it
+	// waits in the queue of a projection that is slow: so many events, and so many bytes and a page.
+	// They default to [DefaultAskEvents] and [DefaultAskBytes].
+	AskEvents int
+	AskBytes  int
 }
 
 func (f Feed) withDefaults() Feed {
 	setDefault(&f.ReplyTo, f.Topic)
 	setDefault(&f.AskAgain, DefaultAskAgain)
 	setDefault(&f.AskAtLeast, DefaultAskAtLeast)
+	setDefault(&f.AskEvents, DefaultAskEvents)
+	setDefault(&f.AskBytes, DefaultAskBytes)
 	return f
 }
 
@@ -80,6 +90,9 @@ func (f Feed) validate() error {
 	if f.AskAgain < 0 || f.AskAtLeast < 0 {
 		problems = append(problems, errors.New("readview.Feed: AskAgain or AskAtLeast is negative"))
 	}
+	if f.AskEvents < 0 || f.AskBytes < 0 {
+		problems = append(problems, errors.New("readview.Feed: AskEvents or AskBytes is negative"))
+	}
 	return errors.Join(problems...)
 }
 
@@ -90,9 +103,9 @@ func (f Feed) validate() error {
 // An event counts once, as the position is compared and set in the transaction of
 // the handlers' writes: messages that come again are passed over. Each message says
 // which position it follows, so one that is missing, lost with its queue or
-// overtaken, is noticed: then, at the first start and after a reset, the projection
-// asks for the history and goes on when it has come. Until then it applies nothing
-// that comes after the gap.
+// overtaken, is noticed: then, at its start and after a reset, the projection
+// asks for the history of the events that it handles, window by window, and goes on when it has come.
+// Until then it applies nothing that comes after the gap.
 func (m *Manager) AddRemote(projection Projection, feed Feed) error {
 	if err := feed.validate(); err != nil {
 		return fmt.Errorf("projection %q: %w", projection.Name, err)

@@ -24,27 +24,32 @@ type feedSource struct {
 	*applier
 	feed Feed
 
-	nudges chan struct{} // a reset, a pause or a resume: try again
-	looks  chan struct{} // likewise: look at the state
-	closed chan struct{} // when the router closes
-	close  func()
-	loops  sync.WaitGroup
-	seen   atomic.Int64 // the highest position heard of
-	sent   atomic.Int64 // when the request was made that has no answer, in Unix microseconds; 0 is none
+	nudges     chan struct{} // a reset, a pause or a resume: try again
+	looks      chan struct{} // likewise: look at the state
+	closed     chan struct{} // when the router closes
+	close      func()
+	loops      sync.WaitGroup
+	seen       atomic.Int64 // the highest position heard of
+	asker      *asker
+	generation atomic.Int64                     // when last seen
+	remote     atomic.Pointer[consumer.Failure] // why the other context can't send what comes next
 
 	busy  sync.Mutex // held while a message is handled; guards the handler's part of the applier, and what follows
 	at    checkpoint // as it was when last seen
 	ended bool
 	known eventsourced.Position // of the last event of the topic that was applied or passed over
-	requests
-	complaint
+	early early
+	heard int64 // the publication that a live message has told of
+
+	complaint // of the goroutine that attends
 }
 
 func newFeedSource(a *applier, feed Feed) source {
 	closed := make(chan struct{})
+	feed = feed.withDefaults()
 	return &feedSource{
-		applier: a, feed: feed.withDefaults(), nudges: make(chan struct{}, 1), looks: make(chan struct{}, 1),
-		closed: closed, close: sync.OnceFunc(func() { close(closed) }),
+		applier: a, feed: feed, nudges: make(chan struct{}, 1), looks: make(chan struct{}, 1),
+		asker: newAsker(feed, a.Name+"@"+a.m.node, a.handled), closed: closed, close: sync.OnceFunc(func() { close(closed) }),
 	}
 }
 
@@ -61,6 +66,7 @@ func (s *feedSource) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		defer cancel()
 		var watching sync.WaitGroup
 		watching.Go(func() { s.watch(ctx) })
+		watching.Go(func() { s.asker.run(ctx) })
 		watching.Go(func() { <-s.closed; cancel() })
 		s.attend(ctx)
 		watching.Wait()
@@ -95,8 +101,8 @@ const unknown eventsourced.Position = math.MaxInt64
 
 var errClosing = errors.New("the router closes")
 
-// handle is the Watermill handler: it applies what the message has, or passes over
-// it. While the projection is paused or failed it holds the message.
+// handle is the Watermill handler: it applies what the message has, and what has come before
+// its turn and follows it, or passes over it. While the projection is paused or failed it holds the message.
 func (s *feedSource) handle(msg *message.Message) error {
 	ctx := msg.Context()
 	s.busy.Lock()
@@ -105,6 +111,11 @@ func (s *feedSource) handle(msg *message.Message) error {
 		return errClosing
 	}
 	content, err := relay.UnmarshalPage(msg)
+	if content.Asker != "" && content.Asker != s.asker.id {
+		return nil // what somebody else wants, or a process of ours that has ended
+	}
+	s.asker.busy(true)
+	defer s.asker.busy(false)
 	for errors.Is(err, messaging.ErrWireVersion) { // for a newer program of ours, which gets it when this one ends
 		wait := s.backOff()
 		s.trip(ctx, err, wait)
@@ -126,18 +137,39 @@ func (s *feedSource) handle(msg *message.Message) error {
 	if content.After != unknown {
 		s.hear(content.UpTo)
 	}
+	if content.More() {
+		s.hear(content.Head)
+	}
+	if content.Head != 0 {
+		s.asker.answered()
+	}
 	defer s.progress.at(atRest, nil)
-	live := content.Head == 0 // and no page of history
-	pg := s.page(ctx, content)
+	err = s.process(ctx, &delivery{content: content, page: s.page(ctx, content), size: len(msg.Payload)})
+	for err == nil {
+		next, found := s.early.next(s.at)
+		if !found {
+			break
+		}
+		err = s.process(ctx, &next)
+	}
+	return err
+}
+
+// process applies what a message has when it is its turn, or keeps it or passes over it.
+func (s *feedSource) process(ctx context.Context, d *delivery) error {
+	live := d.content.Head == 0 // and no page of history
 	for {
-		if err := s.proof(content, live); err != nil && s.at.Running {
+		if err := s.proof(d.content, live); err != nil && s.at.Running {
 			_ = s.halt(ctx, s.at, err)
 			s.at.Running = false
 		}
-		done, wait, err := s.take(ctx, pg)
+		if s.stale(d) {
+			return nil
+		}
+		done, wait, err := s.takePublished(ctx, d)
 		switch {
 		case done:
-			s.answered(content)
+			s.done(d.content)
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -199,15 +231,16 @@ func (pg *page) join(i int) {
 
 // take applies a page if it is its turn, and tells whether the message is done
 // with; if not, how long to wait before trying again.
-func (s *feedSource) take(ctx context.Context, pg *page) (done bool, wait time.Duration, err error) {
+func (s *feedSource) take(ctx context.Context, d *delivery) (done bool, wait time.Duration, err error) {
+	pg := d.page
 	pg.generation = s.at.Generation
 	if s.at.Running && s.at.Position >= pg.after && s.at.Position < pg.upTo {
+		s.asker.ahead(d.content, s.at.Generation)
 		err = s.attempt(ctx, pg)
 		switch {
 		case err == nil:
-			s.at.Position = pg.upTo
-			s.signOfLife = time.Now()
-			s.sent.Store(0)
+			s.at.Position, s.early.since = pg.upTo, time.Now()
+			s.asker.lives()
 			s.succeed(ctx, s.at, pg)
 			return true, 0, nil
 		case !errors.Is(err, errStale):
@@ -229,11 +262,13 @@ func (s *feedSource) take(ctx context.Context, pg *page) (done bool, wait time.D
 	s.at = stored.checkpoint
 	switch {
 	case !s.at.Running:
+		s.asker.forget()
+		d.failed = d.failed || stored.status == "failed"
 		return false, s.m.config.PollInterval, nil
 	case s.at.Position >= pg.upTo:
 		return true, 0, nil
 	case s.at.Position < pg.after:
-		return s.miss(ctx, pg)
+		return s.miss(ctx, d)
 	case fits:
 		return false, 0, errStale // cannot be: try again after a while
 	}

@@ -149,7 +149,7 @@ func TestMessageOfANewerProgram(t *testing.T) {
 	c.start(router)
 	msg, err := relay.MarshalPage(relay.Page{After: 0, UpTo: 7})
 	require.NoError(t, err)
-	msg.Metadata[messaging.MetaWireVersion] = "2"
+	msg.Metadata[messaging.MetaWireVersion] = "3"
 	require.NoError(t, b.Publish(c.topic, msg))
 	c.eventually("it is in the status", func() bool {
 		status := c.branch.status(manager, "balances")
@@ -209,10 +209,15 @@ func TestRequestsWithoutAnAnswerShow(t *testing.T) {
 	manager, router := c.branchManagerOver(b, func(feed *readview.Feed) { feed.AskAgain = 50 * time.Millisecond })
 	require.EqualValues(t, -1, c.branch.status(manager, "balances").Behind, "nobody knows")
 	c.start(router)
+	began := time.Now()
 	c.branch.eventually("it is not live", func() bool {
 		status := c.branch.status(manager, "balances")
-		return status.State == consumer.CatchingUp && status.Behind == -1 && status.Lag == 0
+		return status.State == consumer.Retrying && status.Behind == -1 && status.Lag == 0
 	})
+	require.Less(t, time.Since(began), 2*time.Second)
+	require.Regexp(t, "asked .* (once|[0-9]+ times) since 20.*, no answer: is the relay running[?]", c.branch.status(manager, "balances").Failure.Error)
+	elsewhere, _ := c.branchManagerOver(b, nil)
+	c.branch.eventually("it shows elsewhere", func() bool { return c.branch.status(elsewhere, "balances").State == consumer.Retrying })
 	c.startRelayOver(b)
 	c.branch.eventually("an answer makes it live", func() bool {
 		status := c.branch.status(manager, "balances")
@@ -287,8 +292,8 @@ func TestAddRemote(t *testing.T) {
 	manager, err := readview.NewManager(router, nil, c.branch.pool, fast())
 	require.NoError(t, err)
 	require.ErrorContains(t, manager.Add(balances()), "the manager has no log")
-	err = manager.AddRemote(balances(), readview.Feed{Requests: newBus(0, 0), AskAgain: -1})
-	for _, says := range []string{"Registry is nil", "Subscriber is nil", "Topic is empty", "RequestTopic is empty", "AskAgain or AskAtLeast is negative"} {
+	err = manager.AddRemote(balances(), readview.Feed{Requests: newBus(0, 0), AskAgain: -1, AskEvents: -1})
+	for _, says := range []string{"Registry is nil", "Subscriber is nil", "Topic is empty", "RequestTopic is empty", "AskAgain or AskAtLeast is negative", "AskEvents or AskBytes is negative"} {
 		require.ErrorContains(t, err, says)
 	}
 }
@@ -300,11 +305,15 @@ type runningRelay struct {
 }
 
 // startRelayOver runs a relay over a bus until the test ends or it is stopped.
-func (c *contexts) startRelayOver(b *bus) runningRelay {
+func (c *contexts) startRelayOver(b *bus, changes ...func(*relay.Config)) runningRelay {
 	c.t.Helper()
 	b.bind(c.requestTopic(), "requests")
 	requests := b.receiver("requests")
-	it, err := relay.New(c.store, c.pool, b, c.relayConfig(requests))
+	config := c.relayConfig(requests)
+	for _, change := range changes {
+		change(&config)
+	}
+	it, err := relay.New(c.store, c.pool, b, config)
 	require.NoError(c.t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
 	var running sync.WaitGroup

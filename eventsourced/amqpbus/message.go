@@ -32,6 +32,7 @@ func (m marshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
 	publishing.Type = short(msg.Metadata[messaging.MetaName])
 	publishing.CorrelationId = short(msg.Metadata[eventsourced.MetaCorrelation])
 	publishing.AppId = short(msg.Metadata[messaging.MetaAppID])
+	publishing.Expiration = msg.Metadata[messaging.MetaExpires]
 	publishing.ContentType = "application/octet-stream"
 	if publishing.Type != "" || msg.Metadata[messaging.MetaEvents] != "" {
 		publishing.ContentType = "application/json"

@@ -34,8 +34,8 @@ const (
 	MetaWireVersion   = "wire_version"   // of the message's form, see [WireVersion]
 )
 
-// WireVersion is the version of the form that messages of events and pages, and requests for
-// history, have. It changes when an older program would misread a newer one's. What does not
+// WireVersion is the version of the form that messages of events have; that of pages and requests for
+// history is in package relay. It changes when an older program would misread a newer one's. What does not
 // tell is of version 1; any other version is refused with [ErrWireVersion].
 const WireVersion = 1
 
@@ -58,13 +58,26 @@ const (
 	// A message of a single event does not have it.
 	MetaEvents = "events"
 
-	// MetaLast is "true" in the last page that answers a request for history.
+	// MetaLast is "true" in the last page that answers a request for history. If its position
+	// is below [MetaHead], there is more to ask for.
 	MetaLast = "last"
 
 	// MetaHead is, in a page that answers a request for history, the relay's position: all
 	// that was published is at or below it, and so is what its consumers know, unless
 	// the log went back. 1 is before the first event.
 	MetaHead = "head_position"
+
+	// MetaAsker is who asked, in a page that answers a request for history: it has only what
+	// that one wants.
+	MetaAsker = "asker"
+
+	// MetaFailure is, in the last page of an answer, a JSON object with the event that ends it,
+	// as that can't be sent, and why: event_id, name, position and error.
+	MetaFailure = "failure"
+
+	// MetaExpires is after how many milliseconds nobody waits for a message any longer, a request
+	// for history: whoever carries it may drop it then.
+	MetaExpires = "expires_ms"
 
 	// MetaPublication is the number, an @, and the position of when the relay began to publish more events
 	// than before: who has read before that has missed something, and needs the history again. In
@@ -85,7 +98,7 @@ const (
 
 var reserved = []string{
 	MetaName, MetaAggregateName, MetaAggregateID, MetaVersion, MetaSchemaVersion,
-	MetaPosition, MetaOccurredAt, MetaEventID, MetaTags, MetaPrevious, MetaEvents, MetaLast, MetaHead, MetaPublication, MetaAppID, MetaWireVersion, markUUID, markPayload,
+	MetaPosition, MetaOccurredAt, MetaEventID, MetaTags, MetaPrevious, MetaEvents, MetaLast, MetaHead, MetaAsker, MetaFailure, MetaExpires, MetaPublication, MetaAppID, MetaWireVersion, markUUID, markPayload,
 }
 
 // Marshal makes the message of a stored event, in today's form: mostly one, and one for each

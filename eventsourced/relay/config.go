@@ -19,6 +19,8 @@ const (
 	DefaultName        = "relay"
 	DefaultTopic       = "events"
 	DefaultGroupEvents = 500
+	DefaultPageEvents  = 1000
+	DefaultPageBytes   = 256 << 10
 )
 
 // Config is the optional part of a [Relay]. The zero value works; a negative
@@ -78,8 +80,18 @@ type Config struct {
 	// twice at most after a crash. Defaults to [DefaultGroupEvents].
 	GroupEvents int
 
+	// PageEvents is how many events a page of history has at most. Defaults to
+	// [DefaultPageEvents].
+	PageEvents int
+
+	// PageBytes is how large the message of such a page is at most, unless one event alone is
+	// larger. A page that the publisher refuses is halved, and so are those of the next minute.
+	// Defaults to [DefaultPageBytes].
+	PageBytes int
+
 	// Requests is where consumers ask for history, see [ReplayRequest]. Only the
-	// active node subscribes. By default there is no history to be had.
+	// active node subscribes. A request is acknowledged when it has come: who gets no answer
+	// asks again. By default there is no history to be had.
 	Requests message.Subscriber
 
 	// RequestTopic is the topic of those requests. Defaults to the name of the
@@ -91,6 +103,8 @@ func (c Config) withDefaults() Config {
 	c.Config = c.Config.WithDefaults()
 	c.Name = cmp.Or(c.Name, DefaultName)
 	c.GroupEvents = cmp.Or(c.GroupEvents, DefaultGroupEvents)
+	c.PageEvents = cmp.Or(c.PageEvents, DefaultPageEvents)
+	c.PageBytes = cmp.Or(c.PageBytes, DefaultPageBytes)
 	c.RequestTopic = cmp.Or(c.RequestTopic, c.Name+".requests")
 	if c.Topic == nil {
 		c.Topic = func(eventsourced.Recorded) string { return DefaultTopic }
@@ -100,8 +114,13 @@ func (c Config) withDefaults() Config {
 
 func (c Config) problems(log eventsourced.Log) []error {
 	problems := c.Problems("relay.Config")
-	if c.GroupEvents < 0 {
-		problems = append(problems, errors.New("relay.Config: GroupEvents is negative"))
+	for _, field := range []struct {
+		name  string
+		value int
+	}{{"GroupEvents", c.GroupEvents}, {"PageEvents", c.PageEvents}, {"PageBytes", c.PageBytes}} {
+		if field.value < 0 {
+			problems = append(problems, fmt.Errorf("relay.Config: %s is negative", field.name))
+		}
 	}
 	if c.Translate != nil && c.TranslateMany != nil {
 		problems = append(problems, errors.New("relay.Config: Translate and TranslateMany are both set"))

@@ -2,76 +2,117 @@ package relay
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
-// Limits of a page of history.
+// pageOverhead is what a page's message has besides its events, about.
+const pageOverhead = 1 << 10
+
+// found is what collecting has come to.
+type found int
+
 const (
-	pageEvents = 1000
-	pageBytes  = 1 << 20 // of payloads; a single event may be larger
+	someOfIt  found = iota // there is more, and the page has room
+	aPage                  // the page is full
+	allOfIt                // there is no more
+	anInvalid              // the next event can't be sent
 )
 
-// history returns a page of a topic, and tells whether there is more of it up to
-// upTo. It looks at limit events at most, and sets the limit for the next page: what is
-// read beyond the limit of bytes is read in vain.
-func (r *Relay) history(ctx context.Context, topic string, after, upTo eventsourced.Position, limit *int) (page Page, more bool, err error) {
-	page = Page{After: after, UpTo: max(after, upTo)}
-	if after >= upTo {
-		return page, false, nil
+// collect adds to a window's page what comes up to a position, as far as one look at the log goes.
+// With anInvalid comes the error, a [*consumer.EventError]; any other error changes nothing.
+func (r *Relay) collect(ctx context.Context, w *window, upTo eventsourced.Position) (found, error) {
+	names, none := r.storedNames(w.request.Names)
+	if w.scanned >= upTo || none {
+		w.scanned = max(w.scanned, upTo)
+		return allOfIt, nil
 	}
 	if err := r.loadSkips(ctx); err != nil {
-		return Page{}, false, err
+		return someOfIt, err
 	}
-	events, more, err := r.readHistory(ctx, after, upTo, *limit)
+	events, more, err := r.readHistory(ctx, eventsourced.LogQuery{After: w.scanned, UpTo: upTo, Names: names, Limit: w.limit + 1}, w.limit)
 	if err != nil {
-		return Page{}, false, fmt.Errorf("read the history of %s: %w", topic, err)
+		return someOfIt, fmt.Errorf("read the history of %s: %w", w.request.Topic, err)
 	}
-	bytes := 0
+	limit := r.sizes.limit(w.request.ReplyTo, r.config.PageBytes)
 	for i, recorded := range events { // the query has ended: Translate may need its connection
-		out, err := r.outgoing(ctx, consumer.PartBeside, recorded)
-		if before := recorded.Position - 1; err != nil && before > after {
-			page.UpTo = before // what comes before it can be had: the next page is the error
-			return page, true, nil
+		parts, size, err := r.wanted(ctx, w, recorded)
+		var invalid *consumer.EventError
+		switch {
+		case errors.As(err, &invalid) && ctx.Err() == nil:
+			w.scanned = max(w.scanned, recorded.Position-1)
+			return anInvalid, err
+		case err != nil:
+			return someOfIt, err
+		case len(w.events) > 0 && (w.size+size+pageOverhead > limit || len(w.events)+len(parts) > min(r.config.PageEvents, w.leftEvents)):
+			w.limit = i + 1 // what is read beyond that is read in vain
+			return aPage, nil
 		}
-		if err != nil {
-			return Page{}, false, err
+		if len(w.events) == 0 && len(parts) > 0 {
+			w.first = &events[i]
 		}
-		page.UpTo = recorded.Position
-		for _, part := range out { // all of them, as they share a position
-			if part.topic == topic {
-				page.Events = append(page.Events, part.event)
-				bytes += len(part.event.Payload)
-			}
-		}
-		if bytes >= pageBytes && (more || i < len(events)-1) {
-			*limit = i + 1
-			return page, true, nil
-		}
+		w.events, w.size, w.scanned = append(w.events, parts...), w.size+size, recorded.Position
 	}
-	if !more {
-		page.UpTo = upTo
+	w.limit = min(2*w.limit, r.config.PageEvents)
+	switch {
+	case !more:
+		w.scanned = upTo
+		return allOfIt, nil
+	case len(w.events) >= min(r.config.PageEvents, w.leftEvents):
+		return aPage, nil
 	}
-	*limit = min(2**limit, pageEvents)
-	return page, more, nil
+	return someOfIt, nil
 }
 
-// readHistory reads limit events at most, of a megabyte and one event at most, and
+// wanted returns what of an event is in the history that was asked for, marshaled, and its size.
+func (r *Relay) wanted(ctx context.Context, w *window, recorded eventsourced.Recorded) (parts []json.RawMessage, size int, err error) {
+	out, err := r.outgoing(ctx, consumer.PartBeside, recorded)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, o := range out { // all of them, as they share a position
+		if o.topic != w.request.Topic || len(w.request.Names) > 0 && !slices.Contains(w.request.Names, o.event.Name) {
+			continue
+		}
+		part, err := marshalEvent(o.event)
+		if err != nil {
+			return nil, 0, &consumer.EventError{Event: recorded, Err: err}
+		}
+		parts, size = append(parts, part), size+len(part)+1
+	}
+	return parts, size, nil
+}
+
+// storedNames returns the names in the log of the events that are wanted, and tells whether
+// there can't be any.
+func (r *Relay) storedNames(wanted []string) (names []string, none bool) {
+	if len(wanted) == 0 || r.config.Translate != nil { // which may name them otherwise
+		return r.names, false
+	}
+	if len(r.config.Names) > 0 {
+		wanted = slices.DeleteFunc(slices.Clone(wanted), func(name string) bool { return !slices.Contains(r.config.Names, name) })
+	}
+	return r.log.Registry().StoredNames(wanted...), len(wanted) == 0
+}
+
+// readHistory reads limit events at most, of a page's bytes and one event at most, and
 // tells whether there are more.
-func (r *Relay) readHistory(ctx context.Context, after, upTo eventsourced.Position, limit int) (events []eventsourced.Recorded, more bool, err error) {
-	query := eventsourced.LogQuery{After: after, UpTo: upTo, Names: r.names, Limit: limit + 1}
-	bytes := 0
+func (r *Relay) readHistory(ctx context.Context, query eventsourced.LogQuery, limit int) (events []eventsourced.Recorded, more bool, err error) {
+	size := 0
 	for recorded, err := range r.log.ReadLog(ctx, query) {
 		if err != nil {
 			return nil, false, err
 		}
-		if len(events) == limit || bytes >= pageBytes {
+		if len(events) == limit || size >= r.config.PageBytes {
 			return events, true, nil
 		}
 		events = append(events, recorded)
-		bytes += len(recorded.Payload)
+		size += len(recorded.Payload)
 	}
 	return events, false, nil
 }

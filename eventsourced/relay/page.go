@@ -1,15 +1,18 @@
 package relay
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 )
 
@@ -20,11 +23,22 @@ import (
 type Page struct {
 	After, UpTo eventsourced.Position
 	Events      []eventsourced.Recorded
-	Last        bool // of the answer to a [ReplayRequest]
+
+	// Last is set in the last page that answers a [ReplayRequest]. If UpTo is below Head there is
+	// more to ask for.
+	Last bool
 
 	// Head is the relay's position, see [messaging.MetaHead]; 0 when it is not known, as in a
 	// live message. A consumer whose position is above it is ahead of the log.
 	Head eventsourced.Position
+
+	// Asker is who asked for the page. It has only the events that were asked for, so that it is
+	// for nobody else.
+	Asker string
+
+	// Failure is why the answer ends at UpTo: the event after it that can't be sent. Of its fields
+	// EventID, EventName, Position and Error are set. It is nil when nothing is wrong.
+	Failure *consumer.Failure
 
 	// Publication is the number of the last [Publication] that made more events public, and
 	// PublishedFrom its position: who has read before it has missed something. In a page of history it
@@ -32,6 +46,15 @@ type Page struct {
 	Publication   int64
 	PublishedFrom eventsourced.Position
 }
+
+// More tells that a page is the last one of an answer, and that there is more to ask for, after UpTo.
+func (p Page) More() bool {
+	return p.Last && p.Failure == nil && p.UpTo < p.Head && p.Head > beforeAll
+}
+
+// beforeAll is the head of a relay that has published nothing: 0 would be unknown, and no event
+// is that old.
+const beforeAll = 1
 
 // pageEvent is an event in the payload of a page's message.
 type pageEvent struct {
@@ -48,34 +71,74 @@ type pageEvent struct {
 	Payload       json.RawMessage       `json:"payload"`
 }
 
+// pageFailure is a page's failure in its metadata.
+type pageFailure struct {
+	EventID  eventsourced.EventID `json:"event_id"`
+	Name     string               `json:"name"`
+	Position int64                `json:"position"`
+	Error    string               `json:"error"`
+}
+
+// maxFailure is how many bytes of an error's text a page has.
+const maxFailure = 2000
+
 // MarshalPage makes one message of a page: a JSON array of its events.
 func MarshalPage(page Page) (*message.Message, error) {
-	events := make([]pageEvent, len(page.Events))
-	for i, e := range page.Events {
-		events[i] = pageEvent{
-			ID: e.ID, Name: e.Name,
-			AggregateName: e.Stream.AggregateName, AggregateID: e.Stream.AggregateID,
-			Version: int64(e.Version), SchemaVersion: e.SchemaVersion, Position: int64(e.Position),
-			OccurredAt: e.Time, Metadata: e.Metadata, Tags: e.Tags, Payload: e.Payload,
+	events := make([]json.RawMessage, len(page.Events))
+	for i, event := range page.Events {
+		var err error
+		if events[i], err = marshalEvent(event); err != nil {
+			return nil, fmt.Errorf("page after position %d: %w", page.After, err)
 		}
 	}
-	payload, err := json.Marshal(events)
-	if err != nil {
-		return nil, fmt.Errorf("page after position %d: %w", page.After, err)
-	}
-	msg := message.NewMessage(eventsourced.NewEventID().String(), payload)
-	msg.Metadata[messaging.MetaWireVersion] = strconv.Itoa(messaging.WireVersion)
+	return marshalPage(page, events)
+}
+
+// marshalEvent returns an event as it stands in a page.
+func marshalEvent(e eventsourced.Recorded) (json.RawMessage, error) {
+	return json.Marshal(pageEvent{
+		ID: e.ID, Name: e.Name,
+		AggregateName: e.Stream.AggregateName, AggregateID: e.Stream.AggregateID,
+		Version: int64(e.Version), SchemaVersion: e.SchemaVersion, Position: int64(e.Position),
+		OccurredAt: e.Time, Metadata: e.Metadata, Tags: e.Tags, Payload: e.Payload,
+	})
+}
+
+// marshalPage makes the message of a page whose events are marshaled.
+func marshalPage(page Page, events []json.RawMessage) (*message.Message, error) {
+	payload := append([]byte{'['}, bytes.Join(asBytes(events), []byte{','})...)
+	msg := message.NewMessage(eventsourced.NewEventID().String(), append(payload, ']'))
+	msg.Metadata[messaging.MetaWireVersion] = strconv.Itoa(WireVersion)
 	msg.Metadata[messaging.MetaPrevious] = formatPosition(page.After)
 	msg.Metadata[messaging.MetaPosition] = formatPosition(page.UpTo)
-	msg.Metadata[messaging.MetaEvents] = strconv.Itoa(len(page.Events))
+	msg.Metadata[messaging.MetaEvents] = strconv.Itoa(len(events))
 	if page.Head != 0 {
 		msg.Metadata[messaging.MetaHead] = formatPosition(page.Head)
 	}
 	if page.Last {
 		msg.Metadata[messaging.MetaLast] = "true"
 	}
+	if page.Asker != "" {
+		msg.Metadata[messaging.MetaAsker] = page.Asker
+	}
+	if f := page.Failure; f != nil {
+		text := strings.ToValidUTF8(f.Error[:min(len(f.Error), maxFailure)], "")
+		failure, err := json.Marshal(pageFailure{f.EventID, f.EventName, int64(f.Position), text})
+		if err != nil {
+			return nil, err
+		}
+		msg.Metadata[messaging.MetaFailure] = string(failure)
+	}
 	setPublication(msg, Publication{Number: page.Publication, Position: page.PublishedFrom})
 	return msg, nil
+}
+
+func asBytes(all []json.RawMessage) [][]byte {
+	parts := make([][]byte, len(all))
+	for i, part := range all {
+		parts[i] = part
+	}
+	return parts
 }
 
 // setPublication has a message say since when its events are published as they are.
@@ -101,21 +164,23 @@ func publication(msg *message.Message) (number int64, from eventsourced.Position
 // history or a single event, which is a page of one. It returns [messaging.ErrMalformed],
 // with what is wrong, and [messaging.ErrWireVersion]; a page is right as a whole or not at all.
 func UnmarshalPage(msg *message.Message) (Page, error) {
-	if err := messaging.CheckWireVersion(msg); err != nil {
+	_, many := msg.Metadata[messaging.MetaEvents]
+	if err := checkVersion(msg, many); err != nil {
 		return Page{}, err
 	}
-	var errs [4]error
-	page := Page{Last: msg.Metadata[messaging.MetaLast] == "true"}
+	var errs [5]error
+	page := Page{Last: msg.Metadata[messaging.MetaLast] == "true", Asker: msg.Metadata[messaging.MetaAsker]}
 	page.After, errs[0] = position(msg, messaging.MetaPrevious)
 	page.UpTo, errs[1] = position(msg, messaging.MetaPosition)
 	if _, tells := msg.Metadata[messaging.MetaHead]; tells {
 		page.Head, errs[2] = position(msg, messaging.MetaHead)
 	}
-	page.Publication, page.PublishedFrom, errs[3] = publication(msg)
+	page.Failure, errs[3] = failure(msg)
+	page.Publication, page.PublishedFrom, errs[4] = publication(msg)
 	if err := errors.Join(errs[:]...); err != nil {
 		return Page{}, fmt.Errorf("message %.40q: %w: %w", msg.UUID, messaging.ErrMalformed, err)
 	}
-	if _, many := msg.Metadata[messaging.MetaEvents]; !many {
+	if !many {
 		event, err := messaging.Unmarshal(msg)
 		if err != nil {
 			return Page{}, err
@@ -128,6 +193,31 @@ func UnmarshalPage(msg *message.Message) (Page, error) {
 		return Page{}, fmt.Errorf("message %.40q: %w: %w", msg.UUID, messaging.ErrMalformed, err)
 	}
 	return page, nil
+}
+
+// checkVersion returns [messaging.ErrWireVersion] for a message of a version that this program
+// does not know.
+func checkVersion(msg *message.Message, page bool) error {
+	if !page {
+		return messaging.CheckWireVersion(msg)
+	}
+	if version := msg.Metadata[messaging.MetaWireVersion]; version != strconv.Itoa(WireVersion) {
+		return fmt.Errorf("message %.40q: %w: it is a page of version %.20q, and this program knows %d", msg.UUID, messaging.ErrWireVersion, version, WireVersion)
+	}
+	return nil
+}
+
+// failure returns that of a page's metadata, nil if there is none.
+func failure(msg *message.Message) (*consumer.Failure, error) {
+	text, failed := msg.Metadata[messaging.MetaFailure]
+	if !failed {
+		return nil, nil //nolint:nilnil // most have none
+	}
+	var f pageFailure
+	if err := json.Unmarshal([]byte(text), &f); err != nil {
+		return nil, fmt.Errorf("metadata %q: %w", messaging.MetaFailure, err)
+	}
+	return &consumer.Failure{EventID: f.EventID, EventName: f.Name, Position: eventsourced.Position(f.Position), Error: f.Error}, nil
 }
 
 // position returns a position of the metadata, from 0.

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 )
@@ -34,10 +35,23 @@ func TestPage(t *testing.T) {
 		page := samplePage()
 		msg, err := relay.MarshalPage(page)
 		require.NoError(t, err)
-		require.Equal(t, message.Metadata{"previous_position": "5", "position": "9", "events": "2", "last": "true", "wire_version": "1"}, msg.Metadata)
+		require.Equal(t, message.Metadata{"previous_position": "5", "position": "9", "events": "2", "last": "true", "wire_version": "2"}, msg.Metadata)
 		received, err := relay.UnmarshalPage(msg)
 		require.NoError(t, err)
 		require.Equal(t, page, received)
+	})
+	t.Run("says what ends it", func(t *testing.T) {
+		t.Parallel()
+		page := samplePage()
+		page.Asker, page.Failure = "loans", &consumer.Failure{EventID: eventsourced.NewEventID(), EventName: "Lent", Position: 12, Error: "no such reader"}
+		msg, err := relay.MarshalPage(page)
+		require.NoError(t, err)
+		received, err := relay.UnmarshalPage(msg)
+		require.NoError(t, err)
+		require.Equal(t, page, received)
+		msg.Metadata[messaging.MetaFailure] = "{"
+		_, err = relay.UnmarshalPage(msg)
+		require.ErrorIs(t, err, messaging.ErrMalformed)
 	})
 	t.Run("may be empty", func(t *testing.T) {
 		t.Parallel()
@@ -77,18 +91,25 @@ func TestPage(t *testing.T) {
 
 func TestReplayRequest(t *testing.T) {
 	t.Parallel()
-	request := relay.ReplayRequest{Topic: "bank", After: 5, ReplyTo: "queue:branch"}
+	request := relay.ReplayRequest{
+		Topic: "bank", After: 5, ReplyTo: "queue:branch", Asker: "loans", Events: 4000, Bytes: 1_000_000, Names: []string{"Deposited"}, Expires: 5 * time.Second,
+	}
 	msg, err := relay.MarshalReplayRequest(request)
 	require.NoError(t, err)
-	require.JSONEq(t, `{"topic":"bank","after":5,"reply_to":"queue:branch","wire_version":1}`, string(msg.Payload))
+	require.JSONEq(t, `{"topic":"bank","after":5,"reply_to":"queue:branch","asker":"loans","events":4000,"bytes":1000000,"names":["Deposited"],"expires_ms":5000,"wire_version":2}`, string(msg.Payload))
 	received, err := relay.UnmarshalReplayRequest(msg)
 	require.NoError(t, err)
 	require.Equal(t, request, received)
+	require.Equal(t, "5000", msg.Metadata[messaging.MetaExpires], "for who carries it")
+	least, err := relay.UnmarshalReplayRequest(message.NewMessage("1", []byte(`{"topic":"t","after":1,"reply_to":"q"}`)))
+	require.NoError(t, err)
+	require.Equal(t, relay.ReplayRequest{Topic: "t", After: 1, ReplyTo: "q", Asker: "q"}, least)
 	for payload, says := range map[string]string{
 		``:                           "unexpected end of JSON input",
 		`{"after":1,"reply_to":"q"}`: "it names no topic",
 		`{"topic":"t","after":1}`:    "it does not say what to reply to",
-		`{"topic":"t","after":-1,"reply_to":"q"}`: "after: -1, want a position",
+		`{"topic":"t","after":-1,"reply_to":"q"}`:  "after: -1, want a position",
+		`{"topic":"t","events":-1,"reply_to":"q"}`: "events, bytes or expires_ms is negative",
 	} {
 		_, err := relay.UnmarshalReplayRequest(message.NewMessage("1", []byte(payload)))
 		require.ErrorIs(t, err, messaging.ErrMalformed)
@@ -108,7 +129,7 @@ func FuzzUnmarshalPage(f *testing.F) {
 			"version": "1", "schema_version": "1", "occurred_at": "2026-01-02T15:04:05Z",
 		}
 		if events != "" {
-			msg.Metadata["events"] = events
+			msg.Metadata["events"], msg.Metadata["wire_version"] = events, "2"
 		}
 		page, err := relay.UnmarshalPage(msg)
 		if err != nil {
@@ -152,12 +173,13 @@ func TestUnknownWireVersion(t *testing.T) {
 	t.Parallel()
 	msg, err := relay.MarshalPage(samplePage())
 	require.NoError(t, err)
-	require.Equal(t, "1", msg.Metadata[messaging.MetaWireVersion])
-	msg.Metadata[messaging.MetaWireVersion] = "2"
-	_, err = relay.UnmarshalPage(msg)
-	require.ErrorIs(t, err, messaging.ErrWireVersion)
-	request := message.NewMessage("r", []byte(`{"topic": "t", "after": 1, "reply_to": "me", "wire_version": 2}`))
+	for _, version := range []string{"1", "3", ""} {
+		msg.Metadata[messaging.MetaWireVersion] = version
+		_, err = relay.UnmarshalPage(msg)
+		require.ErrorIs(t, err, messaging.ErrWireVersion)
+	}
+	request := message.NewMessage("r", []byte(`{"topic": "t", "after": 1, "reply_to": "me", "wire_version": 1}`))
 	_, err = relay.UnmarshalReplayRequest(request)
-	require.EqualError(t, err, `replay request "r": unknown version of the wire format: it is of version 2, and this program knows 1`)
+	require.EqualError(t, err, `replay request "r": unknown version of the wire format: it is of version 1, and this program knows 2`)
 	require.ErrorIs(t, err, messaging.ErrWireVersion)
 }

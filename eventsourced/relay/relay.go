@@ -43,9 +43,12 @@ type Relay struct {
 	names        []string // under which the events are stored
 	follower     *consumer.Follower
 	publications atomic.Pointer[publications] // not before there is a lease
-	tails        chan *tail
+	line         *line
 	reached      atomic.Int64                                   // about the follower's position, for the replays
 	skips        atomic.Pointer[map[eventsourced.Position]bool] // what is left out
+	stuck        *consumer.EventError                           // the event that can't be published now; of the follower's goroutine
+	sizes        workingSizes                                   // of pages, when some were refused
+	beside       trouble                                        // with requests and their answers
 	sent         map[string]eventsourced.Position               // the last message to each topic; of the follower's goroutine
 	failing      bool                                           // the last group was not published; of the follower's goroutine
 
@@ -73,7 +76,7 @@ func New(log eventsourced.Log, pool *pgxpool.Pool, publisher message.Publisher, 
 		publisher: publisher,
 		config:    config,
 		names:     log.Registry().StoredNames(config.Names...),
-		tails:     make(chan *tail, 1),
+		line:      newLine(),
 		failpoint: func(string) {},
 	}
 	r.follower = consumer.NewFollower(log, r.store, config.Config, consumer.Work{
@@ -133,22 +136,27 @@ func (r *Relay) begin(ctx context.Context) (end func(), err error) {
 		}
 	}
 	r.reached.Store(int64(f.Position()))
-	if r.config.Requests == nil {
-		return func() {}, nil
-	}
+	r.stuck = nil
 	ctx, cancel := context.WithCancel(ctx)
-	var replays sync.WaitGroup
-	replays.Go(func() { r.answer(ctx) })
+	var beside sync.WaitGroup
+	beside.Go(func() { r.tell(ctx) })
+	if r.config.Requests != nil {
+		r.line.gather()
+		beside.Go(func() { r.receive(ctx) })
+		beside.Go(func() { r.answer(ctx) })
+	}
 	return func() {
 		cancel()
-		replays.Wait()
+		beside.Wait()
 	}, nil
 }
 
 // between is called between two groups.
 func (r *Relay) between(ctx context.Context) error {
 	r.reached.Store(int64(r.follower.Position()))
-	r.serveTails(ctx)
+	for _, w := range r.line.lasts() {
+		r.serve(ctx, w, r.follower.Position(), true)
+	}
 	return nil
 }
 
@@ -168,10 +176,15 @@ func (r *Relay) handle(ctx context.Context, events []eventsourced.Recorded) (err
 			err = group.publish(ctx)
 		}
 		if err != nil {
+			r.stuck = nil
+			if errors.As(err, &r.stuck); ctx.Err() != nil {
+				r.stuck = nil
+			}
 			saveErr := r.save(ctx, group.done, group.sent) // what is out need not go out again
 			return errors.Join(err, saveErr)
 		}
 	}
+	r.stuck = nil
 	r.failpoint("published")
 	if err := r.save(ctx, group.done, group.sent); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -14,193 +15,307 @@ import (
 	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
-// replayAttempts is how often a request is tried to be answered.
-const replayAttempts = 3
+const (
+	replayAttempts = 3           // of a page that can't be sent
+	signOfLife     = time.Second // a page is sent at least so often while the log is searched
+)
 
-// problemInterval is how often the subscriber to requests is asked how it is.
-const problemInterval = 500 * time.Millisecond
-
-// tail is the end of a replay, up to where the relay is. The relay publishes it
-// itself, between two groups, so that live messages follow it without a gap.
-type tail struct {
-	request ReplayRequest
-	done    chan error // of capacity 1
-}
-
-// answer serves the requests for history until ctx ends. Only the node that
+// receive takes requests for history into the line until ctx ends. Only the node that
 // publishes does: others could not know what follows their answer.
-func (r *Relay) answer(ctx context.Context) {
-	defer r.follower.Clear(consumer.PartBeside)
+func (r *Relay) receive(ctx context.Context) {
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		requests, err := r.config.Requests.Subscribe(ctx, r.config.RequestTopic)
 		if err == nil {
+			r.beside.subscribed()
 			err = errRequestsEnded
-			if r.serveAll(ctx, requests) {
+			if r.takeAll(ctx, requests) {
 				attempt = 1
 			}
 		}
 		if ctx.Err() == nil {
-			r.noteRequests(err)
+			r.beside.note(r.cantReceive(err), true)
 			r.follower.Logger().WarnContext(ctx, "relay can't receive requests for history", "error", err)
 			wait.Sleep(ctx, r.config.BackOffAfter(attempt))
+			r.line.gather()
 		}
 	}
 }
 
 var errRequestsEnded = errors.New("the subscription has ended")
 
-func (r *Relay) noteRequests(err error) {
-	r.follower.Note(consumer.PartBeside, nil, fmt.Errorf("receive requests for history from %s: %w", r.config.RequestTopic, err))
+func (r *Relay) cantReceive(err error) error {
+	return fmt.Errorf("receive requests for history from %s: %w", r.config.RequestTopic, err)
 }
 
-// serveAll serves requests as long as there may be some, and tells whether there was
-// one. A subscriber that tells when it can't receive is asked now and then.
-func (r *Relay) serveAll(ctx context.Context, requests <-chan *message.Message) (served bool) {
-	subscriber, tells := r.config.Requests.(interface{ Problem() error })
-	look := time.NewTicker(problemInterval)
-	defer look.Stop()
-	if !tells {
-		r.follower.Clear(consumer.PartBeside)
-	}
-	var refused error // the last request, of a newer program
+// takeAll takes requests until there can be none, and tells whether there was one.
+func (r *Relay) takeAll(ctx context.Context, requests <-chan *message.Message) (some bool) {
 	for {
 		select {
 		case msg, open := <-requests:
 			if !open {
-				return served
+				return some
 			}
-			served = true
-			if refused = r.serve(ctx, msg); refused != nil {
-				r.noteRequests(refused) // until there is one that can be answered
-			} else {
-				r.follower.Clear(consumer.PartBeside)
-			}
-		case <-look.C:
-			if !tells || refused != nil {
-				continue
-			}
-			if err := subscriber.Problem(); err != nil {
-				r.noteRequests(err)
-			} else {
-				r.follower.Clear(consumer.PartBeside)
-			}
+			some = true
+			r.take(ctx, msg)
 		case <-ctx.Done():
-			return served
+			return some
 		}
 	}
 }
 
-// serve answers one request. It is acknowledged when the last page is safe, so one
-// that was cut short is served again, by whichever node publishes then.
-func (r *Relay) serve(ctx context.Context, msg *message.Message) (refused error) {
+// take puts a request into the line. It is acknowledged at once, so that a newer one comes that
+// may replace it, and because who waits in vain asks again.
+func (r *Relay) take(ctx context.Context, msg *message.Message) {
 	request, err := UnmarshalReplayRequest(msg)
+	msg.Ack()
 	if err != nil {
 		r.follower.Logger().WarnContext(ctx, "request for history refused", "error", err)
-		msg.Ack() // it would not get better
 		if errors.Is(err, messaging.ErrWireVersion) {
-			return err
+			r.beside.note(r.cantReceive(err), false)
 		}
+		return
+	}
+	r.line.put(r.config.newWindow(request, time.Now()))
+}
+
+// answer serves those who wait in the line, page by page, until ctx ends. All but the end of what
+// there is goes out besides the live messages, so that a long history holds up nobody.
+func (r *Relay) answer(ctx context.Context) {
+	for ctx.Err() == nil {
+		w, pause := r.line.next(time.Now())
+		if w != nil {
+			r.serve(ctx, w, eventsourced.Position(r.reached.Load()), false)
+			continue
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-r.line.news:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// serve takes one turn for a window: a look at the log, and a page if there is one. At the end of
+// what there is up to reached, the follower takes the last turn, between two groups, so that what
+// is published next follows the page without a gap.
+func (r *Relay) serve(ctx context.Context, w *window, reached eventsourced.Position, follower bool) {
+	found, err := r.collect(ctx, w, reached)
+	page := Page{After: w.after, UpTo: w.scanned, Head: max(reached, beforeAll), Asker: w.request.Asker}
+	switch {
+	case found == anInvalid:
+		page.Last, page.Failure = true, failureOf(err)
+	case err != nil:
+		r.failed(ctx, w, err)
+		return
+	case found == allOfIt && !follower:
+		r.line.end(w, true)
+		r.follower.Nudge()
+		return
+	case found == allOfIt:
+		page.Last, page.Failure = true, r.failureAfter(reached)
+		r.warnOfAhead(ctx, w, reached)
+	case found == aPage:
+		page.Last = w.leftEvents <= len(w.events) || w.leftBytes <= w.size
+	case time.Since(w.sent) < signOfLife:
+		r.line.end(w, false) // in the midst of it, whoever looked
+		return
+	}
+	if err := r.publishPage(ctx, w, page); err != nil {
+		r.failed(ctx, w, err)
+		return
+	}
+	r.beside.clear()
+	r.follower.Clear(consumer.PartBeside)
+	w.leftEvents, w.leftBytes, w.failures = w.leftEvents-len(w.events), w.leftBytes-w.size, 0
+	w.after, w.events, w.size, w.first, w.sent = w.scanned, nil, 0, nil, time.Now()
+	if page.Last {
+		r.line.remove(w)
+	} else {
+		r.line.end(w, false)
+	}
+}
+
+// failureAfter is why nothing is published after a position, as far as that is an event's fault.
+func (r *Relay) failureAfter(position eventsourced.Position) *consumer.Failure {
+	if r.stuck == nil || r.stuck.Event.Position <= position {
 		return nil
 	}
-	logger := r.follower.Logger().With("topic", request.Topic, "after", int64(request.After), "reply_to", request.ReplyTo)
-	started := time.Now()
-	for attempt := 1; ; attempt++ {
-		err := r.replay(ctx, request)
-		switch {
-		case err == nil:
-			logger.InfoContext(ctx, "history replayed", "took", time.Since(started))
-			msg.Ack()
-			return nil
-		case ctx.Err() != nil:
-			msg.Nack() // for the next node
-			return nil
-		case attempt == replayAttempts:
-			// Others wait behind it, and who asked asks again.
-			logger.ErrorContext(ctx, "replay given up", "error", err)
-			msg.Ack()
-			return nil
-		}
-		logger.WarnContext(ctx, "replay failed, and is tried again", "error", err)
-		r.follower.Note(consumer.PartBeside, nil, err)
-		wait.Sleep(ctx, r.config.BackOffAfter(attempt))
-	}
+	return failureOf(r.stuck)
 }
 
-// replay publishes the pages of a topic's history. All but the end of it is
-// published besides the live messages, so that a long one holds up nobody.
-func (r *Relay) replay(ctx context.Context, request ReplayRequest) error {
-	limit := pageEvents
-	for {
-		page, more, err := r.history(ctx, request.Topic, request.After, eventsourced.Position(r.reached.Load()), &limit)
-		if err != nil {
-			return err
-		}
-		if !more {
-			break
-		}
-		page.Head = eventsourced.Position(r.reached.Load())
-		if err := r.publishPage(ctx, request.ReplyTo, page); err != nil {
-			return err
-		}
-		request.After = page.UpTo
+func failureOf(err error) *consumer.Failure {
+	var about *consumer.EventError
+	if !errors.As(err, &about) {
+		return nil
 	}
-	t := &tail{request: request, done: make(chan error, 1)}
-	select {
-	case r.tails <- t:
-		r.follower.Nudge()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-t.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	e := about.Event
+	return &consumer.Failure{EventID: e.ID, EventName: e.Name, Position: e.Position, Error: about.Error()}
 }
 
-// serveTails publishes the ends of replays that wait for it.
-func (r *Relay) serveTails(ctx context.Context) {
-	for {
-		select {
-		case t := <-r.tails:
-			t.done <- r.publishTail(ctx, t.request)
-		default:
-			return
-		}
-	}
-}
-
-// publishTail publishes what is left up to the relay's position, a page at least:
-// that tells the asker that it has missed nothing.
-func (r *Relay) publishTail(ctx context.Context, request ReplayRequest) error {
-	if request.After > r.follower.Position() {
+func (r *Relay) warnOfAhead(ctx context.Context, w *window, reached eventsourced.Position) {
+	if w.request.After > reached {
 		r.follower.Logger().WarnContext(ctx, "a consumer knows more than was published: was the log or the relay's position restored from a backup?",
-			"topic", request.Topic, "after", int64(request.After), "position", int64(r.follower.Position()))
+			"asker", w.request.Asker, "topic", w.request.Topic, "after", int64(w.request.After), "position", int64(reached))
 	}
-	limit := pageEvents
-	for more := true; more; {
-		var page Page
-		var err error
-		if page, more, err = r.history(ctx, request.Topic, request.After, r.follower.Position(), &limit); err != nil {
-			return err
-		}
-		page.Last, page.Head = !more, r.follower.Position()
-		if err := r.publishPage(ctx, request.ReplyTo, page); err != nil {
-			return err
-		}
-		request.After = page.UpTo
-	}
-	return nil
 }
 
-func (r *Relay) publishPage(ctx context.Context, topic string, page Page) error {
-	page.Head = max(page.Head, 1) // 0 would be unknown, and no event is that old
-	widened := r.widened(nil)
+// failed has a page tried again, and a window given up that can't be served: who asked asks again.
+func (r *Relay) failed(ctx context.Context, w *window, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	first := w.first
+	w.scanned, w.events, w.size, w.first = w.after, nil, 0, nil // the page begins anew
+	logger := r.follower.Logger().With("asker", w.request.Asker, "topic", w.request.Topic, "after", int64(w.after), "reply_to", w.request.ReplyTo)
+	if errors.Is(err, errHalved) {
+		logger.InfoContext(ctx, "page refused, it is halved", "error", err)
+		r.line.end(w, false)
+		return
+	}
+	r.beside.note(err, false)
+	if w.failures++; w.failures >= replayAttempts {
+		logger.ErrorContext(ctx, "answer to a request for history given up", "error", err)
+		if first != nil { // who asked is to know which event it is, if only that is too large
+			reached := eventsourced.Position(r.reached.Load())
+			page := Page{After: w.after, UpTo: w.after, Head: max(reached, beforeAll), Asker: w.request.Asker, Last: true}
+			page.Failure = failureOf(&consumer.EventError{Event: *first, Err: err})
+			_ = r.publishPage(ctx, w, page) // asking again will tell
+		}
+		r.line.remove(w)
+		return
+	}
+	logger.WarnContext(ctx, "page of history not sent, it is tried again", "error", err)
+	w.earliest = time.Now().Add(r.config.BackOffAfter(w.failures))
+	r.line.end(w, false)
+}
+
+// workingSizes are how large pages may be after one was refused, by what they are sent to: each
+// transport has words of its own for what is too large, and it may be another kind of refusal.
+type workingSizes struct {
+	mu    sync.Mutex
+	sizes map[string]workingSize
+}
+
+type workingSize struct {
+	bytes int
+	until time.Time
+}
+
+// sizeMemory is for how long that holds.
+const sizeMemory = time.Minute
+
+func (s *workingSizes) limit(topic string, most int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if size := s.sizes[topic]; time.Now().Before(size.until) {
+		return min(size.bytes, most)
+	}
+	delete(s.sizes, topic)
+	return most
+}
+
+func (s *workingSizes) set(topic string, bytes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sizes == nil {
+		s.sizes = map[string]workingSize{}
+	}
+	s.sizes[topic] = workingSize{bytes, time.Now().Add(sizeMemory)}
+}
+
+var errHalved = errors.New("it may be too large")
+
+// publishPage publishes a window's page. After a refusal, which is errHalved then, pages are half
+// as large. One that took long is another matter.
+func (r *Relay) publishPage(ctx context.Context, w *window, page Page) error {
+	widened := r.widened(w.request.Names)
 	page.Publication, page.PublishedFrom = widened.Number, widened.Position
-	msg, err := MarshalPage(page)
+	msg, err := marshalPage(page, w.events)
 	if err != nil {
 		return err
 	}
-	return r.publish(ctx, consumer.PartBeside, nil, topic, msg)
+	began := time.Now()
+	err = r.publish(ctx, consumer.PartBeside, nil, w.request.ReplyTo, msg)
+	if err != nil && len(w.events) > 1 && time.Since(began) < signOfLife {
+		r.sizes.set(w.request.ReplyTo, len(msg.Payload)/2+pageOverhead)
+		return fmt.Errorf("%w: %w", errHalved, err)
+	}
+	return err
+}
+
+// tellInterval is how often those are asked how they are who can tell.
+const tellInterval = 500 * time.Millisecond
+
+// trouble is what is wrong beside the live messages. It is forgotten when an answer is out, and
+// after a while: nobody may ask any more.
+type trouble struct {
+	mu    sync.Mutex
+	err   error
+	until time.Time
+}
+
+const troubleMemory = 10 * time.Second
+
+func (t *trouble) note(err error, stays bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.err, t.until = err, time.Now().Add(troubleMemory)
+	if stays {
+		t.until = time.Time{}
+	}
+}
+
+func (t *trouble) clear() { t.note(nil, true) }
+
+// subscribed forgets that nothing could be received.
+func (t *trouble) subscribed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.until.IsZero() {
+		t.err = nil
+	}
+}
+
+func (t *trouble) current() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.until.IsZero() && time.Now().After(t.until) {
+		t.err = nil
+	}
+	return t.err
+}
+
+// tell keeps it on record what is wrong beside the live messages, and with the transport when there
+// are none, as long as ctx lasts.
+func (r *Relay) tell(ctx context.Context) {
+	defer r.follower.Clear(consumer.PartBeside)
+	var told error
+	for wait.Sleep(ctx, tellInterval) {
+		err := r.beside.current()
+		if problem := problemOf(r.config.Requests); problem != nil {
+			err = r.cantReceive(problem)
+			r.line.gather()
+		} else if problem := problemOf(r.publisher); problem != nil {
+			err = problem
+		}
+		var problem *consumer.ProblemError
+		switch {
+		case err == nil && told != nil:
+			r.follower.Clear(consumer.PartBeside)
+		case err == nil:
+		case err != told || errors.As(err, &problem): //nolint:errorlint // the same is told once
+			r.follower.Note(consumer.PartBeside, nil, err)
+		}
+		told = err
+	}
+}
+
+// problemOf returns why a publisher or subscriber does not work now, if it can tell.
+func problemOf(transport any) error {
+	if tells, can := transport.(interface{ Problem() error }); can {
+		return tells.Problem()
+	}
+	return nil
 }

@@ -128,7 +128,11 @@ func TestHistoryAroundAnEventThatCannotLeave(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, consumertest.IDsOf(before), consumertest.IDsOf(page.Events))
 	require.Equal(t, bad.Position-1, page.UpTo)
-	require.False(t, page.Last)
+	require.True(t, page.Last, "and nothing more comes of this answer")
+	require.Equal(t, bad.ID, page.Failure.EventID)
+	require.Equal(t, bad.Position, page.Failure.Position)
+	require.Equal(t, "Renamed", page.Failure.EventName)
+	require.Contains(t, page.Failure.Error, "relay Renamed of bank.Account/account-1")
 
 	it, err := relay.New(b.Store, b.Pool, outbox, config)
 	require.NoError(t, err)
