@@ -31,8 +31,8 @@ func (m marshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
 	publishing.MessageId = short(msg.UUID)
 	publishing.Type = short(msg.Metadata[messaging.MetaName])
 	publishing.CorrelationId = short(msg.Metadata[eventsourced.MetaCorrelation])
-	publishing.AppId = short(msg.Metadata[messaging.MetaAppID])
 	publishing.Expiration = msg.Metadata[messaging.MetaExpires]
+	publishing.AppId = short(msg.Metadata[messaging.MetaAppID])
 	publishing.ContentType = "application/octet-stream"
 	if publishing.Type != "" || msg.Metadata[messaging.MetaEvents] != "" {
 		publishing.ContentType = "application/json"
