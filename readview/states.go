@@ -25,6 +25,8 @@ type record struct {
 	leaseLeft  time.Duration
 	failure    *consumer.Failure
 	fresh      bool // the failure: somebody has tried lately
+
+	publication *int64 // of the other context's relay when it began to read, nil when it is not known
 }
 
 // states reads and writes what is not part of a page's transaction.
@@ -42,7 +44,7 @@ func scanRecord(row pgx.Row) (record, error) {
 		attempts         *int
 	)
 	err := row.Scan(&r.name, (*int64)(&r.Position), (*int64)(&r.rebuildTo), &r.Generation, &r.status, &r.programs.handled, &r.programs.dropped, &r.programs.superseded,
-		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts)
+		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts, &r.publication)
 	if err != nil {
 		return record{}, err
 	}
@@ -182,6 +184,15 @@ func (s states) note(ctx context.Context, name, node string, failure *consumer.F
 	return err
 }
 
+// reads notes of which publication of another context's relay a projection is.
+func (s states) reads(ctx context.Context, name string, generation, publication int64) error {
+	sql, err := s.sql(ctx)
+	if err == nil {
+		_, err = s.pool.Exec(ctx, sql.publication, name, generation, publication)
+	}
+	return err
+}
+
 // forget removes the record of a failure that the projection has got past.
 func (s states) forget(ctx context.Context, name string, generation int64) error {
 	sql, err := s.sql(ctx)
@@ -194,7 +205,8 @@ func (s states) forget(ctx context.Context, name string, generation int64) error
 // lease makes node the one that applies the projection for the next ttl, unless
 // another one is, or the projection is not as it was when node read it: reset,
 // paused, given other handlers. It returns the position, which somebody may have set. It
-// needs no flush to disk: a lease lost in a crash has ended.
+// needs no flush to disk: a lease lost in a crash has ended. It is not broken off with ctx:
+// the server could carry it out after the release.
 func (s states) lease(ctx context.Context, name, node string, generation int64, ttl time.Duration) (held bool, position eventsourced.Position, err error) {
 	sql, err := s.sql(ctx)
 	if err != nil {
@@ -210,7 +222,7 @@ func (s states) lease(ctx context.Context, name, node string, generation int64, 
 		}
 		return err
 	})
-	err = s.pool.SendBatch(ctx, batch).Close()
+	err = consumer.Detached(ctx, func(ctx context.Context) error { return s.pool.SendBatch(ctx, batch).Close() })
 	if held && err == nil && s.positions != nil {
 		var at map[string]eventsourced.Position
 		at, err = s.located(ctx, name)

@@ -327,7 +327,7 @@ func relayCommand() *cobra.Command {
 			all, err := a.consumers(ctx)
 			return slices.DeleteFunc(all, func(c consumer) bool { return c.kind != string(log.KindRelay) }), err
 		})
-	return group("relay", "Look after the relay, which publishes events to RabbitMQ", status)
+	return group("relay", "Look after the relay, which publishes events to RabbitMQ", status, skipCommand(), skippedCommand(), publishedCommand())
 }
 
 func geocodingCommand() *cobra.Command {
