@@ -6,7 +6,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 each = for module in . dancefinder; do (cd $$module && GOWORK=off $(1)) || exit 1; done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-root test-reconnect test-dancefinder test-brokers test-and-check screenshots chromium soak check lint generate bench profile cgo
+.PHONY: help demo test test-root test-reconnect test-large-dancefinder test-dancefinder test-brokers test-beside screenshots chromium soak check lint generate bench profile cgo
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,34 +18,35 @@ demo: ## Run DanceFinder end to end on private servers; in a terminal it stays u
 
 # First all is compiled, by both cores. Then the large packages run alone, which keep two cores and
 # their servers busy and have times to keep, and the others two at a time. Tests that mostly wait for
-# brokers to come back run beside the checks at the end. What go vet finds, check finds.
+# brokers to come back run beside the last of those, and the checks. What go vet finds, check finds.
 test: cgo chromium ## Run all tests with the race detector, and the checks
 	$(call each,go list -export -race -test -deps ./... >/dev/null)
-	go run ./internal/services -rabbitmq -install -- $(MAKE) --no-print-directory --keep-going test-root test-reconnect test-dancefinder test-and-check
+	go run ./internal/services -rabbitmq -install -- $(MAKE) --no-print-directory --keep-going test-root test-reconnect test-large-dancefinder test-beside
 
-alone = readview|eventsourced/pgstore|eventsourced/messaging|cmd/dancefinder|web/browser
-
-# suite runs all tests of a module: the large packages, then the others.
-suite = cd $(1) && export GOWORK=off && \
-	go test -p 1 -vet=off -race -timeout 15m $$(go list ./... | grep -E "/($(alone))$$"); large=$$?; \
-	go test -p 2 -vet=off -race -timeout 15m $$(go list ./... | grep -vE "/($(alone))$$") && exit $$large
+large = readview|eventsourced/pgstore|eventsourced/messaging|cmd/dancefinder|web/browser
+packages = $$(go list ./... | grep $(1) -E "/($(large))$$")
+gotest = go test -vet=off -race -timeout 15m
 
 test-root:
-	@$(call suite,.)
+	@export GOWORK=off; $(gotest) -p 1 $(call packages); large=$$?; $(gotest) -p 2 $(call packages,-v) && exit $$large
+
+test-large-dancefinder:
+	@cd dancefinder && export GOWORK=off && $(gotest) -p 1 $(call packages)
 
 test-dancefinder:
-	@$(call suite,dancefinder)
+	@cd dancefinder && export GOWORK=off && $(gotest) -p 2 $(call packages,-v)
 
-# These two have the build constraint !race: what is not ours trips the race detector, Watermill's
-# suite and watermill-amqp when its connection is cut.
+# What is not ours trips the race detector, Watermill's suite and watermill-amqp when its connection
+# is cut: these have the build constraint !race.
 test-reconnect:
 	GOWORK=off go test -vet=off -timeout 5m -run "^TestReconnect$$" ./eventsourced/messaging ./eventsourced/watermillsql
 
 test-brokers:
 	GOWORK=off go test -vet=off -timeout 15m -run "^(TestBrokerKilled|TestBrokerInTrouble)$$" ./readview
 
-test-and-check:
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-brokers check
+test-beside:
+	@$(MAKE) --no-print-directory test-brokers & \
+		$(MAKE) --no-print-directory --keep-going test-dancefinder check; others=$$?; wait $$! && exit $$others
 
 screenshots: chromium ## Write pictures of the page to dancefinder/web/screenshots, to be looked at
 	cd dancefinder && SCREENSHOTS=$(CURDIR)/dancefinder/web/screenshots GOWORK=off go test -count=1 -run "^TestPages$$" ./web/browser

@@ -112,7 +112,8 @@ func explain(err error) error {
 }
 
 // EventError says which event a projection could not apply, and why. It unwraps
-// to the handler's error, or to an [*eventsourced.DecodeError].
+// to the handler's error, or to an [*eventsourced.DecodeError]. The router's middlewares see it, as
+// the error of a page; no method returns it, and a status has its text.
 type EventError struct {
 	Projection string
 	Event      eventsourced.Recorded

@@ -201,7 +201,7 @@ func (b *bank) status(manager *readview.Manager, name string) consumer.Status {
 
 func (b *bank) eventually(what string, condition func() bool) {
 	b.t.Helper()
-	require.Eventually(b.t, condition, time.Minute, 5*time.Millisecond, what)
+	require.Eventually(b.t, condition, time.Minute, 25*time.Millisecond, what)
 }
 
 func (b *bank) int(query string) (n int64) {

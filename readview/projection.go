@@ -89,6 +89,15 @@ func On[E any, P interface {
 	}
 }
 
+// OnType is [On] for a type of events, a pointer, that only the running program knows: for what
+// is built on projections.
+func OnType(goType reflect.Type, f func(ctx context.Context, tx Tx, event eventsourced.Event) error) Handler {
+	if goType == nil || f == nil {
+		return Handler{} // Add refuses it
+	}
+	return Handler{goType: goType, call: f}
+}
+
 // OnPgx makes a handler of a function that uses pgx's own API, as code does that sqlc
 // generates for pgx/v5: queries.New(tx). All else is as with [On]: tx is the page's
 // transaction, which the handler does not commit or roll back; tx.Begin makes a savepoint.

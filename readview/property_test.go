@@ -331,6 +331,6 @@ func (b *bank) play(rt *rapid.T, history []Scripted, pageEvents, crash int) []st
 			outcome = append(outcome, row)
 		}
 		return rows.Err() == nil
-	}, time.Minute, time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	return outcome
 }

@@ -70,7 +70,7 @@ func TestBrokerKilled(t *testing.T) {
 			c.start(router)
 			last := c.write(40)
 			c.branch.waitFor(manager, last)
-			for range soak.Times(1, 30) {
+			for range soak.Times(3, 30) {
 				applied := c.branch.int(`SELECT count(*) FROM journal`)
 				written := make(chan eventsourced.Position, 1)
 				go func() { written <- c.write(2000) }()

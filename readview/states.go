@@ -194,7 +194,8 @@ func (s states) forget(ctx context.Context, name string, generation int64) error
 // lease makes node the one that applies the projection for the next ttl, unless
 // another one is, or the projection is not as it was when node read it: reset,
 // paused, given other handlers. It returns the position, which somebody may have set. It
-// needs no flush to disk: a lease lost in a crash has ended.
+// needs no flush to disk: a lease lost in a crash has ended. It is not broken off with ctx:
+// the server could carry it out after the release.
 func (s states) lease(ctx context.Context, name, node string, generation int64, ttl time.Duration) (held bool, position eventsourced.Position, err error) {
 	sql, err := s.sql(ctx)
 	if err != nil {
@@ -210,7 +211,7 @@ func (s states) lease(ctx context.Context, name, node string, generation int64, 
 		}
 		return err
 	})
-	err = s.pool.SendBatch(ctx, batch).Close()
+	err = consumer.Detached(ctx, func(ctx context.Context) error { return s.pool.SendBatch(ctx, batch).Close() })
 	if held && err == nil && s.positions != nil {
 		var at map[string]eventsourced.Position
 		at, err = s.located(ctx, name)

@@ -124,7 +124,7 @@ func (a *app) eventually(condition func() bool, note any) {
 	a.t.Helper()
 	for deadline := time.Now().Add(patience); !condition(); {
 		require.True(a.t, time.Now().Before(deadline), "it is still %+v", note)
-		tick := time.NewTimer(2 * time.Millisecond)
+		tick := time.NewTimer(10 * time.Millisecond)
 		<-tick.C
 	}
 }

@@ -103,7 +103,7 @@ func TestUp(t *testing.T) {
 			err := db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE application_name = $1
 				AND wait_event_type = 'Lock' AND (query ~ 'goose_db_version' OR query ~ 'pg_advisory_lock')`, db.Schema).Scan(&waiting)
 			return err == nil && waiting == len(applied)
-		}, 30*time.Second, 5*time.Millisecond)
+		}, 30*time.Second, 25*time.Millisecond)
 		require.NoError(t, gate.Commit(t.Context()))
 		group.Wait()
 		require.NoError(t, errors.Join(errs[:]...))

@@ -89,7 +89,7 @@ func TestBandsOfAnyHistory(t *testing.T) {
 			var position int64
 			err := pool.QueryRow(t.Context(), `SELECT position FROM readviews WHERE name = 'band'`).Scan(&position)
 			return err == nil && position >= int64(last)
-		}, time.Minute, 5*time.Millisecond)
+		}, time.Minute, 25*time.Millisecond)
 	}
 }
 

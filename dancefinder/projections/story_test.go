@@ -185,7 +185,7 @@ func TestEveryColumnOfEveryTable(t *testing.T) {
 		var through int
 		err := pool.QueryRow(t.Context(), `SELECT count(*) FROM readviews WHERE position >= $1`, int64(last)).Scan(&through)
 		return err == nil && through == len(projections.All())
-	}, time.Minute, 5*time.Millisecond)
+	}, time.Minute, 25*time.Millisecond)
 	requireStory("when all events came again")
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/need"
 	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
@@ -94,8 +95,12 @@ type Follower struct {
 	givenUp chan struct{} // closed when Run is not to wait for them any longer
 }
 
-// NewFollower returns a follower of log. It sends nothing.
+// NewFollower returns a follower of log. It sends nothing. It panics with all that is wrong: a log or
+// positions that are nil, a config or work that makes no sense.
 func NewFollower(log eventsourced.Log, positions PositionStore, config Config, work Work) *Follower {
+	if err := errors.Join(followerProblems(log, positions, config, work)...); err != nil {
+		panic(err.Error())
+	}
 	config = config.WithDefaults()
 	f := &Follower{
 		log:       log,
@@ -115,6 +120,20 @@ func NewFollower(log eventsourced.Log, positions PositionStore, config Config, w
 		f.work.Skip = f.Save
 	}
 	return f
+}
+
+func followerProblems(log eventsourced.Log, positions PositionStore, config Config, work Work) []error {
+	problems := append(need.Log("consumer.NewFollower", log), config.Problems("consumer.Config")...)
+	if need.Nil(positions) {
+		problems = append(problems, errors.New("consumer.NewFollower: the positions are nil"))
+	}
+	if work.Handle == nil {
+		problems = append(problems, errors.New("consumer.Work: Handle is nil"))
+	}
+	if work.PageEvents < 1 {
+		problems = append(problems, errors.New("consumer.Work: PageEvents is below 1"))
+	}
+	return problems
 }
 
 // ID returns which consumer it is.

@@ -121,6 +121,17 @@ func TestNewStore(t *testing.T) {
 	})
 }
 
+func TestNewFollower(t *testing.T) {
+	t.Parallel()
+	require.PanicsWithValue(t, `consumer.NewFollower: the log is nil
+consumer.Config: PollInterval is negative
+consumer.NewFollower: the positions are nil
+consumer.Work: Handle is nil
+consumer.Work: PageEvents is below 1`, func() {
+		consumer.NewFollower(nil, (*consumer.Store)(nil), consumer.Config{PollInterval: -1}, consumer.Work{})
+	})
+}
+
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	t.Run("names all that is wrong with it", func(t *testing.T) {

@@ -105,7 +105,7 @@ func TestRun(t *testing.T) {
 		}
 		require.Eventually(t, func() bool {
 			return number(t, db.Pool, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND application_name = '"+db.Schema+"'") == len(errs)
-		}, 30*time.Second, 5*time.Millisecond)
+		}, 30*time.Second, 25*time.Millisecond)
 		require.NoError(t, gate.Commit(t.Context()))
 		all.Wait()
 		for _, err := range errs {

@@ -55,7 +55,8 @@ func child(plan []string) error {
 	config, reactions := consumertest.Reacting(), []reactor.Reaction{depositor(store)}
 	switch plan[3] {
 	case "tx":
-		config.Concurrency, reactions = 3, []reactor.Reaction{copier(store)}
+		config.Concurrency, config.Attempts = 3, 1_000_000 // they get in each other's way, at one account
+		reactions = []reactor.Reaction{copier(store)}
 	case "parking":
 		config.Concurrency, config.OnFailure, config.Attempts = 2, reactor.ParkFailures, 2
 		reactions = []reactor.Reaction{picky(store, "bad")}
@@ -136,7 +137,7 @@ func TestTransactionsKilledAtEveryPoint(t *testing.T) {
 		b.Exec(`UPDATE consumers SET lease_until = '-infinity'`)
 	}
 	config := consumertest.Reacting()
-	config.Concurrency = 3
+	config.Concurrency, config.Attempts = 3, 1_000_000
 	it, _ := b.Reactor(config, copier(b.Store))
 	b.Becomes(it, "all are handled", func(s consumer.Status) bool { return consumertest.IsLive(s) && s.Behind == 0 })
 	require.ElementsMatch(t, events, b.causes(), "once")

@@ -138,7 +138,7 @@ func TestHistoryMeetsLiveMessages(t *testing.T) {
 			}
 		}
 		return count == 105
-	}, time.Minute, 5*time.Millisecond)
+	}, time.Minute, 25*time.Millisecond)
 	// Who knew nothing before an answer has to be able to go on after it, although
 	// it has passed over the live messages that came before.
 	var answered *relay.Page

@@ -158,7 +158,7 @@ func await[T any](b *bank, channel <-chan T, what string) (value T) {
 
 func (b *bank) eventually(what string, condition func() bool) {
 	b.t.Helper()
-	require.Eventually(b.t, condition, time.Minute, 5*time.Millisecond, what)
+	require.Eventually(b.t, condition, time.Minute, 25*time.Millisecond, what)
 }
 
 // waiting waits until a session waits for a lock of another one.

@@ -229,7 +229,7 @@ func (b *Bank) Wait(done <-chan struct{}, what string) {
 
 func (b *Bank) Eventually(what string, condition func() bool) {
 	b.T.Helper()
-	require.Eventually(b.T, condition, time.Minute, 5*time.Millisecond, what)
+	require.Eventually(b.T, condition, time.Minute, 25*time.Millisecond, what)
 }
 
 // Position returns where the group g stands, -1 when it has never been seen.

@@ -180,7 +180,7 @@ func (b *Bank) Becomes(of Statuses, what string, want func(consumer.Status) bool
 		var err error
 		status, err = of.Status(b.T.Context())
 		return err == nil && want(status)
-	}, 15*time.Second, 5*time.Millisecond, what)
+	}, 15*time.Second, 25*time.Millisecond, what)
 	return status
 }
 

@@ -1,0 +1,132 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
+	"github.com/dancefinder/eventsourcing/internal/wait"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+// Inbox is a reactor to another context's events. It has all that a [reactor.Reactor] has. Of
+// several nodes that run an inbox of one name, one receives and one reacts, not necessarily
+// the same.
+type Inbox struct {
+	*reactor.Reactor
+	log     *log
+	config  consumer.Config
+	manager *readview.Manager
+}
+
+// New returns a reactor to the events that a feed brings, in the types of the feed's registry.
+// All its tables are in the database that pool reaches: for what [reactor.OnTx] does, the
+// one that has one's own log. [reactor.Config.Committed] is that log's Wake. It begins with the
+// first event of the other context's history. The error names every problem.
+func New(pool *pgxpool.Pool, feed readview.Feed, config reactor.Config, reactions ...reactor.Reaction) (*Inbox, error) {
+	var problems []error
+	if pool == nil {
+		problems = append(problems, errors.New("inbox.New: the pool is nil"))
+	}
+	if feed.Registry == nil {
+		problems = append(problems, errors.New("readview.Feed: Registry is nil"))
+	}
+	if config.StartAtHead {
+		problems = append(problems, errors.New("reactor.Config: StartAtHead is not possible: nobody here knows the other log's head"))
+	}
+	if len("inbox.")+len(config.Name) > eventsourced.MaxName {
+		problems = append(problems, fmt.Errorf("reactor.Config: Name needs 1 to %d bytes, for an inbox", eventsourced.MaxName-len("inbox.")))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("inbox %q: %w", config.Name, err)
+	}
+	l := &log{store: consumer.NewStore(pool, config.Config), registry: feed.Registry, name: config.Name, listeners: map[chan struct{}]struct{}{}}
+	it, err := reactor.New(l, pool, config, reactions...)
+	if err != nil {
+		return nil, err
+	}
+	i := &Inbox{Reactor: it, log: l, config: config.Config.WithDefaults()}
+	receiving := i.config
+	receiving.Observer, receiving.BackOff = waking{receiving.Observer, l}, config.BackOff
+	if i.manager, err = readview.NewManager(nil, nil, pool, readview.Config{Config: receiving}); err != nil {
+		return nil, fmt.Errorf("inbox %q: %w", config.Name, err)
+	}
+	reception := readview.Projection{Name: l.reception(), Reset: readview.ResetFunc(func(context.Context, readview.Tx) error { return nil })}
+	for _, reaction := range reactions {
+		reception.Handlers = append(reception.Handlers, readview.OnType(reaction.Type(), l.receive))
+	}
+	if err := i.manager.AddRemote(reception, feed); err != nil {
+		return nil, fmt.Errorf("inbox %q: %w", config.Name, err)
+	}
+	return i, nil
+}
+
+// Run receives events and handles them until ctx ends, and returns nil. It is called once.
+func (i *Inbox) Run(ctx context.Context) error {
+	return consumer.Run(ctx, i.manager, pruner{i}, i.Reactor)
+}
+
+// pruner deletes now and then what has been handled.
+type pruner struct{ *Inbox }
+
+// pruneEvery is how often.
+const pruneEvery = 5 * time.Second
+
+func (p pruner) Run(ctx context.Context) error {
+	for pause := p.config.PollInterval; wait.Sleep(ctx, pause); pause = max(pruneEvery, p.config.PollInterval) {
+		if err := p.log.prune(ctx); err != nil && ctx.Err() == nil {
+			p.config.Logger.WarnContext(ctx, "inbox not pruned, it is tried again", "inbox", p.log.name, "error", err)
+		}
+	}
+	return nil
+}
+
+// Status returns how the inbox stands, whichever nodes run it: the reactor, and what keeps events
+// from coming, if nothing keeps the reactor.
+func (i *Inbox) Status(ctx context.Context) (consumer.Status, error) {
+	status, err := i.Reactor.Status(ctx)
+	if err != nil {
+		return status, err
+	}
+	all, err := i.manager.Status(ctx)
+	if err != nil {
+		return status, err
+	}
+	return merge(status, all[0]), nil
+}
+
+// merge adds what is to be known of the reception to a reactor's status.
+func merge(status, reception consumer.Status) consumer.Status {
+	status.Head = max(status.Head, reception.Head)
+	status.Lag = max(status.Lag, reception.Lag)
+	if reception.Behind < 0 {
+		status.Behind = -1
+	}
+	if (status.State == consumer.Live || status.State == consumer.CatchingUp) && reception.State != consumer.Live && reception.State != consumer.Standby {
+		status.State = reception.State
+	}
+	if status.Failure == nil {
+		status.Failure = reception.Failure
+	}
+	return status
+}
+
+// Resume lets the inbox go on: what [reactor.Reactor.Resume] says, and a reception that has
+// stopped.
+func (i *Inbox) Resume(ctx context.Context) error {
+	if err := i.Reactor.Resume(ctx); err != nil {
+		return err
+	}
+	return i.manager.Resume(ctx, i.log.reception())
+}
+
+// Reset has the whole history received again. What was handled is not handled again.
+func (i *Inbox) Reset(ctx context.Context) error {
+	return i.manager.ResetProjection(ctx, i.log.reception())
+}

@@ -1,0 +1,94 @@
+package inbox_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
+	"github.com/dancefinder/eventsourcing/inbox"
+	"github.com/dancefinder/eventsourcing/internal/consumertest"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+func live(s consumer.Status) bool { return consumertest.IsLive(s) && s.Behind == 0 }
+
+func TestInbox(t *testing.T) {
+	t.Parallel()
+	t.Run("a context that joins late reacts to all, once and in order, and goes on", func(t *testing.T) {
+		t.Parallel()
+		c := newContexts(t)
+		events := c.bank.Deposit(20)
+		c.bank.Record(&consumertest.Renamed{})
+		c.relay()
+		it, stop := c.inbox(consumertest.Reacting(), copier(c.office.Store))
+		c.office.Eventually("history is handled", func() bool { return len(c.copied()) == 20 })
+		events = append(events, c.bank.Deposit(3)...)
+		c.office.Eventually("what comes live as well", func() bool { return len(c.copied()) == 23 })
+		c.office.Becomes(it, "it is live", func(s consumer.Status) bool { return live(s) && s.Position >= events[22].Position })
+		stop()
+		events = append(events, c.bank.Deposit(3)...)
+		it, _ = c.inbox(consumertest.Reacting(), copier(c.office.Store))
+		c.office.Eventually("and what came while it was off", func() bool { return len(c.copied()) == 26 })
+		require.Equal(t, consumertest.IDsOf(events), c.copied())
+		c.office.Eventually("what is handled does not stay", func() bool { return c.waiting() == 0 })
+
+		require.NoError(t, it.Reset(t.Context()))
+		events = append(events, c.bank.Deposit(1)...)
+		c.office.Eventually("it goes on after a reset", func() bool { return len(c.copied()) == 27 })
+		c.office.Becomes(it, "it is live", func(s consumer.Status) bool { return live(s) && s.Position >= events[26].Position })
+		require.Equal(t, consumertest.IDsOf(events), c.copied(), "nothing is handled again")
+	})
+	t.Run("parking by stream, as at home, also for what is long gone there", func(t *testing.T) {
+		t.Parallel()
+		c := newContexts(t)
+		c.relay()
+		var ill atomic.Bool
+		ill.Store(true)
+		var seen consumertest.Handled
+		config := consumertest.Reacting()
+		config.OnFailure, config.Concurrency = reactor.ParkFailures, 3
+		it, _ := c.inbox(config, reactor.On(func(ctx context.Context, _ *consumertest.Deposited) error {
+			if eventsourced.FromContext(ctx).Stream.AggregateID == "bad" && ill.Load() {
+				return consumertest.ErrBroken
+			}
+			seen.Note(ctx)
+			return nil
+		}))
+		var bad, good []eventsourced.Recorded
+		for range 3 {
+			bad = append(bad, c.bank.RecordFor("bad", &consumertest.Deposited{Amount: 1}))
+			good = append(good, c.bank.RecordFor("good", &consumertest.Deposited{Amount: 1}))
+		}
+		c.office.Becomes(it, "one stream is parked", func(s consumer.Status) bool { return live(s) && s.Parked == 3 })
+		c.office.Eventually("only that stays", func() bool { return c.waiting() == 3 })
+		require.Equal(t, consumertest.IDsOf(good), seen.All())
+		ill.Store(false)
+		require.NoError(t, it.ResumeStream(t.Context(), eventsourced.Stream{AggregateName: "bank.Account", AggregateID: "bad"}))
+		c.office.Becomes(it, "it is done", func(s consumer.Status) bool { return live(s) && s.Parked == 0 })
+		require.Equal(t, append(consumertest.IDsOf(good), consumertest.IDsOf(bad)...), seen.All())
+	})
+	t.Run("the status says that nobody answers", func(t *testing.T) {
+		t.Parallel()
+		c := newContexts(t)
+		from := feed(c.broker)
+		from.AskAgain = 1
+		it, err := inbox.New(c.office.Pool, from, consumertest.Reacting(), copier(c.office.Store))
+		require.NoError(t, err)
+		c.office.Run(it.Run)
+		c.office.Becomes(it, "no relay", func(s consumer.Status) bool { return s.State != consumer.Live && s.Failure != nil })
+	})
+}
+
+func TestNew(t *testing.T) {
+	t.Parallel()
+	nothing := reactor.On(func(context.Context, *consumertest.Deposited) error { return nil })
+	_, err := inbox.New(nil, readview.Feed{}, reactor.Config{Name: "r", StartAtHead: true}, nothing)
+	require.EqualError(t, err, `inbox "r": inbox.New: the pool is nil
+readview.Feed: Registry is nil
+reactor.Config: StartAtHead is not possible: nobody here knows the other log's head`)
+}
