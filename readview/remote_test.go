@@ -306,11 +306,15 @@ type runningRelay struct {
 }
 
 // startRelayOver runs a relay over a bus until the test ends or it is stopped.
-func (c *contexts) startRelayOver(b *bus) runningRelay {
+func (c *contexts) startRelayOver(b *bus, changes ...func(*relay.Config)) runningRelay {
 	c.t.Helper()
 	b.bind(c.requestTopic(), "requests")
 	requests := b.receiver("requests")
-	it, err := relay.New(c.store, c.pool, b, c.relayConfig(requests))
+	config := c.relayConfig(requests)
+	for _, change := range changes {
+		change(&config)
+	}
+	it, err := relay.New(c.store, c.pool, b, config)
 	require.NoError(c.t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
 	var running sync.WaitGroup

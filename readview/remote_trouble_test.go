@@ -4,10 +4,12 @@ import (
 	"testing"
 	"time"
 
+	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -102,4 +104,33 @@ func TestRemoteProjectionAheadOfAMessage(t *testing.T) {
 	require.NoError(t, manager.ResetProjection(t.Context(), "balances"))
 	c.branch.waitFor(manager, next)
 	c.requireSame()
+}
+
+// Who may ask can't have the relay fill the queues of others.
+func TestRequestForAnotherQueue(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, testamqp.URL(t))
+	last := c.write(4)
+	c.startRelay()
+	conn, err := amqp.Dial(c.url)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+	channel, err := conn.Channel()
+	require.NoError(t, err)
+	victim, err := channel.QueueDeclare(testamqp.Name(t, "victim"), true, false, false, false, nil)
+	require.NoError(t, err)
+	publisher, err := amqpbus.NewPublisher(c.url, amqpbus.PublisherConfig{Logger: fast().Logger})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, publisher.Close()) })
+	msg, err := relay.MarshalReplayRequest(relay.ReplayRequest{Topic: c.topic, ReplyTo: amqpbus.QueueTopic(victim.Name)})
+	require.NoError(t, err)
+	requests := c.subscriber("relay") // its queue, which the relay may not have made yet
+	require.NoError(t, requests.SubscribeInitialize(c.requestTopic()))
+	require.NoError(t, publisher.Publish(c.requestTopic(), msg))
+	manager, router := c.branchManager()
+	c.start(router)
+	c.branch.waitFor(manager, last) // by history, which it has asked for later
+	victim, err = channel.QueueDeclarePassive(victim.Name, true, false, false, false, nil)
+	require.NoError(t, err)
+	require.Zero(t, victim.Messages)
 }

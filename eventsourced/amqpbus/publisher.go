@@ -79,6 +79,16 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	return fmt.Errorf("publish to %s at %s: %w", topic, p.broker, err)
 }
 
+// CheckReply returns [ErrReplyTo] unless an answer about a topic may go to replyTo: to the topic,
+// or into the queue of one of its groups. Package relay asks it before it answers.
+func (p *Publisher) CheckReply(topic, replyTo string) error {
+	group, ofGroup := strings.CutPrefix(replyTo, QueueTopic(topic+"."))
+	if replyTo != topic && (!ofGroup || group == "" || strings.HasSuffix(group, deadSuffix)) {
+		return fmt.Errorf("reply to %.100q: %w: want %s, or %s and the name of a group", replyTo, ErrReplyTo, topic, QueueTopic(topic+"."))
+	}
+	return nil
+}
+
 // Close ends the connection. It waits for what is being published. It may be called
 // again.
 func (p *Publisher) Close() error {

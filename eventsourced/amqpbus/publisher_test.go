@@ -230,3 +230,14 @@ func TestWhatIsTooLongForAMQP(t *testing.T) {
 	require.Equal(t, long, msg.UUID, "the header has what does not fit the property")
 	require.Equal(t, long, msg.Metadata["correlation_id"])
 }
+
+func TestCheckReply(t *testing.T) {
+	t.Parallel()
+	publisher := newPublisher(t, "amqp://localhost/")
+	for _, own := range []string{"a.events", "queue:a.events.b", "queue:a.events.b.loans"} {
+		require.NoError(t, publisher.CheckReply("a.events", own))
+	}
+	for _, other := range []string{"", "b.events", "a.events.b", "queue:", "queue:a.events", "queue:a.events.", "queue:a.eventsb", "queue:b.events.b", "queue:a.events.b.dead"} {
+		require.ErrorIs(t, publisher.CheckReply("a.events", other), amqpbus.ErrReplyTo, other)
+	}
+}

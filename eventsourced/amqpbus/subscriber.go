@@ -54,7 +54,9 @@ func (s *Subscriber) Queue(topic string) string { return topic + "." + s.config.
 
 // DeadLetterQueue returns the name of the queue for what could not be handled, see
 // [SubscriberConfig.Attempts].
-func (s *Subscriber) DeadLetterQueue(topic string) string { return s.Queue(topic) + ".dead" }
+func (s *Subscriber) DeadLetterQueue(topic string) string { return s.Queue(topic) + deadSuffix }
+
+const deadSuffix = ".dead"
 
 // Subscribe returns the messages of a topic, from the moment on at which the queue
 // was declared first. Each comes when the one before was acked, and again, as a new

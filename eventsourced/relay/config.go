@@ -94,6 +94,12 @@ type Config struct {
 	// asks again. By default there is no history to be had.
 	Requests message.Subscriber
 
+	// CheckReply returns an error when an answer about a topic must not be sent to replyTo, which
+	// whoever may ask has put into the request: then it is refused, and logged. Defaults to the
+	// method CheckReply of the publisher, as amqpbus.Publisher has it, or else to no check. What
+	// wraps such a publisher hides it.
+	CheckReply func(topic, replyTo string) error
+
 	// RequestTopic is the topic of those requests. Defaults to the name of the
 	// relay and ".requests".
 	RequestTopic string

@@ -70,6 +70,11 @@ func New(log eventsourced.Log, pool *pgxpool.Pool, publisher message.Publisher, 
 		return nil, err
 	}
 	config = config.withDefaults()
+	if checker, checks := publisher.(interface {
+		CheckReply(topic, replyTo string) error
+	}); checks && config.CheckReply == nil {
+		config.CheckReply = checker.CheckReply
+	}
 	r := &Relay{
 		log:       log,
 		store:     consumer.NewStore(pool, config.Config),

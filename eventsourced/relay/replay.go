@@ -68,6 +68,11 @@ func (r *Relay) takeAll(ctx context.Context, requests <-chan *message.Message) (
 func (r *Relay) take(ctx context.Context, msg *message.Message) {
 	request, err := UnmarshalReplayRequest(msg)
 	msg.Ack()
+	if err == nil && r.config.CheckReply != nil {
+		if err = r.config.CheckReply(request.Topic, request.ReplyTo); err != nil {
+			err = fmt.Errorf("replay request %.40q: %w", msg.UUID, err)
+		}
+	}
 	if err != nil {
 		r.follower.Logger().WarnContext(ctx, "request for history refused", "error", err)
 		if errors.Is(err, messaging.ErrWireVersion) {

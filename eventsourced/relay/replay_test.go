@@ -173,6 +173,38 @@ func TestBadReplayRequestsAreRefused(t *testing.T) {
 	b.history(outbox, "next", 0) // the next one is served
 }
 
+// Who may ask can't have pages sent anywhere.
+func TestRequestThatNamesAnotherQueue(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	b.Deposit(3)
+	requests := gochannel.NewGoChannel(gochannel.Config{Persistent: true}, watermill.NopLogger{})
+	t.Cleanup(func() { require.NoError(t, requests.Close()) })
+	logger, refused := consumertest.LogSignal("request for history refused")
+	config := consumertest.Relaying()
+	config.Requests, config.Logger = requests, logger
+	outbox := consumertest.NewOutbox()
+	b.Relay(checkingOutbox{outbox}, config)
+	for _, replyTo := range []string{"somebody else's", "own"} {
+		msg, err := relay.MarshalReplayRequest(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: replyTo})
+		require.NoError(t, err)
+		require.NoError(t, requests.Publish("relay.requests", msg))
+	}
+	b.Wait(refused, "it is logged")
+	b.history(outbox, "own", 0)
+	require.Empty(t, outbox.Of("somebody else's"))
+}
+
+// checkingOutbox is a publisher that knows where answers may go.
+type checkingOutbox struct{ *consumertest.Outbox }
+
+func (checkingOutbox) CheckReply(_, replyTo string) error {
+	if replyTo == "own" {
+		return nil
+	}
+	return consumertest.ErrRefused
+}
+
 func TestRequestOfANewerProgramIsInTheStatus(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
