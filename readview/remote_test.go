@@ -300,6 +300,7 @@ func TestAddRemote(t *testing.T) {
 
 // runningRelay is a relay over a bus.
 type runningRelay struct {
+	relay  *relay.Relay
 	status func() consumer.Status
 	stop   func()
 }
@@ -324,7 +325,7 @@ func (c *contexts) startRelayOver(b *bus, changes ...func(*relay.Config)) runnin
 		require.NoError(c.t, requests.Close())
 	})
 	c.t.Cleanup(stop)
-	return runningRelay{stop: stop, status: func() consumer.Status {
+	return runningRelay{relay: it, stop: stop, status: func() consumer.Status {
 		status, err := it.Status(c.t.Context())
 		require.NoError(c.t, err)
 		return status
