@@ -42,7 +42,7 @@ test-reconnect:
 	GOWORK=off go test -vet=off -timeout 5m -run "^TestReconnect$$" ./eventsourced/messaging ./eventsourced/watermillsql
 
 test-brokers:
-	GOWORK=off go test -vet=off -timeout 15m -run "^(TestBrokerKilled|TestBrokerInTrouble)$$" ./readview
+	GOWORK=off go test -vet=off -timeout 15m -run "^(TestBrokerKilled|TestBrokerInTrouble|TestCluster)$$" ./readview
 
 test-beside:
 	@$(MAKE) --no-print-directory test-brokers & \

@@ -47,6 +47,8 @@ type applier struct {
 	attempts   int       // at that event
 	since      time.Time // of the first one
 	started    bool      // a failure of an earlier process is retried
+	again      bool      // likewise, and what has failed then may come once more as it was
+	read       *int64    // the publication that it has read, nil when it is not known; see record
 	registered bool      // this program has run the projection
 	free       time.Time // since when nobody has the lease of the other program that does now
 
@@ -129,9 +131,9 @@ func (a *applier) load(ctx context.Context) (record, error) {
 		if err := a.m.states.retry(ctx, a.Name); err != nil {
 			return record{}, err
 		}
-		stored.Running = true
+		stored.Running, a.again = true, true
 	}
-	a.started = true
+	a.started, a.read = true, stored.publication
 	a.failed.Store(stored.failure != nil)
 	return stored, nil
 }

@@ -76,12 +76,14 @@
 // A message of another context comes in by another door, and goes the same way from apply.go on:
 //
 //	feed.go                          AddRemote: which topic, and where to ask for history
-//	messages.go                      handle: the message's events are a page
+//	messages.go                      handle: the message's events are a page; process
 //	messages.go                      proof: has the other log gone back?
 //	messages.go                      take: is it the page's turn? It is known already, or it fits, or some are missing
-//	ask.go                           miss: they are asked for, and this one waits for the answer to have it
+//	ask.go                           miss: this one is kept until those before it have come, and that is asked for
+//	early.go                         keep; next: it is its turn
+//	asker.go                         ahead: the end of a window asks for the next one, while it is applied
 //	page.go, apply.go, position.go, call.go, settle.go
-//	ask.go                           answered: an answer's end
+//	ask.go                           done: an answer's end; attend: what else there is to ask and to complain about
 //
 // Both doors are a source (source.go) of what applier.go applies, which knows of neither.
 //
@@ -174,9 +176,12 @@
 //
 //	failure                                what happens
 //	a message comes twice, or late         its position is not above the stored one: it is passed over
-//	one is missing, or comes too early     the next one names a position that is not known: history is asked for
+//	one comes too early                    it is kept for a moment, until the one before it has come
+//	one is missing                         the next one names a position that is not known: history is asked for
 //	the last one is missing                nothing tells, so history is asked for now and then when it is quiet
 //	the request or its answer is lost      it is asked again
+//	nobody answers                         it is retrying, with how often and since when it was asked in vain
+//	the other context can't send an event  what comes before it is applied, and it is retrying, with that event
 //	it is paused or failed                 the message is held, and the broker keeps those after it
 //	the broker is down, the queue refused  it is retrying, with the subscriber's word for why
 //	the origin's log went back             the relay's head, or a message, proves it: it is ahead of the log

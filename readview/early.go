@@ -14,6 +14,7 @@ type delivery struct {
 	page    *page
 	size    int       // in bytes
 	missed  time.Time // what comes before it, since when
+	failed  bool      // the projection failed while it was held
 }
 
 // early are messages that came before what they follow: a transport may swap them, and what

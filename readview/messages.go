@@ -39,6 +39,7 @@ type feedSource struct {
 	ended bool
 	known eventsourced.Position // of the last event of the topic that was applied or passed over
 	early early
+	heard int64 // the publication that a live message has told of
 
 	complaint // of the goroutine that attends
 }
@@ -162,7 +163,10 @@ func (s *feedSource) process(ctx context.Context, d *delivery) error {
 			_ = s.halt(ctx, s.at, err)
 			s.at.Running = false
 		}
-		done, wait, err := s.take(ctx, d)
+		if s.stale(d) {
+			return nil
+		}
+		done, wait, err := s.takePublished(ctx, d)
 		switch {
 		case done:
 			s.done(d.content)
@@ -259,6 +263,7 @@ func (s *feedSource) take(ctx context.Context, d *delivery) (done bool, wait tim
 	switch {
 	case !s.at.Running:
 		s.asker.forget()
+		d.failed = d.failed || stored.status == "failed"
 		return false, s.m.config.PollInterval, nil
 	case s.at.Position >= pg.upTo:
 		return true, 0, nil

@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -54,31 +53,6 @@ func brokerFolder(t *testing.T) string {
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o755))
 	return dir + "/rabbitmq"
-}
-
-// write appends n events from four writers.
-func (c *contexts) write(n int) (last eventsourced.Position) {
-	c.t.Helper()
-	var writers sync.WaitGroup
-	var mu sync.Mutex
-	for w := range 4 {
-		writers.Go(func() {
-			for range n / 4 {
-				position, err := c.accounts.Update(c.t.Context(), fmt.Sprintf("account-%d", w), func(a *Account) error {
-					return eventsourced.Record(a, &Deposited{Amount: 1})
-				})
-				if err != nil {
-					c.t.Error(err)
-					return
-				}
-				mu.Lock()
-				last = max(last, position)
-				mu.Unlock()
-			}
-		})
-	}
-	writers.Wait()
-	return last
 }
 
 func TestBrokerKilled(t *testing.T) {

@@ -3,10 +3,13 @@ package readview_test
 import (
 	"context"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 )
 
 // bus is a broker in memory that does to messages what may happen to them: it
@@ -18,7 +21,10 @@ type bus struct {
 	faults float64 // how likely each fault is, for each message
 	queues map[string]*busQueue
 	topics map[string][]string // the queues of a topic
-	stats  struct{ lost, repeated, swapped int }
+	stats  struct {
+		lost, repeated, swapped int
+		deepest, events         map[string]int // of a queue: how many messages it had, and events in pages that were published to it
+	}
 }
 
 type busQueue struct {
@@ -27,7 +33,9 @@ type busQueue struct {
 }
 
 func newBus(seed uint64, faults float64) *bus {
-	return &bus{random: rand.New(rand.NewPCG(seed, 0)), faults: faults, queues: map[string]*busQueue{}, topics: map[string][]string{}} //nolint:gosec // a test repeats it
+	b := &bus{random: rand.New(rand.NewPCG(seed, 0)), faults: faults, queues: map[string]*busQueue{}, topics: map[string][]string{}} //nolint:gosec // a test repeats it
+	b.stats.deepest, b.stats.events = map[string]int{}, map[string]int{}
+	return b
 }
 
 // bind makes a queue that gets the messages of a topic.
@@ -50,6 +58,9 @@ func (b *bus) Publish(topic string, messages ...*message.Message) error {
 	for _, name := range queues {
 		q := b.queues[name]
 		for _, msg := range messages {
+			if n, err := strconv.Atoi(msg.Metadata[messaging.MetaEvents]); err == nil {
+				b.stats.events[name] += n
+			}
 			if b.chance() {
 				b.stats.lost++
 				continue
@@ -64,6 +75,7 @@ func (b *bus) Publish(topic string, messages ...*message.Message) error {
 				q.messages[n-1], q.messages[n-2] = q.messages[n-2], q.messages[n-1]
 			}
 		}
+		b.stats.deepest[name] = max(b.stats.deepest[name], len(q.messages))
 		select {
 		case q.more <- struct{}{}:
 		default:

@@ -1,3 +1,7 @@
+//go:build !race
+
+// As remote_broker_test.go: nodes that go away cut connections.
+
 package readview_test
 
 import (
@@ -36,12 +40,12 @@ func TestCluster(t *testing.T) {
 	c.startRelay()
 	manager, router := c.branchManager()
 	c.start(router)
-	c.branch.waitFor(manager, c.deposit(0))
+	c.branch.waitFor(manager, c.depositTo(0))
 
 	stop, last := make(chan struct{}), make(chan eventsourced.Position, 1)
 	go func() {
 		for i := 1; ; i++ {
-			position := c.deposit(i % 4)
+			position := c.depositTo(i % 4)
 			select {
 			case <-ctx.Done():
 				return
@@ -98,8 +102,8 @@ func awaitNodes(t *testing.T, cluster *devservices.RabbitMQCluster) {
 	}, 3*time.Minute, 100*time.Millisecond)
 }
 
-// deposit appends one event.
-func (c *contexts) deposit(account int) eventsourced.Position {
+// depositTo appends one event.
+func (c *contexts) depositTo(account int) eventsourced.Position {
 	position, err := c.accounts.Update(context.WithoutCancel(c.t.Context()), fmt.Sprintf("account-%d", account), func(a *Account) error {
 		return eventsourced.Record(a, &Deposited{Amount: 1})
 	})

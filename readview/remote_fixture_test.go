@@ -2,6 +2,8 @@ package readview_test
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +30,7 @@ type contexts struct {
 	topic  string
 
 	queueType amqpbus.QueueType
+	relaying  func(*relay.Config) // may be nil
 	prefetch  int
 	declare   amqpbus.Declares
 }
@@ -69,7 +72,7 @@ func (c *contexts) startRelay() *relay.Relay {
 }
 
 func (c *contexts) relayConfig(requests message.Subscriber) relay.Config {
-	return relay.Config{
+	config := relay.Config{
 		Topic:        c.toTopic,
 		Requests:     requests,
 		RequestTopic: c.requestTopic(),
@@ -79,6 +82,10 @@ func (c *contexts) relayConfig(requests message.Subscriber) relay.Config {
 			Logger:       fast().Logger,
 		},
 	}
+	if c.relaying != nil {
+		c.relaying(&config)
+	}
+	return config
 }
 
 func (c *contexts) subscriber(group string) *amqpbus.Subscriber {
@@ -123,4 +130,29 @@ func (c *contexts) requireSame() {
 		c.rows(`SELECT aggregate_id || ' ' || sum((payload->>'Amount')::bigint) || ' ' || max(version) FROM events
 			WHERE name = 'Deposited' GROUP BY aggregate_id ORDER BY aggregate_id`),
 		c.branch.rows(`SELECT account || ' ' || amount || ' ' || version FROM balance ORDER BY account`))
+}
+
+// write appends n events from four writers.
+func (c *contexts) write(n int) (last eventsourced.Position) {
+	c.t.Helper()
+	var writers sync.WaitGroup
+	var mu sync.Mutex
+	for w := range 4 {
+		writers.Go(func() {
+			for range n / 4 {
+				position, err := c.accounts.Update(c.t.Context(), fmt.Sprintf("account-%d", w), func(a *Account) error {
+					return eventsourced.Record(a, &Deposited{Amount: 1})
+				})
+				if err != nil {
+					c.t.Error(err)
+					return
+				}
+				mu.Lock()
+				last = max(last, position)
+				mu.Unlock()
+			}
+		})
+	}
+	writers.Wait()
+	return last
 }

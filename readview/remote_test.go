@@ -300,16 +300,21 @@ func TestAddRemote(t *testing.T) {
 
 // runningRelay is a relay over a bus.
 type runningRelay struct {
+	relay  *relay.Relay
 	status func() consumer.Status
 	stop   func()
 }
 
 // startRelayOver runs a relay over a bus until the test ends or it is stopped.
-func (c *contexts) startRelayOver(b *bus) runningRelay {
+func (c *contexts) startRelayOver(b *bus, changes ...func(*relay.Config)) runningRelay {
 	c.t.Helper()
 	b.bind(c.requestTopic(), "requests")
 	requests := b.receiver("requests")
-	it, err := relay.New(c.store, c.pool, b, c.relayConfig(requests))
+	config := c.relayConfig(requests)
+	for _, change := range changes {
+		change(&config)
+	}
+	it, err := relay.New(c.store, c.pool, b, config)
 	require.NoError(c.t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
 	var running sync.WaitGroup
@@ -320,7 +325,7 @@ func (c *contexts) startRelayOver(b *bus) runningRelay {
 		require.NoError(c.t, requests.Close())
 	})
 	c.t.Cleanup(stop)
-	return runningRelay{stop: stop, status: func() consumer.Status {
+	return runningRelay{relay: it, stop: stop, status: func() consumer.Status {
 		status, err := it.Status(c.t.Context())
 		require.NoError(c.t, err)
 		return status

@@ -62,9 +62,14 @@ func (a *applier) settle(ctx context.Context, pg *page, err error) error {
 
 // halt stops the projection because it is ahead of the log.
 func (a *applier) halt(ctx context.Context, at checkpoint, cause error) error {
+	return a.stop(ctx, at, "ahead", cause)
+}
+
+// stop stops the projection for a reason that is no event.
+func (a *applier) stop(ctx context.Context, at checkpoint, status string, cause error) error {
 	now := time.Now().UTC()
 	failure := &consumer.Failure{Error: cause.Error(), Time: now, Since: now, Attempts: 1}
-	if err := a.m.states.fail(ctx, a.Name, at.Generation, "ahead", failure); err != nil {
+	if err := a.m.states.fail(ctx, a.Name, at.Generation, status, failure); err != nil {
 		return errors.Join(cause, err)
 	}
 	a.clear()

@@ -25,6 +25,8 @@ type record struct {
 	leaseLeft  time.Duration
 	failure    *consumer.Failure
 	fresh      bool // the failure: somebody has tried lately
+
+	publication *int64 // of the other context's relay when it began to read, nil when it is not known
 }
 
 // states reads and writes what is not part of a page's transaction.
@@ -42,7 +44,7 @@ func scanRecord(row pgx.Row) (record, error) {
 		attempts         *int
 	)
 	err := row.Scan(&r.name, (*int64)(&r.Position), (*int64)(&r.rebuildTo), &r.Generation, &r.status, &r.programs.handled, &r.programs.dropped, &r.programs.superseded,
-		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts)
+		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts, &r.publication)
 	if err != nil {
 		return record{}, err
 	}
@@ -178,6 +180,15 @@ func (s states) note(ctx context.Context, name, node string, failure *consumer.F
 	sql, err := s.sql(ctx)
 	if err == nil {
 		_, err = s.pool.Exec(ctx, sql.note, append([]any{name, node}, columns(failure)...)...)
+	}
+	return err
+}
+
+// reads notes of which publication of another context's relay a projection is.
+func (s states) reads(ctx context.Context, name string, generation, publication int64) error {
+	sql, err := s.sql(ctx)
+	if err == nil {
+		_, err = s.pool.Exec(ctx, sql.publication, name, generation, publication)
 	}
 	return err
 }

@@ -28,6 +28,7 @@ type statements struct {
 	retry, status, fail, note, forget string
 	lease, release                    string
 	reset, resetState                 string
+	publication                       string
 }
 
 // leaseIsValid is true of a lease that another node has to respect. One that is further
@@ -38,7 +39,7 @@ const leaseIsValid = `(s.lease_until > clock_timestamp() AND s.lease_until <= cl
 const recordColumns = `s.name, {position}, s.rebuild_to, s.generation, s.status, s.handled, s.dropped, s.superseded, s.node, ` + leaseIsValid + `,
 	CASE WHEN ` + leaseIsValid + ` THEN (extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint ELSE 0 END,
 	abs(extract(epoch FROM clock_timestamp() - s.tried_at)) < 15,
-	s.error, s.failed_at, s.failed_event, s.failed_name, s.failed_position, s.failing_since, s.attempts`
+	s.error, s.failed_at, s.failed_event, s.failed_name, s.failed_position, s.failing_since, s.attempts, s.publication`
 
 const noFailure = `error = NULL, failed_at = NULL, failed_event = NULL, failed_name = NULL, failed_position = NULL,
 	failing_since = NULL, attempts = NULL, tried_at = NULL`
@@ -89,9 +90,10 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 		resetState: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', rebuild_to = greatest(rebuild_to, $3),
 				superseded = (SELECT coalesce(jsonb_agg(names), '[]') FROM jsonb_array_elements(superseded || jsonb_build_array(to_jsonb(handled))) AS names
 					WHERE names <> to_jsonb($2::text[])),
-				status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}
+				publication = NULL, status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}
 			WHERE name = $1`),
 	}
+	sql.publication = r(`UPDATE {states} SET publication = $3 WHERE name = $1 AND generation = $2`)
 	t.found.Store(sql)
 	return sql, nil
 }

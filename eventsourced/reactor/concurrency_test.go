@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -114,4 +115,32 @@ func TestConcurrency(t *testing.T) {
 		b.Becomes(it, "all are handled", parkedIs(0))
 		require.EqualValues(t, 20, handled.Load())
 	})
+}
+
+// While a call hangs another node may take over, so this one begins nothing new.
+func TestNodeThatHangsBeginsNothing(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	config := consumertest.Reacting()
+	config.Concurrency, config.HangTimeout = 2, 300*time.Millisecond
+	logger, warned := consumertest.LogSignal("consumer hangs; another node may take over")
+	config.Logger = logger
+	hang := b.Hang()
+	s := newSick()
+	b.deposits(1, 1, "a")
+	_, stop := b.Reactor(config, reactor.On(func(ctx context.Context, e *consumertest.Deposited) error {
+		if eventsourced.FromContext(ctx).Stream.AggregateID == "a" {
+			hang()
+			return nil
+		}
+		return s.react(ctx, e)
+	}))
+	defer stop()
+	b.Wait(warned, "it hangs")
+	b.deposits(1, 5, "b")
+	other := newSick()
+	it, _ := b.Reactor(consumertest.Reacting(), other.reaction())
+	b.Becomes(it, "another one handles all", parkedIs(0))
+	require.Equal(t, []int64{1, 2, 3, 4, 5}, other.of("b"))
+	require.Empty(t, s.of("b"))
 }

@@ -18,14 +18,26 @@
 //   - after the last page of an answer, the next message to its topic follows the
 //     page: both are sent by the goroutine that has the position.
 //
+// History is pulled: who asks says how much is wanted, and asks for the next window when that is
+// handled. Those who ask are served in turn, page by page, beside the live messages:
+//
+//	request.go   a request: topic, position, events, bytes, names, asker
+//	replay.go    receive, take: it is acknowledged, and stands in the line
+//	line.go      a newer one of the same asker replaces it; next: whose turn it is
+//	history.go   collect: a look at the log fills the next page of a window
+//	replay.go    serve: the page goes out; the end of the history is left to the follower
+//	relay.go     between: it sends that between two groups
+//
 // What may go wrong:
 //
 //	failure                                  what happens
 //	the broker is down, refuses, is blocked  the group is sent again, later and later; the status says why
 //	killed between sending and saving        the group is sent again, by whoever has the lease next
 //	cut off without knowing it               two relays send for a moment: messages come twice
-//	an event that can't leave                it is tried again, and nothing passes it
-//	killed in an answer                      the request was not acknowledged, and is answered anew
+//	an event that can't leave                it is tried again, and nothing passes it, until it is left out: see [Relay.Skip]
+//	killed in an answer                      who asked asks again
+//	a page is refused, perhaps as too large  it is halved, and so are those of the next minute
+//	many requests have waited                the newest of each asker is answered
 //
 // What holds for all who go through a log (leases, states, failures, pause) stands in package
 // consumer. Projections of another context take the messages by readview's

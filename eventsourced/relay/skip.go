@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -39,30 +38,39 @@ type Skip struct {
 // other, and of none, it returns [ErrNotInTheWay]. Reason and by, who says so, are kept; both are
 // required. Skipping it again changes nothing. The relay need not run here.
 func (r *Relay) Skip(ctx context.Context, position eventsourced.Position, reason, by string) (Skip, error) {
-	fail := func(err error) (Skip, error) { return Skip{}, fmt.Errorf("skip position %d: %w", position, err) }
 	if strings.TrimSpace(reason) == "" || strings.TrimSpace(by) == "" {
-		return fail(errors.New("it takes a reason, and who says so"))
+		return Skip{}, fmt.Errorf("skip position %d: it takes a reason, and who says so", position)
 	}
-	if skip, err := r.skip(ctx, position); err != nil || skip.Position != 0 {
+	skip, err := r.InTheWay(ctx, position)
+	if err != nil || skip.By != "" {
 		return skip, err
 	}
-	event, found, err := consumer.EventAt(ctx, r.log, position)
-	if err != nil {
-		return fail(err)
-	}
-	if !found || event.Position != position {
-		return fail(fmt.Errorf("%w: the log has no event there", ErrNotInTheWay))
-	}
-	obstacle, err := r.obstacle(ctx, event)
-	if err != nil {
-		return fail(err)
-	}
-	_, err = r.store.Pool().Exec(ctx, r.store.Qualify(skipSQL), r.config.Name, int64(position), event.ID.String(), event.Name,
-		pgerr.Text(obstacle), pgerr.Text(reason), pgerr.Text(by))
+	_, err = r.store.Pool().Exec(ctx, r.store.Qualify(skipSQL), r.config.Name, int64(position), skip.EventID.String(), skip.EventName,
+		pgerr.Text(skip.Error), pgerr.Text(reason), pgerr.Text(by))
 	if err != nil {
 		return Skip{}, r.store.Explain("skip an event", err)
 	}
 	return r.skip(ctx, position)
+}
+
+// InTheWay returns what [Relay.Skip] would leave out, without a reason, or has left out. It changes
+// nothing. It returns [ErrNotInTheWay].
+func (r *Relay) InTheWay(ctx context.Context, position eventsourced.Position) (Skip, error) {
+	if skip, err := r.skip(ctx, position); err != nil || skip.Position != 0 {
+		return skip, err
+	}
+	event, found, err := consumer.EventAt(ctx, r.log, position)
+	switch {
+	case err != nil:
+		return Skip{}, fmt.Errorf("skip position %d: %w", position, err)
+	case !found || event.Position != position:
+		return Skip{}, fmt.Errorf("skip position %d: %w: the log has no event there", position, ErrNotInTheWay)
+	}
+	obstacle, err := r.obstacle(ctx, event)
+	if err != nil {
+		return Skip{}, fmt.Errorf("skip position %d: %w", position, err)
+	}
+	return Skip{Position: position, EventID: event.ID, EventName: event.Name, Error: obstacle}, nil
 }
 
 // skip returns one of [Relay.Skipped], without a position if there is none.

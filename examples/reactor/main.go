@@ -8,6 +8,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -46,7 +47,8 @@ func (p *Parcel) Send(item string) error {
 	return eventsourced.Record(p, &Sent{Item: item})
 }
 
-// shipping is what is done about an order. It may be called again for the same one, after an error or a crash.
+// shipping is what is done about an order. It may be called again for the same one, after an error or a crash: an
+// error is tried again for a quarter of an hour, unless it says what it wants (reactor.Retry, Park, Skip).
 func shipping(parcels *eventsourced.Repository[Parcel], notify func(order string) error) reactor.Reaction {
 	return reactor.On(func(ctx context.Context, e *Ordered) error {
 		// A command that is named after the event is carried out once: the second time nothing is appended.
@@ -87,7 +89,7 @@ func run(ctx context.Context, url string, out io.Writer) error {
 	tries, notified := 0, make(chan struct{})
 	notify := func(order string) error {
 		if tries++; tries == 1 {
-			return errors.New("the mail server is busy")
+			return reactor.Retry(50*time.Millisecond, errors.New("the mail server is busy")) // it says when to come again
 		}
 		_, err := fmt.Fprintf(out, "%s is on its way, at try %d\n", order, tries)
 		close(notified)

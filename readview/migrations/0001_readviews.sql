@@ -13,6 +13,7 @@ CREATE TABLE readview_states (
 	handled         TEXT[]      NOT NULL,              -- event names, sorted
 	dropped         JSONB       NOT NULL DEFAULT '{}', -- event names that were in handled once, and up to which position
 	superseded      JSONB       NOT NULL DEFAULT '[]', -- what older programs had in handled
+	publication     BIGINT,                            -- of another context's relay, when it began to read: see relay_published there
 	rebuild_to      BIGINT      NOT NULL DEFAULT 0,    -- before it was reset: below that position its tables lack what they had
 	node            TEXT        NOT NULL DEFAULT '',   -- who applies it
 	lease_until     TIMESTAMPTZ NOT NULL DEFAULT '-infinity',

@@ -75,15 +75,7 @@ func (a *app) integrate(options appOptions) (err error) {
 	}
 	common := log.Config{Logger: options.logger}
 	a.positions = log.NewStore(a.pool, common)
-	a.relay, err = relay.New(a.store, a.pool, a.bus.publisher, relay.Config{
-		Config:       common,
-		Name:         a.bus.relayName,
-		Topic:        func(eventsourced.Recorded) string { return eventsTopic },
-		StartAtHead:  a.bus.relayName == localRelayName, // nobody waits for the past
-		Requests:     a.bus.requests,
-		RequestTopic: requestsTopic,
-	})
-	if err != nil {
+	if a.relay, err = a.relayNamed(a.bus.relayName, options.logger); err != nil {
 		return err
 	}
 	geocoder, concurrency, err := a.geocoder(options)
@@ -94,6 +86,19 @@ func (a *app) integrate(options appOptions) (err error) {
 	a.reactor, err = reactor.New(a.store, a.pool, reactor.Config{Config: common, Name: geocodingName},
 		reactor.On(a.geocoding.Enqueue), reactor.On(a.geocoding.EnqueueUpdated))
 	return err
+}
+
+// relayNamed returns the relay of that name, which goes through the log on its own.
+func (a *app) relayNamed(name string, logger *slog.Logger) (*relay.Relay, error) {
+	return relay.New(a.store, a.pool, a.bus.publisher, relay.Config{
+		Config:       log.Config{Logger: logger},
+		Name:         name,
+		Topic:        func(eventsourced.Recorded) string { return eventsTopic },
+		AppID:        "dancefinder",
+		StartAtHead:  name == localRelayName, // nobody waits for the past
+		Requests:     a.bus.requests,
+		RequestTopic: requestsTopic,
+	})
 }
 
 // geocoder returns the chosen one, and how many halls it may be asked for at once.

@@ -113,6 +113,7 @@ func rootCommand() *cobra.Command {
 		adoptLegacyCommand(),
 		readviewsCommand(),
 		relayCommand(),
+		reactorsCommand(),
 		geocodingCommand(),
 		deadLettersCommand(),
 		queuesCommand(),

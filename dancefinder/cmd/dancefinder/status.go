@@ -32,7 +32,9 @@ type consumer struct {
 	failedAt          time.Time
 	since             time.Time // when that began, zero when it is not known
 	tries             int
-	advice            string // what to do about it
+	next              time.Time // of the next try, zero when it is not known
+	parked            int64     // events that a reactor put aside
+	advice            string    // what to do about it
 }
 
 const kindProjection = string(log.KindProjection)
@@ -122,7 +124,7 @@ func ofProjection(s log.Status) consumer {
 func ofConsumer(s log.Status) consumer {
 	c := consumer{
 		id: s.ID(), name: s.Name, kind: string(s.Kind), state: string(s.State), position: s.Position, head: s.Head,
-		behind: s.Behind, more: s.More, lag: s.Lag, node: s.Node,
+		behind: s.Behind, more: s.More, lag: s.Lag, node: s.Node, parked: s.Parked,
 	}
 	if f := s.Failure; f != nil {
 		text, event := f.Error, eventOf(f.EventName, int64(f.Position), f.EventID)
@@ -130,7 +132,7 @@ func ofConsumer(s log.Status) consumer {
 			text = event + ": " + text
 		}
 		c.fails(text, f.Time, fmt.Sprintf("run 'dancefinder readviews resume %s'", s.Name))
-		c.event, c.since, c.tries = event, f.Since, f.Attempts
+		c.event, c.since, c.tries, c.next = event, f.Since, f.Attempts, f.Next
 	}
 	return c
 }
@@ -169,8 +171,16 @@ func writeStatus(w io.Writer, all []consumer) error {
 			if c.state == "failed" {
 				what = "failed at"
 			}
-			_, writeErr := fmt.Fprintf(w, "\n%s %s %s:\n  %s (tries: %d, since %s)\n  %s\n",
-				c.name, what, c.failedAt.Format(time.RFC3339), c.failure, c.tries, c.since.Format(time.RFC3339), c.advice)
+			next := ""
+			if !c.next.IsZero() {
+				next = ", next " + c.next.Format(time.RFC3339)
+			}
+			_, writeErr := fmt.Fprintf(w, "\n%s %s %s:\n  %s (tries: %d, since %s%s)\n  %s\n",
+				c.name, what, c.failedAt.Format(time.RFC3339), c.failure, c.tries, c.since.Format(time.RFC3339), next, c.advice)
+			err = errors.Join(err, writeErr)
+		}
+		if c.parked > 0 {
+			_, writeErr := fmt.Fprintf(w, "\n%s has parked %d events: 'dancefinder reactors parked %s' lists them.\n", c.name, c.parked, c.name)
 			err = errors.Join(err, writeErr)
 		}
 	}
@@ -187,7 +197,8 @@ type consumerJSON struct {
 	Behind     int64        `json:"behind"`
 	More       bool         `json:"more"` // than behind says
 	LagSeconds float64      `json:"lag_seconds"`
-	Node       string       `json:"node"` // "" when nobody runs it
+	Parked     int64        `json:"parked"` // events that a reactor put aside
+	Node       string       `json:"node"`   // "" when nobody runs it
 	Error      *string      `json:"error"`
 	Failure    *failureJSON `json:"failure"`
 }
@@ -198,13 +209,14 @@ type failureJSON struct {
 	Time   time.Time  `json:"time"`
 	Since  *time.Time `json:"since"` // null when it is not known
 	Tries  int        `json:"tries"`
+	Next   *time.Time `json:"next"` // try, null when it is not known
 	Advice string     `json:"advice"`
 }
 
 func writeStatusJSON(w io.Writer, all []consumer) error {
 	rows := make([]consumerJSON, len(all))
 	for i, c := range all {
-		rows[i] = consumerJSON{c.name, c.kind, c.state, int64(c.position), int64(c.head), c.behind, c.more, c.lag.Seconds(), c.node, nil, nil}
+		rows[i] = consumerJSON{c.name, c.kind, c.state, int64(c.position), int64(c.head), c.behind, c.more, c.lag.Seconds(), c.parked, c.node, nil, nil}
 		if c.failure == "" {
 			continue
 		}
@@ -212,6 +224,9 @@ func writeStatusJSON(w io.Writer, all []consumer) error {
 		rows[i].Failure = &failureJSON{Event: c.event, Time: c.failedAt.UTC(), Tries: c.tries, Advice: c.advice}
 		if since := c.since.UTC(); !c.since.IsZero() {
 			rows[i].Failure.Since = &since
+		}
+		if next := c.next.UTC(); !c.next.IsZero() {
+			rows[i].Failure.Next = &next
 		}
 	}
 	return writeJSON(w, rows)
@@ -234,12 +249,13 @@ func statusCommand(short, examples string, of func(*app, context.Context) ([]con
 		Short: short,
 		Long: short + ", as the database knows it: what this shell's\nenvironment says does not matter.\n\n" +
 			"With --check the exit code is 3 when one has failed, stands ahead of the log, or is behind by more than\n" +
-			"--max-behind events or --max-lag, unless it is paused; the last lines say which.",
+			"--max-behind events or --max-lag, unless it is paused, or has parked more than --max-parked events; the\n" +
+			"last lines say which.",
 		Example:     examples,
 		Annotations: map[string]string{"checks": "true"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !check && (cmd.Flags().Changed("max-behind") || cmd.Flags().Changed("max-lag")) {
-				return usageError{errors.New("--max-behind and --max-lag go with --check")}
+			if !check && (cmd.Flags().Changed("max-behind") || cmd.Flags().Changed("max-lag") || cmd.Flags().Changed("max-parked")) {
+				return usageError{errors.New("--max-behind, --max-lag and --max-parked go with --check")}
 			}
 			if limits.behind < 0 || limits.behind > eventsourced.MaxBacklog {
 				return usageError{fmt.Errorf("--max-behind %d: want 0 to %d, to which is counted", limits.behind, eventsourced.MaxBacklog)}
@@ -268,14 +284,15 @@ func statusCommand(short, examples string, of func(*app, context.Context) ([]con
 	flags.BoolVar(&asJSON, "json", false, "print an array of objects for programs")
 	flags.BoolVar(&check, "check", false, "exit with 3 when something has failed or is behind a limit")
 	flags.Int64Var(&limits.behind, "max-behind", 1000, "with --check: how many events may wait")
+	flags.Int64Var(&limits.parked, "max-parked", 0, "with --check: how many events a reactor may have parked")
 	flags.DurationVar(&limits.lag, "max-lag", time.Minute, "with --check: how long the oldest of them may have waited")
 	return command
 }
 
 // limits are how late a consumer may be.
 type limits struct {
-	behind int64
-	lag    time.Duration
+	behind, parked int64
+	lag            time.Duration
 }
 
 // behindError says that something has failed or is behind a limit.
@@ -284,6 +301,9 @@ type behindError struct{ error }
 func (l limits) check(all []consumer) error {
 	var problems []error
 	for _, c := range all {
+		if c.parked > l.parked {
+			problems = append(problems, fmt.Errorf("%s %s has parked %d events, more than %d", c.kind, c.name, c.parked, l.parked))
+		}
 		switch {
 		case c.state == "failed", c.state == "ahead of the log":
 			problems = append(problems, fmt.Errorf("%s %s is %s: %s", c.kind, c.name, c.state, c.failure))
@@ -307,7 +327,7 @@ func relayCommand() *cobra.Command {
 			all, err := a.consumers(ctx)
 			return slices.DeleteFunc(all, func(c consumer) bool { return c.kind != string(log.KindRelay) }), err
 		})
-	return group("relay", "Look after the relay, which publishes events to RabbitMQ", status)
+	return group("relay", "Look after the relay, which publishes events to RabbitMQ", status, skipCommand(), skippedCommand(), publishedCommand())
 }
 
 func geocodingCommand() *cobra.Command {

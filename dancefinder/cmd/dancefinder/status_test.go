@@ -41,10 +41,10 @@ func TestReadviewsStatus(t *testing.T) {
 			require.Greater(t, row["lag_seconds"], 0.0)
 			delete(row, "lag_seconds")
 			require.Equal(t, map[string]any{
-				"name": names[i], "kind": kinds[i], "state": "standby", "position": 0.0, "head": float64(head), "behind": float64(behind[i]), "more": false, "node": "", "error": nil, "failure": nil,
+				"name": names[i], "kind": kinds[i], "state": "standby", "position": 0.0, "head": float64(head), "behind": float64(behind[i]), "more": false, "parked": 0.0, "node": "", "error": nil, "failure": nil,
 			}, row)
 		}
-		require.Regexp(t, `^\[\s+\{\s+"name": .*,\s+"kind": .*,\s+"state": .*,\s+"position": .*,\s+"head": .*,\s+"behind": .*,\s+"more": false,\s+"lag_seconds": .*,\s+"node": "",\s+"error": null,\s+"failure": null\s+\}`, text)
+		require.Regexp(t, `^\[\s+\{\s+"name": .*,\s+"kind": .*,\s+"state": .*,\s+"position": .*,\s+"head": .*,\s+"behind": .*,\s+"more": false,\s+"lag_seconds": .*,\s+"parked": 0,\s+"node": "",\s+"error": null,\s+"failure": null\s+\}`, text)
 	})
 	t.Run("shows who applies a projection", func(t *testing.T) {
 		start(t, d.args([]string{"projector"})...)

@@ -80,7 +80,7 @@ func TestWrongUsage(t *testing.T) {
 		"readviews reset bnad":                         `unknown projection "bnad", want one of: band, dancehall, event, userpreferences; did you mean band?`,
 		"readviews status --jsn":                       "unknown flag: --jsn; did you mean --json?",
 		"readviews reset --all band":                   "--all, or names: choose one",
-		"readviews status --max-lag 1m":                "--max-behind and --max-lag go with --check",
+		"readviews status --max-lag 1m":                "--max-behind, --max-lag and --max-parked go with --check",
 		"relay status --check --max-behind -1":         "--max-behind -1: want 0 to 10000, to which is counted",
 		"--database-url nonsense migrate up":           "the database URL: ",
 		"--database-url postgres://h:port/d projector": "the database URL: ",

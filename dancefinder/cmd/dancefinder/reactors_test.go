@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestReactorsParked(t *testing.T) {
+	t.Parallel()
+	d := newTables(t)
+	const first, second, other = "01a21ad0-b542-7b2f-a278-048a4a19a580", "01a21ad0-b542-7478-a6f9-d17d741a3bb7", "01a21ad0-b542-74de-ab25-8f57f0a90d56"
+	_, err := d.Pool.Exec(t.Context(), `INSERT INTO consumers (name, topic) VALUES ('mails', '$reactor');
+		INSERT INTO parked_events (name, position, event_id, event_name, aggregate_name, aggregate_id, error, tries) VALUES
+		('mails', 7, '`+first+`', 'BandCreated', 'domain.Band', 'a', 'the server is away', 9),
+		('mails', 8, '`+second+`', 'BandRenamed', 'domain.Band', 'a', NULL, 0),
+		('mails', 9, '`+other+`', 'BandCreated', 'domain.Band', 'b', 'no address', 1)`)
+	require.NoError(t, err)
+	due := func() int64 {
+		return d.number("SELECT coalesce(sum(position), 0)::bigint FROM parked_events WHERE due")
+	}
+
+	require.Regexp(t, `^ID .*\n`+first+` +BandCreated +domain\.Band/a +7 +9 .* the server is away\n`+second+` +BandRenamed .* \(waits for those before it\)\n`+other+` .* no address\n$`,
+		d.done("reactors", "parked", "mails"))
+	var rows []map[string]any
+	require.NoError(t, json.Unmarshal([]byte(d.done("reactors", "parked", "mails", "--json")), &rows))
+	require.Len(t, rows, 3)
+	delete(rows[1], "time")
+	require.Equal(t, map[string]any{"id": second, "event": "BandRenamed", "stream": "domain.Band/a", "position": 8.0, "error": nil, "tries": 0.0, "due": false}, rows[1])
+	require.Contains(t, d.done("reactors", "status"), "mails has parked 3 events")
+	require.NotContains(t, d.done("reactors", "status"), "band ")
+	var statuses []struct {
+		Name   string
+		Parked int64
+	}
+	require.NoError(t, json.Unmarshal([]byte(d.done("readviews", "status", "--json")), &statuses))
+	require.Contains(t, statuses, struct {
+		Name   string
+		Parked int64
+	}{"mails", 3})
+	got := d.run("reactors", "status", "--check", "--max-parked", "2")
+	require.Equal(t, exitBehind, got.code)
+	require.Contains(t, got.err, "reactor mails has parked 3 events, more than 2")
+	require.Equal(t, exitDone, d.run("reactors", "status", "--check", "--max-parked", "3").code)
+
+	require.Equal(t, "1 parked events are tried again\n", d.done("reactors", "resume", "mails", "--event", first))
+	require.EqualValues(t, 7, due(), "only that one")
+	require.Equal(t, "2 parked events are tried again\n", d.done("reactors", "resume", "mails", "--stream", "domain.Band/a"))
+	require.EqualValues(t, 15, due())
+	require.JSONEq(t, `{"resumed": 3}`, d.done("reactors", "resume", "mails", "--json"))
+	require.EqualValues(t, 24, due())
+
+	require.Contains(t, d.done("reactors", "skip", "mails", "--event", other, "--reason", "a test", "--dry-run"), "would skip BandCreated of domain.Band/b at position 9: no address")
+	require.EqualValues(t, 24, due())
+	require.Contains(t, d.done("reactors", "skip", "mails", "--event", other, "--reason", "a test"), "skipped BandCreated")
+	require.EqualValues(t, 15, due())
+	require.Contains(t, d.done("reactors", "skipped", "mails"), "a test: no address")
+	got = d.run("reactors", "skip", "mails", "--event", other, "--reason", "a test")
+	require.Equal(t, exitFailed, got.code)
+	require.Contains(t, got.err, "not parked")
+	require.Contains(t, d.run("reactors", "resume", "mails", "--stream", "domain.Band/b").err, "not parked")
+	for says, args := range map[string][]string{
+		"unknown reactor":      {"reactors", "parked", "nonsense"},
+		"name one reactor":     {"reactors", "resume"},
+		"choose one":           {"reactors", "resume", "mails", "--event", first, "--stream", "a/b"},
+		"want AGGREGATE/ID":    {"reactors", "resume", "mails", "--stream", "nonsense"},
+		"--event \"nonsense\"": {"reactors", "resume", "mails", "--event", "nonsense"},
+		"--reason: say why":    {"reactors", "skip", "mails", "--event", first},
+		"go with --check":      {"reactors", "status", "--max-parked", "1"},
+		"--event \"\": ":       {"reactors", "skip", "mails", "--reason", "a"},
+	} {
+		got := d.run(args...)
+		require.Equal(t, exitUsage, got.code, args)
+		require.Contains(t, got.err, says)
+	}
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
+)
+
+// withRelay opens the relay that the flag --relay names.
+func withRelay(cmd *cobra.Command, do func(*relay.Relay) error) error {
+	name, err := cmd.Flags().GetString("relay")
+	if err != nil {
+		return err
+	}
+	return withApp(cmd, func(a *app) error {
+		r, err := a.relayNamed(name, logger(cmd))
+		if err != nil {
+			return usageError{err}
+		}
+		return do(r)
+	})
+}
+
+func relayFlags(command *cobra.Command, asJSON *bool) *cobra.Command {
+	command.Flags().String("relay", relayName, "which relay: a name of 'dancefinder relay status'")
+	command.Flags().BoolVar(asJSON, "json", false, "print JSON for programs")
+	return command
+}
+
+// skipRun is what "relay skip" is asked to do.
+type skipRun struct {
+	position            int64
+	reason, by          string
+	yes, dryRun, asJSON bool
+}
+
+func skipCommand() *cobra.Command {
+	r := skipRun{}
+	command := &cobra.Command{
+		Use:   "skip --position POSITION --reason TEXT",
+		Short: "Have the relay leave out an event that can't be published",
+		Long: "Has the relay leave out the event at a position, which it can't publish: 'dancefinder relay status' has it.\n" +
+			"Consumers get what comes before and after it, and never the event, live and in history: tell them. Only an event\n" +
+			"that is in the way is left out. It is on record for good, see 'dancefinder relay skipped'. In a terminal it asks first.",
+		Example: "  dancefinder relay skip --position 1795466191914493 --reason 'a test that got out' --dry-run\n" +
+			"  dancefinder relay skip --position 1795466191914493 --reason 'a test that got out' --yes",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if r.position <= 0 {
+				return usageError{errors.New("--position wants the position of an event")}
+			}
+			if strings.TrimSpace(r.reason) == "" {
+				return usageError{errors.New("--reason wants a reason: others will ask")}
+			}
+			return withRelay(cmd, func(it *relay.Relay) error { return r.skip(cmd, it) })
+		},
+	}
+	command.Flags().Int64Var(&r.position, "position", 0, "of the event (required)")
+	command.Flags().StringVar(&r.reason, "reason", "", "why it is left out (required)")
+	command.Flags().StringVar(&r.by, "by", "", "who says so (default: user@host)")
+	command.Flags().BoolVar(&r.dryRun, "dry-run", false, "say what it would leave out, and do nothing")
+	command.Flags().BoolVar(&r.yes, "yes", false, "don't ask, also in a terminal")
+	return relayFlags(command, &r.asJSON)
+}
+
+func (r skipRun) skip(cmd *cobra.Command, it *relay.Relay) error {
+	ctx, position := cmd.Context(), eventsourced.Position(r.position)
+	skip, err := it.InTheWay(ctx, position)
+	if err != nil {
+		return err
+	}
+	verb := "skipped"
+	switch in := cmd.InOrStdin(); {
+	case skip.By != "":
+		verb = "skipped already"
+	case r.dryRun:
+		verb = "would skip"
+	case !r.yes && isTerminalInput(in):
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), describeSkip("in the way:", skip))
+		if err := ask(ctx, in, cmd.ErrOrStderr(), "Never publish it?"); err != nil {
+			return err
+		}
+	}
+	if !r.dryRun {
+		if skip, err = it.Skip(ctx, position, r.reason, cmp.Or(r.by, whoami())); err != nil {
+			return err
+		}
+	}
+	if r.asJSON {
+		return writeJSON(cmd.OutOrStdout(), skipOf(skip))
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), describeSkip(verb, skip))
+	return err
+}
+
+func describeSkip(verb string, s relay.Skip) string {
+	return fmt.Sprintf("%s %s at position %d, id %s: %s", verb, s.EventName, s.Position, s.EventID, s.Error)
+}
+
+// whoami is who runs the command, for the record.
+func whoami() string {
+	name := "somebody"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, _ := os.Hostname()
+	return name + "@" + cmp.Or(host, "somewhere")
+}
+
+// skipJSON is a skipped event for programs.
+type skipJSON struct {
+	Position int64      `json:"position"`
+	EventID  string     `json:"event_id"`
+	Name     string     `json:"name"`
+	Error    string     `json:"error"`
+	Reason   string     `json:"reason"`
+	By       string     `json:"by"`
+	Time     *time.Time `json:"time"` // null when it is not skipped
+}
+
+func skipOf(s relay.Skip) skipJSON {
+	row := skipJSON{Position: int64(s.Position), EventID: s.EventID.String(), Name: s.EventName, Error: s.Error, Reason: s.Reason, By: s.By}
+	if !s.Time.IsZero() {
+		row.Time = &s.Time
+	}
+	return row
+}
+
+func skippedCommand() *cobra.Command {
+	var asJSON bool
+	return relayFlags(&cobra.Command{
+		Use:     "skipped",
+		Short:   "List the events that the relay leaves out",
+		Example: "  dancefinder relay skipped --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withRelay(cmd, func(it *relay.Relay) error {
+				all, err := it.Skipped(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					rows := make([]skipJSON, len(all))
+					for i, s := range all {
+						rows[i] = skipOf(s)
+					}
+					return writeJSON(cmd.OutOrStdout(), rows)
+				}
+				return table(cmd.OutOrStdout(), "POSITION\tEVENT\tID\tBY\tSINCE\tREASON\tERROR", all, func(s relay.Skip) string {
+					return fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s\t%s", s.Position, s.EventName, s.EventID, s.By, s.Time.Format(time.RFC3339), s.Reason, s.Error)
+				})
+			})
+		},
+	}, &asJSON)
+}
+
+// publicationJSON is what a relay published once, for programs.
+type publicationJSON struct {
+	Number   int64     `json:"number"`
+	Position int64     `json:"position"`
+	Names    []string  `json:"names"` // none is all
+	Revision int       `json:"revision"`
+	Since    time.Time `json:"since"`
+}
+
+func publishedCommand() *cobra.Command {
+	var asJSON bool
+	return relayFlags(&cobra.Command{
+		Use:     "published",
+		Short:   "List what the relay has published, each time that it changed",
+		Example: "  dancefinder relay published --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withRelay(cmd, func(it *relay.Relay) error {
+				all, err := it.Published(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					rows := make([]publicationJSON, len(all))
+					for i, p := range all {
+						rows[i] = publicationJSON{p.Number, int64(p.Position), p.Names, p.Revision, p.Since}
+					}
+					return writeJSON(cmd.OutOrStdout(), rows)
+				}
+				return table(cmd.OutOrStdout(), "ABOVE POSITION\tREVISION\tSINCE\tEVENTS", all, func(p relay.Publication) string {
+					return fmt.Sprintf("%d\t%d\t%s\t%s", p.Position, p.Revision, p.Since.Format(time.RFC3339), cmp.Or(strings.Join(p.Names, ", "), "all"))
+				})
+			})
+		},
+	}, &asJSON)
+}
