@@ -93,7 +93,7 @@ func moveSome(ctx context.Context, channel *amqp.Channel, from, to string, n int
 	if err := channel.Qos(min(n, inFlight), 0, false); err != nil {
 		return 0, err
 	}
-	deliveries, err := channel.Consume(from, "", false, false, false, false, nil)
+	deliveries, err := channel.Consume(from, mover, false, false, false, false, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -110,8 +110,10 @@ func moveSome(ctx context.Context, channel *amqp.Channel, from, to string, n int
 		}
 		n, moved = n-len(batch), moved+len(batch)
 	}
-	return moved, nil
+	return moved, channel.Cancel(mover, false) // the queue's count of consumers has to know
 }
+
+const mover = "mover"
 
 // take returns the next n deliveries.
 func take(ctx context.Context, deliveries <-chan amqp.Delivery, n int) (batch []amqp.Delivery, err error) {
