@@ -132,7 +132,8 @@ func (c *RabbitMQCluster) Start(ctx context.Context, n int) error {
 // as when a network drops all packets. The others notice after 10 seconds.
 func (c *RabbitMQCluster) Freeze(n int) error { return c.freeze(n, true) }
 
-// Thaw lets a frozen node go on.
+// Thaw lets a frozen node go on. After more than 10 seconds the others take it for
+// partitioned, and it may not come back by itself: then Kill and Start it.
 func (c *RabbitMQCluster) Thaw(n int) error { return c.freeze(n, false) }
 
 // Cut cuts a node off from the others, but not from its clients: it refuses them, and

@@ -85,14 +85,15 @@ func (s *feedSource) done(content relay.Page) {
 func (s *feedSource) attend(ctx context.Context) {
 	for ctx.Err() == nil {
 		var err error
-		if s.busy.TryLock() {
+		free := s.busy.TryLock()
+		if free {
 			s.progress.at(atState, nil)
 			err = s.check(ctx)
 			s.progress.at(atRest, nil)
 			s.busy.Unlock()
 		}
 		if !refusal(err) && ctx.Err() == nil {
-			s.complain(ctx, err)
+			s.complain(ctx, err, free)
 		}
 		timer := time.NewTimer(s.m.leaseTime() / 2)
 		select {
@@ -105,8 +106,9 @@ func (s *feedSource) attend(ctx context.Context) {
 }
 
 // complain puts on record what keeps messages from coming: err, what the transport says, that
-// nobody answers, or an event that the other context can't send.
-func (s *feedSource) complain(ctx context.Context, err error) {
+// nobody answers, or an event that the other context can't send. When there is nothing of that, and free
+// says that no message is handled, what is on record is over.
+func (s *feedSource) complain(ctx context.Context, err error, free bool) {
 	if subscriber, tells := s.feed.Subscriber.(interface{ Problem() error }); err == nil && tells {
 		if problem := subscriber.Problem(); problem != nil {
 			err = fmt.Errorf("no messages come: %w", problem)
@@ -124,7 +126,7 @@ func (s *feedSource) complain(ctx context.Context, err error) {
 	}
 	again := text != s.problem || time.Since(s.signOfTrouble) > slowAgain || s.untroubled()
 	switch {
-	case text == "" && s.problem != "":
+	case text == "" && (s.problem != "" || free && !s.untroubled()):
 		s.problem = ""
 		s.recovered(ctx, s.generation.Load())
 	case text == "" || !again:

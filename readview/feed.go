@@ -22,7 +22,8 @@ const (
 // context's: a topic to which a [relay.Relay] publishes.
 type Feed struct {
 	// Registry knows the events that the projection handles, under the names under
-	// which they are published. Required.
+	// which they are published. A type that is [eventsourced.Tolerant] is read in newer schema
+	// versions, too; any other stops the projection then. Required.
 	Registry *eventsourced.Registry
 
 	// Subscriber delivers the messages of the topic, for this projection alone. Those that it
@@ -106,6 +107,11 @@ func (f Feed) validate() error {
 // overtaken, is noticed: then, at its start and after a reset, the projection
 // asks for the history of the events that it handles, window by window, and goes on when it has come.
 // Until then it applies nothing that comes after the gap.
+//
+// What has stopped it is asked for again when it is resumed, or its process restarts: the other context may
+// send another form by then. When the other context publishes more of the events that it handles than it
+// did when the projection began to read, see [relay.Publication], it stops, and needs a reset; without
+// [Feed.Requests] it can't tell.
 func (m *Manager) AddRemote(projection Projection, feed Feed) error {
 	if err := feed.validate(); err != nil {
 		return fmt.Errorf("projection %q: %w", projection.Name, err)

@@ -6,6 +6,7 @@ package readview_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -39,13 +40,15 @@ func TestCluster(t *testing.T) {
 	c.startRelay()
 	manager, router := c.branchManager()
 	c.start(router)
-	c.branch.waitFor(manager, c.deposit(0))
+	c.branch.waitFor(manager, c.depositTo(0))
 
 	stop, last := make(chan struct{}), make(chan eventsourced.Position, 1)
 	go func() {
 		for i := 1; ; i++ {
-			position := c.deposit(i % 4)
+			position := c.depositTo(i % 4)
 			select {
+			case <-ctx.Done():
+				return
 			case <-stop:
 				last <- position
 				return
@@ -58,7 +61,7 @@ func TestCluster(t *testing.T) {
 		node, trouble := rand.IntN(3), troubles[rand.IntN(len(troubles))]
 		silence := c.measureSilence(func() {
 			require.NoError(t, trouble.begin(node))
-			for range 3 { // what is committed while the node is away arrives while it is
+			for end := time.Now().Add(trouble.stays); time.Now().Before(end); { // what is committed meanwhile arrives meanwhile
 				head := c.int(`SELECT max(tstamp) FROM events`)
 				require.NoError(t, manager.WaitFor(ctx, eventsourced.Position(head)))
 			}
@@ -76,16 +79,17 @@ func TestCluster(t *testing.T) {
 
 type nodeTrouble struct {
 	name       string
+	stays      time.Duration
 	begin, end func(node int) error
 }
 
 func troublesOf(ctx context.Context, cluster *devservices.RabbitMQCluster) []nodeTrouble {
 	start := func(n int) error { return cluster.Start(ctx, n) }
 	return []nodeTrouble{
-		{"killed", cluster.Kill, start},
-		{"stopped", cluster.Stop, start},
-		{"frozen", cluster.Freeze, cluster.Thaw},
-		{"cut off", func(n int) error { return cluster.Cut(ctx, n) }, func(n int) error { return cluster.Heal(ctx, n) }},
+		{"killed", 3 * time.Second, cluster.Kill, start},
+		{"stopped", 3 * time.Second, cluster.Stop, start},
+		{"frozen", 20 * time.Second, cluster.Freeze, func(n int) error { return errors.Join(cluster.Kill(n), start(n)) }}, // more than three heartbeats
+		{"cut off", 5 * time.Second, func(n int) error { return cluster.Cut(ctx, n) }, func(n int) error { return cluster.Heal(ctx, n) }},
 	}
 }
 
@@ -98,8 +102,8 @@ func awaitNodes(t *testing.T, cluster *devservices.RabbitMQCluster) {
 	}, 3*time.Minute, 100*time.Millisecond)
 }
 
-// deposit appends one event.
-func (c *contexts) deposit(account int) eventsourced.Position {
+// depositTo appends one event.
+func (c *contexts) depositTo(account int) eventsourced.Position {
 	position, err := c.accounts.Update(context.WithoutCancel(c.t.Context()), fmt.Sprintf("account-%d", account), func(a *Account) error {
 		return eventsourced.Record(a, &Deposited{Amount: 1})
 	})

@@ -2,6 +2,7 @@ package amqpbus_test
 
 import (
 	"math/rand/v2"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,25 @@ func TestSeveralAddresses(t *testing.T) {
 		})
 		nodes[round%3].Lead("")
 		nodes[round%3].Cut()
+	}
+}
+
+// A node that takes the connection and no more is not tried again first.
+func TestFailureLeadsToAnotherNode(t *testing.T) {
+	t.Parallel()
+	broker := testamqp.URL(t)
+	var logged logs
+	nodes := []*testamqp.Proxy{testamqp.NewProxy(t, broker), testamqp.NewProxy(t, broker), testamqp.NewProxy(t, broker)}
+	publisher, err := amqpbus.NewPublisher(nodes[0].URL(broker)+","+nodes[1].URL(broker)+","+nodes[2].URL(broker), amqpbus.PublisherConfig{Logger: logged.logger()})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, publisher.Close()) })
+	for range nodes {
+		require.ErrorIs(t, publisher.Publish(amqpbus.QueueTopic(testamqp.Name(t, "nowhere")), numbered(1)...), amqpbus.ErrUnroutable)
+	}
+	for _, node := range nodes {
+		address, err := url.Parse(node.URL(broker))
+		require.NoError(t, err)
+		require.Contains(t, logged.String(), "broker="+address.Host)
 	}
 }
 
@@ -152,14 +172,15 @@ func TestUpgrade(t *testing.T) {
 	_, err := quorum.Upgrade(t.Context(), topic)
 	require.ErrorIs(t, err, amqpbus.ErrInUse)
 	require.NoError(t, classic.Close())
-	state, err := quorum.Inspect(t.Context(), topic)
-	require.NoError(t, err)
-	require.Equal(t, amqpbus.QueueState{Queue: topic + ".g", There: true, Messages: before}, state)
-
+	eventually(t, "the broker has noticed that it is gone", func() bool {
+		state, err := quorum.Inspect(t.Context(), topic)
+		require.NoError(t, err)
+		return state == amqpbus.QueueState{Queue: topic + ".g", There: true, Messages: before}
+	})
 	done, err := quorum.Upgrade(t.Context(), topic)
 	require.NoError(t, err)
 	require.Equal(t, amqpbus.Upgraded{Moved: before + 1}, done)
-	state, err = quorum.Inspect(t.Context(), topic)
+	state, err := quorum.Inspect(t.Context(), topic)
 	require.NoError(t, err)
 	require.Equal(t, amqpbus.QueueState{Queue: topic + ".g", There: true, AsWanted: true, Messages: before}, state)
 	require.NoError(t, publisher.Publish(topic, sent[1+before:]...))
@@ -203,8 +224,10 @@ func TestUpgradeUnderLoad(t *testing.T) {
 			break
 		}
 	}
-	_, err := quorum.Upgrade(t.Context(), topic)
-	require.NoError(t, err)
+	eventually(t, "it is upgraded, once the broker has noticed that the last try is gone", func() bool {
+		_, err := quorum.Upgrade(t.Context(), topic)
+		return err == nil
+	})
 	require.NoError(t, <-published)
 	// Each comes, and after those before it but for a moment's.
 	messages, seen, late := subscribe(t, quorum, topic), map[string]bool{}, 0

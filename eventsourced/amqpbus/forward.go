@@ -62,9 +62,8 @@ func publishing(d amqp.Delivery) amqp.Publishing {
 // moveIdle is how long a queue that has messages may deliver none.
 const moveIdle = 30 * time.Second
 
-// move moves what is in a queue to another one, in order, until it is empty. Those that skip
-// tells are dropped. It returns how many it moved.
-func move(ctx context.Context, conn *amqp.Connection, from, to string, skip func(amqp.Delivery) bool) (moved int, err error) {
+// move moves what is in a queue to another one, in order, until it is empty. It returns how many it moved.
+func move(ctx context.Context, conn *amqp.Connection, from, to string) (moved int, err error) {
 	for {
 		channel, err := conn.Channel()
 		if err != nil {
@@ -75,7 +74,7 @@ func move(ctx context.Context, conn *amqp.Connection, from, to string, skip func
 			_ = channel.Close()
 			return moved, err
 		}
-		n, err := moveSome(ctx, channel, from, to, state.Messages, skip)
+		n, err := moveSome(ctx, channel, from, to, state.Messages)
 		if moved += n; err != nil {
 			return moved, fmt.Errorf("move %s to %s: %w", from, to, err)
 		}
@@ -86,7 +85,7 @@ func move(ctx context.Context, conn *amqp.Connection, from, to string, skip func
 }
 
 // moveSome moves the first n messages.
-func moveSome(ctx context.Context, channel *amqp.Channel, from, to string, n int, skip func(amqp.Delivery) bool) (moved int, err error) {
+func moveSome(ctx context.Context, channel *amqp.Channel, from, to string, n int) (moved int, err error) {
 	out, err := newForwarder(channel, to)
 	if err != nil {
 		return 0, err
@@ -103,19 +102,13 @@ func moveSome(ctx context.Context, channel *amqp.Channel, from, to string, n int
 		if err != nil {
 			return moved, err
 		}
-		kept := batch[:0:0]
-		for _, delivery := range batch {
-			if skip == nil || !skip(delivery) {
-				kept = append(kept, delivery)
-			}
-		}
-		if err := out.forward(ctx, kept...); err != nil {
+		if err := out.forward(ctx, batch...); err != nil {
 			return moved, err
 		}
 		if err := batch[len(batch)-1].Ack(true); err != nil {
 			return moved, err
 		}
-		n, moved = n-len(batch), moved+len(kept)
+		n, moved = n-len(batch), moved+len(batch)
 	}
 	return moved, nil
 }

@@ -120,27 +120,22 @@ func (s *Subscriber) upgrade(ctx context.Context, conn *amqp.Connection, queue, 
 	if err != nil {
 		return err
 	}
-	seen := map[string]bool{}
 	if state.There && !state.AsWanted {
-		if err := s.empty(ctx, conn, queue, topic, seen); err != nil {
+		if err := s.empty(ctx, conn, queue, topic); err != nil {
 			return err
 		}
 	}
-	return s.fill(ctx, conn, queue, topic, arguments, seen, done)
+	return s.fill(ctx, conn, queue, topic, arguments, done)
 }
 
 // empty moves what is in a queue aside, has what comes meanwhile go to the new one, and
 // deletes the queue.
-func (s *Subscriber) empty(ctx context.Context, conn *amqp.Connection, queue, topic string, seen map[string]bool) error {
+func (s *Subscriber) empty(ctx context.Context, conn *amqp.Connection, queue, topic string) error {
 	if err := s.rebind(conn, queue, newOf(queue), topic); err != nil {
 		return err
 	}
-	note := func(delivery amqp.Delivery) bool {
-		seen[delivery.MessageId] = true
-		return false
-	}
 	for {
-		if _, err := move(ctx, conn, queue, oldOf(queue), note); err != nil {
+		if _, err := move(ctx, conn, queue, oldOf(queue)); err != nil {
 			return err
 		}
 		if deleted, err := deleteEmpty(conn, queue); deleted || err != nil {
@@ -169,7 +164,7 @@ func deleteEmpty(conn *amqp.Connection, queue string) (deleted bool, err error) 
 }
 
 // fill makes the queue and moves back what was moved aside, then what came meanwhile.
-func (s *Subscriber) fill(ctx context.Context, conn *amqp.Connection, queue, topic string, arguments amqp.Table, seen map[string]bool, done *Upgraded) error {
+func (s *Subscriber) fill(ctx context.Context, conn *amqp.Connection, queue, topic string, arguments amqp.Table, done *Upgraded) error {
 	err := onChannel(conn, func(channel *amqp.Channel) error {
 		_, err := channel.QueueDeclare(queue, true, false, false, false, arguments)
 		return err
@@ -177,19 +172,18 @@ func (s *Subscriber) fill(ctx context.Context, conn *amqp.Connection, queue, top
 	if err != nil {
 		return err
 	}
-	n, err := move(ctx, conn, oldOf(queue), queue, nil)
+	n, err := move(ctx, conn, oldOf(queue), queue)
 	if done.Moved += n; err != nil {
 		return err
 	}
-	both := func(delivery amqp.Delivery) bool { return delivery.MessageId != "" && seen[delivery.MessageId] }
-	n, err = move(ctx, conn, newOf(queue), queue, both)
+	n, err = move(ctx, conn, newOf(queue), queue)
 	if done.Moved += n; err != nil {
 		return err
 	}
 	if err := s.rebind(conn, newOf(queue), queue, topic); err != nil {
 		return err
 	}
-	n, err = move(ctx, conn, newOf(queue), queue, both)
+	n, err = move(ctx, conn, newOf(queue), queue)
 	done.Moved, done.Late = done.Moved+n, done.Late+n
 	if err != nil {
 		return err

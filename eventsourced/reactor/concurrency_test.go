@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -27,7 +28,7 @@ func TestConcurrency(t *testing.T) {
 		}
 		last := b.deposits(1, each, names...)
 		var running, most atomic.Int64
-		meet := make(chan struct{}) // three at once
+		meet := make(chan struct{})
 		var order sync.Map
 		config := consumertest.Reacting()
 		config.Concurrency = 3
@@ -36,10 +37,7 @@ func TestConcurrency(t *testing.T) {
 			defer running.Add(-1)
 			for at := most.Load(); n > at && !most.CompareAndSwap(at, n); at = most.Load() {
 			}
-			if e.Amount == 1 && eventsourced.FromContext(ctx).Stream.AggregateID < names[3] {
-				if n == 3 {
-					close(meet)
-				}
+			if e.Amount == 1 {
 				<-meet
 			}
 			before, _ := order.LoadOrStore(eventsourced.FromContext(ctx).Stream.AggregateID, int64(0))
@@ -49,6 +47,9 @@ func TestConcurrency(t *testing.T) {
 			order.Store(eventsourced.FromContext(ctx).Stream.AggregateID, e.Amount)
 			return nil
 		}))
+		b.Becomes(it, "they take long", func(s consumer.Status) bool { return s.Failure != nil })
+		require.EqualValues(t, 3, running.Load())
+		close(meet)
 		b.Becomes(it, "all are handled", func(s consumer.Status) bool { return parkedIs(0)(s) && s.Position == last.Position })
 		require.EqualValues(t, 3, most.Load())
 		for _, name := range names {
@@ -114,4 +115,32 @@ func TestConcurrency(t *testing.T) {
 		b.Becomes(it, "all are handled", parkedIs(0))
 		require.EqualValues(t, 20, handled.Load())
 	})
+}
+
+// While a call hangs another node may take over, so this one begins nothing new.
+func TestNodeThatHangsBeginsNothing(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	config := consumertest.Reacting()
+	config.Concurrency, config.HangTimeout = 2, 300*time.Millisecond
+	logger, warned := consumertest.LogSignal("consumer hangs; another node may take over")
+	config.Logger = logger
+	hang := b.Hang()
+	s := newSick()
+	b.deposits(1, 1, "a")
+	_, stop := b.Reactor(config, reactor.On(func(ctx context.Context, e *consumertest.Deposited) error {
+		if eventsourced.FromContext(ctx).Stream.AggregateID == "a" {
+			hang()
+			return nil
+		}
+		return s.react(ctx, e)
+	}))
+	defer stop()
+	b.Wait(warned, "it hangs")
+	b.deposits(1, 5, "b")
+	other := newSick()
+	it, _ := b.Reactor(consumertest.Reacting(), other.reaction())
+	b.Becomes(it, "another one handles all", parkedIs(0))
+	require.Equal(t, []int64{1, 2, 3, 4, 5}, other.of("b"))
+	require.Empty(t, s.of("b"))
 }

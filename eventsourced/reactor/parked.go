@@ -151,7 +151,7 @@ func (w *window) retryParked(ctx context.Context) error {
 			u.parts = []eventsourced.Recorded{{
 				Position: parked.Position, Stream: parked.Stream, EventData: eventsourced.EventData{ID: parked.EventID, Name: parked.EventName},
 			}}
-			u.outcome, u.err, u.tries = aside, errMissing, 1
+			u.became, u.err, u.tries = aside, errMissing, 1
 			w.r.logger(u.event()).ErrorContext(ctx, "parked event not tried again", "error", errMissing)
 			w.ended <- u
 		} else {

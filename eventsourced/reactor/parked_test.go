@@ -31,17 +31,17 @@ func newSick(ill ...string) *sick {
 	return s
 }
 
-func (s *sick) reaction() reactor.Reaction {
-	return reactor.On(func(ctx context.Context, e *consumertest.Deposited) error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		account := eventsourced.FromContext(ctx).Stream.AggregateID
-		if err := s.ill[account]; err != nil {
-			return err
-		}
-		s.handled[account] = append(s.handled[account], e.Amount)
-		return nil
-	})
+func (s *sick) reaction() reactor.Reaction { return reactor.On(s.react) }
+
+func (s *sick) react(ctx context.Context, e *consumertest.Deposited) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	account := eventsourced.FromContext(ctx).Stream.AggregateID
+	if err := s.ill[account]; err != nil {
+		return err
+	}
+	s.handled[account] = append(s.handled[account], e.Amount)
+	return nil
 }
 
 func (s *sick) cure(accounts ...string) {

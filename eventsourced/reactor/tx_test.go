@@ -99,14 +99,13 @@ func TestOnTx(t *testing.T) {
 		t.Parallel()
 		b := newBank(t)
 		event := b.deposits(1, 1, "a")
-		_, err := b.Pool.Exec(t.Context(), `INSERT INTO reactor_done VALUES ('r', $1)`, int64(event.Position))
-		require.NoError(t, err)
 		var calls atomic.Int64
-		it, _ := b.Reactor(consumertest.Reacting(), reactor.OnTx(func(context.Context, pgx.Tx, *consumertest.Deposited) error {
+		it, _ := b.Reactor(consumertest.Reacting(), reactor.OnTx(func(ctx context.Context, _ pgx.Tx, _ *consumertest.Deposited) error {
 			calls.Add(1)
-			return nil
+			_, err := b.Pool.Exec(ctx, `INSERT INTO reactor_done VALUES ('r', $1)`, int64(event.Position)) // as if it had been committed
+			return errors.Join(err, consumertest.ErrBroken)
 		}))
 		b.Becomes(it, "it passes", func(s consumer.Status) bool { return consumertest.IsLive(s) && s.Position == event.Position })
-		require.Zero(t, calls.Load())
+		require.EqualValues(t, 1, calls.Load())
 	})
 }

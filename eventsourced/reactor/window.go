@@ -21,7 +21,8 @@ type unit struct {
 	parts  []eventsourced.Recorded // as stored, at least one
 	parked *ParkedEvent            // set if it was put aside, and is tried again
 
-	outcome outcome
+	became  outcome // by who works on it, until it has ended
+	outcome outcome // as the window has taken it in
 	err     error
 	tries   int
 	since   time.Time // when the first one failed
@@ -127,10 +128,10 @@ func (w *window) take(u *unit) {
 	_, parked := w.parked[u.stream()]
 	switch queue := w.streams[u.stream()]; {
 	case w.done[u.position()]:
-		u.outcome, u.marked = done, true
+		u.became, u.marked = done, true
 		w.ended <- u
 	case parked:
-		u.outcome = aside
+		u.became = aside
 		w.ended <- u
 	default:
 		w.streams[u.stream()] = append(queue, u)
@@ -175,6 +176,7 @@ func (w *window) settle(ctx context.Context, ended ...*unit) error {
 	for len(ended) > 0 {
 		u := ended[0]
 		ended = ended[1:]
+		u.outcome = u.became
 		w.r.forget(u)
 		w.mayPark(ctx, u)
 		switch {
@@ -213,7 +215,7 @@ func (w *window) next(u *unit) (ended []*unit) {
 	switch {
 	case u.outcome == aside:
 		for _, behind := range queue {
-			behind.outcome = aside
+			behind.became = aside
 		}
 		ended, queue = queue, nil
 	case len(queue) > 0:
@@ -261,6 +263,7 @@ func (w *window) drain() (ended []*unit) {
 	for {
 		select {
 		case u := <-w.ended:
+			u.outcome = u.became
 			ended = append(ended, u)
 		default:
 			return ended

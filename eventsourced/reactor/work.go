@@ -27,11 +27,11 @@ func (w *window) work(u *unit) {
 		u.took = time.Since(started)
 		<-w.slots
 		if u.tries++; err == nil {
-			u.outcome = done
+			u.became = done
 			return
 		}
 		if errors.Is(err, consumer.ErrLeaseLost) {
-			u.outcome = fenced
+			u.became = fenced
 			return
 		}
 		if w.ctx.Err() != nil {
@@ -46,7 +46,7 @@ func (w *window) work(u *unit) {
 			if attempts++; failing.IsZero() {
 				failing = time.Now()
 			}
-			if u.outcome = w.r.verdict(u, attempts, time.Since(failing)); u.outcome != open {
+			if u.became = w.r.verdict(u, attempts, time.Since(failing)); u.became != open {
 				w.r.note(u, 0)
 				return
 			}

@@ -34,7 +34,7 @@
 //	the broker is down, refuses, is blocked  the group is sent again, later and later; the status says why
 //	killed between sending and saving        the group is sent again, by whoever has the lease next
 //	cut off without knowing it               two relays send for a moment: messages come twice
-//	an event that can't leave                it is tried again, and nothing passes it
+//	an event that can't leave                it is tried again, and nothing passes it, until it is left out: see [Relay.Skip]
 //	killed in an answer                      who asked asks again
 //	a page is refused, perhaps as too large  it is halved, and so are those of the next minute
 //	many requests have waited                the newest of each asker is answered

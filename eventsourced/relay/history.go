@@ -91,7 +91,7 @@ func (r *Relay) wanted(ctx context.Context, w *window, recorded eventsourced.Rec
 // storedNames returns the names in the log of the events that are wanted, and tells whether
 // there can't be any.
 func (r *Relay) storedNames(wanted []string) (names []string, none bool) {
-	if len(wanted) == 0 || r.config.Translate != nil { // which may name them otherwise
+	if len(wanted) == 0 || r.translates() { // which may name them otherwise
 		return r.names, false
 	}
 	if len(r.config.Names) > 0 {

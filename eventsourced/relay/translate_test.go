@@ -56,6 +56,9 @@ func TestTranslateMany(t *testing.T) {
 	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "asker"})
 	ids, _ := b.history(outbox, "asker", 0)
 	require.Equal(t, want, ids)
+	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "another", Names: []string{"BranchChanged"}})
+	ids, _ = b.history(outbox, "another", 0)
+	require.Equal(t, []string{want[1], want[3]}, ids, "by the name that it leaves with")
 
 	config.Translate = func(e eventsourced.Recorded) (eventsourced.Recorded, error) { return e, nil }
 	_, err := relay.New(b.Store, b.Pool, outbox, config)

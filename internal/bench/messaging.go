@@ -263,16 +263,37 @@ func prepareRemote(ctx context.Context, e *environment) ([]contender, error) {
 	if err != nil {
 		return nil, err
 	}
+	classic := amqpbus.SubscriberConfig{QueueType: amqpbus.Classic}
 	return []contender{
-		{inPages, func(ctx context.Context) (float64, error) { return e.remote(ctx, url, remoteEvents, true) }},
-		{live, func(ctx context.Context) (float64, error) { return e.remote(ctx, url, liveEvents, false) }},
+		{inPages, func(ctx context.Context) (float64, error) { return e.remote(ctx, url, remoteEvents, true, classic) }},
+		{live, func(ctx context.Context) (float64, error) { return e.remote(ctx, url, liveEvents, false, classic) }},
 	}, nil
+}
+
+// prepareAhead compares live messages of a quorum queue that are sent ahead with those that are
+// sent one by one, for each of which the queue has to note the last Ack first.
+func prepareAhead(ctx context.Context, e *environment) ([]contender, error) {
+	if err := migrate.Run(ctx, e.pool, migrate.Config{}, relay.Migrations()); err != nil {
+		return nil, err
+	}
+	if err := e.fill(ctx, liveEvents, 1); err != nil {
+		return nil, err
+	}
+	url, err := startRabbitMQ(ctx)
+	if err != nil {
+		return nil, err
+	}
+	run := func(prefetch int) func(context.Context) (float64, error) {
+		config := amqpbus.SubscriberConfig{QueueType: amqpbus.Quorum, Prefetch: prefetch}
+		return func(ctx context.Context) (float64, error) { return e.remote(ctx, url, liveEvents, false, config) }
+	}
+	return []contender{{ahead, run(100)}, {live, run(1)}}, nil
 }
 
 // remote lets a projection apply n events over the broker. With history the relay
 // has published everything before anybody listened; otherwise all messages wait in
 // the queue when the projection starts.
-func (e *environment) remote(ctx context.Context, url string, n int, history bool) (float64, error) {
+func (e *environment) remote(ctx context.Context, url string, n int, history bool, queue amqpbus.SubscriberConfig) (float64, error) {
 	if err := e.clear(ctx, 0); err != nil {
 		return 0, err
 	}
@@ -284,7 +305,8 @@ func (e *environment) remote(ctx context.Context, url string, n int, history boo
 		return 0, err
 	}
 	topic := fmt.Sprintf("%s.%d", e.name, time.Now().UnixNano())
-	subscriber, err := amqpbus.NewSubscriber(url, amqpbus.SubscriberConfig{Group: "bench", Logger: silent})
+	queue.Group, queue.Logger = "bench", silent
+	subscriber, err := amqpbus.NewSubscriber(url, queue)
 	if err != nil {
 		return 0, err
 	}
