@@ -32,7 +32,7 @@ type applier struct {
 	alone    sync.Map     // names of events that are applied alone
 	advanced atomic.Int64 // the position of the page applied last, 0 when the state may have changed since
 	progress progress
-	failed   atomic.Bool  // there is a failure on record
+	failed   atomic.Bool  // there may be a failure on record
 	pageCap  atomic.Int64 // events, at most PageEvents, less when a page took too long
 	db       *pipeline.DB // open while a source runs
 
@@ -134,7 +134,9 @@ func (a *applier) load(ctx context.Context) (record, error) {
 		stored.Running, a.again = true, true
 	}
 	a.started, a.read = true, stored.publication
-	a.failed.Store(stored.failure != nil)
+	if stored.failure != nil { // never false here: one may have been put on record since it was read
+		a.failed.Store(true)
+	}
 	return stored, nil
 }
 

@@ -204,18 +204,19 @@ func (s states) forget(ctx context.Context, name string, generation int64) error
 
 // lease makes node the one that applies the projection for the next ttl, unless
 // another one is, or the projection is not as it was when node read it: reset,
-// paused, given other handlers. It returns the position, which somebody may have set. It
-// needs no flush to disk: a lease lost in a crash has ended. It is not broken off with ctx:
-// the server could carry it out after the release.
-func (s states) lease(ctx context.Context, name, node string, generation int64, ttl time.Duration) (held bool, position eventsourced.Position, err error) {
+// paused, given other handlers. It returns the position, which somebody may have set, and
+// whether a failure is on record, which another node may have put there. It needs no flush
+// to disk: a lease lost in a crash has ended. It is not broken off with ctx: the server
+// could carry it out after the release.
+func (s states) lease(ctx context.Context, name, node string, generation int64, ttl time.Duration) (held bool, position eventsourced.Position, recorded bool, err error) {
 	sql, err := s.sql(ctx)
 	if err != nil {
-		return false, 0, err
+		return false, 0, false, err
 	}
 	batch := &pgx.Batch{} // one transaction, one round trip
 	batch.Queue(`SELECT set_config('synchronous_commit', 'off', true)`)
 	batch.Queue(sql.lease, name, node, ttl.Microseconds(), generation).QueryRow(func(row pgx.Row) error {
-		err := row.Scan((*int64)(&position))
+		err := row.Scan((*int64)(&position), &recorded)
 		held = err == nil
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
@@ -228,7 +229,7 @@ func (s states) lease(ctx context.Context, name, node string, generation int64, 
 		at, err = s.located(ctx, name)
 		position = at[name]
 	}
-	return held && err == nil, position, err
+	return held && err == nil, position, recorded, err
 }
 
 // release ends node's lease, so that another one takes over at once.

@@ -84,7 +84,7 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 		forget: r(`UPDATE {states} SET {no failure} WHERE name = $1 AND generation = $2 AND status = 'running'`),
 		lease: r(`UPDATE {states} s SET node = $2, lease_length = $3 * interval '1 microsecond', lease_until = clock_timestamp() + $3 * interval '1 microsecond'
 			WHERE name = $1 AND (node = $2 OR NOT {valid}) AND generation = $4 AND status = 'running'
-			RETURNING {position of s}`),
+			RETURNING {position of s}, error IS NOT NULL`),
 		release: r(`UPDATE {states} SET lease_until = '-infinity' WHERE name = $1 AND node = $2`),
 		reset:   r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT (name) DO UPDATE SET position = 0`),
 		resetState: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', rebuild_to = greatest(rebuild_to, $3),

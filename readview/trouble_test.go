@@ -79,6 +79,22 @@ func TestWhatIsTriedForEverShows(t *testing.T) {
 	}
 }
 
+// A node that can't get on may put that on record in the moment in which another one takes the
+// projection over: who runs it notices, and forgets it with the next page.
+func TestWhatAnotherNodeHasPutOnRecordIsForgotten(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	manager, router := b.manager(fast(), balances())
+	b.start(router)
+	b.waitFor(manager, b.deposit(1))
+	elsewhere, _ := b.manager(fast(), balances())
+	b.exec(`UPDATE readview_states SET error = 'looking at the state takes long', failed_at = now(), failing_since = now(), attempts = 0, tried_at = now()`)
+	b.eventually("it is forgotten", func() bool {
+		status := b.status(elsewhere, "balances")
+		return status.State == consumer.Live && status.Failure == nil
+	})
+}
+
 func TestALogThatCanNotBeReadShows(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)

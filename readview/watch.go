@@ -166,12 +166,12 @@ func (a *applier) recovered(ctx context.Context, generation int64) {
 	a.mu.Lock()
 	a.trouble = nil
 	a.mu.Unlock()
-	if !a.failed.Load() {
+	if !a.failed.Swap(false) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
 	defer cancel()
-	if a.m.states.forget(ctx, a.Name, generation) == nil {
-		a.failed.Store(false)
+	if a.m.states.forget(ctx, a.Name, generation) != nil {
+		a.failed.Store(true)
 	}
 }

@@ -28,7 +28,7 @@ func TestConcurrency(t *testing.T) {
 		}
 		last := b.deposits(1, each, names...)
 		var running, most atomic.Int64
-		meet := make(chan struct{}) // three at once
+		meet := make(chan struct{})
 		var order sync.Map
 		config := consumertest.Reacting()
 		config.Concurrency = 3
@@ -37,10 +37,7 @@ func TestConcurrency(t *testing.T) {
 			defer running.Add(-1)
 			for at := most.Load(); n > at && !most.CompareAndSwap(at, n); at = most.Load() {
 			}
-			if e.Amount == 1 && eventsourced.FromContext(ctx).Stream.AggregateID < names[3] {
-				if n == 3 {
-					close(meet)
-				}
+			if e.Amount == 1 {
 				<-meet
 			}
 			before, _ := order.LoadOrStore(eventsourced.FromContext(ctx).Stream.AggregateID, int64(0))
@@ -50,6 +47,9 @@ func TestConcurrency(t *testing.T) {
 			order.Store(eventsourced.FromContext(ctx).Stream.AggregateID, e.Amount)
 			return nil
 		}))
+		b.Becomes(it, "they take long", func(s consumer.Status) bool { return s.Failure != nil })
+		require.EqualValues(t, 3, running.Load())
+		close(meet)
 		b.Becomes(it, "all are handled", func(s consumer.Status) bool { return parkedIs(0)(s) && s.Position == last.Position })
 		require.EqualValues(t, 3, most.Load())
 		for _, name := range names {
