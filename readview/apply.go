@@ -17,24 +17,24 @@ import (
 // and it is tried again alone, so that its handler sees its error, and so that the
 // outcome is the same for pages of any size. An event whose handler sets something for
 // the rest of its transaction is applied alone as well.
-func (a *applier) apply(ctx context.Context, pg *page) error {
-	from, to, how := 0, len(pg.items), pipeline.Together
+func (a *applier) apply(ctx context.Context, p *page) error {
+	from, to, how := 0, len(p.items), pipeline.Together
 	for {
 		if how != pipeline.Alone {
-			from, to, how = a.part(pg, from, to, how)
+			from, to, how = a.part(p, from, to, how)
 		}
 		began := time.Now()
-		end, failed, err := a.transact(ctx, pg, from, to, how)
+		end, failed, err := a.transact(ctx, p, from, to, how)
 		if err == nil && end > from {
-			a.m.config.Observer.Handled(ctx, consumer.Progress{ID: a.id(), Events: end - from, Position: pg.position(end), Took: time.Since(began)})
+			a.m.config.Observer.Handled(ctx, consumer.Progress{ID: a.id(), Events: end - from, Position: p.position(end), Took: time.Since(began)})
 		}
 		switch {
-		case err == nil && end == len(pg.items):
+		case err == nil && end == len(p.items):
 			return nil
 		case err == nil && end < to:
 			return errCut
 		case err == nil:
-			from, to = end, len(pg.items)
+			from, to = end, len(p.items)
 			if how == pipeline.Alone {
 				how = pipeline.Together
 			}
@@ -48,16 +48,16 @@ func (a *applier) apply(ctx context.Context, pg *page) error {
 			to, how = from+1, pipeline.Alone
 		}
 		if errors.Is(err, pipeline.ErrAlone) {
-			a.alone.Store(pg.items[failed].recorded.Name, true) // next time at once
+			a.alone.Store(p.items[failed].recorded.Name, true) // next time at once
 		}
 	}
 }
 
 // part returns what to apply next of [from, to): an event that has to be alone, or those
 // before the first one that has.
-func (a *applier) part(pg *page, from, to int, how pipeline.How) (int, int, pipeline.How) {
+func (a *applier) part(p *page, from, to int, how pipeline.How) (int, int, pipeline.How) {
 	for i := from; i < to; i++ {
-		if _, alone := a.alone.Load(pg.items[i].recorded.Name); !alone {
+		if _, alone := a.alone.Load(p.items[i].recorded.Name); !alone {
 			continue
 		}
 		if i == from {
@@ -75,17 +75,17 @@ func (a *applier) part(pg *page, from, to int, how pipeline.How) (int, int, pipe
 //
 // This is where an event counts exactly once: the lock, the comparison, the
 // handlers' writes and the new position are in one transaction.
-func (a *applier) transact(ctx context.Context, pg *page, from, to int, how pipeline.How) (end, failed int, err error) {
+func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipeline.How) (end, failed int, err error) {
 	a.progress.at(atLock, nil)
 	tx, err := a.db.Begin(ctx, pipeline.Options{How: how})
 	if err != nil {
 		return from, pipeline.NoEvent, err
 	}
-	pg.tx.Store(tx)
+	p.tx.Store(tx)
 	a.progress.tx.Store(tx)
 	defer func() {
 		a.progress.tx.Store(nil)
-		if pg.exited.Load() != 0 { // the goroutine ends in the midst of something
+		if p.exited.Load() != 0 { // the goroutine ends in the midst of something
 			tx.Drop()
 		}
 		tx.Close()
@@ -97,35 +97,35 @@ func (a *applier) transact(ctx context.Context, pg *page, from, to int, how pipe
 		return from, pipeline.NoEvent, errStale
 	case err != nil:
 		return from, pipeline.NoEvent, fmt.Errorf("lock the position of %s: %w", a.Name, err)
-	case !at.Running || at.Generation != pg.generation || at.Position < pg.after:
+	case !at.Running || at.Generation != p.generation || at.Position < p.after:
 		return from, pipeline.NoEvent, errStale
-	case at.Position >= pg.position(to):
+	case at.Position >= p.position(to):
 		return to, pipeline.NoEvent, nil // applied before, its commit unheard of, or by another node
 	}
 	a.failpoint("locked")
-	if pg.meanwhile != nil {
-		pg.meanwhile() // not before: it would be in the way of the trips for the lock
+	if p.meanwhile != nil {
+		p.meanwhile() // not before: it would be in the way of the trips for the lock
 	}
 	if how == pipeline.Alone { // before the handler, which may leave the transaction in any state
-		if err := a.m.states.set(ctx, own, a.Name, pg.position(to)); err != nil {
+		if err := a.m.states.set(ctx, own, a.Name, p.position(to)); err != nil {
 			return from, pipeline.NoEvent, err
 		}
 	}
-	end, failed, err = a.callAll(ctx, pg, tx, at, from, to)
+	end, failed, err = a.callAll(ctx, p, tx, at, from, to)
 	if err != nil {
 		return from, failed, err
 	}
 	if how != pipeline.Alone {
-		if err := a.advance(ctx, tx, pg.position(end), from == end); err != nil {
-			failed, err = a.blame(pg, tx, pipeline.NoEvent, err)
+		if err := a.advance(ctx, tx, p.position(end), from == end); err != nil {
+			failed, err = a.blame(p, tx, pipeline.NoEvent, err)
 			return from, failed, err
 		}
 	}
 	a.failpoint("advanced")
-	a.progress.at(atCommit, pg.recorded(from, end))
+	a.progress.at(atCommit, p.recorded(from, end))
 	last := min(from, end-1) // if a deferred constraint speaks up: alone, an event is to blame
 	if err := tx.Commit(last); err != nil {
-		failed, err = a.blame(pg, tx, last, fmt.Errorf("commit %s: %w", a.Name, err))
+		failed, err = a.blame(p, tx, last, fmt.Errorf("commit %s: %w", a.Name, err))
 		return from, failed, err
 	}
 	a.failpoint("committed")

@@ -15,23 +15,23 @@ import (
 
 // callAll runs the handlers of the items [from, to), or up to an earlier one when it is
 // time to end.
-func (a *applier) callAll(ctx context.Context, pg *page, tx *pipeline.Tx, at checkpoint, from, to int) (end, failed int, err error) {
+func (a *applier) callAll(ctx context.Context, p *page, tx *pipeline.Tx, at checkpoint, from, to int) (end, failed int, err error) {
 	late := halfTime(ctx)
-	pg.slowest = 0
+	p.slowest = 0
 	for i := from; i < to; i++ {
-		if pg.items[i].recorded.Position <= at.Position {
+		if p.items[i].recorded.Position <= at.Position {
 			continue
 		}
-		if i > from && (pg.hurry.Load() || !late.IsZero() && time.Now().After(late)) {
+		if i > from && (p.hurry.Load() || !late.IsZero() && time.Now().After(late)) {
 			return i, pipeline.NoEvent, nil
 		}
-		a.progress.at(atHandler, &pg.items[i].recorded)
-		err := a.call(ctx, tx, pg, i)
-		if took := time.Since(time.Unix(0, a.progress.since.Load())); took > pg.slowest {
-			pg.slowest, pg.slow = took, i
+		a.progress.at(atHandler, &p.items[i].recorded)
+		err := a.call(ctx, tx, p, i)
+		if took := time.Since(time.Unix(0, a.progress.since.Load())); took > p.slowest {
+			p.slowest, p.slow = took, i
 		}
 		if err != nil {
-			failed, err = a.blame(pg, tx, i, err)
+			failed, err = a.blame(p, tx, i, err)
 			return from, failed, err
 		}
 		a.failpoint("applied")
@@ -50,13 +50,13 @@ func halfTime(ctx context.Context) time.Time {
 }
 
 // call runs the handler of one event, or those of the parts that it has today.
-func (a *applier) call(ctx context.Context, tx *pipeline.Tx, pg *page, i int) error {
-	it := &pg.items[i]
+func (a *applier) call(ctx context.Context, tx *pipeline.Tx, p *page, i int) error {
+	it := &p.items[i]
 	if it.err != nil {
 		return it.err
 	}
 	own := tx.Turn(ctx, i)
-	err := a.safely(ctx, own, pg, i)
+	err := a.safely(ctx, own, p, i)
 	var panicked *wait.PanicError
 	if wrong := own.End(errors.As(err, &panicked)); err == nil || errors.Is(wrong, sql.ErrTxDone) {
 		err = wrong
@@ -65,16 +65,16 @@ func (a *applier) call(ctx context.Context, tx *pipeline.Tx, pg *page, i int) er
 }
 
 // safely survives a handler that panics, and notes one that ends its goroutine.
-func (a *applier) safely(ctx context.Context, tx Tx, pg *page, i int) (err error) {
+func (a *applier) safely(ctx context.Context, tx Tx, p *page, i int) (err error) {
 	returned := false
 	defer func() {
 		if !returned && err == nil {
-			pg.exited.Store(int64(i) + 1)
-			a.alone.Store(pg.items[i].recorded.Name, true)
+			p.exited.Store(int64(i) + 1)
+			a.alone.Store(p.items[i].recorded.Name, true)
 		}
 	}()
 	defer wait.Recover(&err)
-	for _, part := range pg.items[i].parts {
+	for _, part := range p.items[i].parts {
 		handler, has := a.handlers[part.Recorded.Name]
 		if !has {
 			continue
@@ -93,7 +93,7 @@ func (a *applier) safely(ctx context.Context, tx Tx, pg *page, i int) (err error
 // blame returns the event that an error belongs to: that of the first statement
 // that failed in the pipeline, if any did. When the connection was lost, it is the one
 // whose handler has just run or has kept the server waiting for too long.
-func (a *applier) blame(pg *page, tx *pipeline.Tx, i int, err error) (int, error) {
+func (a *applier) blame(p *page, tx *pipeline.Tx, i int, err error) (int, error) {
 	if failed, cause := tx.Failure(); cause != nil {
 		if pgerr.Lost(cause) {
 			failed = i // it may be anybody's
@@ -104,10 +104,10 @@ func (a *applier) blame(pg *page, tx *pipeline.Tx, i int, err error) (int, error
 		err = fmt.Errorf("projection %s has no row in readviews any more: %w", a.Name, err)
 	}
 	lost := pgerr.Lost(err) || errors.Is(err, sql.ErrTxDone) && tx.Closed()
-	if lost && pg.slowest >= a.m.config.HangTimeout {
-		i = pg.slow
+	if lost && p.slowest >= a.m.config.HangTimeout {
+		i = p.slow
 		err = fmt.Errorf("the handler took %s, and after Config.HangTimeout (%s) the server ends a transaction that waits for its client: %w",
-			pg.slowest.Round(time.Millisecond), a.m.config.HangTimeout, err)
+			p.slowest.Round(time.Millisecond), a.m.config.HangTimeout, err)
 	}
 	if i == pipeline.NoEvent {
 		return pipeline.NoEvent, err
@@ -115,5 +115,5 @@ func (a *applier) blame(pg *page, tx *pipeline.Tx, i int, err error) (int, error
 	if pgerr.ReadOnly(err) && !tx.ServerIsReadOnly() {
 		err = fmt.Errorf("the handler has made its transaction read-only: %v", err) //nolint:errorlint // it is not the server's
 	}
-	return i, &EventError{Projection: a.Name, Event: pg.items[i].recorded, Err: err}
+	return i, &EventError{Projection: a.Name, Event: p.items[i].recorded, Err: err}
 }

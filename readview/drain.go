@@ -8,7 +8,7 @@ import (
 // drain bounds for how long a page goes on once closing is closed, until the returned
 // function is called. After half of the drain timeout the page should end early, after
 // all of it cancel ends its context, and then a handler that does not return is given up.
-func (a *applier) drain(closing <-chan struct{}, pg *page, cancel func()) (stop func()) {
+func (a *applier) drain(closing <-chan struct{}, p *page, cancel func()) (stop func()) {
 	ended := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -22,9 +22,9 @@ func (a *applier) drain(closing <-chan struct{}, pg *page, cancel func()) (stop 
 			after time.Duration
 			do    func()
 		}{
-			{half, func() { pg.hurry.Store(true) }},
-			{half, func() { a.warnOfRollback(pg); cancel() }},
-			{giveUpAfter, pg.giveUp},
+			{half, func() { p.hurry.Store(true) }},
+			{half, func() { a.warnOfRollback(p); cancel() }},
+			{giveUpAfter, p.giveUp},
 		} {
 			select {
 			case <-time.After(next.after):
@@ -40,8 +40,8 @@ func (a *applier) drain(closing <-chan struct{}, pg *page, cancel func()) (stop 
 	}
 }
 
-func (a *applier) warnOfRollback(pg *page) {
-	attributes := []any{"drain_timeout", a.m.config.DrainTimeout, "events", len(pg.items), "after", int64(pg.after)}
+func (a *applier) warnOfRollback(p *page) {
+	attributes := []any{"drain_timeout", a.m.config.DrainTimeout, "events", len(p.items), "after", int64(p.after)}
 	if s, busy := a.progress.now(); busy && s.event != nil {
 		attributes = append(attributes, "event_id", s.event.ID.String(), "event_name", s.event.Name, "position", int64(s.event.Position),
 			"handler_runs_for", time.Since(s.since).Round(time.Millisecond))

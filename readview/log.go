@@ -123,30 +123,30 @@ func (s *logSource) follow(ctx context.Context, at checkpoint, out chan<- *messa
 	idle, looked := firstPause, time.Now()
 	for {
 		s.progress.at(atLog, nil)
-		pg, err := next.await()
+		p, err := next.await()
 		if errors.Is(err, consumer.ErrAhead) {
 			return s.halt(ctx, at, err)
 		}
 		if err != nil {
 			return err
 		}
-		at.Position = pg.upTo
+		at.Position = p.upTo
 		switch {
-		case len(pg.items) > 0:
+		case len(p.items) > 0:
 			idle = firstPause
 			next = s.readAhead(ctx, at)
-			pg.meanwhile = next.begin
-			err = s.emit(ctx, out, pg)
-		case pg.upTo > pg.after:
+			p.meanwhile = next.begin
+			err = s.emit(ctx, out, p)
+		case p.upTo > p.after:
 			idle = min(2*idle, lastPause)
-			_, _, err = s.transact(ctx, pg, 0, 0, pipeline.Together)
+			_, _, err = s.transact(ctx, p, 0, 0, pipeline.Together)
 		}
 		s.progress.at(atState, nil)
 		if err != nil {
-			return s.settle(ctx, pg, err)
+			return s.settle(ctx, p, err)
 		}
-		s.succeed(ctx, at, pg)
-		if len(pg.items) == 0 {
+		s.succeed(ctx, at, p)
+		if len(p.items) == 0 {
 			s.progress.at(atRest, nil)
 			if s.wait(ctx, news, s.m.config.PollInterval) || s.wait(ctx, nil, time.Until(looked.Add(idle))) {
 				return errStale

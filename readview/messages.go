@@ -200,29 +200,29 @@ func (s *feedSource) proof(content relay.Page, live bool) error {
 // page returns a message's content as a page, with the events that the projection
 // handles.
 func (s *feedSource) page(ctx context.Context, content relay.Page) *page {
-	pg := newPage(s.Name, content.After, content.UpTo, 0)
+	p := newPage(s.Name, content.After, content.UpTo, 0)
 	for _, recorded := range content.Events {
 		if !slices.Contains(s.handled, recorded.Name) {
 			continue
 		}
-		pg.add(ctx, s.applier, recorded)
-		if n := len(pg.items); n > 1 && pg.items[n-2].recorded.Position == recorded.Position {
-			pg.join(n - 2)
+		p.add(ctx, s.applier, recorded)
+		if n := len(p.items); n > 1 && p.items[n-2].recorded.Position == recorded.Position {
+			p.join(n - 2)
 		}
 	}
-	return pg
+	return p
 }
 
 // join makes one item of the last two: parts of one event share its position, and are
 // applied together.
-func (pg *page) join(i int) {
-	it, part := &pg.items[i], pg.items[i+1]
+func (p *page) join(i int) {
+	it, part := &p.items[i], p.items[i+1]
 	for j := range part.parts {
-		if decoded := &part.parts[j]; decoded.Recorded == &pg.items[i+1].recorded {
+		if decoded := &part.parts[j]; decoded.Recorded == &p.items[i+1].recorded {
 			decoded.Recorded = &part.recorded // not in the place that the next event gets
 		}
 	}
-	pg.items = pg.items[:i+1]
+	p.items = p.items[:i+1]
 	it.parts = append(it.parts, part.parts...)
 	if it.err == nil {
 		it.err = part.err
@@ -232,19 +232,19 @@ func (pg *page) join(i int) {
 // take applies a page if it is its turn, and tells whether the message is done
 // with; if not, how long to wait before trying again.
 func (s *feedSource) take(ctx context.Context, d *delivery) (done bool, wait time.Duration, err error) {
-	pg := d.page
-	pg.generation = s.at.Generation
-	if s.at.Running && s.at.Position >= pg.after && s.at.Position < pg.upTo {
+	p := d.page
+	p.generation = s.at.Generation
+	if s.at.Running && s.at.Position >= p.after && s.at.Position < p.upTo {
 		s.asker.ahead(d.content, s.at.Generation)
-		err = s.attempt(ctx, pg)
+		err = s.attempt(ctx, p)
 		switch {
 		case err == nil:
-			s.at.Position, s.early.since = pg.upTo, time.Now()
+			s.at.Position, s.early.since = p.upTo, time.Now()
 			s.asker.lives()
-			s.succeed(ctx, s.at, pg)
+			s.succeed(ctx, s.at, p)
 			return true, 0, nil
 		case !errors.Is(err, errStale):
-			if err = s.settle(ctx, pg, err); !errors.Is(err, errStale) {
+			if err = s.settle(ctx, p, err); !errors.Is(err, errStale) {
 				return false, 0, err
 			}
 		}
@@ -265,9 +265,9 @@ func (s *feedSource) take(ctx context.Context, d *delivery) (done bool, wait tim
 		s.asker.forget()
 		d.failed = d.failed || stored.status == "failed"
 		return false, s.m.config.PollInterval, nil
-	case s.at.Position >= pg.upTo:
+	case s.at.Position >= p.upTo:
 		return true, 0, nil
-	case s.at.Position < pg.after:
+	case s.at.Position < p.after:
 		return s.miss(ctx, d)
 	case fits:
 		return false, 0, errStale // cannot be: try again after a while
@@ -276,11 +276,11 @@ func (s *feedSource) take(ctx context.Context, d *delivery) (done bool, wait tim
 }
 
 // attempt applies a page, which outlives the router's closing by the drain timeout.
-func (s *feedSource) attempt(ctx context.Context, pg *page) error {
+func (s *feedSource) attempt(ctx context.Context, p *page) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer s.drain(s.closed, pg, cancel)()
-	return pg.attempt(ctx, s.apply)
+	defer s.drain(s.closed, p, cancel)()
+	return p.attempt(ctx, s.apply)
 }
 
 // hold waits for d, for less after a nudge, and tells whether the router is open.

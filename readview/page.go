@@ -35,32 +35,32 @@ type page struct {
 }
 
 // position is where the projection is when the items before end are applied.
-func (pg *page) position(end int) eventsourced.Position {
-	if end == len(pg.items) {
-		return pg.upTo
+func (p *page) position(end int) eventsourced.Position {
+	if end == len(p.items) {
+		return p.upTo
 	}
-	return pg.items[end-1].recorded.Position
+	return p.items[end-1].recorded.Position
 }
 
 // recorded is the event of the item at from, nil if that is not below end.
-func (pg *page) recorded(from, end int) *eventsourced.Recorded {
+func (p *page) recorded(from, end int) *eventsourced.Recorded {
 	if from >= end {
 		return nil
 	}
-	return &pg.items[from].recorded
+	return &p.items[from].recorded
 }
 
 // newPage returns an empty page after a checkpoint.
 func newPage(projection string, after, upTo eventsourced.Position, generation int64) *page {
-	pg := &page{projection: projection, after: after, upTo: upTo, generation: generation, given: make(chan struct{})}
-	pg.calls.changed = make(chan struct{}, 1)
-	pg.giveUp = sync.OnceFunc(func() {
-		close(pg.given)
-		if tx := pg.tx.Load(); tx != nil {
+	p := &page{projection: projection, after: after, upTo: upTo, generation: generation, given: make(chan struct{})}
+	p.calls.changed = make(chan struct{}, 1)
+	p.giveUp = sync.OnceFunc(func() {
+		close(p.given)
+		if tx := p.tx.Load(); tx != nil {
 			go tx.Abandon() // it may have to wait for the handler
 		}
 	})
-	return pg
+	return p
 }
 
 // calls counts the calls of the handler for a page. An ack tells nothing of it: a
@@ -95,28 +95,28 @@ func (c *calls) outcome() (called, done bool, err error) {
 }
 
 // attempt applies the page in a goroutine of its own, which a handler may end or hang up.
-func (pg *page) attempt(ctx context.Context, apply func(context.Context, *page) error) error {
-	pg.calls.start()
+func (p *page) attempt(ctx context.Context, apply func(context.Context, *page) error) error {
+	p.calls.start()
 	result := make(chan error, 1)
 	go func() {
 		err := errGoexit
 		defer func() { result <- err }()
 		defer wait.Recover(&err)
-		err = apply(ctx, pg)
+		err = apply(ctx, p)
 	}()
 	var err error
 	select {
 	case err = <-result:
-	case <-pg.given:
+	case <-p.given:
 		err = errAbandoned
 	}
-	if i := pg.exited.Swap(0) - 1; errors.Is(err, errGoexit) && i >= 0 {
-		err = &EventError{Projection: pg.projection, Event: pg.items[i].recorded, Err: err}
+	if i := p.exited.Swap(0) - 1; errors.Is(err, errGoexit) && i >= 0 {
+		err = &EventError{Projection: p.projection, Event: p.items[i].recorded, Err: err}
 	}
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = fmt.Errorf("%w: %w", errLate, err)
 	}
-	pg.calls.end(err)
+	p.calls.end(err)
 	return err
 }
 
@@ -129,12 +129,12 @@ type item struct {
 
 // add appends a stored event. Its parts are in a slice that all of the page share, so that
 // one event costs no allocation of its own.
-func (pg *page) add(ctx context.Context, a *applier, recorded eventsourced.Recorded) {
-	pg.items = append(pg.items, item{recorded: recorded})
-	it, before := &pg.items[len(pg.items)-1], len(pg.decoded)
+func (p *page) add(ctx context.Context, a *applier, recorded eventsourced.Recorded) {
+	p.items = append(p.items, item{recorded: recorded})
+	it, before := &p.items[len(p.items)-1], len(p.decoded)
 	var decoded []eventsourced.Decoded
-	if decoded, it.err = a.decode(ctx, pg.decoded, &it.recorded); it.err == nil {
-		pg.decoded = decoded
+	if decoded, it.err = a.decode(ctx, p.decoded, &it.recorded); it.err == nil {
+		p.decoded = decoded
 		it.parts = decoded[before:len(decoded):len(decoded)]
 	}
 }

@@ -10,42 +10,42 @@ import (
 // readPage reads the page after a position. It is empty when there is nothing new
 // for the projection; upTo then says how far that holds.
 func (s *logSource) readPage(ctx context.Context, at checkpoint) (*page, error) {
-	pg := newPage(s.Name, at.Position, at.Position, at.Generation)
-	err := s.collect(ctx, pg, 0)
-	if err != nil || len(pg.items) > 0 {
-		return pg, err
+	p := newPage(s.Name, at.Position, at.Position, at.Generation)
+	err := s.collect(ctx, p, 0)
+	if err != nil || len(p.items) > 0 {
+		return p, err
 	}
 	// Nothing, so far. The head is read before the events are looked for once
 	// more: an event that comes in between is above it.
 	head, err := s.m.log.Head(ctx)
 	switch {
 	case err != nil || head == at.Position:
-		return pg, err
+		return p, err
 	case head < at.Position:
 		return nil, aheadError(s.Name, at.Position, head)
 	}
-	if err := s.collect(ctx, pg, head); err != nil {
-		return pg, err
+	if err := s.collect(ctx, p, head); err != nil {
+		return p, err
 	}
-	if len(pg.items) == 0 {
-		pg.upTo = head
+	if len(p.items) == 0 {
+		p.upTo = head
 	}
-	return pg, nil
+	return p, nil
 }
 
 // collect adds events to the page until it is full.
-func (s *logSource) collect(ctx context.Context, pg *page, upTo eventsourced.Position) error {
-	query := eventsourced.LogQuery{After: pg.after, UpTo: upTo, Names: s.handled, Limit: min(s.pageLimit, int(s.pageCap.Load()))}
+func (s *logSource) collect(ctx context.Context, p *page, upTo eventsourced.Position) error {
+	query := eventsourced.LogQuery{After: p.after, UpTo: upTo, Names: s.handled, Limit: min(s.pageLimit, int(s.pageCap.Load()))}
 	bytes := 0
-	pg.items = make([]item, 0, s.lastItems) // in a catch-up all pages have as many
-	pg.decoded = make([]eventsourced.Decoded, 0, s.lastItems)
-	defer func() { s.lastItems = len(pg.items) }()
+	p.items = make([]item, 0, s.lastItems) // in a catch-up all pages have as many
+	p.decoded = make([]eventsourced.Decoded, 0, s.lastItems)
+	defer func() { s.lastItems = len(p.items) }()
 	for recorded, err := range s.m.log.ReadLog(ctx, query) {
 		if err != nil {
 			return err
 		}
-		pg.add(ctx, s.applier, recorded)
-		pg.upTo = recorded.Position
+		p.add(ctx, s.applier, recorded)
+		p.upTo = recorded.Position
 		if bytes += len(recorded.Payload); bytes >= s.m.config.PageBytes {
 			break
 		}
@@ -53,7 +53,7 @@ func (s *logSource) collect(ctx context.Context, pg *page, upTo eventsourced.Pos
 	// What is asked for beyond the limit of bytes is read in vain: ask for about
 	// as much as fits.
 	if bytes >= s.m.config.PageBytes {
-		s.pageLimit = len(pg.items) + 1
+		s.pageLimit = len(p.items) + 1
 	} else {
 		s.pageLimit = min(s.m.config.PageEvents, s.pageLimit*2)
 	}

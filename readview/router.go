@@ -20,17 +20,17 @@ const (
 // handle is the Watermill handler: it applies the page that the message carries.
 // It may be called again for the same message, and for one that was applied.
 func (s *logSource) handle(msg *message.Message) error {
-	pg := pageOf(msg.Context())
-	if pg == nil {
+	p := pageOf(msg.Context())
+	if p == nil {
 		return errNoPage
 	}
 	if err := msg.Context().Err(); err != nil { // Retry outside of Timeout calls with what has ended
-		if called, _, before := pg.calls.outcome(); called {
+		if called, _, before := p.calls.outcome(); called {
 			return before
 		}
 		return err
 	}
-	err := pg.attempt(msg.Context(), s.apply)
+	err := p.attempt(msg.Context(), s.apply)
 	s.progress.at(atRouter, nil)
 	if errors.Is(err, errStale) {
 		return nil // nothing to repeat: the subscriber reads another page
@@ -44,17 +44,17 @@ func (s *logSource) handle(msg *message.Message) error {
 //
 // What counts is how the calls of the handler ended; an ack or a nack only says that
 // there will be no more.
-func (s *logSource) emit(ctx context.Context, out chan<- *message.Message, pg *page) error {
+func (s *logSource) emit(ctx context.Context, out chan<- *message.Message, p *page) error {
 	pageCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	msg := pg.message(pageCtx, s.Name)
+	msg := p.message(pageCtx, s.Name)
 	select {
 	case out <- msg:
 		s.progress.at(atRouter, nil)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer s.drain(ctx.Done(), pg, cancel)()
+	defer s.drain(ctx.Done(), p, cancel)()
 	renew := time.NewTicker(s.m.leaseTime() / 4)
 	defer renew.Stop()
 	acked, nacked := msg.Acked(), msg.Nacked()
@@ -65,21 +65,21 @@ func (s *logSource) emit(ctx context.Context, out chan<- *message.Message, pg *p
 			acked, nacked, patience = nil, nil, time.After(callPatience)
 		case <-nacked:
 			acked, nacked = nil, nil
-			if called, _, _ := pg.calls.outcome(); !called {
+			if called, _, _ := p.calls.outcome(); !called {
 				return errMiddleware
 			}
 		case <-patience:
-			if called, _, _ := pg.calls.outcome(); !called {
+			if called, _, _ := p.calls.outcome(); !called {
 				return errMiddleware
 			}
-		case <-pg.calls.changed:
+		case <-p.calls.changed:
 		case <-renew.C:
 			// Losing the lease is no reason to stop: the page is safe without it.
 			if !s.stuck() {
-				_, _, _ = s.renew(ctx, pg.generation)
+				_, _, _ = s.renew(ctx, p.generation)
 			}
 		}
-		if called, done, err := pg.calls.outcome(); acked == nil && called && done {
+		if called, done, err := p.calls.outcome(); acked == nil && called && done {
 			return err
 		}
 	}
@@ -89,19 +89,19 @@ type pageKey struct{}
 
 // message returns a message that carries the page in its context. Its payload and
 // metadata are for people and middlewares to look at.
-func (pg *page) message(ctx context.Context, projection string) *message.Message {
+func (p *page) message(ctx context.Context, projection string) *message.Message {
 	id := watermill.NewUUID()
 	// With the id, as a Deduplicator knows messages by their payload: a page that is
 	// offered again is no duplicate.
-	payload, _ := json.Marshal(map[string]any{"after": pg.after, "events": len(pg.items), "page": id, "up_to": pg.upTo})
+	payload, _ := json.Marshal(map[string]any{"after": p.after, "events": len(p.items), "page": id, "up_to": p.upTo})
 	msg := message.NewMessage(id, payload)
 	msg.Metadata.Set("projection", projection)
-	msg.Metadata.Set("position", fmt.Sprint(int64(pg.upTo)))
-	msg.SetContext(context.WithValue(ctx, pageKey{}, pg))
+	msg.Metadata.Set("position", fmt.Sprint(int64(p.upTo)))
+	msg.SetContext(context.WithValue(ctx, pageKey{}, p))
 	return msg
 }
 
 func pageOf(ctx context.Context) *page {
-	pg, _ := ctx.Value(pageKey{}).(*page)
-	return pg
+	p, _ := ctx.Value(pageKey{}).(*page)
+	return p
 }

@@ -13,16 +13,16 @@ import (
 
 // settle decides what follows from the error of a page: another try, now or
 // after a back-off, or the end of the projection.
-func (a *applier) settle(ctx context.Context, pg *page, err error) error {
+func (a *applier) settle(ctx context.Context, p *page, err error) error {
 	if ctx.Err() != nil || errors.Is(err, errStale) {
 		return err
 	}
 	var failed *EventError
-	if n := len(pg.items); errors.Is(err, errLate) && n > 1 {
+	if n := len(p.items); errors.Is(err, errLate) && n > 1 {
 		a.pageCap.Store(max(1, min(a.pageCap.Load(), int64(n))/2))
 		return err
 	} else if errors.Is(err, errLate) && n == 1 {
-		failed = &EventError{Projection: a.Name, Event: pg.items[0].recorded, Err: err}
+		failed = &EventError{Projection: a.Name, Event: p.items[0].recorded, Err: err}
 	}
 	if failed == nil && !errors.As(err, &failed) || passes(err) {
 		return err
@@ -44,7 +44,7 @@ func (a *applier) settle(ctx context.Context, pg *page, err error) error {
 	}
 	a.attempts = 0
 	a.attempted = eventsourced.EventID{}
-	if err := a.m.states.fail(ctx, a.Name, pg.generation, "failed", failure); err != nil {
+	if err := a.m.states.fail(ctx, a.Name, p.generation, "failed", failure); err != nil {
 		return errors.Join(failed, err)
 	}
 	a.clear()
@@ -80,13 +80,13 @@ func (a *applier) stop(ctx context.Context, at checkpoint, status string, cause 
 }
 
 // succeed clears what is remembered of errors, and tells those who wait.
-func (a *applier) succeed(ctx context.Context, at checkpoint, pg *page) {
-	if limit, most := a.pageCap.Load(), int64(a.m.config.PageEvents); len(pg.items) > 0 && limit < most {
+func (a *applier) succeed(ctx context.Context, at checkpoint, p *page) {
+	if limit, most := a.pageCap.Load(), int64(a.m.config.PageEvents); len(p.items) > 0 && limit < most {
 		a.pageCap.Store(min(most, limit+limit/8+1))
 	}
 	a.failures, a.attempts = 0, 0
 	a.recovered(ctx, at.Generation)
-	if pg.upTo != pg.after {
+	if p.upTo != p.after {
 		a.announce(at.Position)
 	}
 }

@@ -10,6 +10,12 @@ import (
 	"time"
 )
 
+// Dates are of the years from FirstYear to LastYear.
+const (
+	FirstYear = 1900
+	LastYear  = 2199
+)
+
 // months and weekdays by their first letters, which tell them apart.
 var (
 	months   = []string{"januari", "februari", "mars", "april", "maj", "juni", "juli", "augusti", "september", "oktober", "november", "december"}
@@ -138,7 +144,7 @@ func lookup(names []string, word string, least int) (int, bool) {
 
 func civil(year, month, day int) (time.Time, error) {
 	date := utc(year, month, day)
-	if date.Year() != year || int(date.Month()) != month || date.Day() != day || year < 1900 || year > 2199 {
+	if date.Year() != year || int(date.Month()) != month || date.Day() != day || year < FirstYear || year > LastYear {
 		return time.Time{}, errNoDay
 	}
 	return date, nil

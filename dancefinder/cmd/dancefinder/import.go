@@ -39,6 +39,9 @@ func importCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, files []string) error {
+			if cmd.Flags().Changed("year") && (i.year < listing.FirstYear || i.year > listing.LastYear) {
+				return usageError{fmt.Errorf("--year %d: want %d to %d", i.year, listing.FirstYear, listing.LastYear)}
+			}
 			for _, file := range files {
 				if err := checkListing(file); err != nil {
 					return err
@@ -65,22 +68,22 @@ func checkListing(name string) error {
 	if name == stdinName {
 		return nil
 	}
-	file, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
+	info, err := os.Stat(name)
 	switch {
 	case err != nil:
 		return err
 	case info.IsDir():
 		return fmt.Errorf("%s is a folder, not a listing", name)
-	case !info.Mode().IsRegular(): // what is read from it is gone
+	case !info.Mode().IsRegular(): // what is read from it is gone, and to open it may take for ever
 		return nil
 	case info.Size() == 0:
 		return fmt.Errorf("%s is empty", name)
 	}
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
 	head := make([]byte, 512)
 	n, err := io.ReadFull(file, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -167,7 +170,7 @@ func what(files []string) string {
 
 func (i *importRun) one(ctx context.Context, name string) (*report, error) {
 	r := &report{File: name, Refused: []refusal{}}
-	file, size, err := i.open(name)
+	file, size, err := i.open(ctx, name)
 	if err != nil {
 		r.Error = err.Error()
 		return r, err
@@ -189,17 +192,37 @@ func (i *importRun) one(ctx context.Context, name string) (*report, error) {
 }
 
 // open returns a file and its size, -1 when that is not known.
-func (i *importRun) open(name string) (io.ReadCloser, int64, error) {
+func (i *importRun) open(ctx context.Context, name string) (io.ReadCloser, int64, error) {
 	if name == stdinName {
 		return io.NopCloser(i.in), -1, nil
 	}
-	file, err := os.Open(name)
+	info, err := os.Stat(name)
 	if err != nil {
 		return nil, 0, err
 	}
-	size := int64(-1)
-	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-		size = info.Size()
+	if !info.Mode().IsRegular() { // a pipe: to open and to read it may take for ever
+		return io.NopCloser(interruptible(ctx, &opening{name: name})), -1, nil
 	}
-	return file, size, nil
+	file, err := os.Open(name)
+	return file, info.Size(), err
+}
+
+// opening is a file that is opened when it is read first, and closed at its end or with the
+// process.
+type opening struct {
+	name string
+	file *os.File
+}
+
+func (o *opening) Read(b []byte) (n int, err error) {
+	if o.file == nil {
+		if o.file, err = os.Open(o.name); err != nil {
+			return 0, err
+		}
+	}
+	n, err = o.file.Read(b)
+	if err != nil {
+		_ = o.file.Close()
+	}
+	return n, err
 }

@@ -187,6 +187,9 @@ func markUsage(command *cobra.Command) {
 			cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 			err = fmt.Errorf("%w%s", err, didYouMean(unknown.GetSpecifiedName(), names, "--"))
 		}
+		if invalid := (*pflag.InvalidValueError)(nil); errors.As(err, &invalid) {
+			err = fmt.Errorf("invalid argument %q for \"--%s\" flag: want %s", invalid.GetValue(), invalid.GetFlag().Name, wanted(invalid.GetFlag().Value.Type()))
+		}
 		return usageError{err}
 	})
 	if !command.Runnable() {
@@ -200,6 +203,21 @@ func markUsage(command *cobra.Command) {
 	for _, child := range command.Commands() {
 		markUsage(child)
 	}
+}
+
+// wanted says what the value of a flag of some type is.
+func wanted(kind string) string {
+	switch kind {
+	case "bool":
+		return "true or false"
+	case "duration":
+		return "a duration such as 90s or 10m"
+	case "int", "int64":
+		return "a whole number"
+	case "uint64":
+		return "a whole number, not below 0"
+	}
+	return "a " + kind
 }
 
 // noArguments refuses words that are no command, or are too many.

@@ -23,6 +23,7 @@ func TestMigrate(t *testing.T) {
 		require.Zero(t, d.number("SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"), "a look makes no table")
 		require.Equal(t, printed, d.done("migrate", "up"))
 		require.Equal(t, "up to date\n", d.done("migrate", "up"))
+		require.Equal(t, "nothing to undo\n", d.done("migrate", "down", "--to", "99"))
 		require.Regexp(t, applied, d.done("migrate", "status"))
 	})
 	t.Run("may run several times at once", func(t *testing.T) {

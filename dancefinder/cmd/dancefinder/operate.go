@@ -56,14 +56,14 @@ func addGeocoderFlags(command *cobra.Command) {
 }
 
 func migrateCommand() *cobra.Command {
-	up := migrateStep("up", "applied", "  dancefinder migrate up\n  dancefinder migrate up --to 2", "Make the tables, or bring them up to date",
+	up := migrateStep("up", "applied", "up to date", "  dancefinder migrate up\n  dancefinder migrate up --to 2", "Make the tables, or bring them up to date",
 		"Makes the tables, or brings them up to date, each step in a transaction. A database that holds the\n"+
 			"legacy tables, made by whatever tool, is recognised and taken on from where it is: then run\n"+
 			"'dancefinder adopt-legacy'. Other tables that are not DanceFinder's are refused and not touched.",
 		migrations.UpTo)
 	up.Flags().Int64("to", math.MaxInt64, "stop after DanceFinder's own step with this number; the framework's tables come after the last one")
 	up.Flags().Lookup("to").DefValue = "the last"
-	down := migrateStep("down", "undone", "  dancefinder migrate down --to 1", "Take back DanceFinder's own steps above a number",
+	down := migrateStep("down", "undone", "nothing to undo", "  dancefinder migrate down --to 1", "Take back DanceFinder's own steps above a number",
 		"Takes back DanceFinder's own steps above a number, the last one first. What can't be undone says so.",
 		migrations.DownTo)
 	down.Flags().Int64("to", -1, "keep this step and those before it (required)")
@@ -106,7 +106,7 @@ func migrationsJSON(all []migrations.Migration) []migrationJSON {
 	return rows
 }
 
-func migrateStep(use, verb, example, short, long string, migrate func(context.Context, *pgxpool.Pool, int64) ([]string, error)) *cobra.Command {
+func migrateStep(use, verb, nothing, example, short, long string, migrate func(context.Context, *pgxpool.Pool, int64) ([]string, error)) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Long: long, Example: example,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -123,7 +123,7 @@ func migrateStep(use, verb, example, short, long string, migrate func(context.Co
 					_, _ = fmt.Fprintln(cmd.OutOrStdout(), verb, name)
 				}
 				if err == nil && len(done) == 0 {
-					_, _ = fmt.Fprintln(cmd.OutOrStdout(), "up to date")
+					_, _ = fmt.Fprintln(cmd.OutOrStdout(), nothing)
 				}
 				return err
 			})

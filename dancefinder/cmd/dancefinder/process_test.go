@@ -4,9 +4,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,4 +101,22 @@ func TestSignals(t *testing.T) {
 		require.Equal(t, exitDone, spawn(t, nil, "help").wait())
 		require.Equal(t, exitFailed, spawn(t, nil, "migrate", "up", "--database-url", nowhere).wait())
 	})
+}
+
+// A pipe to which nobody writes keeps nobody from stopping an import of it.
+func TestImportOfASilentPipeCanBeStopped(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	require.NoError(t, checkListing(pipe))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	file, size, err := (&importRun{}).open(ctx, pipe)
+	require.NoError(t, err)
+	require.EqualValues(t, -1, size)
+	_, err = file.Read(make([]byte, 1))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	writer, err := os.OpenFile(pipe, os.O_RDWR, 0) // lets go who waits for one
+	require.NoError(t, err)
+	require.NoError(t, writer.Close())
 }
