@@ -25,7 +25,8 @@ test: cgo chromium ## Run all tests with the race detector, and the checks
 
 large = readview|eventsourced/pgstore|eventsourced/messaging|cmd/dancefinder|web/browser
 packages = $$(go list ./... | grep $(1) -E "/($(large))$$")
-gotest = go test -vet=off -race -timeout 15m
+brokers = ^Test(BrokerKilled|BrokerInTrouble|Cluster)$$
+gotest = go test -vet=off -race -timeout 15m -skip "$(brokers)"
 
 test-root:
 	@export GOWORK=off; $(gotest) -p 1 $(call packages); large=$$?; $(gotest) -p 2 $(call packages,-v) && exit $$large
@@ -36,13 +37,14 @@ test-large-dancefinder:
 test-dancefinder:
 	@cd dancefinder && export GOWORK=off && $(gotest) -p 2 $(call packages,-v)
 
-# What is not ours trips the race detector, Watermill's suite and watermill-amqp when its connection
-# is cut: these have the build constraint !race.
+# Watermill's suite trips the race detector: it has the build constraint !race.
 test-reconnect:
 	GOWORK=off go test -vet=off -timeout 5m -run "^TestReconnect$$" ./eventsourced/messaging ./eventsourced/watermillsql
 
+# Without the race detector, for the others' sake: it doubles their work. TestUnreliableBroker and
+# amqpbus' own tests go the same ways with it.
 test-brokers:
-	GOWORK=off go test -vet=off -timeout 15m -run "^(TestBrokerKilled|TestBrokerInTrouble|TestCluster)$$" ./readview
+	GOWORK=off go test -vet=off -timeout 15m -run "$(brokers)" ./readview
 
 test-beside:
 	@$(MAKE) --no-print-directory test-brokers & \

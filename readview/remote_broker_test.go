@@ -1,9 +1,3 @@
-//go:build !race
-
-// These tests cut connections to the broker, at which watermill-amqp itself trips
-// the race detector: its field "connected" is replaced without a lock. make test
-// runs them without it.
-
 package readview_test
 
 import (
@@ -18,7 +12,6 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -27,12 +20,6 @@ import (
 	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 )
-
-// A subscription of watermill-amqp that is closed while the broker is away leaves
-// this goroutine behind.
-func init() {
-	foreignLeaks = append(foreignLeaks, goleak.IgnoreAnyFunction("github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp.(*ConnectionWrapper).handleConnectionClose"))
-}
 
 // startBroker starts a broker whose data outlives it, in dir.
 func startBroker(t *testing.T, dir string) *devservices.RabbitMQ {

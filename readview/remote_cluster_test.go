@@ -1,7 +1,3 @@
-//go:build !race
-
-// As remote_broker_test.go: nodes that go away cut connections.
-
 package readview_test
 
 import (
