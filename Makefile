@@ -25,8 +25,8 @@ test: cgo chromium ## Run all tests with the race detector, and the checks
 
 large = readview|eventsourced/pgstore|eventsourced/messaging|cmd/dancefinder|web/browser
 packages = $$(go list ./... | grep $(1) -E "/($(large))$$")
-brokers = ^Test(BrokerKilled|BrokerInTrouble|Cluster)$$
-gotest = go test -vet=off -race -timeout 15m -skip "$(brokers)"
+brokers = ^Test(BrokerKilled|BrokerInTrouble)$$
+gotest = go test -vet=off -race -timeout 15m -skip "$(brokers)|^TestCluster$$"
 
 test-root:
 	@export GOWORK=off; $(gotest) -p 1 $(call packages); large=$$?; $(gotest) -p 2 $(call packages,-v) && exit $$large
@@ -42,7 +42,7 @@ test-reconnect:
 	GOWORK=off go test -vet=off -timeout 5m -run "^TestReconnect$$" ./eventsourced/messaging ./eventsourced/watermillsql
 
 # Without the race detector, for the others' sake: it doubles their work. TestUnreliableBroker and
-# amqpbus' own tests go the same ways with it.
+# amqpbus' own tests go the same ways with it. TestCluster takes two minutes of both cores: see soak.
 test-brokers:
 	GOWORK=off go test -vet=off -timeout 15m -run "$(brokers)" ./readview
 
@@ -54,10 +54,10 @@ screenshots: chromium ## Write pictures of the page to dancefinder/web/screensho
 	cd dancefinder && SCREENSHOTS=$(CURDIR)/dancefinder/web/screenshots GOWORK=off go test -count=1 -run "^TestPages$$" ./web/browser
 
 # These repeat what they leave to chance, see internal/soak.
-campaigns = ^Test(RabbitMQCluster|Cluster|BrokerKilled|KilledAtEveryPoint|RelayKilledAtEveryPoint|ReactorKilledAtEveryPoint|PagesAreInvisible|NodesComeAndGo|ResetsWhileFourWritersAppend|LostConnectionsLoseNothing|ConsistencyReadsWhatWasWritten|UnreliableBroker|AppendsThatGoTogether)$$
+campaigns = ^Test(RabbitMQCluster|Cluster|BrokerKilled|KilledAtEveryPoint|RelayKilledAtEveryPoint|ReactorKilledAtEveryPoint|TransactionsKilledAtEveryPoint|InboxKilled|PagesAreInvisible|NodesComeAndGo|ResetsWhileFourWritersAppend|LostConnectionsLoseNothing|ConsistencyReadsWhatWasWritten|UnreliableBroker|AppendsThatGoTogether)$$
 
 soak: chromium ## Run longer campaigns: brokers and nodes that are killed, a legacy database of full size, the time of a first visit; about an hour
-	SOAK=1 GOWORK=off go run ./internal/services -rabbitmq -install -- go test -p 1 -timeout 2h -v -run "$(campaigns)" ./devservices ./readview ./eventsourced/...
+	SOAK=1 GOWORK=off go run ./internal/services -rabbitmq -install -- go test -p 1 -timeout 2h -v -run "$(campaigns)" ./devservices ./inbox ./readview ./eventsourced/...
 	SOAK=1 go run ./internal/services -install -- go test -timeout 1h -v -run "^TestAdoptLegacy$$" ./dancefinder/cmd/dancefinder
 	cd dancefinder && SOAK=1 GOWORK=off go test -count=1 -v -run "^TestFirstView$$" ./web/browser
 

@@ -181,7 +181,7 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 // recorded failure are the same.
 func TestPagesAreInvisible(t *testing.T) {
 	t.Parallel()
-	require.NoError(t, flag.Set("rapid.checks", strconv.Itoa(soak.Times(25, 2000)))) // nothing else is drawn in this package
+	require.NoError(t, flag.Set("rapid.checks", strconv.Itoa(soak.Times(20, 2000)))) // nothing else is drawn in this package
 	var banks []*bank
 	sizes := []int{1, 7, 1000, 1000}
 	for i := range sizes {

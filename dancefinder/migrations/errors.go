@@ -10,6 +10,10 @@ import (
 // know: a newer one made them. Nothing was changed.
 var ErrNewer = errors.New("the database's tables are newer than this program")
 
+// ErrUnknownStep is returned for the number of a step that this program does not have.
+// Nothing was changed.
+var ErrUnknownStep = errors.New("there is no such step")
+
 // ErrForeign is returned for a database that has tables, but neither DanceFinder's nor
 // those of its legacy. The error says what was found. Nothing was changed.
 var ErrForeign = errors.New("the database is neither empty nor DanceFinder's")

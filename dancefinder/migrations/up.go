@@ -26,10 +26,13 @@ func Up(ctx context.Context, pool *pgxpool.Pool) (applied []string, err error) {
 }
 
 // UpTo is [Up] for DanceFinder's own steps up to a number. The framework's come after the
-// last one of them.
+// last one of them. It returns [ErrUnknownStep] for a number that no step has.
 func UpTo(ctx context.Context, pool *pgxpool.Pool, version int64) (applied []string, err error) {
 	all, err := Status(ctx, pool)
 	if err != nil {
+		return nil, err
+	}
+	if err := known(all, version); err != nil {
 		return nil, err
 	}
 	if len(wanted(all, version)) == 0 {
@@ -44,9 +47,13 @@ func UpTo(ctx context.Context, pool *pgxpool.Pool, version int64) (applied []str
 
 // DownTo takes back DanceFinder's own steps above a number, the last one first, and returns
 // the names of those that it took back, also with an error. A step that can't be undone says
-// so, and nothing of it is.
+// so, and nothing of it is. It returns [ErrUnknownStep] for a number that no step has.
 func DownTo(ctx context.Context, pool *pgxpool.Pool, version int64) (undone []string, err error) {
-	if _, err := Status(ctx, pool); err != nil {
+	all, err := Status(ctx, pool)
+	if err != nil {
+		return nil, err
+	}
+	if err := known(all, version); err != nil {
 		return nil, err
 	}
 	err = locked(ctx, pool, func() error {
@@ -61,14 +68,26 @@ func DownTo(ctx context.Context, pool *pgxpool.Pool, version int64) (undone []st
 	return undone, err
 }
 
-// wanted returns the names of what is pending up to a version of DanceFinder's own.
-func wanted(all []Migration, version int64) (names []string) {
-	last := int64(0)
+// lastStep returns the number of the last of DanceFinder's own steps.
+func lastStep(all []Migration) (last int64) {
 	for _, m := range all {
 		if !strings.Contains(m.Name, "/") {
 			last, _ = goose.NumericComponent(m.Name) // all of them have one
 		}
 	}
+	return last
+}
+
+func known(all []Migration, version int64) error {
+	if last := lastStep(all); version > last && version != math.MaxInt64 {
+		return fmt.Errorf("%w: %d, and the last one is %d", ErrUnknownStep, version, last)
+	}
+	return nil
+}
+
+// wanted returns the names of what is pending up to a version of DanceFinder's own.
+func wanted(all []Migration, version int64) (names []string) {
+	last := lastStep(all)
 	for _, m := range all {
 		number, _ := goose.NumericComponent(m.Name)
 		if framework := strings.Contains(m.Name, "/"); !m.Applied && (framework && version >= last || !framework && number <= version) {
@@ -198,6 +217,10 @@ func withProvider(ctx context.Context, pool *pgxpool.Pool, use func(*goose.Provi
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, provider.Close()) }() // of the handle, not the pool
+	before, err := ownVersions(ctx, pool)
+	if err != nil {
+		return nil, err
+	}
 	results, err := use(provider)
 	failed := ""
 	if partial := (*goose.PartialError)(nil); errors.As(err, &partial) {
@@ -207,9 +230,29 @@ func withProvider(ctx context.Context, pool *pgxpool.Pool, use func(*goose.Provi
 		names = append(names, result.Source.Path)
 	}
 	if err != nil {
+		if after, lookErr := ownVersions(context.WithoutCancel(ctx), pool); lookErr == nil {
+			names = changed(provider, before, after) // goose does not tell of a step in which it was interrupted
+		}
 		err = fmt.Errorf("migrate dancefinder%s: %w", failed, explain(err))
 	}
 	return names, err
+}
+
+// changed returns the names of the steps that are in one of two lists only, those that were
+// undone the last one first.
+func changed(provider *goose.Provider, before, after []int64) (names []string) {
+	var undone []string
+	for _, source := range provider.ListSources() {
+		was, is := slices.Contains(before, source.Version), slices.Contains(after, source.Version)
+		switch {
+		case is && !was:
+			names = append(names, source.Path)
+		case was && !is:
+			undone = append(undone, source.Path)
+		}
+	}
+	slices.Reverse(undone)
+	return append(names, undone...)
 }
 
 // explain adds what the server says beside its message.

@@ -216,7 +216,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	config := consuming("g")
 	config.QueueType = amqpbus.Quorum
 	quorum := newSubscriber(t, proxy.URL(broker), config)
-	for range soak.Times(5, 50) {
+	for range soak.Times(3, 50) {
 		timer := time.AfterFunc(rand.N(400*time.Millisecond), proxy.Cut)
 		_, err := quorum.Upgrade(t.Context(), topic)
 		timer.Stop()

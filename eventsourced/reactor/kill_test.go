@@ -106,7 +106,7 @@ func TestReactorKilledAtEveryPoint(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
 	var events []eventsourced.Recorded
-	for round := range soak.Times(8, 40) {
+	for round := range soak.Times(4, 40) {
 		events = append(events, b.Deposit(3)...)
 		b.dies([]string{"handled", "saved"}[round%2], fmt.Sprint(1+rand.IntN(2)), b.DB.URL, "commands")
 		b.Exec(`UPDATE consumers SET lease_until = '-infinity'`)
@@ -129,7 +129,7 @@ func TestTransactionsKilledAtEveryPoint(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
 	var events []string
-	for round := range soak.Times(8, 40) {
+	for round := range soak.Times(4, 40) {
 		for _, id := range []string{"a", "b", "c"} {
 			events = append(events, b.RecordFor(id, &consumertest.Deposited{Amount: 1}).ID.String())
 		}

@@ -113,7 +113,7 @@ func TestRelayKilledAtEveryPoint(t *testing.T) {
 
 	var events []eventsourced.Recorded
 	points := []string{"publishing", "half-published", "published", "saved"}
-	for round := range soak.Times(12, 80) {
+	for round := range soak.Times(6, 80) {
 		events = append(events, b.Deposit(14)...) // two groups at least
 		point := points[round%len(points)]
 		b.dies(point, fmt.Sprint(1+rand.IntN(2)), b.DB.URL, broker, topic)

@@ -88,14 +88,17 @@ func TestHistoryOfNames(t *testing.T) {
 			config.StartAtHead, config.Translate = true, translate
 			ask := b.replays(outbox, config)
 			ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "rare", Names: []string{"Renamed"}})
+			var events []eventsourced.Recorded
 			pages := b.answer(t, outbox, "rare")
-			require.Len(t, pages, 1)
-			require.Equal(t, consumertest.IDsOf([]eventsourced.Recorded{rare}), consumertest.IDsOf(pages[0].Events), "a projection of few events gets few")
-			require.Equal(t, last.Position, pages[0].UpTo, "and is at the head")
+			for _, page := range pages { // on a slow machine there are signs of life before the last one
+				events = append(events, page.Events...)
+			}
+			require.Equal(t, consumertest.IDsOf([]eventsourced.Recorded{rare}), consumertest.IDsOf(events), "a projection of few events gets few")
+			require.Equal(t, last.Position, pages[len(pages)-1].UpTo, "and is at the head")
 			ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "none", Names: []string{"Strange"}})
 			pages = b.answer(t, outbox, "none")
 			require.Empty(t, pages[0].Events)
-			require.Equal(t, last.Position, pages[0].UpTo)
+			require.Equal(t, last.Position, pages[len(pages)-1].UpTo)
 		})
 	}
 }

@@ -41,7 +41,7 @@ func each(name, short, examples string, projection func(*readview.Manager, conte
 						err = other(a.positions, cmd.Context(), c.id)
 					}
 					if errors.Is(err, log.ErrUnknown) {
-						err = fmt.Errorf("%s %s has never run on this database: %w", c.kind, c.name, err)
+						err = fmt.Errorf("%s %s has never run on this database", c.kind, c.name)
 					}
 					if err != nil {
 						return err

@@ -23,7 +23,15 @@ func TestMigrate(t *testing.T) {
 		require.Zero(t, d.number("SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"), "a look makes no table")
 		require.Equal(t, printed, d.done("migrate", "up"))
 		require.Equal(t, "up to date\n", d.done("migrate", "up"))
-		require.Equal(t, "nothing to undo\n", d.done("migrate", "down", "--to", "99"))
+		require.Equal(t, "nothing to undo\n", d.done("migrate", "down", "--to", "7"))
+		require.JSONEq(t, `[]`, d.done("migrate", "up", "--json"))
+		for _, use := range []string{"up", "down"} {
+			got := d.run("migrate", use, "--to", "99")
+			require.Equal(t, exitUsage, got.code)
+			require.Contains(t, got.err, "--to: there is no such step: 99, and the last one is 7")
+		}
+		require.JSONEq(t, `[{"name": "00007_calendar_link.sql", "applied": false}]`, d.done("migrate", "down", "--to", "6", "--json"))
+		require.Equal(t, "applied 00007_calendar_link.sql\n", d.done("migrate", "up"))
 		require.Regexp(t, applied, d.done("migrate", "status"))
 	})
 	t.Run("may run several times at once", func(t *testing.T) {

@@ -107,7 +107,8 @@ func migrationsJSON(all []migrations.Migration) []migrationJSON {
 }
 
 func migrateStep(use, verb, nothing, example, short, long string, migrate func(context.Context, *pgxpool.Pool, int64) ([]string, error)) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	command := &cobra.Command{
 		Use: use, Short: short, Long: long, Example: example,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			version, err := cmd.Flags().GetInt64("to")
@@ -119,6 +120,16 @@ func migrateStep(use, verb, nothing, example, short, long string, migrate func(c
 			}
 			return withApp(cmd, func(a *app) error {
 				done, err := migrate(cmd.Context(), a.pool, version)
+				if errors.Is(err, migrations.ErrUnknownStep) {
+					return usageError{fmt.Errorf("--to: %w", err)}
+				}
+				if asJSON {
+					rows := make([]migrationJSON, len(done))
+					for i, name := range done {
+						rows[i] = migrationJSON{name, verb == "applied"}
+					}
+					return errors.Join(err, writeJSON(cmd.OutOrStdout(), rows))
+				}
 				for _, name := range done {
 					_, _ = fmt.Fprintln(cmd.OutOrStdout(), verb, name)
 				}
@@ -129,6 +140,8 @@ func migrateStep(use, verb, nothing, example, short, long string, migrate func(c
 			})
 		},
 	}
+	command.Flags().BoolVar(&asJSON, "json", false, "print what was done as an array of objects for programs")
+	return command
 }
 
 func readviewsCommand() *cobra.Command {

@@ -175,8 +175,12 @@ func writeStatus(w io.Writer, all []consumer) error {
 			if !c.next.IsZero() {
 				next = ", next " + c.next.Format(time.RFC3339)
 			}
-			_, writeErr := fmt.Fprintf(w, "\n%s %s %s:\n  %s (tries: %d, since %s%s)\n  %s\n",
-				c.name, what, c.failedAt.Format(time.RFC3339), c.failure, c.tries, c.since.Format(time.RFC3339), next, c.advice)
+			since := ""
+			if !c.since.IsZero() {
+				since = ", since " + c.since.Format(time.RFC3339)
+			}
+			_, writeErr := fmt.Fprintf(w, "\n%s %s %s:\n  %s (tries: %d%s%s)\n  %s\n",
+				c.name, what, c.failedAt.Format(time.RFC3339), c.failure, c.tries, since, next, c.advice)
 			err = errors.Join(err, writeErr)
 		}
 		if c.parked > 0 {

@@ -237,7 +237,7 @@ func (b *tab) until(expression string) {
 		var ok bool
 		err := chromedp.Run(b.ctx, chromedp.Evaluate("Boolean("+expression+")", &ok))
 		return err == nil && ok
-	}, 40*time.Second, 10*time.Millisecond)
+	}, 40*time.Second, 30*time.Millisecond)
 	if !came {
 		var text string
 		_ = chromedp.Run(b.ctx, chromedp.Evaluate(`location.href + "\n" + document.body.innerText`, &text))
