@@ -268,17 +268,19 @@ func (b *tab) count(selector string) int {
 	return eval[int](b, fmt.Sprintf("document.querySelectorAll(%q).length", selector))
 }
 
-// click presses an element with the mouse. By its place: chromedp's own Click goes by a node of
-// the document, and a document may be another one by then.
+// click presses an element with the mouse, when it has been in its place for two looks. By that
+// place: chromedp's own Click goes by a node of the document, which may be another one by then.
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	b.until(fmt.Sprintf(`document.querySelector(%q)?.checkVisibility()`, selector))
-	at := eval[[]float64](b, fmt.Sprintf(`(() => {
+	b.until(fmt.Sprintf(`(() => {
 		const e = document.querySelector(%q)
+		if (!e?.checkVisibility()) return false
 		e.scrollIntoViewIfNeeded()
-		const r = e.getClientRects()[0]
-		return [r.x + r.width / 2, r.y + r.height / 2]
+		const r = e.getClientRects()[0], before = window.place
+		window.place = [r.x + r.width / 2, r.y + r.height / 2]
+		return String(window.place) === String(before)
 	})()`, selector))
+	at := eval[[]float64](b, `(() => { const at = window.place; delete window.place; return at })()`)
 	b.run(chromedp.MouseClickXY(at[0], at[1]))
 }
 
