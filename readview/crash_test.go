@@ -26,7 +26,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	for name, c := range ways() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rounds := soak.Times(12, 120)
+			rounds := soak.Times(8, 120)
 			b := newBank(t)
 			points := []string{"locked", "applied", "advanced", "committed"}
 			for round := range rounds {
@@ -107,7 +107,7 @@ func TestResetsWhileFourWritersAppend(t *testing.T) {
 			}
 		})
 	}
-	for range soak.Times(15, 120) {
+	for range soak.Times(10, 120) {
 		require.NoError(t, manager.ResetProjection(t.Context(), "balances"))
 		b.requireConsistent()
 		b.waitFor(manager, first)

@@ -57,7 +57,7 @@ func TestBrokerKilled(t *testing.T) {
 			c.start(router)
 			last := c.write(40)
 			c.branch.waitFor(manager, last)
-			for range soak.Times(3, 30) {
+			for range soak.Times(1, 30) {
 				applied := c.branch.int(`SELECT count(*) FROM journal`)
 				written := make(chan eventsourced.Position, 1)
 				go func() { written <- c.write(2000) }()
@@ -140,7 +140,7 @@ func connectionsCutAtRandom(t *testing.T, broker *devservices.RabbitMQ) {
 	router.AddMiddleware(middleware.RandomFail(0.05)) // and nacks
 	c.start(router)
 	var last eventsourced.Position
-	for round := range 40 {
+	for round := range soak.Times(20, 40) {
 		applied := c.branch.int(`SELECT count(*) FROM journal`)
 		last = c.write(40)
 		if round%10 == 9 {
