@@ -19,7 +19,7 @@ demo: ## Run DanceFinder end to end on private servers; in a terminal it stays u
 # First all is compiled, by both cores. Then the large packages run alone, which keep two cores and
 # their servers busy and have times to keep, and the others two at a time. Tests that mostly wait for
 # brokers to come back run beside the last of those, and the checks. What go vet finds, check finds.
-test: cgo chromium ## Run all tests with the race detector, and the checks
+test: cgo chromium ## Run the tests of both modules, and the checks
 	$(call each,go list -export -race -test -deps ./... >/dev/null)
 	go run ./internal/services -rabbitmq -install -- $(MAKE) --no-print-directory --keep-going test-root test-reconnect test-large-dancefinder test-beside
 
