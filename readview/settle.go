@@ -102,7 +102,7 @@ func (a *applier) trip(ctx context.Context, err error, wait time.Duration) {
 	if errors.As(err, &failed) {
 		event = &failed.Event
 	}
-	failure := a.note(ctx, event, err.Error(), time.Now(), 1)
+	failure := a.note(ctx, event, consumer.Failure{Error: err.Error(), Since: time.Now().UTC()}, 1)
 	a.m.config.Observer.Failed(ctx, a.id(), failure)
 }
 
