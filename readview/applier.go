@@ -50,7 +50,7 @@ type applier struct {
 	again      bool      // likewise, and what has failed then may come once more as it was
 	read       *int64    // the publication that it has read, nil when it is not known; see record
 	registered bool      // this program has run the projection
-	standing   bool      // it stands by, and the observer was told
+	stands     bool      // it stands by, and the observer was told
 	free       time.Time // since when nobody has the lease of the other program that does now
 
 	failpoint func(point string) // tests kill the process here
@@ -144,8 +144,8 @@ func (a *applier) load(ctx context.Context) (record, error) {
 // standBy notes that this node does not apply the projection: because of cause, or because
 // another node does.
 func (a *applier) standBy(ctx context.Context, cause error) {
-	if !a.standing {
-		a.standing = true
+	if !a.stands {
+		a.stands = true
 		a.m.config.Observer.Standby(ctx, a.id(), cause)
 	}
 }

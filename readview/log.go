@@ -117,7 +117,7 @@ func (s *logSource) enter(ctx context.Context) (checkpoint, time.Duration, error
 		s.clear() // if there is trouble, it is another node's
 		return checkpoint{}, min(max(stored.leaseLeft, time.Millisecond), poll), err
 	}
-	s.standing = false
+	s.stands = false
 	return stored.checkpoint, 0, nil
 }
 

@@ -37,6 +37,10 @@ type Projection struct {
 	// those, [Manager.ResetProjection] refuses.
 	Reset ResetHandler
 
+	// OnFailure is what becomes of an event that can't be applied, after its tries. Defaults to
+	// [StopAtFailure].
+	OnFailure OnFailure
+
 	// AcceptNewEvents lets the projection go on when it handles events that it
 	// did not handle when it moved past them: those in the past stay unhandled.
 	// Defaults to false: such a projection is refused until it is reset. Names of which
@@ -159,6 +163,9 @@ func define(p Projection, registry *eventsourced.Registry) (*definition, error) 
 		default:
 			d.handlers[name] = handler
 		}
+	}
+	if p.OnFailure != StopAtFailure && p.OnFailure != ParkFailures {
+		problems = append(problems, fmt.Errorf("its OnFailure is %d, want StopAtFailure or ParkFailures", p.OnFailure))
 	}
 	d.handled = registry.StoredNames(slices.Collect(maps.Keys(d.handlers))...)
 	problems = append(problems, d.defineReset())

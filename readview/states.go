@@ -25,6 +25,8 @@ type record struct {
 	leaseValid bool
 	leaseLeft  time.Duration
 	failure    *consumer.Failure
+	parked     int64 // events
+	skipped    int64
 	fresh      bool // the failure: somebody has tried lately
 
 	publication *int64 // of the other context's relay when it began to read, nil when it is not known
@@ -39,6 +41,7 @@ func scanRecord(row pgx.Row) (record, error) {
 		leaseLeft        int64
 		fresh            *bool
 		text, failedName *string
+		stack, statement *string
 		failedAt, since  *time.Time
 		failedEvent      *[16]byte
 		failedPosition   *int64
@@ -46,7 +49,8 @@ func scanRecord(row pgx.Row) (record, error) {
 		stall            []byte
 	)
 	err := row.Scan(&r.name, (*int64)(&r.Position), (*int64)(&r.rebuildTo), &r.Generation, &r.status, &r.programs.handled, &r.programs.dropped, &r.programs.superseded,
-		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts, &r.publication, &stall)
+		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts, &r.publication,
+		&stack, &statement, &r.parked, &r.skipped, &stall)
 	if err != nil {
 		return record{}, err
 	}
@@ -68,8 +72,16 @@ func scanRecord(row pgx.Row) (record, error) {
 				return record{}, err
 			}
 		}
+		r.failure.Stack, r.failure.Statement = deref(stack), deref(statement)
 	}
 	return r, nil
+}
+
+func deref(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
 }
 
 // read returns the record of a projection, [pgx.ErrNoRows] for one that has never
@@ -155,7 +167,8 @@ func (s states) setStatus(ctx context.Context, d *definition, status string, op 
 
 // fail stops a projection with a failure, as failed or as ahead of the log, unless it has
 // gone past the event, or was reset or stopped, meanwhile.
-func (s states) fail(ctx context.Context, name string, generation int64, status string, failure *consumer.Failure) error {
+// recorded is the event as JSON if no log has it.
+func (s states) fail(ctx context.Context, name string, generation int64, status string, failure *consumer.Failure, recorded *string) error {
 	statements, err := s.sql(ctx)
 	if err != nil {
 		return err
@@ -165,13 +178,13 @@ func (s states) fail(ctx context.Context, name string, generation int64, status 
 		if err != nil || failure.Position != 0 && position >= failure.Position {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, statements.fail, append(append([]any{name, generation}, columns(failure)...), status)...)
+		_, err = tx.ExecContext(ctx, statements.fail, append(append([]any{name, generation}, columns(failure, recorded)...), status)...)
 		return err
 	})
 }
 
 // columns are those of a failure in readview_states.
-func columns(f *consumer.Failure) []any {
+func columns(f *consumer.Failure, recorded *string) []any {
 	var (
 		event    *string // as text, which every mode of pgx takes
 		name     *string
@@ -181,7 +194,16 @@ func columns(f *consumer.Failure) []any {
 		id := f.EventID.String()
 		event, name, position = &id, &f.EventName, (*int64)(&f.Position)
 	}
-	return []any{pgerr.Text(f.Error), f.Time, event, name, position, f.Since, f.Attempts}
+	return []any{pgerr.Text(f.Error), f.Time, event, name, position, f.Since, f.Attempts, orNull(f.Stack), orNull(f.Statement), recorded}
+}
+
+// orNull is a text as a column has it that may be NULL.
+func orNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	text = pgerr.Text(text)
+	return &text
 }
 
 // note puts on record what keeps a running projection from getting on, unless another
@@ -200,7 +222,7 @@ func (s states) note(ctx context.Context, name, node string, failure *consumer.F
 		text := pgerr.Text(string(encoded))
 		stall = &text
 	}
-	_, err = s.pool.Exec(ctx, sql.note, append(append([]any{name, node}, columns(failure)...), stall)...)
+	_, err = s.pool.Exec(ctx, sql.note, append(append([]any{name, node}, columns(failure, nil)...), stall)...)
 	return err
 }
 

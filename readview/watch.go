@@ -125,10 +125,12 @@ func (a *applier) noteSlow(ctx context.Context, s step, first bool) {
 	for i, b := range stall.Blockers {
 		stall.Error += [...]string{", it waits for a lock of ", "; "}[min(i, 1)] + describe(b)
 	}
+	var at *EventError
 	if s.event != nil {
-		stall.Error = (&EventError{Projection: a.Name, Event: *s.event, Err: errors.New(stall.Error)}).Error()
+		at = &EventError{Projection: a.Name, Event: *s.event, Err: errors.New(stall.Error)}
+		stall.Error = at.Error()
 	}
-	noted := a.note(ctx, s.event, stall, 0)
+	noted := a.note(ctx, at, stall, 0)
 	if first {
 		a.m.config.Observer.Stalled(ctx, a.id(), noted)
 	}
@@ -167,15 +169,16 @@ func (a *applier) blockers(ctx context.Context, pid uint32) []consumer.Session {
 // note puts on record what keeps the projection from getting on: here, for the status
 // of this process, and in the database, if that can be written. It counts tries more
 // of them, and returns what is on record now.
-func (a *applier) note(ctx context.Context, event *eventsourced.Recorded, what consumer.Failure, tries int) consumer.Failure {
+func (a *applier) note(ctx context.Context, at *EventError, what consumer.Failure, tries int) consumer.Failure {
 	failure := &what
 	failure.Time = time.Now().UTC()
-	if event != nil {
-		failure.EventID, failure.EventName, failure.Position = event.ID, event.Name, event.Position
+	if at != nil {
+		failure.EventID, failure.EventName, failure.Position = at.Event.ID, at.Event.Name, at.Event.Position
+		failure.Stack, failure.Statement = at.stack(), at.Statement
 	}
 	a.mu.Lock()
 	// It goes on while it is about one event, or about none in between.
-	if before := a.trouble; before != nil && (before.EventID == failure.EventID || before.EventID.IsZero() || event == nil) {
+	if before := a.trouble; before != nil && (before.EventID == failure.EventID || before.EventID.IsZero() || at == nil) {
 		failure.Since, failure.Attempts = before.Since, before.Attempts
 	}
 	failure.Attempts += tries
