@@ -103,19 +103,31 @@ func (a *applier) announce(at eventsourced.Position) {
 }
 
 // load returns how the projection stands, after making its rows if it is new. A
-// failure of an earlier process is retried. It returns [ErrNewEvents] when this
+// failure of an earlier process is retried. It returns [ErrNewEvents] or [ErrChanged] when this
 // node can't run it.
 func (a *applier) load(ctx context.Context) (record, error) {
 	stored, err := a.m.states.read(ctx, a.Name)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && !slices.Equal(stored.programs.handled, a.handled) {
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && a.differs(stored) {
 		lacking := stored.programs.lacking(a.definition)
-		if err == nil && a.registered && (len(lacking) > 0 || !a.abandoned(stored)) { // another program has taken over since
+		if err == nil && a.registered && stored.programs.version == a.Version && (len(lacking) > 0 || !a.abandoned(stored)) { // another program has taken over since
 			err = olderProgramError(a.Name, lacking)
 		} else {
 			err = a.m.states.register(ctx, a.log, a.definition)
 		}
 		if err == nil {
 			stored, err = a.m.states.read(ctx, a.Name)
+		}
+	}
+	if err == nil && !a.registered {
+		err = a.m.states.reshaped(ctx, a.definition, stored)
+	}
+	if err != nil {
+		done, failed := a.remake(ctx, stored, err)
+		if failed != nil {
+			return record{}, failed
+		}
+		if done { // and things are as this program has them
+			return a.load(ctx)
 		}
 	}
 	a.refuse(ctx, err)
@@ -139,6 +151,11 @@ func (a *applier) load(ctx context.Context) (record, error) {
 		a.failed.Store(true)
 	}
 	return stored, nil
+}
+
+// differs tells that what is stored is of another program.
+func (a *applier) differs(stored record) bool {
+	return stored.programs.version != a.Version || !slices.Equal(stored.programs.handled, a.handled)
 }
 
 // standBy notes that this node does not apply the projection: because of cause, or because
@@ -184,7 +201,7 @@ func (a *applier) refuse(ctx context.Context, err error) {
 }
 
 // refusal tells that an error says why this program can't run the projection.
-func refusal(err error) bool { return errors.Is(err, ErrNewEvents) || errors.Is(err, ErrOlderProgram) }
+func refusal(err error) bool { return refused(err) || errors.Is(err, ErrOlderProgram) }
 
 // release ends this node's lease, so that another one takes over at once.
 func (a *applier) release(ctx context.Context) {

@@ -24,6 +24,9 @@ type programs struct {
 	handled    []string                         // sorted
 	dropped    map[string]eventsourced.Position // names that were in handled once, and up to which position
 	superseded [][]string                       // what programs had in handled that were replaced
+	version    int                              // of the projection, see Projection.Version
+	shape      string                           // of its tables, when it began
+	withdrawn  int                              // the highest version that somebody has gone back from
 }
 
 // maxSuperseded bounds what is remembered of older programs.
@@ -52,8 +55,8 @@ func olderProgramError(name string, lacking []string) error {
 }
 
 // replacedBy returns what is stored when d takes over at a position.
-func (p programs) replacedBy(d *definition, position eventsourced.Position) programs {
-	next := programs{handled: d.handled, dropped: map[string]eventsourced.Position{}}
+func (p programs) replacedBy(d *definition, position eventsourced.Position, shape string) programs {
+	next := programs{handled: d.handled, dropped: map[string]eventsourced.Position{}, version: d.Version, shape: shape}
 	for name, upTo := range p.dropped {
 		next.dropped[name] = upTo
 	}
@@ -103,10 +106,13 @@ func (p programs) passedOver(ctx context.Context, log eventsourced.LogReader, d 
 	return nil
 }
 
-// refusal tells why a program with d can't run what is stored: [ErrOlderProgram] or
-// [ErrNewEvents], nil when it can.
+// refusal tells why a program with d can't run what is stored: [ErrOlderProgram],
+// [ErrChanged] or [ErrNewEvents], nil when it can.
 func (p programs) refusal(ctx context.Context, log eventsourced.LogReader, d *definition, position eventsourced.Position) error {
-	if slices.Equal(p.handled, d.handled) {
+	if err := p.versioned(d, position); err != nil {
+		return err
+	}
+	if d.Version != p.version || slices.Equal(p.handled, d.handled) { // of another one nothing is applied yet
 		return nil
 	}
 	if err := p.older(d); err != nil {
@@ -127,6 +133,10 @@ func (s states) register(ctx context.Context, log eventsourced.LogReader, d *def
 		if err != nil && err != pgx.ErrNoRows { //nolint:errorlint // of read, as it is
 			return err
 		}
+		shape, shapeErr := s.shape(ctx, d)
+		if shapeErr != nil {
+			return shapeErr
+		}
 		isNew, moved := err != nil, false
 		err = s.locked(ctx, d, func(tx *sql.Tx, sql *statements, position eventsourced.Position) error {
 			if isNew {
@@ -135,10 +145,13 @@ func (s states) register(ctx context.Context, log eventsourced.LogReader, d *def
 			if moved = position != stored.Position; moved {
 				return nil
 			}
-			next := stored.programs.replacedBy(d, position)
+			next := stored.programs.replacedBy(d, position, shape)
+			if stored.programs.version == d.Version && stored.programs.shape != "" {
+				next.shape = stored.programs.shape // as it is looked at by reshaped
+			}
 			dropped, err := json.Marshal(next.dropped)
 			if err == nil {
-				_, err = tx.ExecContext(ctx, sql.register, d.Name, d.handled, string(dropped), next.superseding(), stored.Generation)
+				_, err = tx.ExecContext(ctx, sql.register, d.Name, d.handled, string(dropped), next.superseding(), stored.Generation, next.version, next.shape)
 			}
 			return err
 		})

@@ -27,7 +27,7 @@ type statements struct {
 	insert, insertState, register     string
 	retry, status, fail, note, forget string
 	lease, release                    string
-	reset, resetState                 string
+	reset, resetState, generation     string
 	publication                       string
 	operation, operationEnd           string
 	park, parkBehind, parkedStreams   string
@@ -43,7 +43,7 @@ type statements struct {
 const leaseIsValid = `(s.lease_until > clock_timestamp() AND s.lease_until <= clock_timestamp() + s.lease_length)`
 
 // recordColumns are what scanRecord reads.
-const recordColumns = `s.name, {position}, s.rebuild_to, s.generation, s.status, s.handled, s.dropped, s.superseded, s.node, ` + leaseIsValid + `,
+const recordColumns = `s.name, {position}, s.rebuild_to, s.generation, s.status, s.handled, s.dropped, s.superseded, s.version, s.shape, s.withdrawn, s.node, ` + leaseIsValid + `,
 	CASE WHEN ` + leaseIsValid + ` THEN (extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint ELSE 0 END,
 	abs(extract(epoch FROM clock_timestamp() - s.tried_at)) < 15,
 	s.error, s.failed_at, s.failed_event, s.failed_name, s.failed_position, s.failing_since, s.attempts, s.publication,
@@ -72,7 +72,9 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 	}
 	names := strings.NewReplacer("{readviews}", schema+".readviews", "{states}", schema+".readview_states", "{operations}", schema+".readview_operations", "{parked}", schema+".readview_parked", "{skipped}", schema+".readview_skipped",
 		"{position}", position, "{valid}", leaseIsValid, "{no failure}", noFailure, "{failure}", setFailure)
-	parts := strings.NewReplacer("{record}", recordColumns, "{from}", record, "{position of s}", positionOf)
+	// Of a version that is replaced by a lower one, $4.
+	goneBack := `CASE WHEN version > $4 THEN greatest(withdrawn, version) WHEN withdrawn > $4 THEN withdrawn ELSE 0 END`
+	parts := strings.NewReplacer("{record}", recordColumns, "{from}", record, "{gone back}", goneBack, "{position of s}", positionOf)
 	r := func(statement string) string { return names.Replace(parts.Replace(statement)) }
 	sql := &statements{
 		lock:  r(`SELECT position FROM {readviews} WHERE name = $1 FOR UPDATE`),
@@ -82,9 +84,9 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 		read:        r(`SELECT {record} FROM {from} WHERE s.name = $1`),
 		readMany:    r(`SELECT {record} FROM {from} WHERE s.name = ANY($1)`),
 		insert:      r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT DO NOTHING`),
-		insertState: r(`INSERT INTO {states} (name, handled) VALUES ($1, $2) ON CONFLICT DO NOTHING`),
-		register: r(`UPDATE {states} SET handled = $2, dropped = $3, superseded = $4, generation = generation + 1
-			WHERE name = $1 AND generation = $5 AND handled IS DISTINCT FROM $2`),
+		insertState: r(`INSERT INTO {states} (name, handled, version, shape) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`),
+		register: r(`UPDATE {states} SET handled = $2, dropped = $3, superseded = $4, version = $6, shape = $7, generation = generation + 1
+			WHERE name = $1 AND generation = $5 AND (handled, version, shape) IS DISTINCT FROM ($2, $6, $7)`),
 		retry:  r(`UPDATE {states} SET status = 'running' WHERE name = $1 AND status = 'failed'`),
 		status: r(`UPDATE {states} SET status = $2 WHERE name = $1`),
 		fail:   r(`UPDATE {states} SET status = $13, {failure}, stall = NULL WHERE name = $1 AND generation = $2 AND status = 'running'`),
@@ -95,12 +97,13 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 			RETURNING {position of s}, error IS NOT NULL`),
 		release: r(`UPDATE {states} SET lease_until = '-infinity' WHERE name = $1 AND node = $2`),
 		reset:   r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT (name) DO UPDATE SET position = 0`),
-		resetState: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', rebuild_to = greatest(rebuild_to, $3),
+		resetState: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', version = $4, shape = $5, withdrawn = {gone back}, rebuild_to = greatest(rebuild_to, $3),
 				superseded = (SELECT coalesce(jsonb_agg(names), '[]') FROM jsonb_array_elements(superseded || jsonb_build_array(to_jsonb(handled))) AS names
 					WHERE names <> to_jsonb($2::text[])),
 				publication = NULL, status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}
 			WHERE name = $1`),
 	}
+	sql.generation = r(`SELECT generation FROM {states} WHERE name = $1`)
 	sql.publication = r(`UPDATE {states} SET publication = $3 WHERE name = $1 AND generation = $2`)
 	sql.operation = r(`INSERT INTO {operations} (name, command, actor, arguments, outcome, detail, ended_at)
 		VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $5::text = 'under way' THEN NULL ELSE clock_timestamp() END) RETURNING id`)
