@@ -52,6 +52,9 @@ func WithActor(ctx context.Context, actor string) context.Context {
 	return WithMetadata(ctx, MetaActor, actor)
 }
 
+// ContextActor returns who [WithActor] says it is, "" for nobody.
+func ContextActor(ctx context.Context) string { return contextMetadata(ctx)[MetaActor] }
+
 type (
 	commandKey   struct{}
 	executionKey struct{}

@@ -228,6 +228,12 @@
 // Handlers have no effects but those on their transaction; with side effects they
 // would have them again after each reset.
 //
+// # Operator log
+//
+// What somebody does to a projection (a reset, a pause, ...) is in the table readview_operations, written
+// in the transaction that does it, with who did it: [Manager.Operations]. The actor is that of the context,
+// see [eventsourced.WithActor].
+//
 // # Names
 //
 // The package has more than fifty: a third of them is [Consistency]'s, which is here because it needs the

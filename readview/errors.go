@@ -103,8 +103,8 @@ var (
 // explain adds to an error of the database what to do about it.
 func explain(err error) error {
 	switch {
-	case pgerr.Undefined(err) && pgerr.OwnTable(err, "readviews", "readview_states"):
-		return fmt.Errorf("%w (readviews and readview_states are made by migrate.Run with readview.Migrations)", err)
+	case pgerr.Undefined(err) && pgerr.OwnTable(err, "readviews", "readview_states", "readview_operations"):
+		return fmt.Errorf("%w (readviews, readview_states and readview_operations are made by migrate.Run with readview.Migrations)", err)
 	case pgerr.LockTimeout(err):
 		return fmt.Errorf("%w (somebody holds a lock on the tables: see pg_stat_activity, or raise Config.LockTimeout)", err)
 	}

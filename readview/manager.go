@@ -148,8 +148,9 @@ func (m *Manager) ResetProjection(ctx context.Context, name string) error {
 	if r.Reset == nil {
 		return fmt.Errorf("reset %s: %w", name, ErrNoReset)
 	}
-	if err := r.reset(ctx); err != nil {
-		return fmt.Errorf("reset %s: %w", name, err)
+	op := m.operation(ctx, name, "reset", nil)
+	if err := r.reset(ctx, op); err != nil {
+		return m.failed(ctx, op, fmt.Errorf("reset %s: %w", name, err))
 	}
 	r.wake()
 	return nil
@@ -171,8 +172,9 @@ func (m *Manager) setStatus(ctx context.Context, name, what, status string) erro
 	if err != nil {
 		return err
 	}
-	if err := m.states.setStatus(ctx, r.definition, status); err != nil {
-		return fmt.Errorf("%s %s: %w", what, name, explain(err))
+	op := m.operation(ctx, name, what, nil)
+	if err := m.states.setStatus(ctx, r.definition, status, op); err != nil {
+		return m.failed(ctx, op, fmt.Errorf("%s %s: %w", what, name, explain(err)))
 	}
 	r.wake()
 	return nil
@@ -208,7 +210,8 @@ func (m *Manager) changes() <-chan struct{} {
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrations are those of the tables readviews and readview_states, for [migrate.Run].
+// Migrations are those of the tables readviews, readview_states and readview_operations, for
+// [migrate.Run].
 func Migrations() migrate.Component {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

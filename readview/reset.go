@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
@@ -52,7 +53,7 @@ func (tables truncate) Reset(ctx context.Context, tx Tx) error {
 // reset runs the reset handler and sets the position to 0 in one transaction.
 // The lock is the same as a page's, and the new generation makes pages that were
 // read before useless.
-func (a *applier) reset(ctx context.Context) error {
+func (a *applier) reset(ctx context.Context, op consumer.Operation) error {
 	statements, err := a.m.states.sql(ctx)
 	if err != nil {
 		return err
@@ -75,7 +76,11 @@ func (a *applier) reset(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing to do after a commit
-	if err := a.prepareReset(ctx, tx, statements, head); err != nil {
+	err = a.prepareReset(ctx, tx, statements, head)
+	if err == nil { // before the handler, which may set a role
+		err = a.m.states.record(ctx, tx, op)
+	}
+	if err != nil {
 		return explain(err)
 	}
 	a.failpoint("reset")

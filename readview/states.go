@@ -136,10 +136,12 @@ func (s states) retry(ctx context.Context, name string) error {
 
 // setStatus pauses or resumes a projection, also one that has never run. It waits
 // for a page that is being applied.
-func (s states) setStatus(ctx context.Context, d *definition, status string) error {
+func (s states) setStatus(ctx context.Context, d *definition, status string, op consumer.Operation) error {
 	return s.locked(ctx, d, func(tx *sql.Tx, sql *statements, _ eventsourced.Position) error {
-		_, err := tx.ExecContext(ctx, sql.status, d.Name, status)
-		return err
+		if _, err := tx.ExecContext(ctx, sql.status, d.Name, status); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, op)
 	})
 }
 

@@ -29,6 +29,8 @@ type statements struct {
 	lease, release                    string
 	reset, resetState                 string
 	publication                       string
+	operation, operationEnd           string
+	operations                        string
 }
 
 // leaseIsValid is true of a lease that another node has to respect. One that is further
@@ -62,7 +64,7 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 	if t.positions != nil { // they are asked for, see states
 		record, position, positionOf = "{states} s", "0::bigint", "0::bigint"
 	}
-	names := strings.NewReplacer("{readviews}", schema+".readviews", "{states}", schema+".readview_states",
+	names := strings.NewReplacer("{readviews}", schema+".readviews", "{states}", schema+".readview_states", "{operations}", schema+".readview_operations",
 		"{position}", position, "{valid}", leaseIsValid, "{no failure}", noFailure, "{failure}", setFailure)
 	parts := strings.NewReplacer("{record}", recordColumns, "{from}", record, "{position of s}", positionOf)
 	r := func(statement string) string { return names.Replace(parts.Replace(statement)) }
@@ -94,6 +96,11 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 			WHERE name = $1`),
 	}
 	sql.publication = r(`UPDATE {states} SET publication = $3 WHERE name = $1 AND generation = $2`)
+	sql.operation = r(`INSERT INTO {operations} (name, command, actor, arguments, outcome, detail, ended_at)
+		VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $5::text = 'under way' THEN NULL ELSE clock_timestamp() END) RETURNING id`)
+	sql.operationEnd = r(`UPDATE {operations} SET outcome = $2, detail = $3, ended_at = clock_timestamp() WHERE id = $1`)
+	sql.operations = r(`SELECT id, name, command, actor, arguments, outcome, detail, began_at, ended_at FROM {operations}
+		WHERE (cardinality($1::text[]) = 0 OR name = ANY($1)) AND ($3 = 0 OR id < $3) ORDER BY id DESC LIMIT $2`)
 	t.found.Store(sql)
 	return sql, nil
 }

@@ -99,6 +99,7 @@ type tab struct {
 	t    *testing.T
 	ctx  context.Context
 	site *webtest.Site
+	look
 
 	mu       sync.Mutex
 	troubles []string
@@ -110,13 +111,13 @@ func open(t *testing.T, site *webtest.Site, l look, path string) *tab {
 	t.Helper()
 	ctx, stop := newProfile(t, chromium(t))
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
-	b := &tab{t: t, ctx: ctx, site: site}
+	b := &tab{t: t, ctx: ctx, site: site, look: l}
 	t.Cleanup(func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
 		if t.Failed() {
 			t.Logf("the page when it failed: %s", b.address())
 		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		require.Empty(t, b.troubles, "the browser has something to complain about")
 		cancel()
 		stop()
@@ -268,20 +269,29 @@ func (b *tab) count(selector string) int {
 	return eval[int](b, fmt.Sprintf("document.querySelectorAll(%q).length", selector))
 }
 
-// click presses an element with the mouse, when it has been in its place for two looks. By that
-// place: chromedp's own Click goes by a node of the document, which may be another one by then.
+// click presses an element with the mouse, when it has been in its place for two looks and nothing
+// covers it, and again if it has moved away all the same: a busy browser draws late. It goes by
+// the place: chromedp's own Click goes by a node of the document, which may be another one by then.
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	b.until(fmt.Sprintf(`(() => {
-		const e = document.querySelector(%q)
-		if (!e?.checkVisibility()) return false
-		e.scrollIntoViewIfNeeded()
-		const r = e.getClientRects()[0], before = window.place
-		window.place = [r.x + r.width / 2, r.y + r.height / 2]
-		return String(window.place) === String(before)
-	})()`, selector))
-	at := eval[[]float64](b, `(() => { const at = window.place; delete window.place; return at })()`)
-	b.run(chromedp.MouseClickXY(at[0], at[1]))
+	for range 5 {
+		b.until(fmt.Sprintf(`(() => {
+			const e = document.querySelector(%q)
+			if (!e?.checkVisibility()) return false
+			e.scrollIntoViewIfNeeded()
+			const r = e.getClientRects()[0], before = window.place
+			window.place = [r.x + r.width / 2, r.y + r.height / 2]
+			if (String(window.place) !== String(before) || !e.contains(document.elementFromPoint(...window.place))) return false
+			e.addEventListener("click", () => { window.pressed = true }, {once: true, capture: true})
+			return true
+		})()`, selector))
+		at := eval[[]float64](b, `(() => { const at = window.place; window.place = 0; window.pressed = false; return at })()`)
+		b.run(chromedp.MouseClickXY(at[0], at[1]))
+		if b.noScript || eval[bool](b, `window.pressed !== false`) { // or the page is another one
+			return
+		}
+	}
+	require.FailNow(b.t, "pressed in vain", selector)
 }
 
 // focus gives an element the focus.

@@ -1,0 +1,30 @@
+package consumer
+
+import "time"
+
+// Operation is what somebody did to a consumer, as the operator log has it.
+type Operation struct {
+	ID        int64 // in the order in which they began
+	Kind      Kind
+	Name      string
+	Command   string            // reset, pause, resume, skip, ...
+	Actor     string            // who did it: see [eventsourced.WithActor]
+	Arguments map[string]string // what was asked for, besides the name
+	Outcome   Outcome
+	Detail    string    // what came of it; the error of one that failed
+	Began     time.Time // by the database's clock
+	Ended     time.Time // zero while it is under way
+}
+
+// Outcome is what became of an [Operation].
+type Outcome string
+
+const (
+	// OutcomeDone is that of an operation whose transaction was committed, with this record.
+	OutcomeDone Outcome = "done"
+	// OutcomeFailed is that of one which was refused or went wrong, and has changed nothing.
+	OutcomeFailed Outcome = "failed"
+	// OutcomeUnderWay is that of one which takes long and has not ended, or whose process
+	// ended before it.
+	OutcomeUnderWay Outcome = "under way"
+)
