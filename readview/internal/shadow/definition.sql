@@ -36,10 +36,10 @@ part (stage, kind, name, text, statement) AS (
 	FROM t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexrelid
 	WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND conrelid = t.oid AND contype IN ('p', 'u', 'x'))
 	UNION ALL
-	SELECT 1, 'e trigger', tgname, pg_get_triggerdef(g.oid, true) || ' ' || tgenabled, regexp_replace(pg_get_triggerdef(g.oid, true), ' ON ' || regexp_replace(quote_ident(t.relname), '([^[:alnum:]_])', '\\\1', 'g') || ' ', ' ON ' || E'\x01' || ' ')
+	SELECT 1, 'e trigger', tgname, pg_get_triggerdef(g.oid, true) || ' ' || tgenabled::text, regexp_replace(pg_get_triggerdef(g.oid, true), ' ON ' || regexp_replace(quote_ident(t.relname), '([^[:alnum:]_])', '\\\1', 'g') || ' ', ' ON ' || E'\x01' || ' ')
 	FROM t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE NOT tgisinternal
 	UNION ALL
-	SELECT 1, 'f trigger state', tgname, tgenabled, format('ALTER TABLE %s %s TRIGGER %I', E'\x01', CASE tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE REPLICA' END, tgname)
+	SELECT 1, 'f trigger state', tgname, tgenabled::text, format('ALTER TABLE %s %s TRIGGER %I', E'\x01', CASE tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE REPLICA' END, tgname)
 	FROM t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE NOT tgisinternal AND tgenabled <> 'O'
 	UNION ALL
 	SELECT CASE WHEN c.confrelid = ANY($2::oid[]) THEN 3 ELSE 4 END, 'g reference', c.conname, pg_get_constraintdef(c.oid), format('ALTER TABLE %s ADD CONSTRAINT %I %s', E'\x01', c.conname, pg_get_constraintdef(c.oid))

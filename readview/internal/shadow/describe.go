@@ -27,6 +27,9 @@ type Config struct {
 	// LeftOut are columns, as "table.column", whose values differ each time that they are written. They make no
 	// difference between two rows.
 	LeftOut []string
+
+	// Drawn leaves out what is filled by sequences, too: a replay gives other numbers.
+	Drawn bool
 }
 
 // Set is the tables of one owner, as they were when they were described.
@@ -182,7 +185,7 @@ func (t *Table) columns(ctx context.Context, conn Conn, config Config, refuse fu
 		if err := rows.Scan(&c.Name, &c.Generated, &c.Always, &c.Default, &c.Drawn, &shared); err != nil {
 			return err
 		}
-		c.LeftOut = slices.Contains(config.LeftOut, t.Name+"."+c.Name)
+		c.LeftOut = slices.Contains(config.LeftOut, t.Name+"."+c.Name) || c.Drawn && config.Drawn
 		refuse(shared != "", "has a column, %s, whose default draws from a sequence that is not its own, %s: ALTER SEQUENCE %[3]s OWNED BY %[1]s.%[2]s", c.Name, shared)
 		t.always = t.always || c.Always && !c.LeftOut
 		t.Columns = append(t.Columns, c)
