@@ -2,7 +2,10 @@ module github.com/dancefinder/eventsourcing/dancefinder
 
 go 1.26.0
 
-require github.com/dancefinder/eventsourcing v0.0.0
+require (
+	github.com/dancefinder/eventsourcing v0.0.0
+	github.com/dancefinder/eventsourcing/operate v0.0.0
+)
 
 require (
 	github.com/ThreeDotsLabs/watermill-amqp/v3 v3.1.0 // indirect
@@ -31,6 +34,7 @@ require (
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/rabbitmq/amqp091-go v1.11.0 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
+	github.com/schollz/progressbar/v3 v3.19.1 // indirect
 	github.com/sethvargo/go-retry v0.5.0 // indirect
 	github.com/sony/gobreaker v1.0.0 // indirect
 	github.com/sosodev/duration v1.4.0 // indirect
@@ -40,6 +44,7 @@ require (
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/mod v0.42.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/term v0.47.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect
 )
 
@@ -55,7 +60,6 @@ require (
 	github.com/google/uuid v1.6.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/pressly/goose/v3 v3.29.0
-	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.9
 	github.com/stretchr/testify v1.12.1
@@ -64,10 +68,12 @@ require (
 	golang.org/x/net v0.62.0
 	golang.org/x/oauth2 v0.38.0
 	golang.org/x/sync v0.24.0
-	golang.org/x/term v0.47.0
 	golang.org/x/text v0.43.0
 )
 
-replace github.com/dancefinder/eventsourcing => ../
+replace (
+	github.com/dancefinder/eventsourcing => ../
+	github.com/dancefinder/eventsourcing/operate => ../operate
+)
 
 tool github.com/99designs/gqlgen

@@ -132,6 +132,16 @@ func (m *Manager) Names() []string {
 	return slices.Clone(m.names)
 }
 
+// Tables returns the tables that the projection has declared, [ErrUnknownProjection] when
+// there is none of that name.
+func (m *Manager) Tables(name string) ([]string, error) {
+	r, err := m.runner(name)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(r.Projection.Tables), nil
+}
+
 // ResetProjection empties the projection's tables with its reset handler and sets
 // its position to 0, in one transaction. Nodes that run the projection, this one
 // or others, notice by themselves and apply all events again; until they are

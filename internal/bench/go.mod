@@ -48,4 +48,5 @@ require (
 replace (
 	github.com/dancefinder/eventsourcing => ../../
 	github.com/dancefinder/eventsourcing/dancefinder => ../../dancefinder
+	github.com/dancefinder/eventsourcing/operate => ../../operate
 )

@@ -51,7 +51,7 @@ func helper(path string) bool {
 
 func TestDirectionOfImports(t *testing.T) {
 	t.Parallel()
-	for _, p := range append(list(t, "../.."), list(t, "../../dancefinder")...) {
+	for _, p := range slices.Concat(list(t, "../.."), list(t, "../../operate"), list(t, "../../dancefinder")) {
 		forbid := func(why string, paths []string, forbidden func(string) bool) {
 			for _, path := range paths {
 				require.False(t, forbidden(path), "%s: %s depends on %s", why, p.path, path)

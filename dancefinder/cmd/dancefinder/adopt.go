@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/adoption"
+	"github.com/dancefinder/eventsourcing/operate"
+	"github.com/dancefinder/eventsourcing/operate/terminal"
 )
 
 // errUnadopted keeps legacy rows from being lost.
@@ -47,33 +49,33 @@ func (a *app) adoptLegacy(cmd *cobra.Command, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	bar := newProgress(cmd.ErrOrStderr(), "adopt", "rows", total)
+	bar := terminal.NewProgress(cmd.ErrOrStderr(), "adopt", "rows", total)
 	report := adoptionReport{Refused: []adoption.Refusal{}}
 	report.Tables, err = adoption.Run(cmd.Context(), a.pool, a.store, adoption.Options{
-		Progress: bar.set,
+		Progress: bar.Set,
 		Refused: func(r adoption.Refusal) {
 			report.Refused = append(report.Refused, r)
-			bar.interrupt()
+			bar.Interrupt()
 			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s, id %s: %s\n", r.Table, r.ID, r.Reason)
 		},
 	})
-	bar.done()
+	bar.Done()
 	if errors.Is(err, adoption.ErrRunning) {
 		return err
 	}
 	if asJSON {
-		err = errors.Join(err, writeJSON(cmd.OutOrStdout(), report))
+		err = errors.Join(err, terminal.JSON(cmd.OutOrStdout(), report))
 	} else {
-		err = errors.Join(err, table(cmd.OutOrStdout(), "TABLE\tROWS\tADOPTED\tKNOWN\tREFUSED", report.Tables, func(t adoption.Table) string {
+		err = errors.Join(err, terminal.Table(cmd.OutOrStdout(), "TABLE\tROWS\tADOPTED\tKNOWN\tREFUSED", report.Tables, func(t adoption.Table) string {
 			return fmt.Sprintf("%s\t%d\t%d\t%d\t%d", t.Table, t.Rows, t.Adopted, t.Known, t.Refused)
 		}))
 	}
 	switch {
 	case err != nil:
-		return hintedError{err, "What was recorded stays. Run 'dancefinder adopt-legacy' again for the rest."}
+		return operate.HintedError{Err: err, Hint: "What was recorded stays. Run 'dancefinder adopt-legacy' again for the rest."}
 	case len(report.Refused) > 0:
-		return hintedError{fmt.Errorf("%d rows were not adopted", len(report.Refused)),
-			"They are in the tables only, and a reset would lose them: correct them, then run 'dancefinder adopt-legacy' again."}
+		return operate.HintedError{Err: fmt.Errorf("%d rows were not adopted", len(report.Refused)), Hint: "They are in the tables only, and a reset would lose them: correct them, then run 'dancefinder adopt-legacy' again."}
+
 	}
 	_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "All rows are in the log. Next: start 'dancefinder projector', wait until 'dancefinder readviews status' shows live;\n"+
 		"then 'dancefinder readviews reset --all' makes the same tables again, whenever it is needed.")
@@ -95,7 +97,7 @@ func (a *app) legacyRows(ctx context.Context) (total int64, err error) {
 func (a *app) checkAdopted(ctx context.Context) error {
 	found, err := adoption.Unadopted(ctx, a.pool)
 	if err == nil && found {
-		err = hintedError{errUnadopted, "Run 'dancefinder adopt-legacy' first."}
+		err = operate.HintedError{Err: errUnadopted, Hint: "Run 'dancefinder adopt-legacy' first."}
 	}
 	return err
 }

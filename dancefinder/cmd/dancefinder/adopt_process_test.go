@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/internal/legacytest"
+	"github.com/dancefinder/eventsourcing/operate"
 )
 
 // eventsOfRows counts those that the rows of a legacy database amount to, but for those that
@@ -42,7 +43,7 @@ func TestAdoptionThatIsKilled(t *testing.T) {
 		require.Equal(t, want, d.contents(), "the tables are not touched")
 	}
 	got := d.run("adopt-legacy")
-	require.Equal(t, exitDone, got.code, got.err)
+	require.Equal(t, operate.ExitDone, got.code, got.err)
 	require.Equal(t, total, d.number(recorded), "each row once")
 	require.Equal(t, d.number("SELECT count(*) FROM events WHERE name LIKE '%NameTaken'"),
 		d.number(`SELECT count(DISTINCT aggregate_id) FROM events WHERE name LIKE '%NameTaken'`))
@@ -69,9 +70,9 @@ func TestAdoptionsAtOnce(t *testing.T) {
 		return d.number(fmt.Sprintf("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '%s.events'::regclass", d.Schema)) > 0
 	}, patience, 5*time.Millisecond)
 	second := d.run("adopt-legacy")
-	require.Equal(t, exitFailed, second.code)
+	require.Equal(t, operate.ExitFailed, second.code)
 	require.Contains(t, second.err, "rows are being adopted by another process")
 	require.NoError(t, gate.Rollback(t.Context()))
-	require.Equal(t, exitDone, first.wait(patience), first.err)
+	require.Equal(t, operate.ExitDone, first.wait(patience), first.err)
 	require.Equal(t, d.number(eventsOfRows), d.number(recorded))
 }

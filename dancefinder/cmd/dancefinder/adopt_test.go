@@ -12,6 +12,7 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/adoption"
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/internal/legacytest"
+	"github.com/dancefinder/eventsourcing/operate"
 )
 
 // newLegacy returns a database with legacy tables that are filled.
@@ -48,7 +49,7 @@ func TestAdoptLegacy(t *testing.T) {
 		d.done("migrate", "up")
 		for _, command := range [][]string{{"readviews", "reset", "event"}, {"import", "-"}} {
 			got := d.run(command...)
-			require.Equal(t, exitFailed, got.code)
+			require.Equal(t, operate.ExitFailed, got.code)
 			require.Contains(t, got.err, errUnadopted.Error())
 			require.Contains(t, got.err, "Run 'dancefinder adopt-legacy' first.")
 		}
@@ -59,7 +60,7 @@ func TestAdoptLegacy(t *testing.T) {
 		projector.await(projector.err, "the log does not know: run 'dancefinder adopt-legacy'", patience)
 
 		got := d.run("adopt-legacy")
-		require.Equal(t, exitDone, got.code, got.err)
+		require.Equal(t, operate.ExitDone, got.code, got.err)
 		require.Regexp(t, fmt.Sprintf(`(?m)^TABLE +ROWS +ADOPTED +KNOWN +REFUSED\nband +%[1]d +%[1]d +0 +0$`, size.Bands+8), got.out)
 		require.Contains(t, got.err, "adopt: ")
 		require.Contains(t, got.err, "Next: start 'dancefinder projector'")
@@ -74,7 +75,7 @@ func TestAdoptLegacy(t *testing.T) {
 		d.done("readviews", "reset", "band", "dancehall", "event", "userpreferences")
 		require.NoError(t, d.app().project(t))
 		requireContents(t, want, d.contents(), "after a reset of all")
-		require.Equal(t, exitDone, projector.stop())
+		require.Equal(t, operate.ExitDone, projector.stop())
 	})
 	t.Run("names the rows that no event can stand for, and does them later", func(t *testing.T) {
 		t.Parallel()
@@ -85,7 +86,7 @@ func TestAdoptLegacy(t *testing.T) {
 			UPDATE dance_hall SET latitude = 'NaN' WHERE name = 'Hall 1';
 			UPDATE ignored_city SET created = '-infinity' WHERE city = 'ÖREBRO'`)
 		got := d.run("adopt-legacy", "--json")
-		require.Equal(t, exitFailed, got.code)
+		require.Equal(t, operate.ExitFailed, got.code)
 		require.Contains(t, got.err, "5 rows were not adopted")
 		require.Contains(t, got.err, "correct them")
 		var report adoptionReport
@@ -134,16 +135,16 @@ func TestAdoptLegacy(t *testing.T) {
 				want := d.contents()
 				for _, name := range []string{"band", "dancehall", "event", "userpreferences"} {
 					got := d.run("readviews", "reset", name)
-					require.Equal(t, exitFailed, got.code, name)
+					require.Equal(t, operate.ExitFailed, got.code, name)
 					require.Contains(t, got.err, errUnadopted.Error())
 				}
-				require.Equal(t, exitFailed, d.run("import", "-").code)
+				require.Equal(t, operate.ExitFailed, d.run("import", "-").code)
 				requireContents(t, want, d.contents(), "nothing is lost")
 				d.done("adopt-legacy")
 				d.done("readviews", "reset", "band", "dancehall", "event", "userpreferences")
 				require.NoError(t, d.app().project(t))
 				requireContents(t, want, d.contents(), "after a reset of all")
-				require.Equal(t, exitDone, projector.stop())
+				require.Equal(t, operate.ExitDone, projector.stop())
 			})
 		}
 	})
@@ -167,7 +168,7 @@ func TestAdoptLegacy(t *testing.T) {
 		t.Parallel()
 		d := newLegacy(t, legacytest.Small)
 		got := d.run("adopt-legacy")
-		require.Equal(t, exitFailed, got.code)
+		require.Equal(t, operate.ExitFailed, got.code)
 		require.Contains(t, got.err, "migrate up")
 	})
 	t.Run("works with the least of connections", func(t *testing.T) {
@@ -175,9 +176,9 @@ func TestAdoptLegacy(t *testing.T) {
 		d := newLegacy(t, legacytest.Small)
 		legacytest.Exec(t, d.Pool, rename)
 		url := d.with("pool_max_conns=2")
-		require.Equal(t, exitDone, dancefinder(t, "migrate", "up", "--database-url", url).code)
+		require.Equal(t, operate.ExitDone, dancefinder(t, "migrate", "up", "--database-url", url).code)
 		got := dancefinder(t, "adopt-legacy", "--database-url", url)
-		require.Equal(t, exitDone, got.code, got.err)
+		require.Equal(t, operate.ExitDone, got.code, got.err)
 	})
 }
 

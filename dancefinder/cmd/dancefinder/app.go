@@ -19,11 +19,13 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
+	"github.com/dancefinder/eventsourcing/operate"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
 // app is DanceFinder on one database.
 type app struct {
+	logger    *slog.Logger
 	pool      *pgxpool.Pool
 	store     *pgstore.Store
 	service   *domain.Service
@@ -59,7 +61,7 @@ func openApp(ctx context.Context, options appOptions) (*app, error) {
 		pool.Close()
 		return nil, err
 	}
-	a := &app{pool: pool, store: pgstore.New(pool, registry, pgstore.Config{Logger: options.logger})}
+	a := &app{logger: options.logger, pool: pool, store: pgstore.New(pool, registry, pgstore.Config{Logger: options.logger})}
 	a.service = domain.NewService(a.store)
 	if err := errors.Join(a.wire(options.logger), a.integrate(options)); err != nil {
 		a.Close()
@@ -120,7 +122,7 @@ func withApp(cmd *cobra.Command, do func(*app) error) error {
 		logger:       logger(cmd),
 	}
 	if options.databaseURL == "" {
-		return usageError{errors.New("no database: set DATABASE_URL or give --database-url postgres://user:password@host:port/database")}
+		return operate.UsageError{Err: errors.New("no database: set DATABASE_URL or give --database-url postgres://user:password@host:port/database")}
 	}
 	a, err := openApp(cmd.Context(), options)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/generator"
 	"github.com/dancefinder/eventsourcing/dancefinder/importer"
 	"github.com/dancefinder/eventsourcing/dancefinder/listing"
+	"github.com/dancefinder/eventsourcing/operate"
 )
 
 // writeResult writes what an import of the demo did, in a line.
@@ -31,14 +32,14 @@ func generateCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			editions := generator.Editions(config)
 			if edition < 1 || edition > len(editions) {
-				return usageError{fmt.Errorf("--edition %d: want 1 to %d", edition, len(editions))}
+				return operate.UsageError{Err: fmt.Errorf("--edition %d: want 1 to %d", edition, len(editions))}
 			}
 			if err := checkLength(config); err != nil {
 				return err
 			}
 			var err error
 			if config.Start, err = time.Parse(time.DateOnly, start); err != nil {
-				return usageError{fmt.Errorf("--start %q: want a date such as 2026-01-01", start)}
+				return operate.UsageError{Err: fmt.Errorf("--start %q: want a date such as 2026-01-01", start)}
 			}
 			w := listing.NewWriter(cmd.OutOrStdout())
 			for row := range generator.Editions(config)[edition-1].Rows {
@@ -60,10 +61,10 @@ const maxYears = 100
 
 func checkLength(config generator.Config) error {
 	if config.Years < 1 || config.Years > maxYears {
-		return usageError{fmt.Errorf("--years %d: want 1 to %d", config.Years, maxYears)}
+		return operate.UsageError{Err: fmt.Errorf("--years %d: want 1 to %d", config.Years, maxYears)}
 	}
 	if config.Days < 0 || config.Days > maxYears*365 {
-		return usageError{fmt.Errorf("--days %d: want 0 to %d", config.Days, maxYears*365)}
+		return operate.UsageError{Err: fmt.Errorf("--days %d: want 0 to %d", config.Days, maxYears*365)}
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/listing"
+	"github.com/dancefinder/eventsourcing/operate"
 )
 
 const header = "Datum,Tid,Dansband,Dansställe,Ort,Kommun,Län,Övrigt\n"
@@ -84,10 +85,10 @@ func TestImport(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newTables(t)
-			require.Equal(t, allCreated, d.imported(exitDone, files[0]))
+			require.Equal(t, allCreated, d.imported(operate.ExitDone, files[0]))
 			require.EqualValues(t, 7, d.number("SELECT count(*) FROM events"))
-			require.Equal(t, allUnchanged, d.imported(exitDone, files[0]), "again changes nothing")
-			require.Equal(t, allUnchanged, d.imported(exitDone, files[1]), "the other form is the same listing")
+			require.Equal(t, allUnchanged, d.imported(operate.ExitDone, files[0]), "again changes nothing")
+			require.Equal(t, allUnchanged, d.imported(operate.ExitDone, files[1]), "the other form is the same listing")
 			require.EqualValues(t, 7, d.number("SELECT count(*) FROM events"))
 		})
 	}
@@ -95,11 +96,11 @@ func TestImport(t *testing.T) {
 		t.Parallel()
 		d := newTables(t)
 		got := dancefinderReads(t, july, d.args([]string{"import", "-"})...)
-		require.Equal(t, exitDone, got.code, got.err)
+		require.Equal(t, operate.ExitDone, got.code, got.err)
 		require.Equal(t, "FILE  ROWS  CREATED  CHANGED  UNCHANGED  WITHDRAWN  SKIPPED  REFUSED  BANDS  HALLS\n"+
 			"-     3     3        0        0          0          0        0        2      2\n", got.out)
 		require.Regexp(t, `^import: \d+ bytes in .*, \d+ a second\n$`, got.err)
-		require.Equal(t, allUnchanged, d.importedFrom(julyPage, exitDone, "-"))
+		require.Equal(t, allUnchanged, d.importedFrom(julyPage, operate.ExitDone, "-"))
 	})
 	t.Run("says how far it is, with the size of a file", func(t *testing.T) {
 		t.Parallel()
@@ -116,10 +117,10 @@ func TestImport(t *testing.T) {
 			{Line: 3, Column: "Datum", Value: "2026-07-99", Reason: "there is no such day"},
 			{Line: 5, Column: "Dansband", Value: strings.Repeat("Ä", 100), Reason: "expected at most 200 characters, found 201"},
 		}
-		require.Equal(t, report{Rows: 4, Created: 2, Bands: 2, Halls: 2, RefusedCount: 2, Refused: refused}, d.imported(exitFailed, bad))
-		require.Equal(t, report{Rows: 4, Unchanged: 2, RefusedCount: 2, Refused: refused}, d.imported(exitFailed, bad))
+		require.Equal(t, report{Rows: 4, Created: 2, Bands: 2, Halls: 2, RefusedCount: 2, Refused: refused}, d.imported(operate.ExitFailed, bad))
+		require.Equal(t, report{Rows: 4, Unchanged: 2, RefusedCount: 2, Refused: refused}, d.imported(operate.ExitFailed, bad))
 		got := d.run("import", bad)
-		require.Equal(t, exitFailed, got.code)
+		require.Equal(t, operate.ExitFailed, got.code)
 		require.Regexp(t, `(?m)^REFUSED IN +LINE +COLUMN +FOUND +REASON$`, got.out)
 		require.Regexp(t, `(?m)^`+bad+` +3 +Datum +"2026-07-99" +there is no such day$`, got.out)
 		require.Regexp(t, `(?m)^`+bad+` +5 +Dansband +"Ä{40}" +expected at most 200 characters, found 201$`, got.out)
@@ -129,7 +130,7 @@ func TestImport(t *testing.T) {
 		t.Parallel()
 		d := newTables(t)
 		text := header + strings.Repeat("x,,,,,,,\n", maxRefused+5)
-		r := d.importedFrom(text, exitFailed, "-")
+		r := d.importedFrom(text, operate.ExitFailed, "-")
 		require.Equal(t, maxRefused+5, r.RefusedCount)
 		require.Len(t, r.Refused, maxRefused)
 		got := dancefinderReads(t, text, d.args([]string{"import", "-"})...)
@@ -143,10 +144,10 @@ func TestImport(t *testing.T) {
 		write(t, other, "a,b\n1,2\n")
 		write(t, august, strings.ReplaceAll(july, "2026-07", "2026-08"))
 		got := d.run("import", "--json", csvFile, missing)
-		require.Equal(t, exitFailed, got.code)
+		require.Equal(t, operate.ExitFailed, got.code)
 		require.Zero(t, d.number("SELECT count(*) FROM events"), "a name is wrong: nothing is done")
 		got = d.run("import", "--json", csvFile, other, august)
-		require.Equal(t, exitFailed, got.code)
+		require.Equal(t, operate.ExitFailed, got.code)
 		var reports struct{ Files []report }
 		require.NoError(t, json.Unmarshal([]byte(got.out), &reports))
 		require.Len(t, reports.Files, 3)
@@ -162,19 +163,19 @@ func TestImport(t *testing.T) {
 		shorter := filepath.Join(t.TempDir(), "shorter.csv")
 		earlier, _, _ := strings.Cut(july, "2026-07-11")
 		write(t, shorter, earlier)
-		require.Equal(t, report{Rows: 2, Unchanged: 2}, d.imported(exitDone, "--partial", shorter))
-		require.Equal(t, report{Rows: 2, Unchanged: 2, Withdrawn: 1}, d.imported(exitDone, shorter))
+		require.Equal(t, report{Rows: 2, Unchanged: 2}, d.imported(operate.ExitDone, "--partial", shorter))
+		require.Equal(t, report{Rows: 2, Unchanged: 2, Withdrawn: 1}, d.imported(operate.ExitDone, shorter))
 	})
 	t.Run("takes the year of dates without one from the command line", func(t *testing.T) {
 		t.Parallel()
 		d := newTables(t)
 		undated := filepath.Join(t.TempDir(), "undated.csv")
 		write(t, undated, strings.ReplaceAll(july, "2026-07-", "07-"))
-		require.Equal(t, exitFailed, d.run("import", undated).code)
+		require.Equal(t, operate.ExitFailed, d.run("import", undated).code)
 		write(t, undated, strings.NewReplacer("2026-07-04", "Lör 4/7", "2026-07-11", "Lör 11/7").Replace(july))
-		require.Equal(t, 3, d.imported(exitFailed, undated).RefusedCount)
-		require.Equal(t, allCreated, d.imported(exitDone, "--year", "2026", undated))
-		require.Equal(t, allUnchanged, d.imported(exitDone, csvFile))
+		require.Equal(t, 3, d.imported(operate.ExitFailed, undated).RefusedCount)
+		require.Equal(t, allCreated, d.imported(operate.ExitDone, "--year", "2026", undated))
+		require.Equal(t, allUnchanged, d.imported(operate.ExitDone, csvFile))
 	})
 	t.Run("of what is no listing fails", func(t *testing.T) {
 		t.Parallel()
@@ -187,7 +188,7 @@ func TestImport(t *testing.T) {
 			filepath.Join(other, "..", "missing"): "no such file or directory",
 		} {
 			got := d.run("import", name)
-			require.Equal(t, exitFailed, got.code)
+			require.Equal(t, operate.ExitFailed, got.code)
 			require.Contains(t, got.err, says)
 		}
 		require.Zero(t, d.number("SELECT count(*) FROM events"))
@@ -197,10 +198,10 @@ func TestImport(t *testing.T) {
 		d := newTables(t)
 		got := start(t, d.args([]string{"import", csvFile})...)
 		got.cancel()
-		if got.wait(patience) == exitFailed {
+		if got.wait(patience) == operate.ExitFailed {
 			require.Contains(t, got.err.String(), "context canceled")
 		}
-		require.Equal(t, 3, d.imported(exitDone, csvFile).Rows, "the rest can be done later")
+		require.Equal(t, 3, d.imported(operate.ExitDone, csvFile).Rows, "the rest can be done later")
 		require.EqualValues(t, 7, d.number("SELECT count(*) FROM events"))
 	})
 }
@@ -210,7 +211,7 @@ func TestGenerate(t *testing.T) {
 	generate := func(t *testing.T, args ...string) string {
 		t.Helper()
 		got := dancefinder(t, append([]string{"generate"}, args...)...)
-		require.Equal(t, exitDone, got.code, got.err)
+		require.Equal(t, operate.ExitDone, got.code, got.err)
 		require.Empty(t, got.err)
 		return got.out
 	}
@@ -253,8 +254,8 @@ func TestGenerate(t *testing.T) {
 		d := newTables(t)
 		lines := bytes.SplitAfterN([]byte(generate(t, "--seed", "3", "--days", "60")), []byte("\n"), 302)
 		beginning := string(bytes.Join(lines[:301], nil))
-		first := d.importedFrom(beginning, exitDone, "-")
+		first := d.importedFrom(beginning, operate.ExitDone, "-")
 		require.Equal(t, report{Rows: 300, Created: 300, Bands: first.Bands, Halls: first.Halls}, first)
-		require.Equal(t, report{Rows: 300, Unchanged: 300}, d.importedFrom(beginning, exitDone, "-"))
+		require.Equal(t, report{Rows: 300, Unchanged: 300}, d.importedFrom(beginning, operate.ExitDone, "-"))
 	})
 }

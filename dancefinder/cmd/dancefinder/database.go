@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
+	"github.com/dancefinder/eventsourcing/operate"
 )
 
 // How many connections a process has, unless the URL says so with pool_max_conns. The
@@ -32,11 +33,11 @@ const poolerHint = "Behind a pooler such as PgBouncer in transaction mode, add d
 func openPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("the database URL: %w", err)}
+		return nil, operate.UsageError{Err: fmt.Errorf("the database URL: %w", err)}
 	}
 	named, err := pgconn.ParseConfig(url) // which leaves the pool's settings alone
 	if err != nil {
-		return nil, usageError{fmt.Errorf("the database URL: %w", err)}
+		return nil, operate.UsageError{Err: fmt.Errorf("the database URL: %w", err)}
 	}
 	if _, ok := named.RuntimeParams["pool_max_conns"]; !ok {
 		config.MaxConns = max(defaultConns, config.MinConns, config.MinIdleConns)
@@ -45,12 +46,13 @@ func openPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 		config.MaxConnIdleTime = idleTime
 	}
 	if config.MaxConns < leastConns {
-		return nil, usageError{fmt.Errorf("the database URL: pool_max_conns=%d is too small: a projector needs %d, and has one more to listen", config.MaxConns, leastConns)}
+		return nil, operate.UsageError{Err: fmt.Errorf("the database URL: pool_max_conns=%d is too small: a projector needs %d, and has one more to listen", config.MaxConns, leastConns)}
 	}
 	switch mode := config.ConnConfig.DefaultQueryExecMode; mode {
 	case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol:
-		return nil, usageError{fmt.Errorf("the database URL: default_query_exec_mode=%s does not ask the server for types, which the log needs: "+
+		return nil, operate.UsageError{Err: fmt.Errorf("the database URL: default_query_exec_mode=%s does not ask the server for types, which the log needs: "+
 			"behind a pooler use cache_describe, otherwise leave it out", strings.ReplaceAll(mode.String(), " ", "_"))}
+
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -67,7 +69,7 @@ func openPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 func (a *app) checkMigrated(ctx context.Context) error {
 	all, err := migrations.Status(ctx, a.pool)
 	if errors.Is(err, migrations.ErrNewer) {
-		return hintedError{err, "Run the version of DanceFinder that has migrated the database, or a later one."}
+		return operate.HintedError{Err: err, Hint: "Run the version of DanceFinder that has migrated the database, or a later one."}
 	}
 	if err != nil {
 		return err

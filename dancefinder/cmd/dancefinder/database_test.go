@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dancefinder/eventsourcing/operate"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 )
@@ -34,7 +35,7 @@ func TestSizeOfThePool(t *testing.T) {
 		t.Parallel()
 		for _, command := range commands {
 			got := dancefinder(t, append(command[:len(command):len(command)], "--database-url", d.with("pool_max_conns=1"))...)
-			require.Equal(t, exitUsage, got.code)
+			require.Equal(t, operate.ExitUsage, got.code)
 			require.Contains(t, got.err, "pool_max_conns=1 is too small: a projector needs 2, and has one more to listen")
 		}
 	})
@@ -48,7 +49,7 @@ func TestLeastConnections(t *testing.T) {
 	run := func(stdin string, args ...string) {
 		t.Helper()
 		got := dancefinderReads(t, stdin, append(args, "--database-url", url)...)
-		require.Equal(t, exitDone, got.code, got.err)
+		require.Equal(t, operate.ExitDone, got.code, got.err)
 	}
 	run("", "migrate", "up")
 	run("", "migrate", "status")
@@ -62,7 +63,7 @@ func TestLeastConnections(t *testing.T) {
 	run("", "readviews", "resume", "band")
 	require.NoError(t, d.app().project(t))
 	require.LessOrEqual(t, d.number("SELECT count(*) FROM pg_stat_activity WHERE application_name = '"+d.Schema+"'"), int64(leastConns+1), "and the one that listens")
-	require.Equal(t, exitDone, projector.stop())
+	require.Equal(t, operate.ExitDone, projector.stop())
 	require.NotContains(t, projector.err.String(), "level=ERROR")
 	require.NotContains(t, projector.err.String(), "level=WARN")
 }
@@ -74,11 +75,11 @@ func TestQueryModes(t *testing.T) {
 	d.imports(july)
 	projector := start(t, d.args([]string{"projector"})...)
 	require.NoError(t, d.app().project(t))
-	require.Equal(t, exitDone, projector.stop())
+	require.Equal(t, operate.ExitDone, projector.stop())
 	for _, mode := range []string{"exec", "simple_protocol"} {
 		for _, command := range append(commands, []string{"relay", "status"}, []string{"geocoding", "status"}, []string{"geocoding", "retry"}) {
 			got := dancefinder(t, append(command[:len(command):len(command)], "--database-url", d.with("default_query_exec_mode="+mode))...)
-			require.Equal(t, exitUsage, got.code, command)
+			require.Equal(t, operate.ExitUsage, got.code, command)
 			require.Contains(t, got.err, "default_query_exec_mode="+mode+" does not ask")
 			require.Contains(t, got.err, "cache_describe")
 		}
@@ -86,7 +87,7 @@ func TestQueryModes(t *testing.T) {
 	require.EqualValues(t, 2, d.number("SELECT count(*) FROM band"), "the reset has emptied nothing")
 	for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec"} {
 		got := dancefinder(t, "readviews", "status", "--database-url", d.with("default_query_exec_mode="+mode))
-		require.Equal(t, exitDone, got.code, got.err)
+		require.Equal(t, operate.ExitDone, got.code, got.err)
 	}
 }
 
@@ -97,16 +98,14 @@ func TestHints(t *testing.T) {
 		a := newTables(t).app()
 		for _, code := range []string{"42P05", "26000"} {
 			err := a.explain(t.Context(), fmt.Errorf("status: %w", &pgconn.PgError{Code: code, Message: "prepared statement"}))
-			hinted := hintedError{}
+			hinted := operate.HintedError{}
 			require.ErrorAs(t, err, &hinted)
-			require.Contains(t, hinted.hint, "default_query_exec_mode=cache_describe")
+			require.Contains(t, hinted.Hint, "default_query_exec_mode=cache_describe")
 		}
-		c := consumer{state: "retrying"}
-		c.fails(`prepared statement "stmtcache_1" already exists (SQLSTATE 42P05)`, c.failedAt, "")
-		require.Equal(t, []string{poolerHint}, a.hints(t.Context(), []consumer{c, c}), "once")
+		require.Equal(t, poolerHint, a.hint(t.Context(), `prepared statement "stmtcache_1" already exists (SQLSTATE 42P05)`))
 		other := errors.New("something else")
 		require.Equal(t, other, a.explain(t.Context(), other))
-		require.NotErrorAs(t, a.explain(t.Context(), &pgconn.PgError{Code: "42703"}), &hintedError{})
+		require.NotErrorAs(t, a.explain(t.Context(), &pgconn.PgError{Code: "42703"}), new(operate.HintedError))
 	})
 }
 

@@ -22,6 +22,8 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/projections"
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/operate"
+	"github.com/dancefinder/eventsourcing/operate/terminal"
 )
 
 func demoCommand() *cobra.Command {
@@ -41,14 +43,14 @@ func demoCommand() *cobra.Command {
 				return err
 			}
 			if once && stay {
-				return usageError{errors.New("--once and --stay: choose one")}
+				return operate.UsageError{Err: errors.New("--once and --stay: choose one")}
 			}
 			past := 90 // so that there is something to dance to now
 			if config.Days > 0 {
 				past = config.Days / 2
 			}
 			config.Start = time.Now().AddDate(0, 0, -past)
-			return demo(cmd, config, listen, stay || !once && isTerminal(cmd.OutOrStdout()))
+			return demo(cmd, config, listen, stay || !once && terminal.Is(cmd.OutOrStdout()))
 		},
 	}
 	addGeneratorFlags(command, &config)
@@ -76,7 +78,7 @@ func demo(cmd *cobra.Command, config generator.Config, listen string, stay bool)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
 	if err != nil {
-		return usageError{fmt.Errorf("--listen: %w", err)}
+		return operate.UsageError{Err: fmt.Errorf("--listen: %w", err)}
 	}
 	options := webOptions{demoLogin: true, development: true, keys: [][]byte{newKey()}, logger: log}
 	w, err := a.openWebsite(ctx, options, listener)
@@ -99,7 +101,7 @@ func demo(cmd *cobra.Command, config generator.Config, listen string, stay bool)
 	if err := a.importDemo(ctx, config, out, errOut); err != nil {
 		return err
 	}
-	if err := a.awaitProjections(ctx, errOut); err != nil {
+	if err := operateCommands().Await(ctx, a.system(), errOut); err != nil {
 		return err
 	}
 	if err := a.awaitGeocoding(ctx, errOut); err != nil {
@@ -191,11 +193,11 @@ func (a *app) importDemo(ctx context.Context, config generator.Config, out, errO
 		for range edition.Rows {
 			total++
 		}
-		bar := newProgress(errOut, fmt.Sprintf("edition %d", edition.Number), "rows", int64(total))
+		bar := terminal.NewProgress(errOut, fmt.Sprintf("edition %d", edition.Number), "rows", int64(total))
 		result, err := importer.Import(ctx, a.service, a.store, withoutErrors(edition.Rows), importer.Options{
-			Progress: func(rows int) { bar.set(int64(rows)) },
+			Progress: func(rows int) { bar.Set(int64(rows)) },
 		})
-		bar.done()
+		bar.Done()
 		if err != nil {
 			return err
 		}
@@ -251,16 +253,16 @@ func (a *app) demoPreferences(ctx context.Context, config generator.Config) erro
 
 // behind returns how many events the slowest of all consumers has before it.
 func (a *app) behind(ctx context.Context) (int64, error) {
-	all, err := a.status(ctx)
+	all, err := a.system().Status(ctx)
 	if err != nil {
 		return 0, err
 	}
 	relay, err := a.relay.Status(ctx) // which may not be registered yet
 	behind := relay.Behind
 	for _, c := range all {
-		behind = max(behind, c.behind)
-		if c.more {
-			exact, countErr := a.store.CountLog(ctx, eventsourced.LogQuery{After: c.position})
+		behind = max(behind, c.Behind)
+		if c.More {
+			exact, countErr := a.store.CountLog(ctx, eventsourced.LogQuery{After: c.Position})
 			behind, err = max(behind, exact), errors.Join(err, countErr)
 		}
 	}
@@ -270,8 +272,8 @@ func (a *app) behind(ctx context.Context) (int64, error) {
 // awaitGeocoding waits until every hall was looked up, and then until all that
 // came of it is in the read views and relayed.
 func (a *app) awaitGeocoding(ctx context.Context, errOut io.Writer) error {
-	bar := newProgress(errOut, "geocoding", "halls", generator.Halls)
-	defer bar.done()
+	bar := terminal.NewProgress(errOut, "geocoding", "halls", generator.Halls)
+	defer bar.Done()
 	for {
 		queuedAll, err := a.behind(ctx)
 		if err != nil {
@@ -285,7 +287,7 @@ func (a *app) awaitGeocoding(ctx context.Context, errOut io.Writer) error {
 		if err != nil {
 			return err
 		}
-		bar.set(halls.Done + halls.NotFound + halls.Failed)
+		bar.Set(halls.Done + halls.NotFound + halls.Failed)
 		if queuedAll == 0 && halls.Pending == 0 && behind == 0 {
 			return nil
 		}
@@ -304,11 +306,11 @@ func (a *app) writeOverview(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	_, _ = fmt.Fprintf(out, "\n%d events in the log\n\n", events)
-	all, err := a.status(ctx)
+	all, err := a.system().Status(ctx)
 	if err != nil {
 		return err
 	}
-	if err := writeStatus(out, all); err != nil {
+	if err := operateCommands().WriteStatus(ctx, a.system(), out, all); err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintln(out)
@@ -320,7 +322,7 @@ func (a *app) writeOverview(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return table(out, "TABLE\tROWS", counts, func(c tableCount) string { return fmt.Sprintf("%s\t%d", c.table, c.rows) })
+	return terminal.Table(out, "TABLE\tROWS", counts, func(c tableCount) string { return fmt.Sprintf("%s\t%d", c.table, c.rows) })
 }
 
 type tableCount struct {

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/generator"
+	"github.com/dancefinder/eventsourcing/operate"
 )
 
 // demoPatience is for the import of a year on a slow machine.
@@ -112,7 +113,7 @@ func requireOverview(t *testing.T, out string, dances int) {
 func TestDemoOnce(t *testing.T) {
 	t.Parallel()
 	p, server := startDemo(t, "--seed", "2", "--days", strconv.Itoa(demoDays))
-	require.Equal(t, exitDone, p.wait(demoPatience), p.err)
+	require.Equal(t, operate.ExitDone, p.wait(demoPatience), p.err)
 	server.requireGone(t)
 	requireOverview(t, p.out.String(), generator.DancesPerYear*demoDays/365)
 	require.NotContains(t, p.out.String(), "It stays up")
@@ -138,18 +139,18 @@ func TestDemoThatStaysUp(t *testing.T) {
 		require.Contains(t, string(page), "<title>")
 	}
 	got := dancefinder(t, "readviews", "status", "--database-url", url[1])
-	require.Equal(t, exitDone, got.code, got.err)
+	require.Equal(t, operate.ExitDone, got.code, got.err)
 	require.Equal(t, len(projectionNames)+2, strings.Count(got.out, " live "), "also geocoding, and the relay, whatever this environment says of RabbitMQ")
 
 	// It keeps projecting what others write.
-	require.Equal(t, exitDone, dancefinderReads(t, header+
+	require.Equal(t, operate.ExitDone, dancefinderReads(t, header+
 		"2036-07-04,21.00-01.00,Ängs,Parken,Malung,Malung-Sälen,Dalarna,\n", "import", "-", "--database-url", url[1]).code)
 	a := appOn(t, url[1])
 	require.NoError(t, a.project(t))
 	var dances int
 	require.NoError(t, a.pool.QueryRow(t.Context(), "SELECT count(*) FROM event WHERE event_date = '2036-07-04'").Scan(&dances))
 	require.Equal(t, 1, dances)
-	require.Equal(t, exitDone, p.stop(), p.err)
+	require.Equal(t, operate.ExitDone, p.stop(), p.err)
 	server.requireGone(t)
 	require.NotContains(t, p.err.String(), "level=")
 }
@@ -157,7 +158,7 @@ func TestDemoThatStaysUp(t *testing.T) {
 func TestDemoThatIsInterrupted(t *testing.T) {
 	t.Parallel()
 	p, server := startDemo(t, "--once")
-	require.Equal(t, exitInterrupted, p.stop(), p.err)
+	require.Equal(t, operate.ExitInterrupted, p.stop(), p.err)
 	server.requireGone(t)
 	require.Regexp(t, `(^|\n)dancefinder: interrupted\n$`, p.err.String())
 }

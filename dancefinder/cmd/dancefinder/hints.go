@@ -13,29 +13,8 @@ import (
 
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
 	"github.com/dancefinder/eventsourcing/dancefinder/projections"
+	"github.com/dancefinder/eventsourcing/operate"
 )
-
-// hintedError has a sentence about what to do.
-type hintedError struct {
-	error
-	hint string
-}
-
-func (e hintedError) Unwrap() error { return e.error }
-
-// rewordedError says in other words what another one says.
-type rewordedError struct {
-	error
-	text string
-}
-
-func (e rewordedError) Error() string { return e.text }
-
-func (e rewordedError) Unwrap() error { return e.error }
-
-// forProgrammers is what the framework says of missing tables to those who use it:
-// which function makes them, together with others.
-var forProgrammers = regexp.MustCompile(` \([^()]* by migrate\.Run with \w+\.Migrations\)`)
 
 // explain adds what to do to some of the server's errors.
 func (a *app) explain(ctx context.Context, err error) error {
@@ -45,13 +24,24 @@ func (a *app) explain(ctx context.Context, err error) error {
 	}
 	switch server.Code {
 	case "42P05", "26000": // a prepared statement is there already, or is not
-		return hintedError{err, poolerHint}
+		return operate.HintedError{Err: err, Hint: poolerHint}
 	case "42P01": // undefined table
 		if hint := a.missing(ctx, server.Message); hint != "" {
-			return hintedError{rewordedError{err, forProgrammers.ReplaceAllString(err.Error(), "")}, hint}
+			return operate.HintedError{Err: err, Hint: hint}
 		}
 	}
 	return err
+}
+
+// hint says what to do about a consumer's failure beside what its status says, "" for nothing.
+func (a *app) hint(ctx context.Context, failure string) string {
+	switch {
+	case strings.Contains(failure, "SQLSTATE 42P05"), strings.Contains(failure, "SQLSTATE 26000"):
+		return poolerHint
+	case strings.Contains(failure, "SQLSTATE 42P01"):
+		return a.missing(ctx, failure)
+	}
+	return ""
 }
 
 // missing says what to do about those missing tables that a text names, or "" if

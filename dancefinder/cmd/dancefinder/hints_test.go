@@ -13,6 +13,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
+	"github.com/dancefinder/eventsourcing/operate"
 )
 
 func TestHintsAboutMissingTables(t *testing.T) {
@@ -38,7 +39,7 @@ func TestHintsAboutMissingTables(t *testing.T) {
 			_, err = d.Pool.Exec(t.Context(), "ALTER TABLE "+table+" RENAME TO lost; ALTER TABLE geocoding_limit RENAME TO lost_as_well")
 			require.NoError(t, err)
 			got := d.run(strings.Fields(test.command)...)
-			require.Equal(t, exitFailed, got.code, got.out)
+			require.Equal(t, operate.ExitFailed, got.code, got.out)
 			require.Contains(t, got.err, "not there: "+table+". ")
 			require.Contains(t, got.err, test.says)
 			require.NotContains(t, got.err, "migrate up")
@@ -59,7 +60,7 @@ func TestHintsAboutMissingTables(t *testing.T) {
 		_, err := d.Pool.Exec(t.Context(), "DROP TABLE consumers, relay_topics, relay_skips, relay_published, parked_events, reactor_done, reactor_skipped; DELETE FROM eventsourcing_migrations WHERE component IN ('consumer', 'relay', 'reactor')")
 		require.NoError(t, err)
 		got := d.run("relay", "status")
-		require.Equal(t, exitFailed, got.code)
+		require.Equal(t, operate.ExitFailed, got.code)
 		require.Contains(t, got.err, "There is no table consumers yet. Run 'dancefinder migrate up' to make the tables.")
 		require.Equal(t, 1, strings.Count(got.err, "migrate up"))
 	})
@@ -96,9 +97,9 @@ func TestOnlyAProjectorNeedsTheRestOfTheEnvironment(t *testing.T) {
 			}
 			for _, command := range all {
 				got := dancefinderReads(t, july, d.args(command)...)
-				require.Equal(t, exitDone, got.code, "%v: %s", command, got.err)
+				require.Equal(t, operate.ExitDone, got.code, "%v: %s", command, got.err)
 			}
-			require.Equal(t, exitUsage, d.run("projector").code)
+			require.Equal(t, operate.ExitUsage, d.run("projector").code)
 		})
 	}
 }

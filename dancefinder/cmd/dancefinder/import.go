@@ -15,6 +15,8 @@ import (
 
 	"github.com/dancefinder/eventsourcing/dancefinder/importer"
 	"github.com/dancefinder/eventsourcing/dancefinder/listing"
+	"github.com/dancefinder/eventsourcing/operate"
+	"github.com/dancefinder/eventsourcing/operate/terminal"
 )
 
 func importCommand() *cobra.Command {
@@ -34,13 +36,13 @@ func importCommand() *cobra.Command {
 		Example: "  dancefinder import july.csv august.html\n  curl -s https://example.org/dans.html | dancefinder import --json -",
 		Args: func(_ *cobra.Command, files []string) error {
 			if len(files) == 0 {
-				return usageError{errors.New("name at least one file, or - for standard input")}
+				return operate.UsageError{Err: errors.New("name at least one file, or - for standard input")}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, files []string) error {
 			if cmd.Flags().Changed("year") && (i.year < listing.FirstYear || i.year > listing.LastYear) {
-				return usageError{fmt.Errorf("--year %d: want %d to %d", i.year, listing.FirstYear, listing.LastYear)}
+				return operate.UsageError{Err: fmt.Errorf("--year %d: want %d to %d", i.year, listing.FirstYear, listing.LastYear)}
 			}
 			for _, file := range files {
 				if err := checkListing(file); err != nil {
@@ -49,7 +51,7 @@ func importCommand() *cobra.Command {
 			}
 			return withApp(cmd, func(a *app) error {
 				i.app, i.out, i.errOut = a, cmd.OutOrStdout(), cmd.ErrOrStderr()
-				i.in = interruptible(cmd.Context(), cmd.InOrStdin())
+				i.in = terminal.Interruptible(cmd.Context(), cmd.InOrStdin())
 				return i.all(cmd.Context(), files)
 			})
 		},
@@ -176,10 +178,10 @@ func (i *importRun) one(ctx context.Context, name string) (*report, error) {
 		return r, err
 	}
 	defer func() { _ = file.Close() }()
-	bar := newProgress(i.errOut, "import", "bytes", size)
+	bar := terminal.NewProgress(i.errOut, "import", "bytes", size)
 	rows := listing.Read(io.TeeReader(file, bar), listing.Options{Year: i.year})
 	result, err := importer.Import(ctx, i.app.service, i.app.store, rows, importer.Options{Partial: i.partial, Problem: r.refuse})
-	bar.done()
+	bar.Done()
 	r.fill(result)
 	switch {
 	case err != nil:
@@ -201,7 +203,7 @@ func (i *importRun) open(ctx context.Context, name string) (io.ReadCloser, int64
 		return nil, 0, err
 	}
 	if !info.Mode().IsRegular() { // a pipe: to open and to read it may take for ever
-		return io.NopCloser(interruptible(ctx, &opening{name: name})), -1, nil
+		return io.NopCloser(terminal.Interruptible(ctx, &opening{name: name})), -1, nil
 	}
 	file, err := os.Open(name)
 	return file, info.Size(), err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/dancefinder/importer"
 	"github.com/dancefinder/eventsourcing/dancefinder/listing"
+	"github.com/dancefinder/eventsourcing/operate/terminal"
 )
 
 // maxRefused is how many refused rows a report tells of; beyond it they are counted.
@@ -60,7 +61,7 @@ func (r *report) fill(result importer.Result) {
 // JSON document.
 func writeReports(w io.Writer, reports []*report, asJSON bool) error {
 	if asJSON {
-		return writeJSON(w, struct {
+		return terminal.JSON(w, struct {
 			Files []*report `json:"files"`
 		}{reports})
 	}

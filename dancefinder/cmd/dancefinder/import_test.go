@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dancefinder/eventsourcing/operate"
 	"github.com/stretchr/testify/require"
 )
 
@@ -57,7 +58,7 @@ func TestImportsAtOnce(t *testing.T) {
 		group.Wait()
 		created := 0
 		for _, r := range results {
-			require.Equal(t, exitDone, r.code, r.err)
+			require.Equal(t, operate.ExitDone, r.code, r.err)
 			if strings.Contains(r.out, "  150      0        0 ") {
 				created++
 			}
@@ -77,10 +78,10 @@ func TestImportsAtOnce(t *testing.T) {
 		require.Regexp(t, `^import: waiting for the import of standard input to end, which began at \d\d:\d\d:\d\d \(server process \d+\)\n`, said)
 		third := start(t, d.args([]string{"import", csvFile})...)
 		third.await(third.err, "to end", patience)
-		require.Equal(t, exitInterrupted, third.stop(), "who waits can be stopped")
+		require.Equal(t, operate.ExitInterrupted, third.stop(), "who waits can be stopped")
 		require.Zero(t, d.number("SELECT count(*) FROM events WHERE payload->>'name' = 'Zetas'"))
 		require.NoError(t, first.command.Process.Kill())
-		require.Equal(t, exitDone, second.wait(patience), second.err)
+		require.Equal(t, operate.ExitDone, second.wait(patience), second.err)
 		require.EqualValues(t, 1, d.number("SELECT count(*) FROM events WHERE payload->>'name' = 'Zetas'"))
 	})
 }
@@ -107,10 +108,10 @@ func TestImportThatIsStopped(t *testing.T) {
 
 			done := d.number("SELECT count(*) FROM events WHERE name = 'EventCreated'") - 40
 			require.Less(t, done, int64(60))
-			r := d.importedFrom(text, exitDone, "-")
+			r := d.importedFrom(text, operate.ExitDone, "-")
 			require.Equal(t, report{Rows: 80, Created: 60 - int(done), Unchanged: 20 + int(done), Withdrawn: 20, Bands: r.Bands, Halls: r.Halls}, r)
 			events := d.number("SELECT count(*) FROM events")
-			require.Equal(t, report{Rows: 80, Unchanged: 80}, d.importedFrom(text, exitDone, "-"))
+			require.Equal(t, report{Rows: 80, Unchanged: 80}, d.importedFrom(text, operate.ExitDone, "-"))
 			require.Equal(t, events, d.number("SELECT count(*) FROM events"))
 		})
 	}
@@ -144,15 +145,15 @@ func TestImportOfWhatIsNoListing(t *testing.T) {
 		"gone.csv":    "no such file or directory",
 	} {
 		got := d.run("import", filepath.Join(folder, "july.csv"), filepath.Join(folder, name))
-		require.Equal(t, exitFailed, got.code, name)
+		require.Equal(t, operate.ExitFailed, got.code, name)
 		require.Regexp(t, `^dancefinder: .*`+regexp.QuoteMeta(says)+`\n$`, got.err)
 		require.Empty(t, got.out)
 	}
 	require.Zero(t, d.number("SELECT count(*) FROM events"), "nothing was done")
 
 	got := d.run("import", filepath.Join(folder, "words.csv"))
-	require.Equal(t, exitFailed, got.code)
+	require.Equal(t, operate.ExitFailed, got.code)
 	require.Contains(t, got.err, "not a listing")
 	require.Empty(t, got.out, "there is nothing to report")
-	require.Equal(t, exitFailed, dancefinderReads(t, "", d.args([]string{"import", "-"})...).code)
+	require.Equal(t, operate.ExitFailed, dancefinderReads(t, "", d.args([]string{"import", "-"})...).code)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
+	"github.com/dancefinder/eventsourcing/operate"
 )
 
 // What other bounded contexts need to know: all events go to one topic, and
@@ -50,13 +51,13 @@ func openBus(options appOptions) (bus, error) {
 	}
 	publisher, err := amqpbus.NewPublisher(url, amqpbus.PublisherConfig{RoutingKey: routingKey, Declare: declare, Logger: logger})
 	if err != nil {
-		return bus{}, usageError{err}
+		return bus{}, operate.UsageError{Err: err}
 	}
 	requests, err := amqpbus.NewSubscriber(url, amqpbus.SubscriberConfig{
 		Group: relayName, QueueType: amqpbus.QueueType(options.queueType), Declare: declare, Logger: logger,
 	})
 	if err != nil {
-		return bus{}, usageError{err}
+		return bus{}, operate.UsageError{Err: err}
 	}
 	return bus{relayName, publisher, requests}, nil
 }
@@ -109,11 +110,11 @@ func (a *app) geocoder(options appOptions) (geocoding.Geocoder, int, error) {
 	case "nominatim":
 		nominatim, err := geocoding.NewNominatim(a.pool, geocoding.NominatimConfig{BaseURL: options.nominatimURL, Contact: options.contact})
 		if err != nil {
-			return nil, 0, usageError{err}
+			return nil, 0, operate.UsageError{Err: err}
 		}
 		return nominatim, 1, nil
 	}
-	return nil, 0, usageError{fmt.Errorf("--geocoder %q: want gazetteer or nominatim", options.geocoder)}
+	return nil, 0, operate.UsageError{Err: fmt.Errorf("--geocoder %q: want gazetteer or nominatim", options.geocoder)}
 }
 
 // announce says where events go.

@@ -15,6 +15,7 @@ import (
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
+	"github.com/dancefinder/eventsourcing/operate"
 )
 
 // broker returns the URL of a RabbitMQ: that of the environment, or a private one.
@@ -57,12 +58,12 @@ func TestProjectorPublishesToRabbitMQ(t *testing.T) {
 	require.Equal(t, created.Metadata["correlation_id"], geocoded.Metadata["correlation_id"])
 
 	got := dancefinder(t, append(d.args([]string{"relay", "status"}), "--amqp-url", url)...)
-	require.Equal(t, exitDone, got.code, got.err)
+	require.Equal(t, operate.ExitDone, got.code, got.err)
 	require.Regexp(t, `^NAME .*\nrelay +relay +live +\d{16} .*\n$`, got.out)
 	require.Equal(t, "1 dance halls on the map, 0 waiting, 0 not found, 0 failed\n", d.done("geocoding", "status"))
 	require.Equal(t, "0 dance halls queued again\n", d.done("geocoding", "retry"))
 	require.Contains(t, projector.err.String(), "events are published to RabbitMQ")
-	require.Equal(t, exitDone, projector.stop())
+	require.Equal(t, operate.ExitDone, projector.stop())
 }
 
 func next(t *testing.T, messages <-chan *message.Message) *message.Message {
@@ -82,7 +83,7 @@ func TestProjectorWithoutRabbitMQ(t *testing.T) {
 	d := newTables(t)
 	projector := start(t, d.args([]string{"projector"})...)
 	projector.await(projector.err, "no AMQP_URL: events are published in this process only", patience)
-	require.Equal(t, exitDone, projector.stop())
+	require.Equal(t, operate.ExitDone, projector.stop())
 }
 
 func TestWrongBrokerAndGeocoder(t *testing.T) {
@@ -94,7 +95,7 @@ func TestWrongBrokerAndGeocoder(t *testing.T) {
 		"Contact":                              {"projector", "--geocoder", "nominatim"},
 	} {
 		got := dancefinder(t, d.args(args)...)
-		require.Equal(t, exitUsage, got.code)
+		require.Equal(t, operate.ExitUsage, got.code)
 		require.Contains(t, got.err, says)
 		require.NotContains(t, got.err, "secret")
 	}

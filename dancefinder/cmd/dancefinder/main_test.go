@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/operate"
 	"github.com/dancefinder/eventsourcing/readview/readviewtest"
 )
 
@@ -39,7 +40,7 @@ func dancefinder(t *testing.T, args ...string) result {
 func dancefinderReads(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	var out, err bytes.Buffer
-	code := run(t.Context(), args, strings.NewReader(stdin), &out, &err)
+	code := operate.Run(t.Context(), rootCommand(), args, strings.NewReader(stdin), &out, &err)
 	return result{code, out.String(), err.String()}
 }
 
@@ -77,7 +78,7 @@ func (d *database) run(args ...string) result {
 func (d *database) done(args ...string) string {
 	d.t.Helper()
 	result := d.run(args...)
-	require.Equal(d.t, exitDone, result.code, result.err)
+	require.Equal(d.t, operate.ExitDone, result.code, result.err)
 	return result.out
 }
 
@@ -104,7 +105,7 @@ func start(t *testing.T, args ...string) *process {
 	p := &process{t: t, out: newOutput(), err: newOutput(), cancel: cancel, ended: make(chan struct{})}
 	go func() {
 		defer close(p.ended)
-		p.code = run(ctx, args, strings.NewReader(""), p.out, p.err)
+		p.code = operate.Run(ctx, rootCommand(), args, strings.NewReader(""), p.out, p.err)
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/dancefinder/internal/legacytest"
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
+	"github.com/dancefinder/eventsourcing/operate"
 )
 
 func TestMigrate(t *testing.T) {
@@ -27,7 +28,7 @@ func TestMigrate(t *testing.T) {
 		require.JSONEq(t, `[]`, d.done("migrate", "up", "--json"))
 		for _, use := range []string{"up", "down"} {
 			got := d.run("migrate", use, "--to", "99")
-			require.Equal(t, exitUsage, got.code)
+			require.Equal(t, operate.ExitUsage, got.code)
 			require.Contains(t, got.err, "--to: there is no such step: 99, and the last one is 7")
 		}
 		require.JSONEq(t, `[{"name": "00007_calendar_link.sql", "applied": false}]`, d.done("migrate", "down", "--to", "6", "--json"))
@@ -45,7 +46,7 @@ func TestMigrate(t *testing.T) {
 		all.Wait()
 		var printed []string
 		for _, got := range results {
-			require.Equal(t, exitDone, got.code, got.err)
+			require.Equal(t, operate.ExitDone, got.code, got.err)
 			printed = append(printed, got.out)
 		}
 		require.Contains(t, printed[0]+printed[1]+printed[2]+printed[3], "applied 00001_legacy.sql\napplied 00002_event_uuids.sql\n")
@@ -65,7 +66,7 @@ func TestMigrateLegacy(t *testing.T) {
 		require.Equal(t, "undone 00002_event_uuids.sql\n", d.done("migrate", "down", "--to", "1"))
 		d.done("migrate", "up", "--to", "3")
 		got := d.run("migrate", "down", "--to", "1")
-		require.Equal(t, exitFailed, got.code)
+		require.Equal(t, operate.ExitFailed, got.code)
 		require.Contains(t, got.err, "cannot be undone: the integer ids are gone")
 		require.Contains(t, d.done("migrate", "up"), "applied 00004_no_foreign_keys.sql\n")
 	})
@@ -75,7 +76,7 @@ func TestMigrateLegacy(t *testing.T) {
 		legacytest.Exec(t, d.Pool, "CREATE TABLE customers (id int)")
 		for _, command := range [][]string{{"up"}, {"up", "--to", "1"}, {"down", "--to", "0"}, {"status"}} {
 			got := d.run(append([]string{"migrate"}, command...)...)
-			require.Equal(t, exitFailed, got.code)
+			require.Equal(t, operate.ExitFailed, got.code)
 			require.Contains(t, got.err, "neither empty nor DanceFinder's: it has the table customers")
 		}
 		require.EqualValues(t, 1, d.number("SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace"))
@@ -85,7 +86,7 @@ func TestMigrateLegacy(t *testing.T) {
 		d := newLegacy(t, legacytest.Small)
 		legacytest.Exec(t, d.Pool, "UPDATE dance_hall SET latitude = NULL WHERE id = 5001")
 		got := d.run("migrate", "up")
-		require.Equal(t, exitFailed, got.code)
+		require.Equal(t, operate.ExitFailed, got.code)
 		require.Contains(t, got.err, "dance_hall, id 5001: a coordinate needs latitude and longitude: {")
 		require.Empty(t, got.out)
 	})
@@ -93,7 +94,7 @@ func TestMigrateLegacy(t *testing.T) {
 		t.Parallel()
 		d := newDatabase(t)
 		for _, command := range [][]string{{"up", "--to", "-1"}, {"up", "--to", "x"}, {"down"}, {"down", "--to", "-1"}} {
-			require.Equal(t, exitUsage, d.run(append([]string{"migrate"}, command...)...).code, command)
+			require.Equal(t, operate.ExitUsage, d.run(append([]string{"migrate"}, command...)...).code, command)
 		}
 	})
 }
@@ -140,14 +141,14 @@ func TestTablesOfAnotherVersion(t *testing.T) {
 			require.NoError(t, err)
 			for _, command := range [][]string{{"projector"}, {"import", "-"}} {
 				got := d.run(command...)
-				require.Equal(t, exitFailed, got.code)
+				require.Equal(t, operate.ExitFailed, got.code)
 				require.Contains(t, got.err, test.says)
 				require.Contains(t, got.err, map[bool]string{true: "Run the version of DanceFinder", false: "'dancefinder migrate up'"}[strings.HasPrefix(name, "a newer")])
 			}
 			if strings.HasPrefix(name, "a newer") {
 				for _, verb := range []string{"status", "up"} {
 					got := d.run("migrate", verb)
-					require.Equal(t, exitFailed, got.code)
+					require.Equal(t, operate.ExitFailed, got.code)
 					require.Contains(t, got.err, test.says)
 				}
 			}
@@ -173,13 +174,13 @@ func TestRoleThatMayNotCreateTables(t *testing.T) {
 	require.Equal(t, "up to date\n", dancefinder(t, "migrate", "up", "--database-url", url).out)
 	projector := start(t, "projector", "--database-url", url)
 	got := dancefinderReads(t, july, "import", "-", "--database-url", url)
-	require.Equal(t, exitDone, got.code, got.err)
+	require.Equal(t, operate.ExitDone, got.code, got.err)
 	require.NoError(t, d.app().project(t))
 	got = dancefinder(t, "readviews", "reset", "band", "event", "--database-url", url)
-	require.Equal(t, exitDone, got.code, got.err)
+	require.Equal(t, operate.ExitDone, got.code, got.err)
 	require.NoError(t, d.app().project(t))
 	require.EqualValues(t, 2, d.number("SELECT count(*) FROM band"))
-	require.Equal(t, exitDone, projector.stop())
+	require.Equal(t, operate.ExitDone, projector.stop())
 	require.NotContains(t, projector.err.String(), "level=ERROR")
 	require.NotContains(t, projector.err.String(), "level=WARN")
 }

@@ -4,16 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"text/tabwriter"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
-	log "github.com/dancefinder/eventsourcing/eventsourced/consumer"
-	"github.com/dancefinder/eventsourcing/readview"
+	"github.com/dancefinder/eventsourcing/dancefinder/projections"
+	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
+	"github.com/dancefinder/eventsourcing/operate"
+	"github.com/dancefinder/eventsourcing/operate/terminal"
 )
 
 func projectorCommand() *cobra.Command {
@@ -80,9 +81,9 @@ func migrateCommand() *cobra.Command {
 					return err
 				}
 				if asJSON {
-					return errors.Join(err, writeJSON(cmd.OutOrStdout(), migrationsJSON(all)))
+					return errors.Join(err, terminal.JSON(cmd.OutOrStdout(), migrationsJSON(all)))
 				}
-				return errors.Join(err, table(cmd.OutOrStdout(), "MIGRATION\tSTATE", all, func(m migrations.Migration) string {
+				return errors.Join(err, terminal.Table(cmd.OutOrStdout(), "MIGRATION\tSTATE", all, func(m migrations.Migration) string {
 					return m.Name + "\t" + map[bool]string{true: "applied", false: "pending"}[m.Applied]
 				}))
 			})
@@ -116,19 +117,19 @@ func migrateStep(use, verb, nothing, example, short, long string, migrate func(c
 				return err
 			}
 			if version < 0 {
-				return usageError{errors.New("--to wants the number of a step, or 0")}
+				return operate.UsageError{Err: errors.New("--to wants the number of a step, or 0")}
 			}
 			return withApp(cmd, func(a *app) error {
 				done, err := migrate(cmd.Context(), a.pool, version)
 				if errors.Is(err, migrations.ErrUnknownStep) {
-					return usageError{fmt.Errorf("--to: %w", err)}
+					return operate.UsageError{Err: fmt.Errorf("--to: %w", err)}
 				}
 				if asJSON {
 					rows := make([]migrationJSON, len(done))
 					for i, name := range done {
 						rows[i] = migrationJSON{name, verb == "applied"}
 					}
-					return errors.Join(err, writeJSON(cmd.OutOrStdout(), rows))
+					return errors.Join(err, terminal.JSON(cmd.OutOrStdout(), rows))
 				}
 				for _, name := range done {
 					_, _ = fmt.Fprintln(cmd.OutOrStdout(), verb, name)
@@ -144,27 +145,23 @@ func migrateStep(use, verb, nothing, example, short, long string, migrate func(c
 	return command
 }
 
-func readviewsCommand() *cobra.Command {
-	return group("readviews", "Look after the read views, and all else that goes through the log",
-		statusCommand("Show how far each projection is, and the relay and geocoding",
-			"  dancefinder readviews status\n  dancefinder readviews status --json\n  dancefinder readviews status --check --max-behind 5000 --max-lag 2m",
-			(*app).status),
-		resetCommand(),
-		each("pause", "Stop projections, the relay, or reactors, in all projectors",
-			"  dancefinder readviews pause band\n  dancefinder readviews pause relay geocoding",
-			(*readview.Manager).Pause, (*log.Store).Pause, "paused"),
-		each("resume", "Let go on what is paused or has failed",
-			"  dancefinder readviews resume band event\n  dancefinder readviews resume relay",
-			(*readview.Manager).Resume, (*log.Store).Resume, "resumed"),
-	)
+// operateCommands are those of the framework, on DanceFinder.
+func operateCommands() *operate.Commands {
+	var names []string
+	for _, p := range projections.All() {
+		names = append(names, p.Name)
+	}
+	return operate.New(func(cmd *cobra.Command, do func(operate.System) error) error {
+		return withApp(cmd, func(a *app) error { return do(a.system()) })
+	}, operate.Config{Program: "dancefinder", Starts: "dancefinder projector", Projections: names, Relay: relayName})
 }
 
-// table prints rows of tab-separated cells under a heading.
-func table[T any](w io.Writer, heading string, rows []T, line func(T) string) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, heading)
-	for _, row := range rows {
-		_, _ = fmt.Fprintln(t, line(row))
+// system is what the framework's commands look after.
+func (a *app) system() operate.System {
+	return operate.System{
+		Manager: a.manager, Log: a.store, Pool: a.pool, Consumers: a.positions, Reactors: []*reactor.Reactor{a.reactor},
+		Relay:      func(name string) (*relay.Relay, error) { return a.relayNamed(name, a.logger) },
+		CheckReset: a.checkAdopted,
+		Hint:       a.hint,
 	}
-	return t.Flush()
 }

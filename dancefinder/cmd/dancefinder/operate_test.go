@@ -11,6 +11,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/operate"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -52,7 +53,7 @@ func (a *app) project(t *testing.T, names ...string) error {
 func (d *database) imports(listing string) {
 	d.t.Helper()
 	got := dancefinderReads(d.t, listing, d.args([]string{"import", "--partial", "-"})...)
-	require.Equal(d.t, exitDone, got.code, got.err)
+	require.Equal(d.t, operate.ExitDone, got.code, got.err)
 }
 
 // status is what "readviews status --json" prints of a projection.
@@ -103,11 +104,11 @@ func TestProjector(t *testing.T) {
 	t.Run("lets another one stand by, which takes over", func(t *testing.T) {
 		second := start(t, d.args([]string{"projector"})...)
 		second.await(second.err, "projector runs", patience)
-		require.Equal(t, exitDone, projector.stop())
+		require.Equal(t, operate.ExitDone, projector.stop())
 		d.imports(header + "2026-08-02,15.00-19.00,Ängs,Logen,Mora,Mora,Dalarna,\n")
 		require.NoError(t, a.project(t))
 		require.EqualValues(t, 5, d.number("SELECT count(*) FROM event"))
-		require.Equal(t, exitDone, second.stop())
+		require.Equal(t, operate.ExitDone, second.stop())
 		require.NotContains(t, projector.err.String()+second.err.String(), "level=ERROR")
 	})
 	t.Run("leaves a status without it", func(t *testing.T) {
@@ -133,7 +134,7 @@ func TestReadviewsReset(t *testing.T) {
 		require.EqualValues(t, 2, d.number("SELECT count(*) FROM band WHERE name IN ('Ängs', 'Zetas')"))
 		require.EqualValues(t, 3, d.number("SELECT count(*) FROM event"))
 	})
-	require.Equal(t, exitDone, projector.stop())
+	require.Equal(t, operate.ExitDone, projector.stop())
 	t.Run("empties the tables of its own projection when none runs", func(t *testing.T) {
 		d.done("readviews", "reset", "band")
 		require.Zero(t, d.number("SELECT count(*) FROM band"))
@@ -180,7 +181,7 @@ func TestPauseOfRelayAndReactor(t *testing.T) {
 	t.Parallel()
 	d := newTables(t)
 	got := d.run("readviews", "pause", "geocoding")
-	require.Equal(t, exitFailed, got.code)
+	require.Equal(t, operate.ExitFailed, got.code)
 	require.Contains(t, got.err, "reactor geocoding has never run on this database")
 	start(t, d.args([]string{"projector"})...)
 	d.imports(july)
@@ -259,7 +260,7 @@ func TestMonitoringQueries(t *testing.T) {
 	d.imports(july)
 	projector := start(t, d.args([]string{"projector"})...)
 	require.NoError(t, d.app().project(t))
-	require.Equal(t, exitDone, projector.stop())
+	require.Equal(t, operate.ExitDone, projector.stop())
 	projected := d.number("SELECT max(tstamp) FROM events")
 	d.imports(header + "2026-08-01,21.00-01.00,Nya bandet,Logen,Mora,Mora,Dalarna,\n")
 	latest := d.number("SELECT max(tstamp) FROM events")

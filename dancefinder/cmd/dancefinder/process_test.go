@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dancefinder/eventsourcing/operate"
 	"github.com/stretchr/testify/require"
 )
 
@@ -70,7 +71,7 @@ func TestSignals(t *testing.T) {
 			c := spawn(t, nil, d.args([]string{"projector"})...)
 			require.NoError(t, d.app().project(t))
 			require.NoError(t, c.command.Process.Signal(signal))
-			require.Equal(t, exitDone, c.wait(), c.stderr)
+			require.Equal(t, operate.ExitDone, c.wait(), c.stderr)
 			require.Equal(t, "standby", d.status()["band"].State, "it let go of the projections")
 		})
 	}
@@ -90,16 +91,16 @@ func TestSignals(t *testing.T) {
 			_, err = writer.WriteString(header + strings.Repeat("2026-07-04,21.00,Ej fastställt,Parken,Malung,Malung-Sälen,Dalarna,\n", 10_000))
 			require.NoError(t, err, c.stderr)
 			require.NoError(t, c.command.Process.Signal(syscall.SIGINT))
-			require.Equal(t, exitInterrupted, c.wait(), c.stderr)
+			require.Equal(t, operate.ExitInterrupted, c.wait(), c.stderr)
 			require.Regexp(t, `(^|\n)dancefinder: interrupted\n$`, c.stderr.String())
 			require.NotContains(t, c.stderr.String(), "context canceled")
 		})
 	}
 	t.Run("are not needed for wrong usage, which is the exit code too", func(t *testing.T) {
 		t.Parallel()
-		require.Equal(t, exitUsage, spawn(t, nil, "nonsense").wait())
-		require.Equal(t, exitDone, spawn(t, nil, "help").wait())
-		require.Equal(t, exitFailed, spawn(t, nil, "migrate", "up", "--database-url", nowhere).wait())
+		require.Equal(t, operate.ExitUsage, spawn(t, nil, "nonsense").wait())
+		require.Equal(t, operate.ExitDone, spawn(t, nil, "help").wait())
+		require.Equal(t, operate.ExitFailed, spawn(t, nil, "migrate", "up", "--database-url", nowhere).wait())
 	})
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
+	"github.com/dancefinder/eventsourcing/operate"
+	"github.com/dancefinder/eventsourcing/operate/terminal"
 )
 
 // addBrokerFlags adds what all commands have that use RabbitMQ.
@@ -37,11 +39,11 @@ func setting(cmd *cobra.Command, name, variable string) string {
 func withQueue(cmd *cobra.Command, args []string, kind amqpbus.QueueType, do func(ctx context.Context, s *amqpbus.Subscriber, topic string) error) error {
 	url := setting(cmd, "amqp-url", "AMQP_URL")
 	if url == "" {
-		return usageError{errors.New("no broker: set AMQP_URL or give --amqp-url amqp://user:password@host:port/vhost")}
+		return operate.UsageError{Err: errors.New("no broker: set AMQP_URL or give --amqp-url amqp://user:password@host:port/vhost")}
 	}
 	subscriber, err := amqpbus.NewSubscriber(url, amqpbus.SubscriberConfig{Group: args[1], QueueType: kind, Logger: logger(cmd)})
 	if err != nil {
-		return usageError{err}
+		return operate.UsageError{Err: err}
 	}
 	return errors.Join(do(cmd.Context(), subscriber, args[0]), subscriber.Close())
 }
@@ -49,7 +51,7 @@ func withQueue(cmd *cobra.Command, args []string, kind amqpbus.QueueType, do fun
 // topicAndGroup wants these two arguments first.
 func topicAndGroup(cmd *cobra.Command, args []string) error {
 	if len(args) < 2 || strings.TrimSpace(args[0]) == "" || strings.TrimSpace(args[1]) == "" {
-		return usageError{fmt.Errorf("%q wants a topic and a group, such as: %s billing", cmd.CommandPath(), eventsTopic)}
+		return operate.UsageError{Err: fmt.Errorf("%q wants a topic and a group, such as: %s billing", cmd.CommandPath(), eventsTopic)}
 	}
 	return nil
 }
@@ -63,7 +65,7 @@ func deadLettersCommand() *cobra.Command {
 		Example: "  dancefinder deadletters list dancefinder.events billing\n  dancefinder deadletters list dancefinder.events billing --json --limit 10",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if limit < 1 {
-				return usageError{fmt.Errorf("--limit %d: want 1 or more", limit)}
+				return operate.UsageError{Err: fmt.Errorf("--limit %d: want 1 or more", limit)}
 			}
 			return errors.Join(topicAndGroup(cmd, args), noMore(cmd, args, 2))
 		},
@@ -99,7 +101,7 @@ func requeueCommand() *cobra.Command {
 				return err
 			}
 			if r.all == (len(args) > 2) {
-				return usageError{errors.New("--all, or ids: choose one")}
+				return operate.UsageError{Err: errors.New("--all, or ids: choose one")}
 			}
 			return nil
 		},
@@ -117,7 +119,7 @@ func requeueCommand() *cobra.Command {
 }
 
 func (r requeueRun) requeue(ctx context.Context, cmd *cobra.Command, s *amqpbus.Subscriber, topic string, ids []string) error {
-	asks := !r.yes && isTerminalInput(cmd.InOrStdin())
+	asks := !r.yes && terminal.Is(cmd.InOrStdin())
 	if r.dryRun || asks {
 		letters, err := s.DeadLetters(ctx, topic, 0)
 		if err != nil {
@@ -133,7 +135,7 @@ func (r requeueRun) requeue(ctx context.Context, cmd *cobra.Command, s *amqpbus.
 			return printLetters(cmd, chosen, r.asJSON)
 		}
 		question := fmt.Sprintf("Put %d messages back to %s?", len(chosen), s.Queue(topic))
-		if err := ask(ctx, cmd.InOrStdin(), cmd.ErrOrStderr(), question); err != nil {
+		if err := terminal.Ask(ctx, cmd.InOrStdin(), cmd.ErrOrStderr(), question); err != nil {
 			return err
 		}
 	}
@@ -165,7 +167,7 @@ type deadLetterJSON struct {
 
 func printLetters(cmd *cobra.Command, letters []amqpbus.DeadLetter, asJSON bool) error {
 	if !asJSON {
-		return table(cmd.OutOrStdout(), "ID\tNAME\tGIVEN UP\tTRIES\tREASON", letters, func(l amqpbus.DeadLetter) string {
+		return terminal.Table(cmd.OutOrStdout(), "ID\tNAME\tGIVEN UP\tTRIES\tREASON", letters, func(l amqpbus.DeadLetter) string {
 			reason, _, _ := strings.Cut(l.Reason, "\n")
 			return strings.Join([]string{l.Message.UUID, l.Message.Metadata["name"], l.Time.Format(time.RFC3339), strconv.Itoa(l.Tries), reason}, "\t")
 		})
@@ -174,7 +176,7 @@ func printLetters(cmd *cobra.Command, letters []amqpbus.DeadLetter, asJSON bool)
 	for i, l := range letters {
 		rows[i] = deadLetterJSON{l.Message.UUID, l.Message.Metadata["name"], l.Reason, l.Time, l.Tries, l.Queue, l.Topic, l.Message.Metadata, string(l.Message.Payload)}
 	}
-	return writeJSON(cmd.OutOrStdout(), rows)
+	return terminal.JSON(cmd.OutOrStdout(), rows)
 }
 
 func queuesCommand() *cobra.Command {
@@ -200,9 +202,9 @@ func queuesCommand() *cobra.Command {
 				if dryRun {
 					return printQueue(cmd, state, asJSON)
 				}
-				if in := cmd.InOrStdin(); !yes && isTerminalInput(in) {
+				if in := cmd.InOrStdin(); !yes && terminal.Is(in) {
 					question := fmt.Sprintf("Make a quorum queue of %s, with %d messages?", state.Queue, state.Messages)
-					if err := ask(ctx, in, cmd.ErrOrStderr(), question); err != nil {
+					if err := terminal.Ask(ctx, in, cmd.ErrOrStderr(), question); err != nil {
 						return err
 					}
 				}
@@ -211,7 +213,7 @@ func queuesCommand() *cobra.Command {
 					return err
 				}
 				if asJSON {
-					return writeJSON(cmd.OutOrStdout(), map[string]any{"queue": state.Queue, "moved": done.Moved, "late": done.Late})
+					return terminal.JSON(cmd.OutOrStdout(), map[string]any{"queue": state.Queue, "moved": done.Moved, "late": done.Late})
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "upgraded %s: %d messages moved, %d of them late\n", state.Queue, done.Moved, done.Late)
 				return err
@@ -226,7 +228,7 @@ func queuesCommand() *cobra.Command {
 
 func printQueue(cmd *cobra.Command, state amqpbus.QueueState, asJSON bool) error {
 	if asJSON {
-		return writeJSON(cmd.OutOrStdout(), map[string]any{
+		return terminal.JSON(cmd.OutOrStdout(), map[string]any{
 			"queue": state.Queue, "there": state.There, "quorum": state.AsWanted, "messages": state.Messages,
 			"consumers": state.Consumers, "halfDone": state.HalfDone,
 		})
@@ -247,7 +249,7 @@ func printQueue(cmd *cobra.Command, state amqpbus.QueueState, asJSON bool) error
 // noMore refuses arguments above a number.
 func noMore(cmd *cobra.Command, args []string, n int) error {
 	if len(args) > n {
-		return usageError{fmt.Errorf("%q takes %d arguments, and was given %q", cmd.CommandPath(), n, strings.Join(args, " "))}
+		return operate.UsageError{Err: fmt.Errorf("%q takes %d arguments, and was given %q", cmd.CommandPath(), n, strings.Join(args, " "))}
 	}
 	return nil
 }

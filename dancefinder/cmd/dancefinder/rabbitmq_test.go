@@ -12,6 +12,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
+	"github.com/dancefinder/eventsourcing/operate"
 )
 
 // A group that could not handle its messages, and then takes quorum queues.
@@ -34,7 +35,7 @@ func TestQueuesAndDeadLetters(t *testing.T) {
 	done := func(args ...string) string {
 		t.Helper()
 		got := dancefinder(t, append(args, "--amqp-url", url)...)
-		require.Equal(t, exitDone, got.code, got.err)
+		require.Equal(t, operate.ExitDone, got.code, got.err)
 		return got.out
 	}
 	require.Eventually(t, func() bool { return strings.Contains(done("deadletters", "list", topic, "billing"), "second") }, patience, 10*time.Millisecond)
@@ -51,6 +52,6 @@ func TestQueuesAndDeadLetters(t *testing.T) {
 	require.JSONEq(t, `{"queue": "`+topic+`.billing", "moved": 1, "late": 0}`, done("queues", "upgrade", topic, "billing", "--json"))
 	require.Contains(t, done("queues", "upgrade", topic, "billing", "--dry-run"), "1 messages, 0 consumers: is one already")
 	got := dancefinder(t, "deadletters", "requeue", topic, "billing", "second", "--amqp-url", url)
-	require.Equal(t, exitFailed, got.code)
+	require.Equal(t, operate.ExitFailed, got.code)
 	require.Contains(t, got.err, "1 of 1 ids are not among the dead letters of "+topic+".billing")
 }

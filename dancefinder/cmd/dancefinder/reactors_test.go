@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/dancefinder/eventsourcing/operate"
 	"github.com/stretchr/testify/require"
 )
 
@@ -40,9 +41,9 @@ func TestReactorsParked(t *testing.T) {
 		Parked int64
 	}{"mails", 3})
 	got := d.run("reactors", "status", "--check", "--max-parked", "2")
-	require.Equal(t, exitBehind, got.code)
+	require.Equal(t, operate.ExitBehind, got.code)
 	require.Contains(t, got.err, "reactor mails has parked 3 events, more than 2")
-	require.Equal(t, exitDone, d.run("reactors", "status", "--check", "--max-parked", "3").code)
+	require.Equal(t, operate.ExitDone, d.run("reactors", "status", "--check", "--max-parked", "3").code)
 
 	require.Equal(t, "1 parked events are tried again\n", d.done("reactors", "resume", "mails", "--event", first))
 	require.EqualValues(t, 7, due(), "only that one")
@@ -57,7 +58,7 @@ func TestReactorsParked(t *testing.T) {
 	require.EqualValues(t, 15, due())
 	require.Contains(t, d.done("reactors", "skipped", "mails"), "a test: no address")
 	got = d.run("reactors", "skip", "mails", "--event", other, "--reason", "a test")
-	require.Equal(t, exitFailed, got.code)
+	require.Equal(t, operate.ExitFailed, got.code)
 	require.Contains(t, got.err, "not parked")
 	require.Contains(t, d.run("reactors", "resume", "mails", "--stream", "domain.Band/b").err, "not parked")
 	for says, args := range map[string][]string{
@@ -71,7 +72,7 @@ func TestReactorsParked(t *testing.T) {
 		"--event \"\": ":       {"reactors", "skip", "mails", "--reason", "a"},
 	} {
 		got := d.run(args...)
-		require.Equal(t, exitUsage, got.code, args)
+		require.Equal(t, operate.ExitUsage, got.code, args)
 		require.Contains(t, got.err, says)
 	}
 }

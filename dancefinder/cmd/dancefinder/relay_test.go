@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/dancefinder/eventsourcing/operate"
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,14 +22,14 @@ func TestRelaySkip(t *testing.T) {
 		return d.run(append([]string{"relay", "skip", "--position", fmt.Sprint(position), "--reason", "of another world"}, more...)...)
 	}
 	got := skip(good, "--yes")
-	require.Equal(t, exitFailed, got.code)
+	require.Equal(t, operate.ExitFailed, got.code)
 	require.Contains(t, got.err, "the event is not in the way")
 	require.Contains(t, skip(bad, "--dry-run").out, fmt.Sprintf("at position %d", bad))
 	require.Zero(t, d.number("SELECT count(*) FROM relay_skips"))
 	require.Regexp(t, `^skipped \w+ at position \d+, id \S+: .*newer version`, skip(bad, "--yes", "--by", "ann").out)
 	require.Regexp(t, `^skipped already `, skip(bad, "--yes").out)
-	require.Equal(t, exitUsage, d.run("relay", "skip", "--position", "7").code)
-	require.Equal(t, exitUsage, d.run("relay", "skip", "--reason", "none").code)
+	require.Equal(t, operate.ExitUsage, d.run("relay", "skip", "--position", "7").code)
+	require.Equal(t, operate.ExitUsage, d.run("relay", "skip", "--reason", "none").code)
 
 	require.Regexp(t, `^POSITION .*\n\d+ .* ann .* of another world `, d.done("relay", "skipped"))
 	var all []map[string]any

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/dancefinder/eventsourcing/operate"
 	"github.com/stretchr/testify/require"
 )
 
@@ -28,7 +29,7 @@ func TestReadviewsResetOptions(t *testing.T) {
 		_, err := d.Pool.Exec(t.Context(), "UPDATE band SET name = name || '?'")
 		require.NoError(t, err)
 		got := d.run("readviews", "reset", "--all", "--wait")
-		require.Equal(t, exitDone, got.code, got.err)
+		require.Equal(t, operate.ExitDone, got.code, got.err)
 		require.Equal(t, "reset band\nreset dancehall\nreset event\nreset userpreferences\n", got.out)
 		require.Regexp(t, `projecting: \d+( of \d+)? events in .*, \d+ a second\n$`, got.err)
 		require.EqualValues(t, 2, d.number("SELECT count(*) FROM band WHERE name IN ('Ängs', 'Zetas')"))
@@ -36,12 +37,12 @@ func TestReadviewsResetOptions(t *testing.T) {
 			require.Equal(t, s.Head, s.Position)
 		}
 	})
-	require.Equal(t, exitDone, projector.stop())
+	require.Equal(t, operate.ExitDone, projector.stop())
 	t.Run("tell who waits that nobody is at work", func(t *testing.T) {
 		waiting := start(t, d.args([]string{"readviews", "reset", "band", "--wait"})...)
 		waiting.await(waiting.err, "nobody runs band: start 'dancefinder projector'; it goes on waiting\n", patience)
 		start(t, d.args([]string{"projector"})...)
-		require.Equal(t, exitDone, waiting.wait(patience))
+		require.Equal(t, operate.ExitDone, waiting.wait(patience))
 	})
 }
 
@@ -51,23 +52,23 @@ func TestStatusCheck(t *testing.T) {
 	check := func(args ...string) result {
 		return d.run(append([]string{"readviews", "status", "--check"}, args...)...)
 	}
-	require.Equal(t, exitDone, check().code, "nothing has happened yet")
+	require.Equal(t, operate.ExitDone, check().code, "nothing has happened yet")
 	d.imports(july)
-	require.Equal(t, exitDone, check().code, "seven events are not many, and not late")
+	require.Equal(t, operate.ExitDone, check().code, "seven events are not many, and not late")
 
 	got := check("--max-behind", "2")
-	require.Equal(t, exitBehind, got.code)
+	require.Equal(t, operate.ExitBehind, got.code)
 	require.Contains(t, got.err, "projection event (standby) is 3 events behind, more than 2\n")
 	require.NotContains(t, got.err, "projection band (", "two are not more than two")
 	require.Contains(t, got.out, "NAME ", "the table is there all the same")
 	got = check("--max-lag", "1us", "--json")
-	require.Equal(t, exitBehind, got.code)
+	require.Equal(t, operate.ExitBehind, got.code)
 	require.Regexp(t, `projection band \(standby\) is \d+s behind, more than 1µs\n`, got.err)
 	require.True(t, json.Valid([]byte(got.out)))
 
 	_, err := d.Pool.Exec(t.Context(), `INSERT INTO consumers (name, topic) VALUES ('relay', '$relay')`)
 	require.NoError(t, err)
-	require.Equal(t, exitBehind, d.run("relay", "status", "--check", "--max-behind", "6").code)
+	require.Equal(t, operate.ExitBehind, d.run("relay", "status", "--check", "--max-behind", "6").code)
 
 	d.done("readviews", "pause", "band", "dancehall", "event", "userpreferences")
 	got = check("--max-behind", "1")
@@ -109,23 +110,23 @@ func TestResetAsksInATerminal(t *testing.T) {
 	d.imports(july)
 	projector := start(t, d.args([]string{"projector"})...)
 	require.NoError(t, d.app().project(t))
-	require.Equal(t, exitDone, projector.stop())
+	require.Equal(t, operate.ExitDone, projector.stop())
 	reset := func(answer string, options ...string) result {
 		keyboard, terminal := openTerminal(t)
 		_, err := keyboard.WriteString(answer)
 		require.NoError(t, err)
 		var out, errOut bytes.Buffer
-		code := run(t.Context(), d.args(append([]string{"readviews", "reset", "band"}, options...)), terminal, &out, &errOut)
+		code := operate.Run(t.Context(), rootCommand(), d.args(append([]string{"readviews", "reset", "band"}, options...)), terminal, &out, &errOut)
 		return result{code, out.String(), errOut.String()}
 	}
 	got := reset("\n")
-	require.Equal(t, exitFailed, got.code)
+	require.Equal(t, operate.ExitFailed, got.code)
 	require.Regexp(t, `(?s)^PROJECTION .*\nband .* band +2\nEmpty these tables and apply all events again\? \[y/N\] dancefinder: nothing was done\n$`, got.err)
 	require.EqualValues(t, 2, d.number("SELECT count(*) FROM band"))
-	require.Equal(t, exitDone, reset("\n", "--dry-run").code)
+	require.Equal(t, operate.ExitDone, reset("\n", "--dry-run").code)
 	require.EqualValues(t, 2, d.number("SELECT count(*) FROM band"))
 
-	require.Equal(t, result{exitDone, "reset band\n", ""}, reset("", "--yes"))
+	require.Equal(t, result{operate.ExitDone, "reset band\n", ""}, reset("", "--yes"))
 	require.Zero(t, d.number("SELECT count(*) FROM band"))
 	require.Equal(t, "reset band\n", reset("y\n").out)
 }

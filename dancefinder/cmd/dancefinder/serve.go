@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/identity"
+	"github.com/dancefinder/eventsourcing/operate"
 )
 
 // defaultListen is on this machine only.
@@ -125,7 +126,7 @@ func (o *webOptions) complete() error {
 		}
 	}
 	if len(problems) > 0 {
-		return usageError{errors.Join(problems...)}
+		return operate.UsageError{Err: errors.Join(problems...)}
 	}
 	return nil
 }
@@ -156,7 +157,7 @@ func newKey() []byte {
 func (a *app) serve(ctx context.Context, options webOptions, webOnly bool) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", options.listen)
 	if err != nil {
-		return usageError{fmt.Errorf("--listen: %w", err)}
+		return operate.UsageError{Err: fmt.Errorf("--listen: %w", err)}
 	}
 	w, err := a.openWebsite(ctx, options, listener)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dancefinder/eventsourcing/operate"
 	"github.com/stretchr/testify/require"
 )
 
@@ -93,7 +94,7 @@ func TestServe(t *testing.T) {
 	require.Equal(t, http.StatusOK, code)
 	require.Contains(t, text, "Parken")
 
-	require.Equal(t, exitDone, s.stop(), s.err)
+	require.Equal(t, operate.ExitDone, s.stop(), s.err)
 	require.NotContains(t, s.err.String(), "level=ERROR")
 	require.NotContains(t, s.err.String(), "level=WARN")
 }
@@ -110,7 +111,7 @@ func TestServeTellsSubscribersThatItStops(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
 	require.Equal(t, http.StatusOK, response.StatusCode)
-	require.Equal(t, exitDone, s.stop(), s.err)
+	require.Equal(t, operate.ExitDone, s.stop(), s.err)
 	said, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	require.Contains(t, string(said), `"SERVER_STOPPING"`)
@@ -136,8 +137,8 @@ func TestServeWithoutProjecting(t *testing.T) {
 		text = s.graphql(`{ me { ignoredCities } }`, append(anna, "Consistency-Token", token[1])...)
 		require.Contains(t, text, place)
 	}
-	require.Equal(t, exitDone, s.stop(), s.err)
-	require.Equal(t, exitDone, projector.stop(), projector.err)
+	require.Equal(t, operate.ExitDone, s.stop(), s.err)
+	require.Equal(t, operate.ExitDone, projector.stop(), projector.err)
 }
 
 // Not parallel: it changes the environment.
@@ -155,21 +156,21 @@ func TestServeIsMisconfigured(t *testing.T) {
 		"--demo-login --public-url http://a/b": "want a scheme and a host",
 	} {
 		got := dancefinder(t, append([]string{"serve", "--database-url", nowhere}, strings.Fields(line)...)...)
-		require.Equal(t, exitUsage, got.code, line)
+		require.Equal(t, operate.ExitUsage, got.code, line)
 		require.Contains(t, got.err, says, line)
 	}
 	t.Setenv("DANCEFINDER_KEYS", "c2hvcnQ=")
 	got := dancefinder(t, "serve", "--database-url", nowhere)
-	require.Equal(t, exitUsage, got.code)
+	require.Equal(t, operate.ExitUsage, got.code)
 	require.Contains(t, got.err, "DANCEFINDER_KEYS: key 1 is not base64 of 32 bytes")
 	require.NotContains(t, got.err, "c2hvcnQ=")
 
 	t.Setenv("DANCEFINDER_KEYS", "")
 	d := newTables(t)
 	got = dancefinder(t, d.args([]string{"serve", "--demo-login", "--listen", "0.0.0.0:0"})...)
-	require.Equal(t, exitUsage, got.code)
+	require.Equal(t, operate.ExitUsage, got.code)
 	require.Contains(t, got.err, "--demo-login-anywhere")
 	got = dancefinder(t, d.args([]string{"serve", "--demo-login", "--listen", "nonsense"})...)
-	require.Equal(t, exitUsage, got.code)
+	require.Equal(t, operate.ExitUsage, got.code)
 	require.Contains(t, got.err, "--listen")
 }

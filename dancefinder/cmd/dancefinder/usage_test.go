@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dancefinder/eventsourcing/operate"
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 )
@@ -92,7 +93,7 @@ func TestWrongUsage(t *testing.T) {
 		t.Run("dancefinder "+line+" is refused", func(t *testing.T) {
 			t.Parallel()
 			got := dancefinder(t, strings.Fields(line)...)
-			require.Equal(t, exitUsage, got.code)
+			require.Equal(t, operate.ExitUsage, got.code)
 			require.Contains(t, got.err, "dancefinder: "+says)
 			require.Regexp(t, `Try 'dancefinder[a-z ]* --help'\.\n$`, got.err)
 			require.Equal(t, line == "", strings.Contains(got.out, "Available Commands:"))
@@ -109,7 +110,7 @@ func TestHelp(t *testing.T) {
 		t.Run("dancefinder "+line+" is answered", func(t *testing.T) {
 			t.Parallel()
 			got := dancefinder(t, strings.Fields(line)...)
-			require.Equal(t, exitDone, got.code)
+			require.Equal(t, operate.ExitDone, got.code)
 			require.Contains(t, got.out, "Usage:\n  dancefinder")
 			require.Regexp(t, `\nExit codes:\n  0    done(.*\n)+  2    wrong usage\n`, got.out)
 			require.Empty(t, got.err)
@@ -141,7 +142,7 @@ func requireHelp(t *testing.T, command *cobra.Command) {
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	got := dancefinder(t, "--version")
-	require.Equal(t, exitDone, got.code)
+	require.Equal(t, operate.ExitDone, got.code)
 	require.Regexp(t, `^dancefinder \S+.*, go1\.\d+\S*\n$`, got.out)
 }
 
@@ -152,18 +153,18 @@ func TestDatabaseOfTheEnvironment(t *testing.T) {
 		t.Setenv("DATABASE_URL", "")
 		for _, command := range commands {
 			got := dancefinder(t, command...)
-			require.Equal(t, exitUsage, got.code, command)
+			require.Equal(t, operate.ExitUsage, got.code, command)
 			require.Contains(t, got.err, "dancefinder: no database: set DATABASE_URL or give --database-url postgres://", command)
 		}
 	})
 	t.Run("that is no URL is wrong usage", func(t *testing.T) {
 		t.Setenv("DATABASE_URL", "nonsense")
-		require.Equal(t, exitUsage, dancefinder(t, "migrate", "status").code)
+		require.Equal(t, operate.ExitUsage, dancefinder(t, "migrate", "status").code)
 	})
 	t.Run("is used", func(t *testing.T) {
 		t.Setenv("DATABASE_URL", d.URL)
 		got := dancefinder(t, "migrate", "status")
-		require.Equal(t, exitDone, got.code, got.err)
+		require.Equal(t, operate.ExitDone, got.code, got.err)
 	})
 	t.Run("gives way to the command line's", func(t *testing.T) {
 		t.Setenv("DATABASE_URL", nowhere)
@@ -171,7 +172,7 @@ func TestDatabaseOfTheEnvironment(t *testing.T) {
 	})
 	t.Run("is not needed for listings", func(t *testing.T) {
 		t.Setenv("DATABASE_URL", "nonsense")
-		require.Equal(t, exitDone, dancefinder(t, "generate").code)
+		require.Equal(t, operate.ExitDone, dancefinder(t, "generate").code)
 	})
 }
 
@@ -181,7 +182,7 @@ func TestDatabaseThatDoesNotAnswer(t *testing.T) {
 		t.Run("fails "+strings.Join(command, " "), func(t *testing.T) {
 			t.Parallel()
 			got := dancefinder(t, append(command[:len(command):len(command)], "--database-url", nowhere)...)
-			require.Equal(t, exitFailed, got.code)
+			require.Equal(t, operate.ExitFailed, got.code)
 			require.Contains(t, got.err, "dancefinder: the database does not answer: ")
 			require.NotContains(t, got.err, "--help")
 			require.Empty(t, got.out)
@@ -191,7 +192,7 @@ func TestDatabaseThatDoesNotAnswer(t *testing.T) {
 		t.Parallel()
 		for _, url := range []string{"postgres://me:hushhush@127.0.0.1:1/nobody", "postgres://me:hushhush@127.0.0.1:port/nobody"} {
 			got := dancefinder(t, "migrate", "status", "--database-url", url)
-			require.NotEqual(t, exitDone, got.code)
+			require.NotEqual(t, operate.ExitDone, got.code)
 			require.NotContains(t, got.err, "hushhush")
 		}
 	})
@@ -208,7 +209,7 @@ func TestDatabaseWithoutTables(t *testing.T) {
 		t.Run("makes "+strings.Join(command[:min(2, len(command))], " ")+" say what to run", func(t *testing.T) {
 			t.Parallel()
 			got := newDatabase(t).run(command...)
-			require.Equal(t, exitFailed, got.code)
+			require.Equal(t, operate.ExitFailed, got.code)
 			require.Regexp(t, `(?i)run 'dancefinder migrate up'`, got.err)
 		})
 	}
@@ -224,7 +225,7 @@ func TestUnknownProjection(t *testing.T) {
 	} {
 		t.Run("is refused by "+verb+", which does nothing then", func(t *testing.T) {
 			got := d.run("readviews", verb, "band", "nonsense")
-			require.Equal(t, exitUsage, got.code)
+			require.Equal(t, operate.ExitUsage, got.code)
 			require.Contains(t, got.err, "dancefinder: "+says)
 			require.Contains(t, got.err, "Try 'dancefinder readviews "+verb+" --help'.")
 			require.Empty(t, got.out)

@@ -14,6 +14,7 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/live"
 	"github.com/dancefinder/eventsourcing/dancefinder/site"
 	"github.com/dancefinder/eventsourcing/dancefinder/web"
+	"github.com/dancefinder/eventsourcing/operate"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -36,7 +37,7 @@ func (a *app) openWebsite(ctx context.Context, options webOptions, listener net.
 	secure := strings.HasPrefix(options.publicURL, "https://")
 	var err error
 	if w.gate, err = options.gate(ctx, listener.Addr().String(), secure); err != nil {
-		return nil, usageError{err}
+		return nil, operate.UsageError{Err: err}
 	}
 	consistency, err := readview.NewConsistency(ctx, a.manager, a.pool, readview.ConsistencyConfig{Keys: options.keys})
 	if err != nil {

@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"cmp"
@@ -13,25 +13,29 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
+	"github.com/dancefinder/eventsourcing/operate/terminal"
 )
 
 // withRelay opens the relay that the flag --relay names.
-func withRelay(cmd *cobra.Command, do func(*relay.Relay) error) error {
+func (c *Commands) withRelay(cmd *cobra.Command, do func(*relay.Relay) error) error {
 	name, err := cmd.Flags().GetString("relay")
 	if err != nil {
 		return err
 	}
-	return withApp(cmd, func(a *app) error {
-		r, err := a.relayNamed(name, logger(cmd))
+	return c.open(cmd, func(s System) error {
+		if s.Relay == nil {
+			return errors.New("this program has no relay")
+		}
+		r, err := s.Relay(name)
 		if err != nil {
-			return usageError{err}
+			return UsageError{err}
 		}
 		return do(r)
 	})
 }
 
-func relayFlags(command *cobra.Command, asJSON *bool) *cobra.Command {
-	command.Flags().String("relay", relayName, "which relay: a name of 'dancefinder relay status'")
+func (c *Commands) relayFlags(command *cobra.Command, asJSON *bool) *cobra.Command {
+	command.Flags().String("relay", c.config.Relay, "which relay: a name of "+c.quote("relay status"))
 	command.Flags().BoolVar(asJSON, "json", false, "print JSON for programs")
 	return command
 }
@@ -43,24 +47,24 @@ type skipRun struct {
 	yes, dryRun, asJSON bool
 }
 
-func skipCommand() *cobra.Command {
+func (c *Commands) skip() *cobra.Command {
 	r := skipRun{}
 	command := &cobra.Command{
 		Use:   "skip --position POSITION --reason TEXT",
 		Short: "Have the relay leave out an event that can't be published",
-		Long: "Has the relay leave out the event at a position, which it can't publish: 'dancefinder relay status' has it.\n" +
+		Long: "Has the relay leave out the event at a position, which it can't publish: " + c.quote("relay status") + " has it.\n" +
 			"Consumers get what comes before and after it, and never the event, live and in history: tell them. Only an event\n" +
-			"that is in the way is left out. It is on record for good, see 'dancefinder relay skipped'. In a terminal it asks first.",
-		Example: "  dancefinder relay skip --position 1795466191914493 --reason 'a test that got out' --dry-run\n" +
-			"  dancefinder relay skip --position 1795466191914493 --reason 'a test that got out' --yes",
+			"that is in the way is left out. It is on record for good, see " + c.quote("relay skipped") + ". In a terminal it asks first.",
+		Example: c.examples("relay skip --position 1795466191914493 --reason 'a test that got out' --dry-run",
+			"relay skip --position 1795466191914493 --reason 'a test that got out' --yes"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if r.position <= 0 {
-				return usageError{errors.New("--position wants the position of an event")}
+				return UsageError{errors.New("--position wants the position of an event")}
 			}
 			if strings.TrimSpace(r.reason) == "" {
-				return usageError{errors.New("--reason wants a reason: others will ask")}
+				return UsageError{errors.New("--reason wants a reason: others will ask")}
 			}
-			return withRelay(cmd, func(it *relay.Relay) error { return r.skip(cmd, it) })
+			return c.withRelay(cmd, func(it *relay.Relay) error { return r.skip(cmd, it) })
 		},
 	}
 	command.Flags().Int64Var(&r.position, "position", 0, "of the event (required)")
@@ -68,7 +72,7 @@ func skipCommand() *cobra.Command {
 	command.Flags().StringVar(&r.by, "by", "", "who says so (default: user@host)")
 	command.Flags().BoolVar(&r.dryRun, "dry-run", false, "say what it would leave out, and do nothing")
 	command.Flags().BoolVar(&r.yes, "yes", false, "don't ask, also in a terminal")
-	return relayFlags(command, &r.asJSON)
+	return c.relayFlags(command, &r.asJSON)
 }
 
 func (r skipRun) skip(cmd *cobra.Command, it *relay.Relay) error {
@@ -83,9 +87,9 @@ func (r skipRun) skip(cmd *cobra.Command, it *relay.Relay) error {
 		verb = "skipped already"
 	case r.dryRun:
 		verb = "would skip"
-	case !r.yes && isTerminalInput(in):
+	case !r.yes && terminal.Is(in):
 		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), describeSkip("in the way:", skip))
-		if err := ask(ctx, in, cmd.ErrOrStderr(), "Never publish it?"); err != nil {
+		if err := terminal.Ask(ctx, in, cmd.ErrOrStderr(), "Never publish it?"); err != nil {
 			return err
 		}
 	}
@@ -95,7 +99,7 @@ func (r skipRun) skip(cmd *cobra.Command, it *relay.Relay) error {
 		}
 	}
 	if r.asJSON {
-		return writeJSON(cmd.OutOrStdout(), skipOf(skip))
+		return terminal.JSON(cmd.OutOrStdout(), skipOf(skip))
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), describeSkip(verb, skip))
 	return err
@@ -134,14 +138,14 @@ func skipOf(s relay.Skip) skipJSON {
 	return row
 }
 
-func skippedCommand() *cobra.Command {
+func (c *Commands) skipped() *cobra.Command {
 	var asJSON bool
-	return relayFlags(&cobra.Command{
+	return c.relayFlags(&cobra.Command{
 		Use:     "skipped",
 		Short:   "List the events that the relay leaves out",
-		Example: "  dancefinder relay skipped --json",
+		Example: c.examples("relay skipped --json"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRelay(cmd, func(it *relay.Relay) error {
+			return c.withRelay(cmd, func(it *relay.Relay) error {
 				all, err := it.Skipped(cmd.Context())
 				if err != nil {
 					return err
@@ -151,9 +155,9 @@ func skippedCommand() *cobra.Command {
 					for i, s := range all {
 						rows[i] = skipOf(s)
 					}
-					return writeJSON(cmd.OutOrStdout(), rows)
+					return terminal.JSON(cmd.OutOrStdout(), rows)
 				}
-				return table(cmd.OutOrStdout(), "POSITION\tEVENT\tID\tBY\tSINCE\tREASON\tERROR", all, func(s relay.Skip) string {
+				return terminal.Table(cmd.OutOrStdout(), "POSITION\tEVENT\tID\tBY\tSINCE\tREASON\tERROR", all, func(s relay.Skip) string {
 					return fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s\t%s", s.Position, s.EventName, s.EventID, s.By, s.Time.Format(time.RFC3339), s.Reason, s.Error)
 				})
 			})
@@ -170,14 +174,14 @@ type publicationJSON struct {
 	Since    time.Time `json:"since"`
 }
 
-func publishedCommand() *cobra.Command {
+func (c *Commands) published() *cobra.Command {
 	var asJSON bool
-	return relayFlags(&cobra.Command{
+	return c.relayFlags(&cobra.Command{
 		Use:     "published",
 		Short:   "List what the relay has published, each time that it changed",
-		Example: "  dancefinder relay published --json",
+		Example: c.examples("relay published --json"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRelay(cmd, func(it *relay.Relay) error {
+			return c.withRelay(cmd, func(it *relay.Relay) error {
 				all, err := it.Published(cmd.Context())
 				if err != nil {
 					return err
@@ -187,9 +191,9 @@ func publishedCommand() *cobra.Command {
 					for i, p := range all {
 						rows[i] = publicationJSON{p.Number, int64(p.Position), p.Names, p.Revision, p.Since}
 					}
-					return writeJSON(cmd.OutOrStdout(), rows)
+					return terminal.JSON(cmd.OutOrStdout(), rows)
 				}
-				return table(cmd.OutOrStdout(), "ABOVE POSITION\tREVISION\tSINCE\tEVENTS", all, func(p relay.Publication) string {
+				return terminal.Table(cmd.OutOrStdout(), "ABOVE POSITION\tREVISION\tSINCE\tEVENTS", all, func(p relay.Publication) string {
 					return fmt.Sprintf("%d\t%d\t%s\t%s", p.Position, p.Revision, p.Since.Format(time.RFC3339), cmp.Or(strings.Join(p.Names, ", "), "all"))
 				})
 			})

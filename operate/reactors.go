@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -12,48 +12,33 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	log "github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
+	"github.com/dancefinder/eventsourcing/operate/terminal"
 )
 
-func reactorsCommand() *cobra.Command {
-	status := statusCommand("Show how far the reactors are that have run on this database",
-		"  dancefinder reactors status\n  dancefinder reactors status --check --max-parked 100",
-		func(a *app, ctx context.Context) ([]consumer, error) {
-			all, err := a.status(ctx)
-			return slices.DeleteFunc(all, func(c consumer) bool { return c.kind != string(log.KindReactor) }), err
-		})
-	return group("reactors", "Look after what answers events, and the events that it has parked", status,
-		parkedCommand("parked", "List the events that a reactor has put aside, in the order of the log",
-			"An event that fails for long is parked, and later events of the same stream behind it: those have no error and\n"+
-				"no tries. 'dancefinder reactors resume' has them tried again.", reactor.Parking.Parked),
-		parkedCommand("skipped", "List the events that a reactor was not to handle, the last ten thousand",
-			"A reaction decides so, or 'dancefinder reactors skip'.", reactor.Parking.Skipped),
-		resumeParkedCommand(), skipParkedCommand())
-}
-
 // parkingOf returns the parking of the reactor of a name.
-func (a *app) parkingOf(ctx context.Context, name string) (reactor.Parking, error) {
-	all, err := a.status(ctx)
+func (s System) parkingOf(ctx context.Context, name string) (reactor.Parking, error) {
+	all, err := s.Status(ctx)
 	if err != nil {
 		return reactor.Parking{}, err
 	}
 	var known []string
-	for _, c := range all {
-		if c.kind == string(log.KindReactor) {
-			known = append(known, c.name)
+	for _, status := range all {
+		if status.Kind == consumer.KindReactor {
+			known = append(known, status.Name)
 		}
 	}
 	if !slices.Contains(known, name) {
-		return reactor.Parking{}, usageError{fmt.Errorf("unknown reactor %q, want one of: %s%s", name, strings.Join(known, ", "), didYouMean(name, known, ""))}
+		return reactor.Parking{}, unknown("reactor", name, known)
 	}
-	return reactor.NewParking(a.positions, name), nil
+	return reactor.NewParking(s.Consumers, name), nil
 }
 
 // reactorNamed wants the name of one reactor.
-func reactorNamed(_ *cobra.Command, names []string) error {
+func (c *Commands) reactorNamed(_ *cobra.Command, names []string) error {
 	if len(names) != 1 {
-		return usageError{errors.New("name one reactor: 'dancefinder reactors status' lists them")}
+		return UsageError{errors.New("name one reactor: " + c.quote("reactors status") + " lists them")}
 	}
 	return nil
 }
@@ -70,17 +55,17 @@ type parkedJSON struct {
 	Due      bool      `json:"due"` // about to be tried
 }
 
-func parkedCommand(use, short, long string, list func(reactor.Parking, context.Context) ([]reactor.ParkedEvent, error)) *cobra.Command {
+func (c *Commands) parked(use, short, long string, list func(reactor.Parking, context.Context) ([]reactor.ParkedEvent, error)) *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
 		Use:     use + " NAME",
 		Short:   short,
 		Long:    short + ".\n" + long,
-		Example: "  dancefinder reactors " + use + " geocoding\n  dancefinder reactors " + use + " geocoding --json",
-		Args:    reactorNamed,
+		Example: c.examples("reactors "+use+" mails", "reactors "+use+" mails --json"),
+		Args:    c.reactorNamed,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return withApp(cmd, func(a *app) error {
-				parking, err := a.parkingOf(cmd.Context(), names[0])
+			return c.open(cmd, func(s System) error {
+				parking, err := s.parkingOf(cmd.Context(), names[0])
 				if err != nil {
 					return err
 				}
@@ -91,7 +76,7 @@ func parkedCommand(use, short, long string, list func(reactor.Parking, context.C
 				if asJSON {
 					return writeParkedJSON(cmd.OutOrStdout(), events)
 				}
-				return table(cmd.OutOrStdout(), "ID\tEVENT\tSTREAM\tPOSITION\tTRIES\tTIME\tERROR", events, func(e reactor.ParkedEvent) string {
+				return terminal.Table(cmd.OutOrStdout(), "ID\tEVENT\tSTREAM\tPOSITION\tTRIES\tTIME\tERROR", events, func(e reactor.ParkedEvent) string {
 					return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%s\t%s", e.EventID, e.EventName, e.Stream, e.Position, e.Tries, e.ParkedAt.UTC().Format(time.RFC3339), errorOf(e))
 				})
 			})
@@ -116,29 +101,29 @@ func writeParkedJSON(w io.Writer, events []reactor.ParkedEvent) error {
 			rows[i].Error = nil
 		}
 	}
-	return writeJSON(w, rows)
+	return terminal.JSON(w, rows)
 }
 
-func resumeParkedCommand() *cobra.Command {
+func (c *Commands) resumeParked() *cobra.Command {
 	var stream, event string
 	var asJSON bool
 	command := &cobra.Command{
 		Use:   "resume NAME",
 		Short: "Have parked events tried again, once each, those of a stream in order",
-		Long: "Has parked events tried again, once each, by the projector that runs the reactor: all, those of one stream,\n" +
+		Long: "Has parked events tried again, once each, by the process that runs the reactor: all, those of one stream,\n" +
 			"or one and those before it in its stream. The first one of a stream that fails keeps those behind it.\n" +
-			"A reactor that is paused or has stopped is resumed by 'dancefinder readviews resume'.",
-		Example: "  dancefinder reactors resume geocoding\n" +
-			"  dancefinder reactors resume geocoding --stream domain.DanceHall/5b0c3d0e-7f6f-4c8e-9d59-3a7c2f0f8a11\n" +
-			"  dancefinder reactors resume geocoding --event 01a21ad0-b542-7b2f-a278-048a4a19a580 --json",
-		Args: reactorNamed,
+			"A reactor that is paused or has stopped is resumed by " + c.quote("readviews resume") + ".",
+		Example: c.examples("reactors resume mails",
+			"reactors resume mails --stream shop.Order/5b0c3d0e-7f6f-4c8e-9d59-3a7c2f0f8a11",
+			"reactors resume mails --event 01a21ad0-b542-7b2f-a278-048a4a19a580 --json"),
+		Args: c.reactorNamed,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			resume, err := resumption(stream, event)
 			if err != nil {
 				return err
 			}
-			return withApp(cmd, func(a *app) error {
-				parking, err := a.parkingOf(cmd.Context(), names[0])
+			return c.open(cmd, func(s System) error {
+				parking, err := s.parkingOf(cmd.Context(), names[0])
 				if err != nil {
 					return err
 				}
@@ -147,7 +132,7 @@ func resumeParkedCommand() *cobra.Command {
 					return err
 				}
 				if asJSON {
-					return writeJSON(cmd.OutOrStdout(), map[string]int64{"resumed": n})
+					return terminal.JSON(cmd.OutOrStdout(), map[string]int64{"resumed": n})
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d parked events are tried again\n", n)
 				return err
@@ -164,11 +149,11 @@ func resumeParkedCommand() *cobra.Command {
 func resumption(stream, event string) (func(context.Context, reactor.Parking) (int64, error), error) {
 	switch {
 	case stream != "" && event != "":
-		return nil, usageError{errors.New("--stream, or --event: choose one")}
+		return nil, UsageError{errors.New("--stream, or --event: choose one")}
 	case stream != "":
 		aggregate, id, ok := strings.Cut(stream, "/")
 		if !ok {
-			return nil, usageError{fmt.Errorf("--stream %q: want AGGREGATE/ID", stream)}
+			return nil, UsageError{fmt.Errorf("--stream %q: want AGGREGATE/ID", stream)}
 		}
 		return func(ctx context.Context, p reactor.Parking) (int64, error) {
 			return p.ResumeStream(ctx, eventsourced.Stream{AggregateName: aggregate, AggregateID: id})
@@ -176,33 +161,33 @@ func resumption(stream, event string) (func(context.Context, reactor.Parking) (i
 	case event != "":
 		id, err := eventsourced.ParseEventID(event)
 		if err != nil {
-			return nil, usageError{fmt.Errorf("--event %q: %w", event, err)}
+			return nil, UsageError{fmt.Errorf("--event %q: %w", event, err)}
 		}
 		return func(ctx context.Context, p reactor.Parking) (int64, error) { return p.ResumeEvent(ctx, id) }, nil
 	}
 	return func(ctx context.Context, p reactor.Parking) (int64, error) { return p.ResumeAll(ctx) }, nil
 }
 
-func skipParkedCommand() *cobra.Command {
+func (c *Commands) skipParked() *cobra.Command {
 	var event, reason string
 	var yes, dryRun bool
 	command := &cobra.Command{
 		Use:   "skip NAME --event ID --reason TEXT",
 		Short: "Give a parked event up: it is not handled, and stays on record as skipped",
-		Long: "Gives a parked event up: it is never handled. It is on record, with the reason, in 'dancefinder reactors skipped'.\n" +
+		Long: "Gives a parked event up: it is never handled. It is on record, with the reason, in " + c.quote("reactors skipped") + ".\n" +
 			"Those behind it wait until they are resumed. In a terminal it asks before it does so.",
-		Example: "  dancefinder reactors skip geocoding --event 01a21ad0-b542-7b2f-a278-048a4a19a580 --reason 'a test'",
-		Args:    reactorNamed,
+		Example: c.examples("reactors skip mails --event 01a21ad0-b542-7b2f-a278-048a4a19a580 --reason 'a test'"),
+		Args:    c.reactorNamed,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			id, err := eventsourced.ParseEventID(event)
 			if err != nil {
-				return usageError{fmt.Errorf("--event %q: %w", event, err)}
+				return UsageError{fmt.Errorf("--event %q: %w", event, err)}
 			}
 			if strings.TrimSpace(reason) == "" {
-				return usageError{errors.New("--reason: say why")}
+				return UsageError{errors.New("--reason: say why")}
 			}
-			return withApp(cmd, func(a *app) error {
-				parking, err := a.parkingOf(cmd.Context(), names[0])
+			return c.open(cmd, func(s System) error {
+				parking, err := s.parkingOf(cmd.Context(), names[0])
 				if err != nil {
 					return err
 				}
@@ -232,8 +217,8 @@ func skipParked(cmd *cobra.Command, parking reactor.Parking, id eventsourced.Eve
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), "would skip", what)
 		return err
 	}
-	if in := cmd.InOrStdin(); !yes && isTerminalInput(in) {
-		if err := ask(ctx, in, cmd.ErrOrStderr(), "Never handle "+what+"?"); err != nil {
+	if in := cmd.InOrStdin(); !yes && terminal.Is(in) {
+		if err := terminal.Ask(ctx, in, cmd.ErrOrStderr(), "Never handle "+what+"?"); err != nil {
 			return err
 		}
 	}

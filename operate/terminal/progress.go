@@ -1,18 +1,16 @@
-package main
+package terminal
 
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
 
-// progress shows how far long work is, with its rate and the time left: as a bar
+// Progress shows how far long work is, with its rate and the time left: as a bar
 // on a terminal, otherwise as a line every few seconds and one at the end.
-type progress struct {
+type Progress struct {
 	w        io.Writer
 	what     string
 	unit     string
@@ -25,9 +23,11 @@ type progress struct {
 
 const reportInterval = 5 * time.Second
 
-func newProgress(w io.Writer, what, unit string, total int64) *progress {
-	p := &progress{w: w, what: what, unit: unit, total: total, started: time.Now(), reported: time.Now()}
-	if isTerminal(w) {
+// NewProgress returns one that is printed to w: so much of total of a unit is done of what. total is
+// -1 when it is not known.
+func NewProgress(w io.Writer, what, unit string, total int64) *Progress {
+	p := &Progress{w: w, what: what, unit: unit, total: total, started: time.Now(), reported: time.Now()}
+	if Is(w) {
 		p.bar = progressbar.NewOptions64(total,
 			progressbar.OptionSetWriter(w),
 			progressbar.OptionSetDescription(fmt.Sprintf("%-10s", what)),
@@ -42,13 +42,8 @@ func newProgress(w io.Writer, what, unit string, total int64) *progress {
 	return p
 }
 
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
-}
-
-// set says how much is done.
-func (p *progress) set(current int64) {
+// Set says how much is done.
+func (p *Progress) Set(current int64) {
 	p.current = current
 	if p.bar != nil {
 		_ = p.bar.Set64(current)
@@ -60,20 +55,20 @@ func (p *progress) set(current int64) {
 }
 
 // Write counts bytes that are read, for an [io.TeeReader].
-func (p *progress) Write(b []byte) (int, error) {
-	p.set(p.current + int64(len(b)))
+func (p *Progress) Write(b []byte) (int, error) {
+	p.Set(p.current + int64(len(b)))
 	return len(b), nil
 }
 
-// interrupt makes room for another line.
-func (p *progress) interrupt() {
+// Interrupt makes room for another line.
+func (p *Progress) Interrupt() {
 	if p.bar != nil {
 		_ = p.bar.Clear()
 	}
 }
 
-// done shows the end.
-func (p *progress) done() {
+// Done shows the end.
+func (p *Progress) Done() {
 	if p.bar != nil {
 		_ = p.bar.Exit()
 		_, _ = fmt.Fprintln(p.w)
@@ -82,7 +77,7 @@ func (p *progress) done() {
 	p.report()
 }
 
-func (p *progress) report() {
+func (p *Progress) report() {
 	p.reported = time.Now()
 	elapsed := time.Since(p.started)
 	rate := float64(p.current) / elapsed.Seconds()

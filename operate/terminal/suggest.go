@@ -1,10 +1,10 @@
-package main
+package terminal
 
 import "strings"
 
-// didYouMean returns a question about the known word that is most like another one, or ""
+// Suggest returns a question about the known word that is most like another one, or ""
 // when none is.
-func didYouMean(word string, known []string, prefix string) string {
+func Suggest(word string, known []string, prefix string) string {
 	word = strings.ToLower(word)
 	nearest, least := "", 0
 	for _, candidate := range known {

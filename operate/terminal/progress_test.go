@@ -1,4 +1,4 @@
-package main
+package terminal_test
 
 import (
 	"bytes"
@@ -6,41 +6,43 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/operate/terminal"
 )
 
 // Without a terminal; with one it is the progress bar's.
 func TestProgress(t *testing.T) {
 	t.Parallel()
-	begun := func(ago time.Duration, total int64) (*progress, *bytes.Buffer) {
+	begun := func(ago time.Duration, total int64) (*terminal.Progress, *bytes.Buffer) {
 		var out bytes.Buffer
-		p := newProgress(&out, "import", "rows", total)
-		p.started, p.reported = p.started.Add(-ago), p.reported.Add(-ago)
+		p := terminal.NewProgress(&out, "import", "rows", total)
+		p.Age(ago)
 		return p, &out
 	}
 	t.Run("is silent at first and has a line at the end", func(t *testing.T) {
 		t.Parallel()
 		p, out := begun(2*time.Second, 100)
-		p.set(50)
-		p.interrupt()
+		p.Set(50)
+		p.Interrupt()
 		require.Empty(t, out.String())
-		p.set(100)
-		p.done()
+		p.Set(100)
+		p.Done()
 		require.Regexp(t, `^import: 100 of 100 rows in 2(\.\d)?s, \d\d a second\n$`, out.String())
 	})
 	t.Run("has a line every five seconds, with what is left", func(t *testing.T) {
 		t.Parallel()
 		p, out := begun(10*time.Second, 100)
-		p.set(20)
-		p.set(21)
+		p.Set(20)
+		p.Set(21)
 		require.Regexp(t, `^import: 20 of 100 rows in 10(\.\d)?s, 2 a second, 4\ds left\n$`, out.String())
 	})
 	t.Run("says nothing of what it does not know", func(t *testing.T) {
 		t.Parallel()
 		p, out := begun(10*time.Second, -1)
-		p.set(20)
+		p.Set(20)
 		require.Regexp(t, `^import: 20 rows in 10(\.\d)?s, 2 a second\n$`, out.String())
 		p, out = begun(10*time.Second, 100)
-		p.set(0)
+		p.Set(0)
 		require.Regexp(t, `^import: 0 of 100 rows in 10(\.\d)?s, 0 a second\n$`, out.String())
 	})
 	t.Run("counts the bytes that pass", func(t *testing.T) {
@@ -51,7 +53,7 @@ func TestProgress(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, 16, n)
 		}
-		p.done()
+		p.Done()
 		require.Regexp(t, `^import: 16 of 32 rows in .*, 2 a second, 1\ds left\nimport: 32 of 32 rows in .*, 3 a second\n$`, out.String())
 	})
 }

@@ -1,0 +1,107 @@
+package operate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/operate/terminal"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+// each returns a command that does something to each name of the status's table that it is
+// given. One that is not known is noticed before anything is done.
+func (c *Commands) each(name, short string, projection func(*readview.Manager, context.Context, string) error, other func(*consumer.Store, context.Context, consumer.ID) error, done string) *cobra.Command {
+	return &cobra.Command{
+		Use:     name + " NAME...",
+		Short:   short,
+		Long:    short + ". The names are those of " + c.quote("readviews status") + ".",
+		Example: c.examples("readviews "+name+" accounts", "readviews "+name+" relay"),
+		Args: func(cmd *cobra.Command, names []string) error {
+			if len(names) == 0 {
+				return c.projectionsNamed(cmd, names)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return c.open(cmd, func(s System) error {
+				all, err := s.named(cmd.Context(), names)
+				if err != nil {
+					return err
+				}
+				for _, status := range all {
+					if status.Kind == consumer.KindProjection {
+						err = projection(s.Manager, cmd.Context(), status.Name)
+					} else {
+						err = other(s.Consumers, cmd.Context(), status.ID())
+					}
+					if errors.Is(err, consumer.ErrUnknown) {
+						err = fmt.Errorf("%s %s has never run on this database", status.Kind, status.Name)
+					}
+					if err != nil {
+						return err
+					}
+					_, _ = fmt.Fprintln(cmd.OutOrStdout(), done, status.Name)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+// named returns what has these names in the status's table: a subscriber's may be several.
+func (s System) named(ctx context.Context, names []string) (named []consumer.Status, err error) {
+	var all []consumer.Status
+	for _, name := range s.Manager.Names() {
+		all = append(all, consumer.Status{Kind: consumer.KindProjection, Name: name})
+	}
+	if slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(s.Manager.Names(), name) }) {
+		if all, err = s.Status(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range names {
+		before := len(named)
+		var known []string
+		for _, status := range all {
+			if status.Name == name {
+				named = append(named, status)
+			}
+			known = append(known, status.Name)
+		}
+		if len(named) == before {
+			return nil, unknown("name", name, known)
+		}
+	}
+	return named, nil
+}
+
+// projectionsNamed wants the names of projections, as far as they are known without a
+// database.
+func (c *Commands) projectionsNamed(_ *cobra.Command, names []string) error {
+	known := c.config.Projections
+	switch {
+	case len(names) == 0 && len(known) == 0:
+		return UsageError{errors.New("name at least one projection: " + c.quote("readviews status") + " lists them")}
+	case len(names) == 0:
+		return UsageError{errors.New("name at least one projection: " + strings.Join(known, ", "))}
+	case len(known) == 0:
+		return nil
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return unknown("projection", name, known)
+		}
+	}
+	return nil
+}
+
+// unknown refuses a name of some kind of thing.
+func unknown(kind, name string, known []string) error {
+	return UsageError{fmt.Errorf("unknown %s %q, want one of: %s%s", kind, name, strings.Join(known, ", "), terminal.Suggest(name, known, ""))}
+}

@@ -1,0 +1,145 @@
+package operate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+)
+
+// Status returns all that goes through the log: the manager's projections, what else is
+// registered in the database, whichever process runs it, and Reactors.
+func (s System) Status(ctx context.Context) ([]consumer.Status, error) {
+	all, err := s.Manager.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	others, err := s.others(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, others...)
+	for _, r := range s.Reactors {
+		status, err := r.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(others, func(other consumer.Status) bool { return other.ID() == status.ID() }) {
+			all = append(all, status)
+		}
+	}
+	return all, nil
+}
+
+func (s System) others(ctx context.Context) ([]consumer.Status, error) {
+	if s.Consumers == nil {
+		return nil, nil
+	}
+	return s.Consumers.Status(ctx, s.Log)
+}
+
+// ofKind returns what lists those consumers that are of a kind.
+func ofKind(kind consumer.Kind) func(System, context.Context) ([]consumer.Status, error) {
+	return func(s System, ctx context.Context) ([]consumer.Status, error) {
+		all, err := s.others(ctx)
+		if kind == consumer.KindReactor && err == nil {
+			all, err = s.Status(ctx)
+		}
+		return slices.DeleteFunc(all, func(status consumer.Status) bool { return status.Kind != kind }), err
+	}
+}
+
+// statusRun is what a status command is asked to do.
+type statusRun struct {
+	asJSON, check bool
+	limits        limits
+}
+
+// status returns a command that shows those consumers which of returns.
+func (c *Commands) status(short, examples string, of func(System, context.Context) ([]consumer.Status, error)) *cobra.Command {
+	r := statusRun{}
+	command := &cobra.Command{
+		Use:   "status",
+		Short: short,
+		Long: short + ", as the database knows it: what this shell's\nenvironment says does not matter.\n\n" +
+			"With --check the exit code is 3 when one has failed, stands ahead of the log, or is behind by more than\n" +
+			"--max-behind events or --max-lag, unless it is paused, or has parked more than --max-parked events; the\n" +
+			"last lines say which.",
+		Example:     examples,
+		Annotations: map[string]string{"exit 3": "with --check: something has failed, or is behind a limit"},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := r.validate(cmd); err != nil {
+				return err
+			}
+			return c.open(cmd, func(s System) error {
+				all, err := of(s, cmd.Context())
+				if err != nil {
+					return err
+				}
+				if r.asJSON {
+					err = c.writeJSON(cmd.OutOrStdout(), all)
+				} else {
+					err = c.WriteStatus(cmd.Context(), s, cmd.OutOrStdout(), all)
+				}
+				if r.check {
+					err = errors.Join(err, r.limits.check(all))
+				}
+				return err
+			})
+		},
+	}
+	flags := command.Flags()
+	flags.BoolVar(&r.asJSON, "json", false, "print an array of objects for programs")
+	flags.BoolVar(&r.check, "check", false, "exit with 3 when something has failed or is behind a limit")
+	flags.Int64Var(&r.limits.behind, "max-behind", 1000, "with --check: how many events may wait")
+	flags.Int64Var(&r.limits.parked, "max-parked", 0, "with --check: how many events a reactor may have parked")
+	flags.DurationVar(&r.limits.lag, "max-lag", time.Minute, "with --check: how long the oldest of them may have waited")
+	return command
+}
+
+func (r *statusRun) validate(cmd *cobra.Command) error {
+	changed := func(name string) bool { return cmd.Flags().Changed(name) }
+	switch {
+	case !r.check && (changed("max-behind") || changed("max-lag") || changed("max-parked")):
+		return UsageError{errors.New("--max-behind, --max-lag and --max-parked go with --check")}
+	case r.limits.behind < 0 || r.limits.behind > eventsourced.MaxBacklog:
+		return UsageError{fmt.Errorf("--max-behind %d: want 0 to %d, to which is counted", r.limits.behind, eventsourced.MaxBacklog)}
+	case r.limits.lag < 0:
+		return UsageError{fmt.Errorf("--max-lag %s: must not be below 0", r.limits.lag)}
+	}
+	return nil
+}
+
+// limits are how late a consumer may be.
+type limits struct {
+	behind, parked int64
+	lag            time.Duration
+}
+
+func (l limits) check(all []consumer.Status) error {
+	var problems []error
+	for _, s := range all {
+		if s.Parked > l.parked {
+			problems = append(problems, fmt.Errorf("%s %s has parked %d events, more than %d", s.Kind, s.Name, s.Parked, l.parked))
+		}
+		switch {
+		case s.State == consumer.Failed, s.State == consumer.Ahead:
+			problems = append(problems, fmt.Errorf("%s %s is %s: %s", s.Kind, s.Name, s.State, failureOf(s)))
+		case s.State == consumer.Paused:
+		case s.Behind > l.behind || s.More:
+			problems = append(problems, fmt.Errorf("%s %s (%s) is %s events behind, more than %d", s.Kind, s.Name, s.State, waiting(s), l.behind))
+		case s.Lag > l.lag:
+			problems = append(problems, fmt.Errorf("%s %s (%s) is %s behind, more than %s", s.Kind, s.Name, s.State, s.Lag.Round(time.Second), l.lag))
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return ExitError{errors.Join(problems...), ExitBehind}
+}
