@@ -116,7 +116,8 @@ func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipel
 		return from, failed, err
 	}
 	if err := a.target.inspect(tx); err != nil {
-		return from, pipeline.NoEvent, err
+		failed, err = a.blame(p, tx, pipeline.NoEvent, err)
+		return from, failed, err
 	}
 	if how != pipeline.Alone {
 		if err := a.advance(ctx, tx, p.position(end), from == end); err != nil {

@@ -256,10 +256,7 @@ func (b *rebuild) keep(ctx context.Context, conn shadow.Conn, how How, before ev
 	if err != nil {
 		return err
 	}
-	fingerprint, err := b.tables.Fingerprint(ctx, conn)
-	if err == nil {
-		_, err = conn.Exec(ctx, b.sql.keep, b.Name, kept, string(how), int64(before), fingerprint, handled, b.options.Keep.Microseconds())
-	}
+	_, err = conn.Exec(ctx, b.sql.keep, b.Name, kept, string(how), int64(before), b.print, handled, b.options.Keep.Microseconds())
 	return err
 }
 

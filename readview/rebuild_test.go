@@ -2,11 +2,14 @@ package readview_test
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -95,6 +98,84 @@ func TestRebuild(t *testing.T) {
 			if how == readview.Apply {
 				b.requireNothingLeft()
 			}
+		})
+	}
+}
+
+func TestRebuildWhenNodesRunAndWritersAppend(t *testing.T) {
+	t.Parallel()
+	for _, how := range []readview.How{readview.Apply, readview.Swap} {
+		t.Run(string(how), func(t *testing.T) {
+			t.Parallel()
+			b, manager, _ := ledgerBank(t, 20)
+			ctx, cancel := context.WithCancel(t.Context())
+			var writers sync.WaitGroup
+			for w := range 4 {
+				writers.Go(func() {
+					for ctx.Err() == nil {
+						b.record(fmt.Sprintf("account-%d", w), &Deposited{Amount: 1})
+					}
+				})
+			}
+			for range soak.Times(3, 100) {
+				b.exec(`UPDATE ledger SET amount = 77 WHERE position = (SELECT min(position) FROM ledger)`)
+				_, err := manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{How: how})
+				require.NoError(t, err)
+				require.Zero(t, b.int(`SELECT count(*) FROM ledger WHERE amount = 77`))
+			}
+			cancel()
+			writers.Wait()
+			last := b.deposit(1)
+			b.waitFor(manager, last)
+			b.requireLedger(last)
+		})
+	}
+}
+
+func TestRollback(t *testing.T) {
+	t.Parallel()
+	for _, how := range []readview.How{readview.Apply, readview.Swap} {
+		t.Run("of "+string(how)+" brings back what was there, and today's events", func(t *testing.T) {
+			t.Parallel()
+			b, manager, _ := ledgerBank(t, 20)
+			b.tamper()
+			first := b.deposit(5)
+			b.waitFor(manager, first)
+			before := b.rows(`SELECT concat_ws(' ', position, account, amount) FROM ledger ORDER BY position`)
+
+			done, err := manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{How: how})
+			require.NoError(t, err)
+			require.False(t, done.KeptUntil.IsZero())
+			b.requireNothingLeft("kept")
+			b.requireLedger(first)
+
+			last := b.deposit(5) // also to an account that was changed
+			b.waitFor(manager, last)
+			back, err := manager.Rollback(t.Context(), "ledger", readview.RebuildOptions{})
+			require.NoError(t, err)
+			require.Equal(t, how, back.How)
+			require.EqualValues(t, 5, back.Events)
+			require.Equal(t, before, b.rows(`SELECT concat_ws(' ', position, account, amount) FROM ledger WHERE position <= $1 ORDER BY position`, int64(first)))
+			require.EqualValues(t, 5, b.int(fmt.Sprint(`SELECT count(*) FROM ledger WHERE position > `, int64(first))))
+			require.EqualValues(t, 1, b.int(`SELECT count(*) FROM total WHERE account = 'nobody'`))
+			b.requireNothingLeft("kept")
+
+			_, err = manager.Rollback(t.Context(), "ledger", readview.RebuildOptions{})
+			require.NoError(t, err, "and forward again")
+			b.requireLedger(last)
+			left, err := manager.Cleanup(t.Context(), "ledger", readview.CleanupOptions{})
+			require.NoError(t, err)
+			require.Len(t, left, 1)
+			require.False(t, left[0].Removed, "it is kept for a day")
+			left, err = manager.Cleanup(t.Context(), "ledger", readview.CleanupOptions{Kept: true})
+			require.NoError(t, err)
+			require.True(t, left[0].Removed)
+			b.requireNothingLeft()
+			_, err = manager.Rollback(t.Context(), "ledger", readview.RebuildOptions{})
+			require.ErrorIs(t, err, readview.ErrNothingKept)
+			last = b.deposit(1)
+			b.waitFor(manager, last)
+			b.requireLedger(last)
 		})
 	}
 }

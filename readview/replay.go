@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -36,6 +37,7 @@ type replay struct {
 
 	tables *shadow.Set
 	schema string
+	print  string // the fingerprint of the live tables
 	full   bool // the shadows can take the place of the live tables
 	at     eventsourced.Position
 	events atomic.Int64 // applied
@@ -168,10 +170,10 @@ func (p *replay) describe(ctx context.Context) (fingerprint string, err error) {
 		return "", err
 	}
 	err = inTx(ctx, p.lock, func(tx pgx.Tx) error {
-		fingerprint, err = p.tables.Fingerprint(ctx, tx)
+		p.print, err = p.tables.Fingerprint(ctx, tx)
 		return err
 	})
-	return fingerprint, err
+	return p.print, err
 }
 
 // open makes the shadows, or goes on with those that a replay has left which died.
@@ -327,8 +329,9 @@ func (p *replay) applyPage(ctx context.Context, pg *page) error {
 		}
 	})
 	defer stop()
-	err := pg.attempt(ctx, p.apply)
-	if !errors.Is(err, shadow.ErrEscaped) {
+	err := p.escaped(pg.attempt(ctx, p.apply))
+	var failed *EventError
+	if !errors.Is(err, shadow.ErrEscaped) || errors.As(err, &failed) {
 		return err
 	}
 	if len(pg.items) > 1 {
@@ -337,6 +340,20 @@ func (p *replay) applyPage(ctx context.Context, pg *page) error {
 	}
 	if len(pg.items) == 1 {
 		return &EventError{Projection: p.Name, Event: pg.items[0].recorded, Err: err}
+	}
+	return err
+}
+
+// escaped makes [ErrEscaped] of an error about a live table.
+func (p *replay) escaped(err error) error {
+	var server *pgconn.PgError
+	if !errors.As(err, &server) {
+		return err
+	}
+	for _, t := range p.tables.Tables {
+		if t.Name == server.TableName && t.Schema == server.SchemaName {
+			return fmt.Errorf("%w: it uses the live table %s.%s. Name it without a schema, in functions and triggers, too: %w", ErrEscaped, t.Schema, t.Name, err)
+		}
 	}
 	return err
 }
