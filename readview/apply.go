@@ -91,7 +91,7 @@ func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipel
 		tx.Close()
 	}()
 	own := tx.Turn(ctx, pipeline.NoEvent)
-	at, err := a.target.checkpoint(ctx, own)
+	at, parked, err := a.target.checkpoint(ctx, own)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return from, pipeline.NoEvent, errStale
@@ -103,6 +103,10 @@ func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipel
 		return to, pipeline.NoEvent, nil // applied before, its commit unheard of, or by another node
 	}
 	a.failpoint("locked")
+	behind, err := a.behind(ctx, own, p, from, to, parked)
+	if err != nil {
+		return from, pipeline.NoEvent, err
+	}
 	if p.meanwhile != nil {
 		p.meanwhile() // not before: it would be in the way of the trips for the lock
 	}
@@ -111,7 +115,7 @@ func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipel
 			return from, pipeline.NoEvent, err
 		}
 	}
-	end, failed, err = a.callAll(ctx, p, tx, at, from, to)
+	end, failed, err = a.callAll(ctx, p, tx, at, behind, from, to)
 	if err != nil {
 		return from, failed, err
 	}

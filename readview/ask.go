@@ -2,6 +2,7 @@ package readview
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -44,7 +45,7 @@ func (s *feedSource) miss(ctx context.Context, d *delivery) (done bool, wait tim
 	}
 	now := time.Now().UTC()
 	failure := &consumer.Failure{Position: d.page.upTo, Error: missing.Error(), Time: now, Since: now, Attempts: 1}
-	if err := s.m.states.fail(ctx, s.Name, s.at.Generation, "failed", failure); err != nil {
+	if err := s.m.states.fail(ctx, s.Name, s.at.Generation, "failed", failure, nil); err != nil {
 		return false, 0, err
 	}
 	s.logger.ErrorContext(ctx, "projection stopped at a gap", "error", missing)
@@ -139,7 +140,7 @@ func (s *feedSource) complain(ctx context.Context, err error, free bool) {
 		event := &eventsourced.Recorded{Position: remote.Position}
 		event.ID, event.Name = remote.EventID, remote.EventName
 		s.logger.WarnContext(ctx, "the other context can't send an event", "error", text)
-		s.note(ctx, event, text, time.Now(), 1)
+		s.note(ctx, &EventError{Projection: s.Name, Event: *event, Err: errors.New(text)}, text, time.Now(), 1)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -15,7 +16,7 @@ import (
 
 // callAll runs the handlers of the items [from, to), or up to an earlier one when it is
 // time to end.
-func (a *applier) callAll(ctx context.Context, p *page, tx *pipeline.Tx, at checkpoint, from, to int) (end, failed int, err error) {
+func (a *applier) callAll(ctx context.Context, p *page, tx *pipeline.Tx, at checkpoint, behind behind, from, to int) (end, failed int, err error) {
 	late := halfTime(ctx)
 	p.slowest = 0
 	for i := from; i < to; i++ {
@@ -24,6 +25,13 @@ func (a *applier) callAll(ctx context.Context, p *page, tx *pipeline.Tx, at chec
 		}
 		if i > from && (p.hurry.Load() || !late.IsZero() && time.Now().After(late)) {
 			return i, pipeline.NoEvent, nil
+		}
+		if behind.has(&p.items[i]) {
+			if err := a.parkBehind(ctx, tx, p, i, &behind); err != nil {
+				failed, err = a.blame(p, tx, i, err)
+				return from, failed, err
+			}
+			continue
 		}
 		a.progress.at(atHandler, &p.items[i].recorded)
 		err := a.call(ctx, tx, p, i)
@@ -69,6 +77,8 @@ func (a *applier) safely(ctx context.Context, tx Tx, p *page, i int) (err error)
 	returned := false
 	defer func() {
 		if !returned && err == nil {
+			stack := string(debug.Stack())
+			p.exitStack.Store(&stack)
 			p.exited.Store(int64(i) + 1)
 			a.alone.Store(p.items[i].recorded.Name, true)
 		}
@@ -106,8 +116,8 @@ func (a *applier) blame(p *page, tx *pipeline.Tx, i int, err error) (int, error)
 	lost := pgerr.Lost(err) || errors.Is(err, sql.ErrTxDone) && tx.Closed()
 	if lost && p.slowest >= a.m.config.HangTimeout {
 		i = p.slow
-		err = fmt.Errorf("the handler took %s, and after Config.HangTimeout (%s) the server ends a transaction that waits for its client: %w",
-			p.slowest.Round(time.Millisecond), a.m.config.HangTimeout, err)
+		err = fmt.Errorf("%w: the handler took %s, and after Config.HangTimeout (%s) the server ends a transaction that waits for its client: %w",
+			errSlow, p.slowest.Round(time.Millisecond), a.m.config.HangTimeout, err)
 	}
 	if i == pipeline.NoEvent {
 		return pipeline.NoEvent, err
@@ -115,5 +125,5 @@ func (a *applier) blame(p *page, tx *pipeline.Tx, i int, err error) (int, error)
 	if pgerr.ReadOnly(err) && !tx.ServerIsReadOnly() {
 		err = fmt.Errorf("the handler has made its transaction read-only: %v", err) //nolint:errorlint // it is not the server's
 	}
-	return i, &EventError{Projection: a.Name, Event: p.items[i].recorded, Err: err}
+	return i, &EventError{Projection: a.Name, Event: p.items[i].recorded, Err: err, Statement: tx.Statement(err)}
 }

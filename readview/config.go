@@ -17,6 +17,7 @@ const (
 	DefaultRetryFor    = 30 * time.Second
 	DefaultBackOff     = 100 * time.Millisecond
 	DefaultLockTimeout = 10 * time.Second
+	DefaultMaxParked   = 10_000
 )
 
 // Config is the optional part of a [Manager]. The zero value works; a negative
@@ -57,6 +58,10 @@ type Config struct {
 	// Defaults to [DefaultLockTimeout].
 	LockTimeout time.Duration
 
+	// MaxParked is how many events of a projection may be parked, see [ParkFailures]. A
+	// projection that would have to park more stops. Defaults to [DefaultMaxParked].
+	MaxParked int
+
 	// Positions keeps the positions of the projections. Defaults to the table readviews, see
 	// [Positions].
 	Positions PositionStore
@@ -70,6 +75,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Attempts, DefaultAttempts)
 	setDefault(&c.RetryFor, DefaultRetryFor)
 	setDefault(&c.LockTimeout, DefaultLockTimeout)
+	setDefault(&c.MaxParked, DefaultMaxParked)
 	return c
 }
 
@@ -91,6 +97,7 @@ func (c Config) validate() error {
 		{"Attempts", int64(c.Attempts)},
 		{"RetryFor", int64(c.RetryFor)},
 		{"LockTimeout", int64(c.LockTimeout)},
+		{"MaxParked", int64(c.MaxParked)},
 	} {
 		if field.value < 0 {
 			problems = append(problems, fmt.Errorf("readview.Config: %s is negative", field.name))

@@ -9,6 +9,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/shadow"
 )
 
@@ -77,6 +78,14 @@ var (
 	// [Projection.AcceptNewEvents].
 	ErrNewEvents = errors.New("the projection handles events that it has passed over")
 
+	// ErrNotThere is returned by [Manager.Skip], [Manager.Park], [Manager.Show] and
+	// [Manager.DryRun] for an event at which the projection does not stand, and which is not
+	// parked: somebody was faster, or it is another one.
+	ErrNotThere = errors.New("the projection does not stand at that event")
+
+	// ErrNotParked is returned by [Manager.Retry] for a stream of which nothing is parked.
+	ErrNotParked = errors.New("nothing of it is parked")
+
 	// ErrOlderProgram is why a node stands by for a projection: another program, which
 	// handles more of the events, has run it since. Nothing is passed over that way. To
 	// go back to the older one, reset the projection with it.
@@ -94,6 +103,10 @@ var (
 	// A page was still not done when its time had run out.
 	errLate = errors.New("the time of the page has run out (a Timeout middleware, perhaps)")
 
+	// Nothing more is put aside.
+	errTooMany = errors.New("no more events are parked (Config.MaxParked)")
+
+	errSlow       = errors.New("the handler is too slow")
 	errGoexit     = errors.New("the handler has ended its goroutine, by runtime.Goexit or by a test's FailNow")
 	errAbandoned  = errors.New("the handler does not return, and its page was given up")
 	errMiddleware = errors.New("a middleware of the router has refused the page, or acked it without calling the handler")
@@ -158,11 +171,22 @@ type EventError struct {
 	Projection string
 	Event      eventsourced.Recorded
 	Err        error
+	Statement  string // that the handler failed with, if the error is of the database
+	Stack      string // of a handler that has ended its goroutine; that of a panic is in Err
 }
 
 func (e *EventError) Error() string {
 	return fmt.Sprintf("projection %s: apply %s of %s, position %d, id %s: %v",
 		e.Projection, e.Event.Name, e.Event.Stream, e.Event.Position, e.Event.ID, e.Err)
+}
+
+// stack is where the handler panicked, or ended its goroutine; "" if it did not.
+func (e *EventError) stack() string {
+	var panicked *wait.PanicError
+	if errors.As(e.Err, &panicked) {
+		return string(panicked.Stack)
+	}
+	return e.Stack
 }
 
 // Unwrap returns the cause.

@@ -222,6 +222,7 @@ func (p *page) join(i int) {
 			decoded.Recorded = &part.recorded // not in the place that the next event gets
 		}
 	}
+	it.joined = append(it.joined, part.recorded)
 	p.items = p.items[:i+1]
 	it.parts = append(it.parts, part.parts...)
 	if it.err == nil {

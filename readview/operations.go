@@ -33,7 +33,7 @@ type OperationsQuery struct {
 // method of [Manager] changes is written in the transaction that changes it, with the actor
 // that [eventsourced.WithActor] has put into the context, or else this program's
 // [consumer.Config] Node. What failed is written by itself, as far as the database is there.
-// What nodes do on their own accord is not in it.
+// Of what nodes do on their own accord, it has the events that they park.
 func (m *Manager) Operations(ctx context.Context, query OperationsQuery) ([]consumer.Operation, error) {
 	if query.Limit < 0 || query.Before < 0 {
 		return nil, errors.New("readview.OperationsQuery: Limit or Before is negative")
@@ -74,8 +74,13 @@ func scanOperation(row pgx.CollectableRow) (consumer.Operation, error) {
 func (m *Manager) operation(ctx context.Context, name, command string, arguments map[string]string) consumer.Operation {
 	return consumer.Operation{
 		Kind: consumer.KindProjection, Name: name, Command: command, Arguments: arguments, Outcome: consumer.OutcomeDone,
-		Actor: cmp.Or(eventsourced.ContextActor(ctx), m.config.Node),
+		Actor: m.actor(ctx),
 	}
+}
+
+// actor is who does what is done under ctx.
+func (m *Manager) actor(ctx context.Context) string {
+	return cmp.Or(eventsourced.ContextActor(ctx), m.config.Node)
 }
 
 // begin puts an operation into the operator log that takes long, by itself; record ends it.
@@ -92,6 +97,13 @@ func (m *Manager) begin(ctx context.Context, op *consumer.Operation) error {
 // failed puts it into the operator log, by itself, that an operation failed, and returns why.
 func (m *Manager) failed(ctx context.Context, op consumer.Operation, cause error) error {
 	op.Outcome, op.Detail = consumer.OutcomeFailed, cause.Error()
+	m.end(ctx, op)
+	return cause
+}
+
+// end puts an operation into the operator log by itself, or ends there one that begin has put
+// into it.
+func (m *Manager) end(ctx context.Context, op consumer.Operation) {
 	err := consumer.Detached(ctx, func(ctx context.Context) error {
 		db := stdlib.OpenDBFromPool(m.pool)
 		defer func() { _ = db.Close() }()
@@ -100,7 +112,6 @@ func (m *Manager) failed(ctx context.Context, op consumer.Operation, cause error
 	if err != nil {
 		m.config.Logger.WarnContext(ctx, "operator log not written", "projection", op.Name, "command", op.Command, "actor", op.Actor, "error", err)
 	}
-	return cause
 }
 
 // record puts an operation into the operator log, in the transaction of what it does, or ends

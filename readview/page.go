@@ -24,14 +24,15 @@ type page struct {
 	decoded     []eventsourced.Decoded // of all items
 	meanwhile   func()                 // called when the page's transaction is under way; may be nil
 
-	calls   calls
-	hurry   atomic.Bool                 // it should end with the event that is being applied
-	exited  atomic.Int64                // 1 more than the index of the item whose handler has ended its goroutine
-	tx      atomic.Pointer[pipeline.Tx] // the last one
-	slowest time.Duration               // of the transaction's handlers
-	slow    int                         // the index of its item
-	given   chan struct{}               // closed when the page is given up
-	giveUp  func()
+	calls     calls
+	hurry     atomic.Bool                 // it should end with the event that is being applied
+	exited    atomic.Int64                // 1 more than the index of the item whose handler has ended its goroutine
+	exitStack atomic.Pointer[string]      // where
+	tx        atomic.Pointer[pipeline.Tx] // the last one
+	slowest   time.Duration               // of the transaction's handlers
+	slow      int                         // the index of its item
+	given     chan struct{}               // closed when the page is given up
+	giveUp    func()
 }
 
 // position is where the projection is when the items before end are applied.
@@ -111,7 +112,7 @@ func (p *page) attempt(ctx context.Context, apply func(context.Context, *page) e
 		err = errAbandoned
 	}
 	if i := p.exited.Swap(0) - 1; errors.Is(err, errGoexit) && i >= 0 {
-		err = &EventError{Projection: p.projection, Event: p.items[i].recorded, Err: err}
+		err = &EventError{Projection: p.projection, Event: p.items[i].recorded, Err: err, Stack: *p.exitStack.Load()}
 	}
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = fmt.Errorf("%w: %w", errLate, err)
@@ -123,8 +124,9 @@ func (p *page) attempt(ctx context.Context, apply func(context.Context, *page) e
 // item is one event of a page, decoded while the page before is applied.
 type item struct {
 	recorded eventsourced.Recorded
-	parts    []eventsourced.Decoded // what it is today, mostly one; applied together or not at all
-	err      error                  // of decoding; it counts when it is the event's turn
+	parts    []eventsourced.Decoded  // what it is today, mostly one; applied together or not at all
+	joined   []eventsourced.Recorded // the other parts of what another context has split
+	err      error                   // of decoding; it counts when it is the event's turn
 }
 
 // add appends a stored event. Its parts are in a slice that all of the page share, so that

@@ -98,21 +98,23 @@ type checkpoint struct {
 // is not there. It also lets the server end the transaction when its client falls silent. The
 // state is read by a statement of its own, after the lock was granted: a single one would see it as it
 // was before the wait. Whoever changes it holds the same lock.
-func (s states) checkpoint(ctx context.Context, turn *pipeline.Turn, name string, idle string) (at checkpoint, err error) {
+// parked is how many events are.
+func (s states) checkpoint(ctx context.Context, turn *pipeline.Turn, name string, idle string) (at checkpoint, parked int64, err error) {
 	statements, err := s.sql(ctx)
 	if err != nil {
-		return checkpoint{}, err
+		return checkpoint{}, 0, err
 	}
 	var setting string
-	state := pipeline.Query{SQL: statements.state, Args: []any{name, idle}, Into: []any{&at.Generation, &at.Running, &setting}}
+	state := pipeline.Query{SQL: statements.state, Args: []any{name, idle}, Into: []any{&at.Generation, &at.Running, &parked, &setting}}
 	if s.positions == nil {
 		lock := pipeline.Query{SQL: statements.lock, Args: []any{name}, Into: []any{(*int64)(&at.Position)}}
-		return at, turn.QueryRows(lock, state)
+		err = turn.QueryRows(lock, state)
+		return at, parked, err
 	}
 	if at.Position, err = s.positions.Lock(ctx, turn, name); err == nil {
 		err = turn.QueryRows(state)
 	}
-	return at, err
+	return at, parked, err
 }
 
 // lock locks a projection, after making it if it is new, and returns its position.

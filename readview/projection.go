@@ -37,6 +37,10 @@ type Projection struct {
 	// those, [Manager.ResetProjection] refuses.
 	Reset ResetHandler
 
+	// OnFailure is what becomes of an event that can't be applied, after its tries. Defaults to
+	// [StopAtFailure].
+	OnFailure OnFailure
+
 	// Triggers are the names of those triggers of the tables that write nothing but the row that they are called for,
 	// or others of the projection's tables. [Manager.Rebuild] and its like refuse tables with other triggers.
 	Triggers []string
@@ -167,6 +171,9 @@ func define(p Projection, registry *eventsourced.Registry) (*definition, error) 
 		default:
 			d.handlers[name] = handler
 		}
+	}
+	if p.OnFailure != StopAtFailure && p.OnFailure != ParkFailures {
+		problems = append(problems, fmt.Errorf("its OnFailure is %d, want StopAtFailure or ParkFailures", p.OnFailure))
 	}
 	d.handled = registry.StoredNames(slices.Collect(maps.Keys(d.handlers))...)
 	problems = append(problems, d.defineReset())

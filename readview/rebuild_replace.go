@@ -268,6 +268,9 @@ func (b *rebuild) conclude(ctx context.Context, tx *sql.Tx, how How) error {
 	if _, err := tx.ExecContext(ctx, b.sql.rebuilt, b.Name, b.handled); err != nil {
 		return err
 	}
+	if err := b.m.states.clearDebt(ctx, tx, b.Name); err != nil {
+		return err
+	}
 	b.result.Projection, b.result.How, b.result.Position = b.Name, how, b.at
 	b.result.Events, b.result.Took, b.result.Warnings = b.events.Load(), time.Since(b.began), b.warnings()
 	text := b.result.String()

@@ -38,7 +38,7 @@ type replay struct {
 	tables *shadow.Set
 	schema string
 	print  string // the fingerprint of the live tables
-	full   bool // the shadows can take the place of the live tables
+	full   bool   // the shadows can take the place of the live tables
 	at     eventsourced.Position
 	events atomic.Int64 // applied
 	advice struct {     // of what pages have touched
@@ -263,7 +263,7 @@ func (p *replay) replayTo(ctx context.Context, upTo eventsourced.Position) error
 				return err
 			}
 			continue
-		case errors.Is(err, errTooMany):
+		case errors.Is(err, errOneByOne):
 			continue
 		case errors.As(err, &failed) && !passes(err), !passes(err):
 			return err
@@ -279,8 +279,8 @@ func (p *replay) replayTo(ctx context.Context, upTo eventsourced.Position) error
 	return nil
 }
 
-// errTooMany says that a page has to be applied event by event, to see whose fault something is.
-var errTooMany = errors.New("the page has more than one event")
+// errOneByOne says that a page has to be applied event by event, to see whose fault something is.
+var errOneByOne = errors.New("the page has more than one event")
 
 func (p *replay) follow(ctx context.Context, upTo eventsourced.Position) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -336,7 +336,7 @@ func (p *replay) applyPage(ctx context.Context, pg *page) error {
 	}
 	if len(pg.items) > 1 {
 		p.history.smaller()
-		return errTooMany
+		return errOneByOne
 	}
 	if len(pg.items) == 1 {
 		return &EventError{Projection: p.Name, Event: pg.items[0].recorded, Err: err}

@@ -108,6 +108,9 @@ func (a *applier) prepareReset(ctx context.Context, tx *sql.Tx, statements *stat
 		return err
 	}
 	_, err = tx.ExecContext(ctx, statements.resetState, a.Name, a.handled, int64(min(position, head)))
+	if err == nil {
+		err = a.m.states.clearDebt(ctx, tx, a.Name)
+	}
 	return err
 }
 

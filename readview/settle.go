@@ -30,7 +30,7 @@ func (a *applier) settle(ctx context.Context, p *page, err error) error {
 	if a.attempted != failed.Event.ID {
 		a.attempted, a.attempts, a.since = failed.Event.ID, 0, time.Now()
 	}
-	if a.attempts++; a.attempts < a.m.config.Attempts || mayPass(err) && time.Since(a.since) < a.m.config.RetryFor {
+	if a.attempts++; !errors.Is(err, errTooMany) && a.attempts < a.m.config.Attempts || mayPass(err) && time.Since(a.since) < a.m.config.RetryFor {
 		return failed
 	}
 	failure := &consumer.Failure{
@@ -38,24 +38,42 @@ func (a *applier) settle(ctx context.Context, p *page, err error) error {
 		EventName: failed.Event.Name,
 		Position:  failed.Event.Position,
 		Error:     failed.Error(),
+		Stack:     failed.stack(),
+		Statement: failed.Statement,
 		Time:      time.Now().UTC(),
 		Since:     a.since.UTC(),
 		Attempts:  a.attempts,
 	}
+	what := "projection stopped at an event; fix the cause, then resume or restart"
+	parked, err := a.park(ctx, p, failed, failure)
+	switch {
+	case errors.Is(err, errTooMany):
+		failure.Error = failed.Error() + ": " + err.Error()
+	case errors.Is(err, errStale):
+		return err
+	case err != nil:
+		return errors.Join(failed, err)
+	case parked:
+		what = "event parked, and later ones of its stream will be; fix the cause, then retry"
+	}
+	if !parked {
+		if err := a.m.states.fail(ctx, a.Name, p.generation, "failed", failure, a.kept(p, failure.Position)); err != nil {
+			return errors.Join(failed, err)
+		}
+	}
 	a.attempts = 0
 	a.attempted = eventsourced.EventID{}
-	if err := a.m.states.fail(ctx, a.Name, p.generation, "failed", failure); err != nil {
-		return errors.Join(failed, err)
-	}
 	a.clear()
 	a.m.config.Observer.Failed(ctx, a.id(), *failure)
 	attributes := []any{"event_id", failure.EventID.String(), "event_name", failure.EventName, "position", int64(failure.Position),
 		"attempts", failure.Attempts, "error", failed.Err}
-	var panicked *wait.PanicError
-	if errors.As(err, &panicked) {
-		attributes = append(attributes, "stack", string(panicked.Stack))
+	if failure.Statement != "" {
+		attributes = append(attributes, "statement", failure.Statement)
 	}
-	a.logger.ErrorContext(ctx, "projection stopped at an event; fix the cause, then resume or restart", attributes...)
+	if failure.Stack != "" {
+		attributes = append(attributes, "stack", failure.Stack)
+	}
+	a.logger.ErrorContext(ctx, what, attributes...)
 	a.announce(0)
 	return errStale
 }
@@ -69,7 +87,7 @@ func (a *applier) halt(ctx context.Context, at checkpoint, cause error) error {
 func (a *applier) stop(ctx context.Context, at checkpoint, status string, cause error) error {
 	now := time.Now().UTC()
 	failure := &consumer.Failure{Error: cause.Error(), Time: now, Since: now, Attempts: 1}
-	if err := a.m.states.fail(ctx, a.Name, at.Generation, status, failure); err != nil {
+	if err := a.m.states.fail(ctx, a.Name, at.Generation, status, failure, nil); err != nil {
 		return errors.Join(cause, err)
 	}
 	a.clear()
@@ -97,12 +115,9 @@ func (a *applier) trip(ctx context.Context, err error, wait time.Duration) {
 		a.m.pool.Reset() // its connections lead to what is a replica now
 	}
 	a.logger.WarnContext(ctx, "projection waits before it tries again", "error", err, "wait", wait)
-	var event *eventsourced.Recorded
 	var failed *EventError
-	if errors.As(err, &failed) {
-		event = &failed.Event
-	}
-	failure := a.note(ctx, event, err.Error(), time.Now(), 1)
+	_ = errors.As(err, &failed) // nil if it is about none
+	failure := a.note(ctx, failed, err.Error(), time.Now(), 1)
 	a.m.config.Observer.Failed(ctx, a.id(), failure)
 }
 

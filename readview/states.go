@@ -24,6 +24,8 @@ type record struct {
 	leaseValid bool
 	leaseLeft  time.Duration
 	failure    *consumer.Failure
+	parked     int64 // events
+	skipped    int64
 	fresh      bool // the failure: somebody has tried lately
 
 	publication *int64 // of the other context's relay when it began to read, nil when it is not known
@@ -38,13 +40,15 @@ func scanRecord(row pgx.Row) (record, error) {
 		leaseLeft        int64
 		fresh            *bool
 		text, failedName *string
+		stack, statement *string
 		failedAt, since  *time.Time
 		failedEvent      *[16]byte
 		failedPosition   *int64
 		attempts         *int
 	)
 	err := row.Scan(&r.name, (*int64)(&r.Position), (*int64)(&r.rebuildTo), &r.Generation, &r.status, &r.programs.handled, &r.programs.dropped, &r.programs.superseded,
-		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts, &r.publication)
+		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts, &r.publication,
+		&stack, &statement, &r.parked, &r.skipped)
 	if err != nil {
 		return record{}, err
 	}
@@ -60,8 +64,16 @@ func scanRecord(row pgx.Row) (record, error) {
 		if since != nil && attempts != nil {
 			r.failure.Since, r.failure.Attempts = since.UTC(), *attempts
 		}
+		r.failure.Stack, r.failure.Statement = deref(stack), deref(statement)
 	}
 	return r, nil
+}
+
+func deref(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
 }
 
 // read returns the record of a projection, [pgx.ErrNoRows] for one that has never
@@ -147,7 +159,8 @@ func (s states) setStatus(ctx context.Context, d *definition, status string, op 
 
 // fail stops a projection with a failure, as failed or as ahead of the log, unless it has
 // gone past the event, or was reset or stopped, meanwhile.
-func (s states) fail(ctx context.Context, name string, generation int64, status string, failure *consumer.Failure) error {
+// recorded is the event as JSON if no log has it.
+func (s states) fail(ctx context.Context, name string, generation int64, status string, failure *consumer.Failure, recorded *string) error {
 	statements, err := s.sql(ctx)
 	if err != nil {
 		return err
@@ -157,13 +170,13 @@ func (s states) fail(ctx context.Context, name string, generation int64, status 
 		if err != nil || failure.Position != 0 && position >= failure.Position {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, statements.fail, append(append([]any{name, generation}, columns(failure)...), status)...)
+		_, err = tx.ExecContext(ctx, statements.fail, append(append([]any{name, generation}, columns(failure, recorded)...), status)...)
 		return err
 	})
 }
 
 // columns are those of a failure in readview_states.
-func columns(f *consumer.Failure) []any {
+func columns(f *consumer.Failure, recorded *string) []any {
 	var (
 		event    *string // as text, which every mode of pgx takes
 		name     *string
@@ -173,7 +186,16 @@ func columns(f *consumer.Failure) []any {
 		id := f.EventID.String()
 		event, name, position = &id, &f.EventName, (*int64)(&f.Position)
 	}
-	return []any{pgerr.Text(f.Error), f.Time, event, name, position, f.Since, f.Attempts}
+	return []any{pgerr.Text(f.Error), f.Time, event, name, position, f.Since, f.Attempts, orNull(f.Stack), orNull(f.Statement), recorded}
+}
+
+// orNull is a text as a column has it that may be NULL.
+func orNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	text = pgerr.Text(text)
+	return &text
 }
 
 // note puts on record what keeps a running projection from getting on, unless another
@@ -181,7 +203,7 @@ func columns(f *consumer.Failure) []any {
 func (s states) note(ctx context.Context, name, node string, failure *consumer.Failure) error {
 	sql, err := s.sql(ctx)
 	if err == nil {
-		_, err = s.pool.Exec(ctx, sql.note, append([]any{name, node}, columns(failure)...)...)
+		_, err = s.pool.Exec(ctx, sql.note, append([]any{name, node}, columns(failure, nil)...)...)
 	}
 	return err
 }

@@ -35,7 +35,8 @@ func (r *runner) status(ctx context.Context) (consumer.Status, error) {
 		return consumer.Status{}, err
 	}
 	known := err == nil
-	status := consumer.Status{Kind: consumer.KindProjection, Name: r.Name, Position: stored.Position, Failure: stored.failure}
+	status := consumer.Status{Kind: consumer.KindProjection, Name: r.Name, Position: stored.Position, Failure: stored.failure,
+		Parked: stored.parked, Skipped: stored.skipped}
 	if stored.leaseValid || stored.node == r.m.node && r.starts() { // a lease that is renewed a little late is its own still
 		status.Node = consumer.NodeName(stored.node)
 	}

@@ -30,7 +30,12 @@ type statements struct {
 	reset, resetState                 string
 	publication                       string
 	operation, operationEnd           string
-	operations                        string
+	park, parkBehind, parkedStreams   string
+	parked, unpark, parkAgain         string
+	skip, skipParked, skipped         string
+	clearDebt, recorded               string
+	operations, operationNote         string
+	standing                          string
 
 	schema   string // of the tables, not quoted
 	rebuilds rebuildStatements
@@ -44,13 +49,14 @@ const leaseIsValid = `(s.lease_until > clock_timestamp() AND s.lease_until <= cl
 const recordColumns = `s.name, {position}, s.rebuild_to, s.generation, s.status, s.handled, s.dropped, s.superseded, s.node, ` + leaseIsValid + `,
 	CASE WHEN ` + leaseIsValid + ` THEN (extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint ELSE 0 END,
 	abs(extract(epoch FROM clock_timestamp() - s.tried_at)) < 15,
-	s.error, s.failed_at, s.failed_event, s.failed_name, s.failed_position, s.failing_since, s.attempts, s.publication`
+	s.error, s.failed_at, s.failed_event, s.failed_name, s.failed_position, s.failing_since, s.attempts, s.publication,
+	s.failed_stack, s.failed_statement, s.parked, s.skipped`
 
 const noFailure = `error = NULL, failed_at = NULL, failed_event = NULL, failed_name = NULL, failed_position = NULL,
-	failing_since = NULL, attempts = NULL, tried_at = NULL`
+	failing_since = NULL, attempts = NULL, tried_at = NULL, failed_stack = NULL, failed_statement = NULL, failed_recorded = NULL`
 
 const setFailure = `error = $3, failed_at = $4, failed_event = $5, failed_name = $6, failed_position = $7, failing_since = $8, attempts = $9,
-	tried_at = clock_timestamp()`
+	failed_stack = $10, failed_statement = $11, failed_recorded = $12, tried_at = clock_timestamp()`
 
 func (t *tables) sql(ctx context.Context) (*statements, error) {
 	if sql := t.found.Load(); sql != nil {
@@ -68,13 +74,13 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 	if t.positions != nil { // they are asked for, see states
 		record, position, positionOf = "{states} s", "0::bigint", "0::bigint"
 	}
-	names := strings.NewReplacer("{readviews}", schema+".readviews", "{states}", schema+".readview_states", "{operations}", schema+".readview_operations",
+	names := strings.NewReplacer("{readviews}", schema+".readviews", "{states}", schema+".readview_states", "{operations}", schema+".readview_operations", "{parked}", schema+".readview_parked", "{skipped}", schema+".readview_skipped",
 		"{position}", position, "{valid}", leaseIsValid, "{no failure}", noFailure, "{failure}", setFailure)
 	parts := strings.NewReplacer("{record}", recordColumns, "{from}", record, "{position of s}", positionOf)
 	r := func(statement string) string { return names.Replace(parts.Replace(statement)) }
 	sql := &statements{
 		lock:  r(`SELECT position FROM {readviews} WHERE name = $1 FOR UPDATE`),
-		state: r(`SELECT generation, status = 'running', set_config('idle_in_transaction_session_timeout', $2, true) FROM {states} WHERE name = $1`),
+		state: r(`SELECT generation, status = 'running', parked, set_config('idle_in_transaction_session_timeout', $2, true) FROM {states} WHERE name = $1`),
 		// It fails where there is no row to change.
 		advance:     r(`WITH moved AS (UPDATE {readviews} SET position = $2 WHERE name = $1 RETURNING name) SELECT 1 / count(*) FROM moved`),
 		read:        r(`SELECT {record} FROM {from} WHERE s.name = $1`),
@@ -85,7 +91,7 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 			WHERE name = $1 AND generation = $5 AND handled IS DISTINCT FROM $2`),
 		retry:  r(`UPDATE {states} SET status = 'running' WHERE name = $1 AND status = 'failed'`),
 		status: r(`UPDATE {states} SET status = $2 WHERE name = $1`),
-		fail:   r(`UPDATE {states} SET status = $10, {failure} WHERE name = $1 AND generation = $2 AND status = 'running'`),
+		fail:   r(`UPDATE {states} SET status = $13, {failure} WHERE name = $1 AND generation = $2 AND status = 'running'`),
 		note:   r(`UPDATE {states} s SET {failure} WHERE name = $1 AND status = 'running' AND (node = $2 OR NOT {valid})`),
 		forget: r(`UPDATE {states} SET {no failure} WHERE name = $1 AND generation = $2 AND status = 'running'`),
 		lease: r(`UPDATE {states} s SET node = $2, lease_length = $3 * interval '1 microsecond', lease_until = clock_timestamp() + $3 * interval '1 microsecond'
@@ -103,8 +109,10 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 	sql.operation = r(`INSERT INTO {operations} (name, command, actor, arguments, outcome, detail, ended_at)
 		VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $5::text = 'under way' THEN NULL ELSE clock_timestamp() END) RETURNING id`)
 	sql.operationEnd = r(`UPDATE {operations} SET outcome = $2, detail = $3, ended_at = clock_timestamp() WHERE id = $1`)
+	sql.operationNote = r(`UPDATE {operations} SET detail = $2 WHERE id = $1`)
 	sql.operations = r(`SELECT id, name, command, actor, arguments, outcome, detail, began_at, ended_at FROM {operations}
 		WHERE (cardinality($1::text[]) = 0 OR name = ANY($1)) AND ($3 = 0 OR id < $3) ORDER BY id DESC LIMIT $2`)
+	sql.debt(r)
 	sql.schema, sql.rebuilds = found, newRebuildStatements(schema)
 	t.found.Store(sql)
 	return sql, nil

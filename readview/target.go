@@ -15,8 +15,8 @@ type target interface {
 	// searchPath is the transaction's, "" for the one that the connection has.
 	searchPath() string
 
-	// checkpoint locks the position; [sql.ErrNoRows] when there is none.
-	checkpoint(ctx context.Context, own *pipeline.Turn) (checkpoint, error)
+	// checkpoint locks the position, and tells how many events are parked; [sql.ErrNoRows] when there is no position.
+	checkpoint(ctx context.Context, own *pipeline.Turn) (at checkpoint, parked int64, err error)
 
 	// inspect is called when the handlers have returned. Its error takes the page back.
 	inspect(tx *pipeline.Tx) error
@@ -33,7 +33,7 @@ type live struct{ *applier }
 
 func (t live) searchPath() string { return "" }
 
-func (t live) checkpoint(ctx context.Context, own *pipeline.Turn) (checkpoint, error) {
+func (t live) checkpoint(ctx context.Context, own *pipeline.Turn) (at checkpoint, parked int64, err error) {
 	return t.m.states.checkpoint(ctx, own, t.Name, t.m.config.idleSetting())
 }
 
@@ -53,10 +53,10 @@ type shadowed struct{ *replay }
 
 func (t shadowed) searchPath() string { return t.tables.Path(t.schema) }
 
-func (t shadowed) checkpoint(_ context.Context, own *pipeline.Turn) (at checkpoint, err error) {
+func (t shadowed) checkpoint(_ context.Context, own *pipeline.Turn) (at checkpoint, parked int64, err error) {
 	var settings string
 	at.Running = true
-	return at, own.QueryRows(pipeline.Query{
+	return at, 0, own.QueryRows(pipeline.Query{
 		SQL: t.sql.page, Args: []any{t.Name, t.kind, t.id, t.m.config.idleSetting()}, Into: []any{(*int64)(&at.Position), &settings},
 	})
 }

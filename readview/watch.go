@@ -2,7 +2,7 @@ package readview
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -119,10 +119,12 @@ func (a *applier) noteSlow(ctx context.Context, s step) {
 			what += ", it waits for a lock of " + blocker
 		}
 	}
+	var at *EventError
 	if s.event != nil {
-		what = (&EventError{Projection: a.Name, Event: *s.event, Err: fmt.Errorf("%s", what)}).Error()
+		at = &EventError{Projection: a.Name, Event: *s.event, Err: errors.New(what)}
+		what = at.Error()
 	}
-	a.note(ctx, s.event, what, s.since, 0)
+	a.note(ctx, at, what, s.since, 0)
 }
 
 // blocker says who holds the lock that a process of the server waits for.
@@ -137,14 +139,15 @@ func (a *applier) blocker(ctx context.Context, pid uint32) (who string) {
 // note puts on record what keeps the projection from getting on: here, for the status
 // of this process, and in the database, if that can be written. It counts tries more
 // of them, and returns what is on record now.
-func (a *applier) note(ctx context.Context, event *eventsourced.Recorded, what string, since time.Time, tries int) consumer.Failure {
+func (a *applier) note(ctx context.Context, at *EventError, what string, since time.Time, tries int) consumer.Failure {
 	failure := &consumer.Failure{Error: what, Time: time.Now().UTC(), Since: since.UTC()}
-	if event != nil {
-		failure.EventID, failure.EventName, failure.Position = event.ID, event.Name, event.Position
+	if at != nil {
+		failure.EventID, failure.EventName, failure.Position = at.Event.ID, at.Event.Name, at.Event.Position
+		failure.Stack, failure.Statement = at.stack(), at.Statement
 	}
 	a.mu.Lock()
 	// It goes on while it is about one event, or about none in between.
-	if before := a.trouble; before != nil && (before.EventID == failure.EventID || before.EventID.IsZero() || event == nil) {
+	if before := a.trouble; before != nil && (before.EventID == failure.EventID || before.EventID.IsZero() || at == nil) {
 		failure.Since, failure.Attempts = before.Since, before.Attempts
 	}
 	failure.Attempts += tries

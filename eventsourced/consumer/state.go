@@ -43,7 +43,8 @@ type Status struct {
 	More     bool                  // there are more than Behind says
 	Lag      time.Duration         // how long the first of them has been waiting; 0 when there is none
 	Node     string                // who runs it, see [Config.Node]; "" for nobody
-	Parked   int64                 // events that a reactor put aside
+	Parked   int64                 // events that a reactor or a projection put aside
+	Skipped  int64                 // events that somebody has decided that a projection does not apply
 	Failure  *Failure              // why it does not get on, or stopped; nil when it does
 }
 
@@ -57,6 +58,8 @@ type Failure struct {
 	EventName string
 	Position  eventsourced.Position
 	Error     string
+	Stack     string    // of a projection's handler that panicked, or ended its goroutine
+	Statement string    // that a projection's handler failed with, if its error is of the database
 	Time      time.Time // of the last try
 	Since     time.Time // of the first one
 	Attempts  int       // that have failed or hang; 0 when the first is under way and takes long

@@ -22,6 +22,7 @@ func (t *Turn) ready(query string) error {
 	if err := tx.usable(); err != nil || t.event == NoEvent {
 		return err
 	}
+	t.note(query)
 	err := error(nil)
 	if t.reading() {
 		err = errRowsOpen

@@ -43,7 +43,8 @@ func (p *pgxTurn) Exec(ctx context.Context, query string, args ...any) (pgconn.C
 		return pgconn.CommandTag{}, err
 	}
 	defer unlock()
-	return p.t.tx.pgx.Exec(ctx, query, p.t.tx.direct(args)...)
+	tag, err := p.t.tx.pgx.Exec(ctx, query, p.t.tx.direct(args)...)
+	return tag, p.t.failed(query, err)
 }
 
 // Query implements [pgx.Tx].
@@ -57,7 +58,7 @@ func (p *pgxTurn) Query(ctx context.Context, query string, args ...any) (pgx.Row
 	if err == nil {
 		p.t.open = append(p.t.open, closer(func() error { rows.Close(); return nil }))
 	}
-	return rows, err
+	return rows, p.t.failed(query, err)
 }
 
 // QueryRow implements [pgx.Tx].

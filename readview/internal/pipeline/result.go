@@ -72,7 +72,9 @@ func (t *Turn) ExecOne(ctx context.Context, query string, args ...any) error {
 	}
 	rows, err := result.RowsAffected()
 	if err == nil && rows != 1 {
-		err = NotOneRow(rows)
+		t.tx.mu.Lock()
+		defer t.tx.mu.Unlock()
+		err = t.failed(query, NotOneRow(rows))
 	}
 	return err
 }

@@ -152,7 +152,8 @@ func (t *Turn) ExecContext(ctx context.Context, query string, args ...any) (sql.
 	if err := tx.flush(); err != nil {
 		return nil, err
 	}
-	return tx.sql.ExecContext(ctx, query, tx.direct(args)...)
+	done, err := tx.sql.ExecContext(ctx, query, tx.direct(args)...)
+	return done, t.failed(query, err)
 }
 
 // QueryContext implements readview.Tx.
@@ -167,7 +168,7 @@ func (t *Turn) QueryContext(ctx context.Context, query string, args ...any) (*sq
 	if err == nil {
 		t.open = append(t.open, rows)
 	}
-	return rows, err
+	return rows, t.failed(query, err)
 }
 
 // QueryRowContext implements readview.Tx.

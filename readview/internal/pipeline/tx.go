@@ -65,6 +65,7 @@ type Tx struct {
 	turn     *Turn // the last one that was given
 	queue    queue
 	streak   streak
+	asked    asked
 	results  []Result // a piece of memory for many
 }
 
