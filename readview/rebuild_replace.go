@@ -304,6 +304,7 @@ func (r Rebuilt) String() string {
 // afterwards removes what is not needed any more. What can't be removed now is for [Manager.Cleanup].
 func (b *rebuild) afterwards(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
+	b.m.config.Observer.Rebuilt(ctx, b.applier.id(), b.result.Took)
 	if _, err := b.m.cleanup(ctx, b.lock, b.definition, false, false); err != nil {
 		b.logger.WarnContext(ctx, "what a rebuild has left is not removed yet: readviews cleanup", "error", err)
 	}

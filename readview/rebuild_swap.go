@@ -92,7 +92,9 @@ func (p *replay) whoIsInTheWay(ctx context.Context, pid uint32, after time.Durat
 	go func() {
 		who := ""
 		if wait.Sleep(ctx, after) {
-			who = p.blocker(ctx, pid)
+			for _, session := range p.blockers(ctx, pid) {
+				who = strings.TrimPrefix(who+"; "+describe(session), "; ")
+			}
 		}
 		answer <- who
 	}()
