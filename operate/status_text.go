@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -47,6 +48,15 @@ func (c *Commands) advice(s consumer.Status) string {
 	case consumer.Ahead:
 		return "The log has gone back: see docs/operating.md before you do anything."
 	case consumer.Failed:
+	case consumer.Stalled:
+		if len(s.Failure.Blockers) == 0 {
+			return "It goes on by itself when that returns. If it never does, restart the process that runs it."
+		}
+		ends := make([]string, len(s.Failure.Blockers))
+		for i, b := range s.Failure.Blockers {
+			ends[i] = fmt.Sprintf("SELECT pg_terminate_backend(%d)", b.PID)
+		}
+		return "It goes on by itself when that session ends; to end it: " + strings.Join(ends, "; ")
 	default:
 		return "It tries again by itself once the cause is gone."
 	}
@@ -127,6 +137,8 @@ type failureJSON struct {
 	Tries  int        `json:"tries"`
 	Next   *time.Time `json:"next"` // try, null when it is not known
 	Advice string     `json:"advice"`
+
+	Blockers []consumer.Session `json:"blockers"` // who holds the lock that a stalled projection waits for
 }
 
 func (c *Commands) writeJSON(w io.Writer, all []consumer.Status) error {
@@ -138,7 +150,7 @@ func (c *Commands) writeJSON(w io.Writer, all []consumer.Status) error {
 		}
 		text := failureOf(s)
 		rows[i].Error = &text
-		rows[i].Failure = &failureJSON{eventOf(s.Failure), s.Failure.Time.UTC(), known(s.Failure.Since), s.Failure.Attempts, known(s.Failure.Next), c.advice(s)}
+		rows[i].Failure = &failureJSON{eventOf(s.Failure), s.Failure.Time.UTC(), known(s.Failure.Since), s.Failure.Attempts, known(s.Failure.Next), c.advice(s), append([]consumer.Session{}, s.Failure.Blockers...)}
 	}
 	return terminal.JSON(w, rows)
 }

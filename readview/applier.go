@@ -50,6 +50,7 @@ type applier struct {
 	again      bool      // likewise, and what has failed then may come once more as it was
 	read       *int64    // the publication that it has read, nil when it is not known; see record
 	registered bool      // this program has run the projection
+	stands     bool      // it stands by, and the observer was told
 	free       time.Time // since when nobody has the lease of the other program that does now
 
 	failpoint func(point string) // tests kill the process here
@@ -138,6 +139,15 @@ func (a *applier) load(ctx context.Context) (record, error) {
 		a.failed.Store(true)
 	}
 	return stored, nil
+}
+
+// standBy notes that this node does not apply the projection: because of cause, or because
+// another node does.
+func (a *applier) standBy(ctx context.Context, cause error) {
+	if !a.stands {
+		a.stands = true
+		a.m.config.Observer.Standby(ctx, a.id(), cause)
+	}
 }
 
 // abandoned tells that nobody has had the lease for a while: a program that has just started

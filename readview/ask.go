@@ -140,7 +140,7 @@ func (s *feedSource) complain(ctx context.Context, err error, free bool) {
 		event := &eventsourced.Recorded{Position: remote.Position}
 		event.ID, event.Name = remote.EventID, remote.EventName
 		s.logger.WarnContext(ctx, "the other context can't send an event", "error", text)
-		s.note(ctx, &EventError{Projection: s.Name, Event: *event, Err: errors.New(text)}, text, time.Now(), 1)
+		s.note(ctx, &EventError{Projection: s.Name, Event: *event, Err: errors.New(text)}, consumer.Failure{Error: text, Since: time.Now().UTC()}, 1)
 	}
 }
 
@@ -154,6 +154,9 @@ func (a *applier) untroubled() bool {
 // check renews the lease and asks for history if there is reason to.
 func (s *feedSource) check(ctx context.Context) error {
 	stored, err := s.load(ctx)
+	if errors.Is(err, ErrOlderProgram) {
+		s.standBy(ctx, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -171,9 +174,11 @@ func (s *feedSource) check(ctx context.Context) error {
 		return err
 	}
 	if !active {
+		s.standBy(ctx, nil)
 		s.asker.forget()
 		return nil
 	}
+	s.stands = false
 	idle, quiet := s.asker.idle()
 	missing := s.at.Position < eventsourced.Position(s.seen.Load()) && quiet >= s.m.config.PollInterval
 	if idle && (missing || s.early.overdue(s.at)) && s.remote.Load() == nil || s.asker.due(s.at) {

@@ -98,6 +98,9 @@ func (s *logSource) enter(ctx context.Context) (checkpoint, time.Duration, error
 	poll := s.m.config.PollInterval
 	stored, err := s.load(ctx)
 	if refusal(err) {
+		if errors.Is(err, ErrOlderProgram) {
+			s.standBy(ctx, err)
+		}
 		return checkpoint{}, poll, nil
 	}
 	if err != nil {
@@ -108,9 +111,13 @@ func (s *logSource) enter(ctx context.Context) (checkpoint, time.Duration, error
 	}
 	held, _, err := s.renew(ctx, stored.Generation)
 	if err != nil || !held {
+		if err == nil && stored.leaseValid && stored.node != s.m.node {
+			s.standBy(ctx, nil)
+		}
 		s.clear() // if there is trouble, it is another node's
 		return checkpoint{}, min(max(stored.leaseLeft, time.Millisecond), poll), err
 	}
+	s.stands = false
 	return stored.checkpoint, 0, nil
 }
 

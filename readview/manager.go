@@ -162,6 +162,7 @@ func (m *Manager) ResetProjection(ctx context.Context, name string) error {
 	if err := r.reset(ctx, op); err != nil {
 		return m.failed(ctx, op, fmt.Errorf("reset %s: %w", name, err))
 	}
+	m.config.Observer.Reset(ctx, r.id())
 	r.wake()
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,6 +19,9 @@ type told struct {
 	mu       sync.Mutex
 	handled  []consumer.Progress
 	failures []consumer.Failure
+	stalls   []consumer.Failure
+	standbys []error
+	resets   int
 	ids      map[consumer.ID]bool
 }
 
@@ -33,6 +37,78 @@ func (o *told) Failed(_ context.Context, id consumer.ID, failure consumer.Failur
 	defer o.mu.Unlock()
 	o.failures = append(o.failures, failure)
 	o.ids[id] = true
+}
+
+func (o *told) Stalled(_ context.Context, _ consumer.ID, failure consumer.Failure) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stalls = append(o.stalls, failure)
+}
+
+func (o *told) Standby(_ context.Context, _ consumer.ID, cause error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.standbys = append(o.standbys, cause)
+}
+
+func (o *told) Reset(context.Context, consumer.ID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.resets++
+}
+
+// A handler that does not return makes a projection stalled, here and elsewhere, with the event.
+func TestAHandlerThatDoesNotReturnStalls(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	position := b.deposit(1)
+	observer, other, hang := &told{ids: map[consumer.ID]bool{}}, &told{ids: map[consumer.ID]bool{}}, make(chan struct{})
+	config := fast()
+	config.Observer, config.HangTimeout = observer, time.Minute
+	manager, router := b.manager(config, balances(readview.On(func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		<-hang
+		return onDeposited(ctx, tx, e)
+	})))
+	b.start(router)
+	defer b.waitFor(manager, position)
+	defer close(hang)
+	config.Observer = other
+	elsewhere, otherRouter := b.manager(config, balances())
+	for _, m := range []*readview.Manager{manager, elsewhere} {
+		b.eventually("it shows", func() bool { return b.status(m, "balances").State == consumer.Stalled })
+		failure := b.status(m, "balances").Failure
+		require.True(t, failure.Stalled)
+		require.Empty(t, failure.Blockers)
+		require.Equal(t, position, failure.Position)
+		require.Contains(t, failure.Error, "the handler has not returned yet")
+		require.Zero(t, failure.Attempts)
+	}
+	b.start(otherRouter)
+	b.eventually("the other node stands by", func() bool {
+		other.mu.Lock()
+		defer other.mu.Unlock()
+		return len(other.standbys) == 1
+	})
+	observer.mu.Lock()
+	defer observer.mu.Unlock()
+	require.Len(t, observer.stalls, 1)
+	require.Equal(t, position, observer.stalls[0].Position)
+	require.Equal(t, []error{nil}, other.standbys)
+	require.Empty(t, observer.standbys)
+}
+
+func TestObserverIsToldOfResets(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	observer := &told{ids: map[consumer.ID]bool{}}
+	config := fast()
+	config.Observer = observer
+	manager, _ := b.manager(config, balances())
+	require.NoError(t, manager.ResetProjection(t.Context(), "balances"))
+	require.Equal(t, 1, observer.resets)
+	b.exec("DROP TABLE journal")
+	require.Error(t, manager.ResetProjection(t.Context(), "balances"))
+	require.Equal(t, 1, observer.resets)
 }
 
 func TestObserverIsToldWhatAProjectionDoes(t *testing.T) {

@@ -3,6 +3,7 @@ package readview
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -45,10 +46,11 @@ func scanRecord(row pgx.Row) (record, error) {
 		failedEvent      *[16]byte
 		failedPosition   *int64
 		attempts         *int
+		stall            []byte
 	)
 	err := row.Scan(&r.name, (*int64)(&r.Position), (*int64)(&r.rebuildTo), &r.Generation, &r.status, &r.programs.handled, &r.programs.dropped, &r.programs.superseded,
 		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts, &r.publication,
-		&stack, &statement, &r.parked, &r.skipped)
+		&stack, &statement, &r.parked, &r.skipped, &stall)
 	if err != nil {
 		return record{}, err
 	}
@@ -63,6 +65,12 @@ func scanRecord(row pgx.Row) (record, error) {
 		}
 		if since != nil && attempts != nil {
 			r.failure.Since, r.failure.Attempts = since.UTC(), *attempts
+		}
+		if stall != nil {
+			r.failure.Stalled = true
+			if err := json.Unmarshal(stall, &r.failure.Blockers); err != nil {
+				return record{}, err
+			}
 		}
 		r.failure.Stack, r.failure.Statement = deref(stack), deref(statement)
 	}
@@ -202,9 +210,19 @@ func orNull(text string) *string {
 // node than this one is at it.
 func (s states) note(ctx context.Context, name, node string, failure *consumer.Failure) error {
 	sql, err := s.sql(ctx)
-	if err == nil {
-		_, err = s.pool.Exec(ctx, sql.note, append([]any{name, node}, columns(failure, nil)...)...)
+	if err != nil {
+		return err
 	}
+	var stall *string // as text, which every mode of pgx takes
+	if failure.Stalled {
+		encoded, err := json.Marshal(append([]consumer.Session{}, failure.Blockers...))
+		if err != nil {
+			return err
+		}
+		text := pgerr.Text(string(encoded))
+		stall = &text
+	}
+	_, err = s.pool.Exec(ctx, sql.note, append(append([]any{name, node}, columns(failure, nil)...), stall)...)
 	return err
 }
 

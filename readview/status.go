@@ -90,9 +90,9 @@ func (r *runner) state(stored record, status *consumer.Status) consumer.State {
 		return consumer.Ahead
 	case here && trouble != nil:
 		status.Failure = trouble
-		return consumer.Retrying
+		return trying(trouble)
 	case stored.failure != nil && (stored.leaseValid || stored.fresh):
-		return consumer.Retrying
+		return trying(stored.failure)
 	case running && stored.node == r.m.node: // a lease that is renewed a little late is its own still
 	case !stored.leaseValid || running:
 		return consumer.Standby
@@ -101,6 +101,14 @@ func (r *runner) state(stored record, status *consumer.Status) consumer.State {
 		return consumer.CatchingUp
 	}
 	return consumer.Live
+}
+
+// trying is the state of a projection that runs and does not get on.
+func trying(failure *consumer.Failure) consumer.State {
+	if failure.Stalled {
+		return consumer.Stalled
+	}
+	return consumer.Retrying
 }
 
 // waitPoll is how often [Manager.WaitFor] looks for what other nodes have done.

@@ -47,10 +47,10 @@ const recordColumns = `s.name, {position}, s.rebuild_to, s.generation, s.status,
 	CASE WHEN ` + leaseIsValid + ` THEN (extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint ELSE 0 END,
 	abs(extract(epoch FROM clock_timestamp() - s.tried_at)) < 15,
 	s.error, s.failed_at, s.failed_event, s.failed_name, s.failed_position, s.failing_since, s.attempts, s.publication,
-	s.failed_stack, s.failed_statement, s.parked, s.skipped`
+	s.failed_stack, s.failed_statement, s.parked, s.skipped, s.stall`
 
 const noFailure = `error = NULL, failed_at = NULL, failed_event = NULL, failed_name = NULL, failed_position = NULL,
-	failing_since = NULL, attempts = NULL, tried_at = NULL, failed_stack = NULL, failed_statement = NULL, failed_recorded = NULL`
+	failing_since = NULL, attempts = NULL, tried_at = NULL, stall = NULL, failed_stack = NULL, failed_statement = NULL, failed_recorded = NULL`
 
 const setFailure = `error = $3, failed_at = $4, failed_event = $5, failed_name = $6, failed_position = $7, failing_since = $8, attempts = $9,
 	failed_stack = $10, failed_statement = $11, failed_recorded = $12, tried_at = clock_timestamp()`
@@ -87,8 +87,8 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 			WHERE name = $1 AND generation = $5 AND handled IS DISTINCT FROM $2`),
 		retry:  r(`UPDATE {states} SET status = 'running' WHERE name = $1 AND status = 'failed'`),
 		status: r(`UPDATE {states} SET status = $2 WHERE name = $1`),
-		fail:   r(`UPDATE {states} SET status = $13, {failure} WHERE name = $1 AND generation = $2 AND status = 'running'`),
-		note:   r(`UPDATE {states} s SET {failure} WHERE name = $1 AND status = 'running' AND (node = $2 OR NOT {valid})`),
+		fail:   r(`UPDATE {states} SET status = $13, {failure}, stall = NULL WHERE name = $1 AND generation = $2 AND status = 'running'`),
+		note:   r(`UPDATE {states} s SET {failure}, stall = $13 WHERE name = $1 AND status = 'running' AND (node = $2 OR NOT {valid})`),
 		forget: r(`UPDATE {states} SET {no failure} WHERE name = $1 AND generation = $2 AND status = 'running'`),
 		lease: r(`UPDATE {states} s SET node = $2, lease_length = $3 * interval '1 microsecond', lease_until = clock_timestamp() + $3 * interval '1 microsecond'
 			WHERE name = $1 AND (node = $2 OR NOT {valid}) AND generation = $4 AND status = 'running'

@@ -31,21 +31,22 @@ func TestWhatIsTriedForEverShows(t *testing.T) {
 	for name, c := range map[string]struct {
 		begin func(b *bank) (end func())
 		says  string
+		state consumer.State
 		event bool
 	}{
-		"a full disk, for the handler": {func(b *bank) func() { return b.raising("journal", "INSERT", "53100") }, "as if", true},
-		"out of memory":                {func(b *bank) func() { return b.raising("journal", "INSERT", "53200") }, "as if", true},
-		"an error of input or output":  {func(b *bank) func() { return b.raising("journal", "INSERT", "58030") }, "as if", true},
-		"a position that can't move":   {func(b *bank) func() { return b.raising("readviews", "UPDATE", "P0001") }, "as if", false},
+		"a full disk, for the handler": {func(b *bank) func() { return b.raising("journal", "INSERT", "53100") }, "as if", consumer.Retrying, true},
+		"out of memory":                {func(b *bank) func() { return b.raising("journal", "INSERT", "53200") }, "as if", consumer.Retrying, true},
+		"an error of input or output":  {func(b *bank) func() { return b.raising("journal", "INSERT", "58030") }, "as if", consumer.Retrying, true},
+		"a position that can't move":   {func(b *bank) func() { return b.raising("readviews", "UPDATE", "P0001") }, "as if", consumer.Retrying, false},
 		"a table that somebody has locked": {func(b *bank) func() {
 			return b.hold(`LOCK TABLE journal`)
-		}, "waits for a lock of pid", true},
+		}, "waits for a lock of pid", consumer.Stalled, true},
 		"a row in readviews that somebody has locked": {func(b *bank) func() {
 			return b.hold(`SELECT FROM readviews FOR UPDATE`)
-		}, "waits for a lock of pid", false},
+		}, "waits for a lock of pid", consumer.Stalled, false},
 		"a state that can't be looked at": {func(b *bank) func() {
 			return b.hold(`LOCK TABLE readview_states`)
-		}, "", false},
+		}, "", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -59,13 +60,21 @@ func TestWhatIsTriedForEverShows(t *testing.T) {
 			last := b.deposit(2)
 			if c.says != "" {
 				for _, m := range []*readview.Manager{manager, elsewhere} {
-					b.eventually("it shows", func() bool { return b.status(m, "balances").State == consumer.Retrying })
+					b.eventually("it shows", func() bool { return b.status(m, "balances").State == c.state })
 					require.Less(t, time.Since(began), 2*time.Second)
 					failure := b.status(m, "balances").Failure
 					require.NotNil(t, failure)
 					require.Contains(t, failure.Error, c.says)
 					require.WithinDuration(t, began, failure.Since, 2*time.Second)
 					require.Equal(t, c.event, failure.EventName == "Deposited", failure.Error)
+					require.Equal(t, c.state == consumer.Stalled, failure.Stalled)
+					if failure.Stalled {
+						require.Len(t, failure.Blockers, 1)
+						blocker := failure.Blockers[0]
+						require.Contains(t, failure.Error, fmt.Sprintf("pid %d (%s, idle in transaction, ", blocker.PID, blocker.Application))
+						require.Regexp(t, "^(LOCK|SELECT)", blocker.Query)
+						require.WithinDuration(t, began, blocker.Since, time.Minute)
+					}
 				}
 			}
 			end()

@@ -1,10 +1,14 @@
 package readview
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
@@ -93,8 +97,9 @@ func (a *applier) watch(ctx context.Context) {
 			noted, noticed, warned = s.since, time.Time{}, false
 		}
 		if time.Since(noticed) >= slowAgain {
+			first := noticed.IsZero()
 			noticed = time.Now()
-			a.noteSlow(ctx, s)
+			a.noteSlow(ctx, s, first)
 		}
 		if s.phase == atHandler && took >= a.m.config.HangTimeout && !warned {
 			warned = true
@@ -110,37 +115,63 @@ func (a *applier) stuck() bool {
 	return busy && s.phase == atHandler && time.Since(s.since) >= a.m.config.HangTimeout
 }
 
-func (a *applier) noteSlow(ctx context.Context, s step) {
+func (a *applier) noteSlow(ctx context.Context, s step, first bool) {
 	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
 	defer cancel()
-	what := phases[s.phase]
+	stall := consumer.Failure{Error: phases[s.phase], Since: s.since.UTC(), Stalled: true}
 	if s.tx != nil && s.phase != atLog && s.phase != atState {
-		if blocker := a.blocker(ctx, s.tx.PID()); blocker != "" {
-			what += ", it waits for a lock of " + blocker
-		}
+		stall.Blockers = a.blockers(ctx, s.tx.PID())
+	}
+	for i, b := range stall.Blockers {
+		stall.Error += [...]string{", it waits for a lock of ", "; "}[min(i, 1)] + describe(b)
 	}
 	var at *EventError
 	if s.event != nil {
-		at = &EventError{Projection: a.Name, Event: *s.event, Err: errors.New(what)}
-		what = at.Error()
+		at = &EventError{Projection: a.Name, Event: *s.event, Err: errors.New(stall.Error)}
+		stall.Error = at.Error()
 	}
-	a.note(ctx, at, what, s.since, 0)
+	noted := a.note(ctx, at, stall, 0)
+	if first {
+		a.m.config.Observer.Stalled(ctx, a.id(), noted)
+	}
 }
 
-// blocker says who holds the lock that a process of the server waits for.
-func (a *applier) blocker(ctx context.Context, pid uint32) (who string) {
-	_ = a.m.pool.QueryRow(ctx, `SELECT coalesce(string_agg(format('pid %s (%s, %s, in its transaction for %s): %s',
-			pid, coalesce(nullif(application_name, ''), usename, 'not visible'), coalesce(state, 'not visible'),
-			date_trunc('seconds', clock_timestamp() - xact_start), left(query, 80)), '; '), '')
-		FROM pg_stat_activity WHERE pid = ANY(pg_blocking_pids($1))`, int32(pid)).Scan(&who)
-	return who
+// describe is a session that holds a lock, for people.
+func describe(s consumer.Session) string {
+	who, state, query, ago := cmp.Or(s.Application, "not visible"), cmp.Or(s.State, "not visible"), []rune(s.Query), ""
+	if !s.Since.IsZero() {
+		ago = " for " + time.Since(s.Since).Truncate(time.Second).String()
+	}
+	return fmt.Sprintf("pid %d (%s, %s, in its transaction%s): %s", s.PID, who, state, ago, string(query[:min(len(query), 80)]))
+}
+
+// blockers returns who holds the lock that a process of the server waits for.
+func (a *applier) blockers(ctx context.Context, pid uint32) []consumer.Session {
+	rows, err := a.m.pool.Query(ctx, `SELECT pid, coalesce(nullif(application_name, ''), usename, ''), coalesce(state, ''),
+			coalesce(xact_start, 'epoch'), coalesce(left(query, 1000), '')
+		FROM pg_stat_activity WHERE pid = ANY(pg_blocking_pids($1)) ORDER BY pid`, int32(pid))
+	if err != nil {
+		return nil
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s consumer.Session, err error) {
+		err = row.Scan(&s.PID, &s.Application, &s.State, &s.Since, &s.Query)
+		if s.Since = s.Since.UTC(); s.Since.Unix() == 0 {
+			s.Since = time.Time{}
+		}
+		return s, err
+	})
+	if err != nil {
+		return nil // that it stalls is worth a record without them
+	}
+	return all
 }
 
 // note puts on record what keeps the projection from getting on: here, for the status
 // of this process, and in the database, if that can be written. It counts tries more
 // of them, and returns what is on record now.
-func (a *applier) note(ctx context.Context, at *EventError, what string, since time.Time, tries int) consumer.Failure {
-	failure := &consumer.Failure{Error: what, Time: time.Now().UTC(), Since: since.UTC()}
+func (a *applier) note(ctx context.Context, at *EventError, what consumer.Failure, tries int) consumer.Failure {
+	failure := &what
+	failure.Time = time.Now().UTC()
 	if at != nil {
 		failure.EventID, failure.EventName, failure.Position = at.Event.ID, at.Event.Name, at.Event.Position
 		failure.Stack, failure.Statement = at.stack(), at.Statement

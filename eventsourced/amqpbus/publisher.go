@@ -13,6 +13,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
 // inFlight is how many messages wait for their confirms at the same time.
@@ -25,14 +27,18 @@ const queuePrefix = "queue:"
 func QueueTopic(queue string) string { return queuePrefix + queue }
 
 // Publisher publishes to RabbitMQ. It is safe for concurrent use, but sends one
-// Publish after the other, so that what one caller publishes stays in order. Nobody
-// but Publish reconnects, and it does at once: back off before calling it again.
+// Publish after the other, so that what one caller publishes stays in order. Publish
+// reconnects at once: back off before calling it again.
 type Publisher struct {
 	broker *broker
 	config PublisherConfig
 
-	mu      sync.Mutex // of one Publish at a time
-	session *session   // nil when there is no connection
+	mu         sync.Mutex // of one Publish at a time; guards what follows
+	session    *session   // nil when there is no connection
+	connecting bool       // because of Problem
+	connectAt  time.Time  // not before, because of Problem
+
+	problem atomic.Pointer[consumer.ProblemError] // see Problem
 	closed  atomic.Bool
 }
 
@@ -68,6 +74,7 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	defer p.mu.Unlock()
 	err := p.publish(messages[0].Context(), topic, messages)
 	if err == nil {
+		p.problem.Store(nil)
 		return nil
 	}
 	if p.session != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 )
 
@@ -94,6 +95,32 @@ func TestPublishWithoutABroker(t *testing.T) {
 	require.NoError(t, publisher.Close())
 	require.ErrorIs(t, publisher.Publish(topic, numbered(1)...), amqpbus.ErrClosed)
 	require.NoError(t, publisher.Close(), "closing twice is fine")
+}
+
+// Nobody publishes, and the one who asks learns within two seconds that nobody could.
+func TestProblemOfAQuietPublisher(t *testing.T) {
+	t.Parallel()
+	broker, topic := testamqp.URL(t), testamqp.Name(t, "topic")
+	proxy := testamqp.NewProxy(t, "")
+	publisher := newPublisher(t, proxy.URL(broker))
+	tells := func(what string, down bool) {
+		t.Helper()
+		require.Eventually(t, func() bool { return (publisher.Problem() != nil) == down }, 2*time.Second, 25*time.Millisecond, what)
+	}
+	tells("down at the start", true)
+	var problem *consumer.ProblemError
+	require.ErrorAs(t, publisher.Problem(), &problem)
+	require.Less(t, time.Since(problem.Since), time.Minute)
+	proxy.Lead(broker)
+	tells("it has come up", false)
+	require.NoError(t, publisher.Publish(topic, numbered(1)...))
+	proxy.Lead("")
+	proxy.Cut()
+	tells("it is gone", true)
+	proxy.Lead(broker)
+	tells("it is back", false)
+	require.NoError(t, publisher.Close())
+	require.NoError(t, publisher.Problem(), "what is closed has none")
 }
 
 func TestPublishEndsWithItsContext(t *testing.T) {

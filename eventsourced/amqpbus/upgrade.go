@@ -44,6 +44,24 @@ func (s *Subscriber) Inspect(ctx context.Context, topic string) (state QueueStat
 	return state, nil
 }
 
+// Queues returns how the queue of a topic stands, and that of its dead letters: how many messages
+// wait, and for how many consumers. It needs no permission and changes nothing; nothing is said of AsWanted.
+func (s *Subscriber) Queues(ctx context.Context, topic string) (states []QueueState, err error) {
+	conn, err := s.broker.dial(ctx, "look at "+s.Queue(topic), nil)
+	if err != nil {
+		return nil, fmt.Errorf("look at %s at %s: %w", s.Queue(topic), s.broker, err)
+	}
+	defer func() { _ = conn.Close() }()
+	for _, queue := range []string{s.Queue(topic), s.DeadLetterQueue(topic)} {
+		isThere, found, err := there(conn, queue)
+		if err != nil {
+			return states, fmt.Errorf("look at %s at %s: %w", queue, s.broker, explain(err))
+		}
+		states = append(states, QueueState{Queue: queue, There: isThere, Messages: found.Messages, Consumers: found.Consumers})
+	}
+	return states, nil
+}
+
 // Upgrade makes the queue of a topic, and its dead-letter queue, of the configured
 // [QueueType], such as Quorum where it was Classic, with all its messages in order. No
 // subscriber of the group may run, in whatever process: [ErrInUse]. Nothing that is

@@ -16,6 +16,24 @@ type Observer interface {
 
 	// Failed is called after each try that failed.
 	Failed(ctx context.Context, id ID, failure Failure)
+
+	// Parked is called after an event was put aside, so that others could go on.
+	Parked(ctx context.Context, id ID, failure Failure)
+
+	// Stalled is called once when a projection makes no progress although it should, see
+	// the state [Stalled]. If it fails or goes on, one of the above is called next.
+	Stalled(ctx context.Context, id ID, failure Failure)
+
+	// Standby is called when a node of projections begins to stand by for one: because another
+	// node runs it, then cause is nil, or because this program may not run it.
+	Standby(ctx context.Context, id ID, cause error)
+
+	// Reset is called after this process has reset a projection.
+	Reset(ctx context.Context, id ID)
+
+	// Rebuilt is called after this process has rebuilt a projection beside its tables, which
+	// took so long.
+	Rebuilt(ctx context.Context, id ID, took time.Duration)
 }
 
 // Progress is what [Observer.Handled] is told.
@@ -34,3 +52,18 @@ func (NoObserver) Handled(context.Context, Progress) {}
 
 // Failed implements [Observer].
 func (NoObserver) Failed(context.Context, ID, Failure) {}
+
+// Parked implements [Observer].
+func (NoObserver) Parked(context.Context, ID, Failure) {}
+
+// Stalled implements [Observer].
+func (NoObserver) Stalled(context.Context, ID, Failure) {}
+
+// Standby implements [Observer].
+func (NoObserver) Standby(context.Context, ID, error) {}
+
+// Reset implements [Observer].
+func (NoObserver) Reset(context.Context, ID) {}
+
+// Rebuilt implements [Observer].
+func (NoObserver) Rebuilt(context.Context, ID, time.Duration) {}

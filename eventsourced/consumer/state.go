@@ -18,6 +18,10 @@ const (
 	// Retrying is a consumer that can't get on, or not in all it does, and goes on
 	// trying: its failure says why, how often it was tried and since when.
 	Retrying State = "retrying"
+	// Stalled is a projection that makes no progress although it should: a handler that does not
+	// return, a lock that it waits for, see [Failure.Blockers]. It goes on by itself when
+	// that is over.
+	Stalled State = "stalled"
 	// Paused is a consumer that somebody stopped, until it is resumed.
 	Paused State = "paused"
 	// Failed is a consumer that stopped at an event that it can't handle, or that was
@@ -64,4 +68,15 @@ type Failure struct {
 	Since     time.Time // of the first one
 	Attempts  int       // that have failed or hang; 0 when the first is under way and takes long
 	Next      time.Time // of the next try, zero when that is not known or under way
+	Stalled   bool      // a projection's: nothing has failed, but something takes long
+	Blockers  []Session // who holds the lock that it waits for, when Stalled
+}
+
+// Session is one of the database's server.
+type Session struct {
+	PID         int       `json:"pid"`
+	Application string    `json:"application"` // or else the user; "" when it is not visible
+	State       string    `json:"state"`       // such as "idle in transaction"
+	Since       time.Time `json:"since"`       // its transaction began, zero when it is not visible
+	Query       string    `json:"query"`       // the one that runs, or the last one
 }

@@ -125,6 +125,9 @@ func (w *window) saved(ctx context.Context, to eventsourced.Position, n int) {
 			progress.Events++
 			progress.Took = max(progress.Took, u.took)
 		}
+		if u.outcome == aside && u.parked == nil {
+			w.r.config.Observer.Parked(ctx, progress.ID, u.failure())
+		}
 	}
 	w.unsaved, w.pending = nil, w.pending[n:]
 	for position := range w.done {

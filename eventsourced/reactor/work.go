@@ -133,12 +133,15 @@ func (r *Reactor) pause(u *unit, attempts int, passes bool) time.Duration {
 
 // failure returns why a unit is not handled.
 func (u *unit) failure() consumer.Failure {
-	event, now := u.event(), time.Now()
+	event, now, err := u.event(), time.Now(), u.err
+	if err == nil { // it is parked behind one that has failed
+		err = errBehind(u.stream())
+	}
 	if u.since.IsZero() {
 		u.since = now
 	}
 	return consumer.Failure{
-		EventID: event.ID, EventName: event.Name, Position: event.Position, Error: u.err.Error(),
+		EventID: event.ID, EventName: event.Name, Position: event.Position, Error: err.Error(),
 		Time: now.UTC(), Since: u.since.UTC(), Attempts: u.tries,
 	}
 }

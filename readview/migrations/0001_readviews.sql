@@ -25,5 +25,6 @@ CREATE TABLE readview_states (
 	failed_at       TIMESTAMPTZ,
 	failed_event    UUID,
 	failed_name     TEXT,
-	failed_position BIGINT
+	failed_position BIGINT,
+	stall           JSONB                              -- with error, when nothing has failed but something takes long: the sessions that hold a lock
 );

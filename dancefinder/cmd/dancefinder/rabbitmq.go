@@ -223,7 +223,48 @@ func queuesCommand() *cobra.Command {
 	upgrade.Flags().BoolVar(&dryRun, "dry-run", false, "show the queue, and do nothing")
 	upgrade.Flags().BoolVar(&yes, "yes", false, "don't ask, also in a terminal")
 	upgrade.Flags().BoolVar(&asJSON, "json", false, "print an object for programs")
-	return group("queues", "Look after queues at RabbitMQ", upgrade)
+	return group("queues", "Look after queues at RabbitMQ", showQueuesCommand(), upgrade)
+}
+
+func showQueuesCommand() *cobra.Command {
+	var asJSON bool
+	show := &cobra.Command{
+		Use:   "show TOPIC GROUP...",
+		Short: "Show how many messages wait in the queues of groups, and in those of their dead letters",
+		Long: "Shows how many messages wait in the queues of groups, and in those of their dead letters: what a slow consumer\n" +
+			"has still to do. Without a consumer nobody receives; with one and a number that grows, it is too slow, or stuck:\n" +
+			"see the status where it runs.",
+		Example: "  dancefinder queues show dancefinder.events billing tickets\n  dancefinder queues show " + requestsTopic + " " + relayName + " --json",
+		Args:    topicAndGroup,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var all []amqpbus.QueueState
+			for _, group := range args[1:] {
+				err := withQueue(cmd, []string{args[0], group}, "", func(ctx context.Context, s *amqpbus.Subscriber, topic string) error {
+					states, err := s.Queues(ctx, topic)
+					all = append(all, states...)
+					return err
+				})
+				if err != nil {
+					return err
+				}
+			}
+			if asJSON {
+				rows := make([]map[string]any, len(all))
+				for i, state := range all {
+					rows[i] = map[string]any{"queue": state.Queue, "there": state.There, "messages": state.Messages, "consumers": state.Consumers}
+				}
+				return terminal.JSON(cmd.OutOrStdout(), rows)
+			}
+			return terminal.Table(cmd.OutOrStdout(), "QUEUE\tMESSAGES\tCONSUMERS", all, func(state amqpbus.QueueState) string {
+				if !state.There {
+					return state.Queue + "\tis not there\t-"
+				}
+				return fmt.Sprintf("%s\t%d\t%d", state.Queue, state.Messages, state.Consumers)
+			})
+		},
+	}
+	show.Flags().BoolVar(&asJSON, "json", false, "print an array of objects for programs")
+	return show
 }
 
 func printQueue(cmd *cobra.Command, state amqpbus.QueueState, asJSON bool) error {

@@ -44,6 +44,8 @@ func TestQueuesAndDeadLetters(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(done("deadletters", "list", topic, "billing", "--json")), &letters))
 	require.Equal(t, "nacked", letters[0]["reason"])
 	require.Equal(t, topic+".billing", letters[0]["queue"])
+	require.Regexp(t, `(?m)^QUEUE +MESSAGES +CONSUMERS\n\S+billing +0 +1\n\S+billing\.dead +1 +0\n\S+nobody +is not there +-\n`,
+		done("queues", "show", topic, "billing", "nobody"))
 	require.NoError(t, subscriber.Close())
 
 	require.Equal(t, topic+".billing: 0 messages, 0 consumers: would be made a quorum queue\n", done("queues", "upgrade", topic, "billing", "--dry-run"))
