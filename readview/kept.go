@@ -104,7 +104,10 @@ func (a *applier) recordedAt(ctx context.Context, at eventsourced.Position) (eve
 	return nil, nil
 }
 
-var errGone = errors.New("the event is not in the log any more")
+var (
+	errGone    = errors.New("there is no such event in the log, or not any more")
+	errNotKept = errors.New("the event is with the other context: only those that have failed or are parked are kept here")
+)
 
 // pageAt returns a page of the one event at a position.
 func (a *applier) pageAt(ctx context.Context, at eventsourced.Position, generation int64) (*page, error) {
@@ -113,7 +116,7 @@ func (a *applier) pageAt(ctx context.Context, at eventsourced.Position, generati
 		return nil, err
 	}
 	if len(events) == 0 {
-		return nil, errGone
+		return nil, a.missing()
 	}
 	p := newPage(a.Name, at-1, at, generation)
 	for _, event := range events {

@@ -132,6 +132,18 @@ func (s states) lock(ctx context.Context, tx *sql.Tx, name string) (at eventsour
 	return at, err
 }
 
+// make makes the rows of a projection, if there are none.
+func (s states) make(ctx context.Context, tx Tx, d *definition) error {
+	statements, err := s.sql(ctx)
+	if err == nil && s.positions == nil {
+		_, err = tx.ExecContext(ctx, statements.insert, d.Name)
+	}
+	if err == nil {
+		_, err = tx.ExecContext(ctx, statements.insertState, d.Name, d.handled)
+	}
+	return err
+}
+
 // set sets the position of a projection that tx has locked.
 func (s states) set(ctx context.Context, tx Tx, name string, to eventsourced.Position) error {
 	var err error

@@ -130,7 +130,7 @@ func (r *retry) event(ctx context.Context, db *pipeline.DB, event ParkedEvent) (
 		return false, nil
 	case errors.Is(err, errNotParked): // somebody else has applied it, or it was reset
 		return false, nil
-	case errors.Is(err, errGone):
+	case errors.Is(err, errGone), errors.Is(err, errNotKept):
 		of = &EventError{Projection: r.Name, Err: err, Event: eventsourced.Recorded{Position: event.Position, Stream: event.Stream,
 			EventData: eventsourced.EventData{ID: event.EventID, Name: event.EventName}}}
 	case ctx.Err() != nil || !errors.As(err, &of) || r.databaseFault(ctx, of):

@@ -28,6 +28,9 @@ func (a *applier) single(ctx context.Context, db *pipeline.DB, p *page, prepare 
 		own := tx.Turn(ctx, pipeline.NoEvent)
 		var setting string
 		err = own.QueryRows(pipeline.Query{SQL: `SELECT set_config('lock_timeout', $1, true)`, Args: []any{a.m.config.lockSetting()}, Into: []any{&setting}})
+		if err == nil { // it may never have run
+			err = a.m.states.make(ctx, own, a.definition)
+		}
 		if err == nil {
 			_, _, err = a.m.states.checkpoint(ctx, own, a.Name, a.m.config.idleSetting())
 		}
