@@ -51,6 +51,7 @@ type applier struct {
 	again      bool      // likewise, and what has failed then may come once more as it was
 	read       *int64    // the publication that it has read, nil when it is not known; see record
 	registered bool      // this program has run the projection
+	remakeAt   time.Time // not earlier
 	stands     bool      // it stands by, and the observer was told
 	free       time.Time // since when nobody has the lease of the other program that does now
 
@@ -140,6 +141,9 @@ func (a *applier) load(ctx context.Context) (record, error) {
 		if err := a.m.missingTables(ctx, a.definition); err != nil {
 			return record{}, err
 		}
+	}
+	if err := a.m.states.shaped(ctx, a.definition, stored); err != nil {
+		return record{}, err
 	}
 	a.registered, a.free = true, time.Time{}
 	if !a.started && stored.status == "failed" {

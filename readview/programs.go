@@ -25,7 +25,7 @@ type programs struct {
 	dropped    map[string]eventsourced.Position // names that were in handled once, and up to which position
 	superseded [][]string                       // what programs had in handled that were replaced
 	version    int                              // of the projection, see Projection.Version
-	shape      string                           // of its tables, when it began
+	shape      string                           // of its tables, as it began to fill them, "" when nobody has looked
 	withdrawn  int                              // the highest version that somebody has gone back from
 }
 
@@ -55,8 +55,8 @@ func olderProgramError(name string, lacking []string) error {
 }
 
 // replacedBy returns what is stored when d takes over at a position.
-func (p programs) replacedBy(d *definition, position eventsourced.Position, shape string) programs {
-	next := programs{handled: d.handled, dropped: map[string]eventsourced.Position{}, version: d.Version, shape: shape}
+func (p programs) replacedBy(d *definition, position eventsourced.Position) programs {
+	next := programs{handled: d.handled, dropped: map[string]eventsourced.Position{}}
 	for name, upTo := range p.dropped {
 		next.dropped[name] = upTo
 	}
@@ -133,10 +133,6 @@ func (s states) register(ctx context.Context, log eventsourced.LogReader, d *def
 		if err != nil && err != pgx.ErrNoRows { //nolint:errorlint // of read, as it is
 			return err
 		}
-		shape, shapeErr := s.shape(ctx, d)
-		if shapeErr != nil {
-			return shapeErr
-		}
 		isNew, moved := err != nil, false
 		err = s.locked(ctx, d, func(tx *sql.Tx, sql *statements, position eventsourced.Position) error {
 			if isNew {
@@ -145,13 +141,10 @@ func (s states) register(ctx context.Context, log eventsourced.LogReader, d *def
 			if moved = position != stored.Position; moved {
 				return nil
 			}
-			next := stored.programs.replacedBy(d, position, shape)
-			if stored.programs.version == d.Version && stored.programs.shape != "" {
-				next.shape = stored.programs.shape // as it is looked at by reshaped
-			}
+			next := stored.programs.replacedBy(d, position)
 			dropped, err := json.Marshal(next.dropped)
 			if err == nil {
-				_, err = tx.ExecContext(ctx, sql.register, d.Name, d.handled, string(dropped), next.superseding(), stored.Generation, next.version, next.shape)
+				_, err = tx.ExecContext(ctx, sql.register, d.Name, d.handled, string(dropped), next.superseding(), stored.Generation, d.Version)
 			}
 			return err
 		})

@@ -109,17 +109,13 @@ func (a *applier) prepareReset(ctx context.Context, tx *sql.Tx, statements *stat
 			return cmp.Or(err, errStale)
 		}
 	}
-	shape, err := a.m.states.shape(ctx, a.definition)
-	if err != nil {
-		return err
-	}
 	if err := a.m.states.set(ctx, tx, a.Name, 0); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, statements.insertState, a.Name, a.handled, a.Version, shape); err != nil {
+	if _, err := tx.ExecContext(ctx, statements.insertState, a.Name, a.handled, a.Version); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, statements.resetState, a.Name, a.handled, int64(min(position, head)), a.Version, shape)
+	_, err = tx.ExecContext(ctx, statements.resetState, a.Name, a.handled, int64(min(position, head)), a.Version)
 	if err == nil {
 		err = a.m.states.clearDebt(ctx, tx, a.Name)
 	}

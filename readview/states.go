@@ -133,12 +133,8 @@ func (s states) locked(ctx context.Context, d *definition, f func(tx *sql.Tx, sq
 	if err != nil {
 		return err
 	}
-	shape, err := s.shape(ctx, d)
-	if err != nil {
-		return err
-	}
 	return s.within(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, statements.insertState, d.Name, d.handled, d.Version, shape); err != nil {
+		if _, err := tx.ExecContext(ctx, statements.insertState, d.Name, d.handled, d.Version); err != nil {
 			return err
 		}
 		position, err := s.lock(ctx, tx, d.Name)

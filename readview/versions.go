@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -38,11 +39,8 @@ const shapeSQL = `SELECT md5(coalesce(string_agg(line, E'\n' ORDER BY line), '')
 	SELECT format('%s %s', t.name, pg_get_constraintdef(c.oid))
 	FROM unnest($1::text[]) AS t(name) JOIN pg_constraint c ON c.conrelid = to_regclass(quote_ident(t.name)) AND c.contype IN ('p', 'u', 'c', 'x')) AS lines`
 
-// shape digests the tables of a projection that has a version; "" of one that has none.
+// shape digests the tables of a projection.
 func (s states) shape(ctx context.Context, d *definition) (shape string, err error) {
-	if d.Version == 0 || len(d.Tables) == 0 {
-		return "", nil
-	}
 	if err := s.pool.QueryRow(ctx, shapeSQL, d.Tables).Scan(&shape); err != nil {
 		return "", fmt.Errorf("look at the tables of %s: %w", d.Name, err)
 	}
@@ -58,6 +56,22 @@ func (s states) reshaped(ctx context.Context, d *definition, stored record) erro
 	if err == nil && shape != stored.programs.shape {
 		err = fmt.Errorf("%w: the definition of %s is not what it was when version %d of %s began to fill them; %s",
 			ErrChanged, strings.Join(d.Tables, ", "), d.Version, d.Name, d.remedy())
+	}
+	return err
+}
+
+// shaped notes what the tables are like that this version begins to fill.
+func (s states) shaped(ctx context.Context, d *definition, stored record) error {
+	if d.Version == 0 || d.Version != stored.programs.version || stored.programs.shape != "" {
+		return nil
+	}
+	sql, err := s.sql(ctx)
+	if err != nil {
+		return err
+	}
+	shape, err := s.shape(ctx, d)
+	if err == nil {
+		_, err = s.pool.Exec(ctx, sql.shaped, d.Name, stored.Generation, shape)
 	}
 	return err
 }
@@ -105,12 +119,12 @@ func (d *definition) defineVersion() error {
 // remake carries out the policy for a projection that this program can't run for cause, and tells
 // whether it has, or another node meanwhile. What is stored was read before.
 func (a *applier) remake(ctx context.Context, stored record, cause error) (done bool, err error) {
-	if a.WhenChanged == RefuseWhenChanged || stored.status == "paused" || !refused(cause) {
+	if a.WhenChanged == RefuseWhenChanged || stored.status == "paused" || !refused(cause) || time.Now().Before(a.remakeAt) {
 		return false, nil
 	}
 	a.logger.WarnContext(ctx, "projection is made anew", "because", cause.Error())
 	if a.WhenChanged == RebuildWhenChanged {
-		return a.m.rebuildChanged(ctx, a.Name, cause)
+		return a.rebuildChanged(ctx)
 	}
 	op := a.m.operation(ctx, a.Name, "reset", map[string]string{"because": cause.Error()})
 	err = a.reset(ctx, op, stored.Generation)
@@ -123,6 +137,25 @@ func (a *applier) remake(ctx context.Context, stored record, cause error) (done 
 	a.m.config.Observer.Reset(ctx, a.id())
 	return true, nil
 }
+
+// rebuildChanged rebuilds the projection. One that fails is not begun again soon: it may read all of the log
+// before it does.
+func (a *applier) rebuildChanged(ctx context.Context) (done bool, err error) {
+	began := time.Now()
+	_, err = a.m.Rebuild(ctx, a.Name, RebuildOptions{})
+	switch {
+	case err == nil:
+		return true, nil
+	case ctx.Err() != nil || errors.Is(err, ErrRebuilding): // another node's turn
+		return false, nil
+	}
+	a.remakeAt = time.Now().Add(max(remakePause, 2*time.Since(began)))
+	a.logger.ErrorContext(ctx, "projection was not rebuilt", "error", err, "again_at", a.remakeAt)
+	return false, nil
+}
+
+// remakePause is how long a rebuild that has failed is not tried again at least.
+const remakePause = time.Minute
 
 // Verdict is what becomes of a projection when this program runs it.
 type Verdict string
@@ -208,9 +241,4 @@ func (r *runner) ready(ctx context.Context) (Readiness, error) {
 	}
 	ready.Err = err
 	return ready, nil
-}
-
-// rebuildChanged rebuilds a projection because it has changed.
-func (m *Manager) rebuildChanged(context.Context, string, error) (done bool, err error) {
-	return false, nil
 }

@@ -2,11 +2,14 @@ package readview_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
@@ -156,4 +159,69 @@ func TestPolicyForEventsOfThePast(t *testing.T) {
 	b.waitFor(manager, last)
 	b.requireExact(last)
 	require.EqualValues(t, 1, b.int(`SELECT count(*) FROM audit`))
+}
+
+// Readers notice nothing of a new version that is rebuilt as it starts, whoever rebuilds it, and what runs
+// the version before goes on until then.
+func TestANewVersionIsRebuilt(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	b.exec(`CREATE TABLE made (position BIGINT PRIMARY KEY, version BIGINT NOT NULL)`)
+	rebuilding := func(n int) readview.Projection {
+		p := balances(readview.On(func(ctx context.Context, tx readview.Tx, _ *Deposited) error {
+			return readview.Exec(ctx, tx, `INSERT INTO made (position, version) VALUES ($1, $2)`, int64(eventsourced.FromContext(ctx).Position), n)
+		}))
+		p.Tables, p.Reset, p.Version, p.WhenChanged = []string{"made"}, nil, n, readview.RebuildWhenChanged
+		return p
+	}
+	first, router := b.manager(fast(), rebuilding(1))
+	b.start(router)
+	b.waitFor(first, b.deposit(10))
+	stop, seen := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				seen <- nil
+				return
+			default:
+			}
+			var rows, versions int
+			err := b.pool.QueryRow(context.WithoutCancel(t.Context()), `SELECT count(*), count(DISTINCT version) FROM made`).Scan(&rows, &versions)
+			if err == nil && (rows < 10 || versions != 1) {
+				err = fmt.Errorf("%d rows of %d versions", rows, versions)
+			}
+			if err != nil {
+				seen <- err
+				return
+			}
+		}
+	}()
+	var second *readview.Manager
+	for range 2 {
+		second, router = b.manager(fast(), rebuilding(2))
+		b.start(router)
+	}
+	last := b.deposit(5)
+	b.waitFor(second, last)
+	b.eventually("the older one stands by", func() bool { return b.status(first, "balances").State == consumer.Standby })
+	last = b.deposit(1)
+	b.waitFor(second, last)
+	close(stop)
+	require.NoError(t, <-seen)
+	require.EqualValues(t, 16, b.int(`SELECT count(*) FROM made WHERE version = 2`))
+	require.EqualValues(t, 1, b.int(`SELECT count(*) FROM readview_operations WHERE command = 'rebuild' AND outcome = 'done'`))
+	require.EqualValues(t, 2, b.int(`SELECT version FROM readview_states`))
+
+	_, err := second.Rollback(t.Context(), "balances", readview.RebuildOptions{})
+	require.ErrorIs(t, err, readview.ErrOtherProgram, "with the handlers of another version")
+	b.eventually("the lock of that call is free", func() bool {
+		_, err = first.Rollback(t.Context(), "balances", readview.RebuildOptions{})
+		return !errors.Is(err, readview.ErrRebuilding)
+	})
+	require.NoError(t, err)
+	last = b.deposit(1)
+	b.waitFor(first, last)
+	require.EqualValues(t, 17, b.int(`SELECT count(*) FROM made WHERE version = 1`))
+	b.eventually("the higher version stands by", func() bool { return b.status(second, "balances").State == consumer.Standby })
 }
