@@ -28,6 +28,7 @@ type applier struct {
 	registry *eventsourced.Registry
 	log      eventsourced.LogReader // where its events can be looked up, nil when they come by messages
 	logger   *slog.Logger
+	target   target // what it writes
 
 	alone    sync.Map     // names of events that are applied alone
 	advanced atomic.Int64 // the position of the page applied last, 0 when the state may have changed since
@@ -65,6 +66,7 @@ func newApplier(m *Manager, d *definition, registry *eventsourced.Registry, log 
 		logger:     m.config.Logger.With("projection", d.Name),
 		failpoint:  func(string) {},
 	}
+	a.target = live{a}
 	a.pageCap.Store(int64(m.config.PageEvents))
 	return a
 }

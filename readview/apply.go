@@ -26,7 +26,7 @@ func (a *applier) apply(ctx context.Context, p *page) error {
 		began := time.Now()
 		end, failed, err := a.transact(ctx, p, from, to, how)
 		if err == nil && end > from {
-			a.m.config.Observer.Handled(ctx, consumer.Progress{ID: a.id(), Events: end - from, Position: p.position(end), Took: time.Since(began)})
+			a.target.applied(ctx, consumer.Progress{ID: a.id(), Events: end - from, Position: p.position(end), Took: time.Since(began)})
 		}
 		switch {
 		case err == nil && end == len(p.items):
@@ -77,7 +77,7 @@ func (a *applier) part(p *page, from, to int, how pipeline.How) (int, int, pipel
 // handlers' writes and the new position are in one transaction.
 func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipeline.How) (end, failed int, err error) {
 	a.progress.at(atLock, nil)
-	tx, err := a.db.Begin(ctx, pipeline.Options{How: how})
+	tx, err := a.db.Begin(ctx, pipeline.Options{How: how, SearchPath: a.target.searchPath()})
 	if err != nil {
 		return from, pipeline.NoEvent, err
 	}
@@ -91,7 +91,7 @@ func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipel
 		tx.Close()
 	}()
 	own := tx.Turn(ctx, pipeline.NoEvent)
-	at, parked, err := a.m.states.checkpoint(ctx, own, a.Name, a.m.config.idleSetting())
+	at, parked, err := a.target.checkpoint(ctx, own)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return from, pipeline.NoEvent, errStale
@@ -111,12 +111,16 @@ func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipel
 		p.meanwhile() // not before: it would be in the way of the trips for the lock
 	}
 	if how == pipeline.Alone { // before the handler, which may leave the transaction in any state
-		if err := a.m.states.set(ctx, own, a.Name, p.position(to)); err != nil {
+		if err := a.target.set(ctx, own, p.position(to)); err != nil {
 			return from, pipeline.NoEvent, err
 		}
 	}
 	end, failed, err = a.callAll(ctx, p, tx, at, behind, from, to)
 	if err != nil {
+		return from, failed, err
+	}
+	if err := a.target.inspect(tx); err != nil {
+		failed, err = a.blame(p, tx, pipeline.NoEvent, err)
 		return from, failed, err
 	}
 	if how != pipeline.Alone {
@@ -145,5 +149,5 @@ func (a *applier) advance(ctx context.Context, tx *pipeline.Tx, to eventsourced.
 			return err
 		}
 	}
-	return a.m.states.set(ctx, own, a.Name, to)
+	return a.target.set(ctx, own, to)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 	"github.com/dancefinder/eventsourcing/internal/wait"
+	"github.com/dancefinder/eventsourcing/readview/internal/shadow"
 )
 
 var (
@@ -24,6 +25,45 @@ var (
 	// ErrNoTable is the failure of a projection with [Projection.Tables] that the database does
 	// not have, as long as that is so, and returned by [Manager.ResetProjection].
 	ErrNoTable = errors.New("tables are missing")
+
+	// ErrNoTables is returned by [Manager.Rebuild] and its like for a projection without
+	// [Projection.Tables]: they have to know what to make shadows of.
+	ErrNoTables = errors.New("the projection does not declare its tables")
+
+	// ErrNoHistory is returned by [Manager.Rebuild] and its like for a projection whose events come by
+	// messages, when there is no way to ask for all of them.
+	ErrNoHistory = errors.New("the projection's events can't be asked for again")
+
+	// ErrRebuilding is returned by [Manager.Rebuild] and its like while another one of the projection is under way, on whichever
+	// node; the error says where, and how far it is.
+	ErrRebuilding = errors.New("the projection is being rebuilt")
+
+	// ErrImpossible is returned by [Manager.Rebuild] and its like, before anything is made, for tables that can't
+	// have shadows, or whose rows can't be compared, or that can't be swapped. The error names each thing in the way.
+	ErrImpossible = shadow.ErrImpossible
+
+	// ErrEscaped is returned by [Manager.Rebuild] and its like for a handler that uses a live table, by a name with a
+	// schema, or writes something that is not one of the projection's tables. It did not: what it wrote is taken back.
+	ErrEscaped = shadow.ErrEscaped
+
+	// ErrDiffers is returned by a [Manager.Rebuild] with Verify whose rows differ from the live ones without a reason.
+	ErrDiffers = errors.New("a replay gives other rows, although the program is the same")
+
+	// ErrImpatient is returned by [Manager.Rebuild] and its like when the locks that it needs at its end were not to
+	// be had. The error says who has them.
+	ErrImpatient = errors.New("others were in the way for too long")
+
+	// ErrCancelled is returned by [Manager.Rebuild] and its like when their context has ended before they were done.
+	ErrCancelled = errors.New("it was cancelled")
+
+	// ErrTablesChanged is returned by [Manager.Rebuild] and its like when a migration has changed the tables meanwhile.
+	ErrTablesChanged = shadow.ErrChanged
+
+	// ErrNothingKept is returned by [Manager.Rollback] when there is nothing to go back to.
+	ErrNothingKept = errors.New("nothing is kept of a rebuild")
+
+	// ErrOtherProgram is returned by [Manager.Rollback] when another program has made what is kept.
+	ErrOtherProgram = errors.New("it is another program's")
 
 	// ErrNotRunning is returned by [Manager.WaitFor] for a projection that is
 	// paused or failed: it would wait for ever.

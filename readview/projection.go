@@ -41,6 +41,14 @@ type Projection struct {
 	// [StopAtFailure].
 	OnFailure OnFailure
 
+	// Triggers are the names of those triggers of the tables that write nothing but the row that they are called for,
+	// or others of the projection's tables. [Manager.Rebuild] and its like refuse tables with other triggers.
+	Triggers []string
+
+	// NotFromLog are columns, as "table.column", whose values are no function of the events: the time when a
+	// row was written, for example. They make no difference between a row and its replay.
+	NotFromLog []string
+
 	// AcceptNewEvents lets the projection go on when it handles events that it
 	// did not handle when it moved past them: those in the past stay unhandled.
 	// Defaults to false: such a projection is refused until it is reset. Names of which

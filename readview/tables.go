@@ -36,6 +36,9 @@ type statements struct {
 	clearDebt, recorded               string
 	operations, operationNote         string
 	standing                          string
+
+	schema   string // of the tables, not quoted
+	rebuilds rebuildStatements
 }
 
 // leaseIsValid is true of a lease that another node has to respect. One that is further
@@ -59,13 +62,14 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 	if sql := t.found.Load(); sql != nil {
 		return sql, nil
 	}
-	schema := pgx.Identifier{t.schema}.Sanitize()
-	if t.schema == "" {
-		err := t.pool.QueryRow(ctx, `SELECT quote_ident(nspname) FROM pg_namespace WHERE oid = (SELECT relnamespace FROM pg_class WHERE oid = 'readview_states'::regclass)`).Scan(&schema)
+	found := t.schema
+	if found == "" {
+		err := t.pool.QueryRow(ctx, `SELECT nspname::text FROM pg_namespace WHERE oid = (SELECT relnamespace FROM pg_class WHERE oid = 'readview_states'::regclass)`).Scan(&found)
 		if err != nil {
 			return nil, fmt.Errorf("find the tables of readview: %w", explain(err))
 		}
 	}
+	schema := pgx.Identifier{found}.Sanitize()
 	record, position, positionOf := "{readviews} r JOIN {states} s USING (name)", "r.position", "(SELECT position FROM {readviews} r WHERE r.name = s.name)"
 	if t.positions != nil { // they are asked for, see states
 		record, position, positionOf = "{states} s", "0::bigint", "0::bigint"
@@ -109,6 +113,7 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 	sql.operations = r(`SELECT id, name, command, actor, arguments, outcome, detail, began_at, ended_at FROM {operations}
 		WHERE (cardinality($1::text[]) = 0 OR name = ANY($1)) AND ($3 = 0 OR id < $3) ORDER BY id DESC LIMIT $2`)
 	sql.debt(r)
+	sql.schema, sql.rebuilds = found, newRebuildStatements(schema)
 	t.found.Store(sql)
 	return sql, nil
 }

@@ -1,0 +1,146 @@
+package shadow
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Change is how many rows of a table differ from those of its shadow.
+type Change struct {
+	Table                      string
+	Rows                       int64 // of the shadow
+	Inserted, Updated, Deleted int64 // rows that the live table lacks, has otherwise, has besides
+}
+
+// Any tells whether there are any.
+func (c Change) Any() bool { return c.Inserted+c.Updated+c.Deleted > 0 }
+
+// Appliable returns [ErrImpossible] with what keeps the difference from being written.
+func (s *Set) Appliable() error {
+	var problems []error
+	for _, t := range s.Tables {
+		switch {
+		case t.Key == nil && t.drawn != nil:
+			problems = append(problems, fmt.Errorf("table %s has no key that a replay makes again: %s is filled by a sequence, or left out; add a UNIQUE constraint over columns that are NOT NULL and come from the events, or swap", t.Name, strings.Join(t.drawn, ", ")))
+		case t.Key == nil:
+			problems = append(problems, fmt.Errorf("table %s has no key: add a PRIMARY KEY, or a UNIQUE constraint over columns that are NOT NULL, or swap", t.Name))
+		}
+		if k := s.cascade(t.Name); k != nil && t.always {
+			problems = append(problems, fmt.Errorf("table %s has an identity that can't be updated, and %s of %s deletes or changes rows there with those of the table: leave the column out, or swap", t.Name, k.name, k.from))
+		}
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%w: %w", ErrImpossible, errors.Join(problems...))
+	}
+	return nil
+}
+
+// cascade returns a foreign key of a table that is not of the set, through which deleted rows of the table take others along.
+func (s *Set) cascade(table string) *key {
+	for _, k := range s.foreign {
+		if (table == "" || k.to == table) && strings.Contains("cnd", k.onDelete) {
+			return &k
+		}
+	}
+	return nil
+}
+
+// compared are the columns that make a difference.
+func (t *Table) compared(but func(Column) bool) (names []string) {
+	for _, c := range t.Columns {
+		if !c.LeftOut && (but == nil || !but(c)) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// list returns columns for a statement, of the alias if it is not "".
+func list(alias string, columns []string) string {
+	quoted := make([]string, len(columns))
+	for i, c := range columns {
+		quoted[i] = quote(c)
+		if alias != "" {
+			quoted[i] = alias + "." + quoted[i]
+		}
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// image returns columns as a record, whose comparison works for every type.
+func image(alias string, columns []string) string { return "ROW(" + list(alias, columns) + ")::record" }
+
+// on returns the condition that two rows have the same key.
+func (t *Table) on(one, other string) string {
+	parts := make([]string, len(t.Key))
+	for i, c := range t.Key {
+		parts[i] = one + "." + quote(c) + " = " + other + "." + quote(c)
+	}
+	return strings.Join(parts, " AND ")
+}
+
+// place says where the tables of one side are.
+type place func(*Table) string
+
+func (s *Set) liveTables(t *Table) string { return quote(t.Schema, t.Name) }
+
+func in(schema string) place { return func(t *Table) string { return quote(schema, t.Name) } }
+
+// different is the temporary table with the keys of the rows that differ.
+func (s *Set) different(t *Table) string {
+	return fmt.Sprintf("pg_temp.readview_different_%d", slices.Index(s.Tables, t))
+}
+
+// prepare sets what comparing needs, to the end of the transaction.
+func prepare(ctx context.Context, conn Conn) error {
+	_, err := conn.Exec(ctx, `SELECT set_config('row_security', 'off', true), set_config('work_mem', '64MB', true)`)
+	return err
+}
+
+// Diff finds the rows that differ, in a transaction, for [Set.Apply] in the same one. Tables without a key are refused before: [Set.Appliable].
+func (s *Set) Diff(ctx context.Context, conn Conn, schema string) (changes []Change, err error) {
+	if err := prepare(ctx, conn); err != nil {
+		return nil, err
+	}
+	for _, t := range s.Tables {
+		if _, err := conn.Exec(ctx, `DROP TABLE IF EXISTS `+s.different(t)); err != nil {
+			return nil, err
+		}
+		if _, err := conn.Exec(ctx, `CREATE TEMP TABLE `+strings.TrimPrefix(s.different(t), "pg_temp.")+` ON COMMIT DROP AS `+t.differenceSQL(s.liveTables(t), in(schema)(t))); err != nil {
+			return nil, fmt.Errorf("compare table %s: %w", t.Name, err)
+		}
+		c := Change{Table: t.Name}
+		err := conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE ins), count(*) FILTER (WHERE NOT ins AND NOT del), count(*) FILTER (WHERE del), (SELECT count(*) FROM `+in(schema)(t)+`)
+			FROM `+s.different(t)).Scan(&c.Inserted, &c.Updated, &c.Deleted, &c.Rows)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, c)
+	}
+	return changes, nil
+}
+
+// differenceSQL selects the keys of the rows that differ: ins is lacking in live, del in shadow.
+func (t *Table) differenceSQL(live, shadow string) string {
+	key := quote(t.Key[0])
+	compared := t.compared(nil)
+	return `SELECT ` + list("", t.Key) + `, l.` + key + ` IS NULL AS ins, s.` + key + ` IS NULL AS del
+		FROM ` + live + ` l FULL JOIN ` + shadow + ` s USING (` + list("", t.Key) + `)
+		WHERE l.` + key + ` IS NULL OR s.` + key + ` IS NULL OR ` + image("l", compared) + ` *<> ` + image("s", compared)
+}
+
+// Name returns a name of a schema or a table: that much of base as fits, with the suffix. Other bases have other names.
+func Name(base, suffix string) string {
+	const longest = 63 // bytes; the server cuts the rest
+	if len(base)+len(suffix) <= longest {
+		return base + suffix
+	}
+	sum := sha256.Sum256([]byte(base))
+	tail := "_" + hex.EncodeToString(sum[:])[:12] + suffix
+	return strings.ToValidUTF8(base[:max(0, longest-len(tail))], "") + tail
+}

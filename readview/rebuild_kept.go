@@ -1,0 +1,172 @@
+package readview
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/readview/internal/shadow"
+)
+
+// openKept makes what is kept the shadows of a rollback, as it was at its position.
+func (b *rebuild) openKept(ctx context.Context, fingerprint string) error {
+	b.schema = b.workSchema()
+	left, err := b.m.states.rebuildOf(ctx, b.Name, b.kind)
+	if err != nil {
+		return err
+	}
+	if left != nil && left.ended == nil && left.command == b.command && left.schema == b.schema { // of one that died
+		if resumed, err := b.resume(ctx, left); resumed || err != nil {
+			return err
+		}
+	}
+	all, err := b.m.states.keptOf(ctx, b.Name)
+	switch {
+	case err != nil:
+		return err
+	case len(all) == 0 || !all[0].there:
+		return ErrNothingKept
+	}
+	kept := all[0]
+	if kept.fingerprint != fingerprint {
+		return fmt.Errorf("%w since they were kept, by a migration: rebuild instead", ErrTablesChanged)
+	}
+	if !slices.Equal(kept.handled, b.handled) {
+		return fmt.Errorf("%w: what is kept was made by a program that handles %s; run the rollback with that", ErrOtherProgram, strings.Join(kept.handled, ", "))
+	}
+	if err := dropSchema(ctx, b.lock, b.schema, b.comment(b.kind)); err != nil {
+		return err
+	}
+	b.at, b.full = kept.position, kept.how == string(Swap) && b.swapErr == nil
+	if b.options.How == Swap && !b.full {
+		return fmt.Errorf("%w: what is kept of an apply can't take the place of the tables: roll back by apply", ErrImpossible)
+	}
+	return inTx(ctx, b.lock, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, fmt.Sprintf(`ALTER SCHEMA %s RENAME TO %s`, quote(kept.schema), quote(b.schema))); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, fmt.Sprintf(`COMMENT ON SCHEMA %s IS %s`, quote(b.schema), shadow.Literal(b.comment(b.kind)))); err != nil {
+			return err
+		}
+		if kept.how == string(Apply) {
+			if err := b.tables.Restore(ctx, tx, b.schema); err != nil {
+				return err
+			}
+		}
+		b.origin.failpoint("restoring")
+		if _, err := tx.Exec(ctx, b.sql.unkeep, b.Name); err != nil {
+			return err
+		}
+		return b.begin(ctx, tx, fingerprint)
+	})
+}
+
+// putBack keeps what a rollback has left that did not come to its end.
+func (p *replay) putBack(ctx context.Context, left *rebuildRecord) error {
+	return inTx(ctx, p.lock, func(tx pgx.Tx) error {
+		var there bool
+		if err := tx.QueryRow(ctx, `SELECT to_regnamespace(quote_ident($1)) IS NOT NULL`, left.schema).Scan(&there); err != nil {
+			return err
+		}
+		var position int64
+		err := tx.QueryRow(ctx, p.sql.putBack, p.Name, p.kind).Scan(&position)
+		if errors.Is(err, pgx.ErrNoRows) || !there {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		kept := shadow.Name(p.tables.Tables[0].Schema+"_kept_"+p.Name, "_"+left.run[:8])
+		if _, err := tx.Exec(ctx, fmt.Sprintf(`ALTER SCHEMA %s RENAME TO %s`, quote(left.schema), quote(kept))); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, fmt.Sprintf(`COMMENT ON SCHEMA %s IS %s`, quote(kept), shadow.Literal(p.comment("kept")))); err != nil {
+			return err
+		}
+		// Its tables are whole, as after a swap.
+		_, err = tx.Exec(ctx, p.sql.keep, p.Name, kept, string(Swap), position, left.fingerprint, left.handled, DefaultKeep.Microseconds())
+		return err
+	})
+}
+
+// abandon ends a rebuild that did not get to its end: all is as it was. It returns why.
+func (b *rebuild) abandon(ctx context.Context, cause error) error {
+	phase := PhaseFailed
+	if ctx.Err() != nil {
+		phase, cause = PhaseCancelled, fmt.Errorf("%w, all is as it was: %w", ErrCancelled, context.Cause(ctx))
+	}
+	if errors.Is(cause, errLostRun) {
+		return cause
+	}
+	err := consumer.Detached(ctx, func(ctx context.Context) error {
+		if b.tables == nil || b.schema == "" {
+			return nil // nothing was made
+		}
+		if b.lock == nil || b.lock.Conn().IsClosed() {
+			if err := b.reenter(ctx); err != nil {
+				return err
+			}
+		}
+		record, err := b.m.states.rebuildOf(ctx, b.Name, b.kind)
+		if err != nil || record == nil || record.run != b.id || record.ended != nil {
+			return err
+		}
+		if b.command == "rollback" {
+			err = b.putBack(ctx, record)
+		} else {
+			err = dropSchema(ctx, b.lock, b.schema, b.comment(b.kind))
+		}
+		if err != nil {
+			return err
+		}
+		var mine int
+		return b.lock.QueryRow(ctx, b.sql.end, b.Name, b.kind, b.id, string(phase), pgerr.Text(cause.Error()), nil).Scan(&mine)
+	})
+	if err != nil {
+		b.logger.WarnContext(ctx, "what a "+b.command+" has left is not removed yet: readviews cleanup", "error", err)
+	}
+	return cause
+}
+
+// dropSchema drops a schema of ours, with its tables and functions, if nothing else depends on them.
+func dropSchema(ctx context.Context, conn *pgxpool.Conn, schema, comment string) error {
+	return inTx(ctx, conn, func(tx pgx.Tx) error {
+		var ours *bool
+		err := tx.QueryRow(ctx, `SELECT obj_description(to_regnamespace(quote_ident($1)), 'pg_namespace') IS NOT DISTINCT FROM $2 WHERE to_regnamespace(quote_ident($1)) IS NOT NULL`, schema, comment).Scan(&ours)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if ours == nil || !*ours {
+			return fmt.Errorf("%w: the schema %s is in the way and is not ours (it lacks the comment %q): drop or rename it", ErrImpossible, schema, comment)
+		}
+		rows, err := tx.Query(ctx, `SELECT 'TABLE ' || string_agg(c.oid::regclass::text, ', ') FROM pg_class c WHERE relkind = 'r' AND relnamespace = to_regnamespace(quote_ident($1)) HAVING count(*) > 0
+			UNION ALL SELECT 'FUNCTION ' || p.oid::regprocedure FROM pg_proc p WHERE pronamespace = to_regnamespace(quote_ident($1))
+			UNION ALL SELECT 'SCHEMA ' || quote_ident($1)`, schema)
+		if err != nil {
+			return err
+		}
+		drops, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', '5s', true)`); err != nil {
+			return err
+		}
+		for _, drop := range drops {
+			if _, err := tx.Exec(ctx, `DROP `+drop); err != nil {
+				return fmt.Errorf("drop schema %s: %w", schema, err)
+			}
+		}
+		return nil
+	})
+}

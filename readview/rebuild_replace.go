@@ -1,0 +1,314 @@
+package readview
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
+	"github.com/dancefinder/eventsourcing/readview/internal/shadow"
+)
+
+// Waits for locks at the end of a rebuild. Whoever comes after it to a lock waits as long as it does.
+const (
+	lockTry   = 100 * time.Millisecond // for a table; less than the server's deadlock_timeout
+	rowTry    = 2 * time.Second        // for the projection's row, which no reader waits for
+	lockPause = 300 * time.Millisecond
+)
+
+// errNotYet says that a lock was not to be had: try again.
+var errNotYet = errors.New("a lock was not to be had")
+
+// replaceTables gives the live tables the content of the shadows, in one transaction, at equal positions. It tries
+// again as long as it has patience.
+func (b *rebuild) replaceTables(ctx context.Context) error {
+	deadline := time.Now().Add(b.options.Patience)
+	for {
+		how, err := b.decide(ctx)
+		if err != nil {
+			return err
+		}
+		if how == Swap {
+			if err := b.awaitOldSnapshots(ctx, deadline); err != nil {
+				return err
+			}
+		}
+		err = b.replaceOnce(ctx, how)
+		var blocked *blockedError
+		switch {
+		case !errors.As(err, &blocked) && !errors.Is(err, errNotYet):
+			return err
+		case time.Now().After(deadline):
+			return fmt.Errorf("%w: %w", ErrImpatient, err)
+		}
+		if blocked != nil {
+			b.report.wait(ctx, blocked.by)
+		}
+		if !wait.Sleep(ctx, lockPause) {
+			return ctx.Err()
+		}
+		if err := b.catchUp(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// blockedError is errNotYet, with who has the lock.
+type blockedError struct{ what, by string }
+
+func (e *blockedError) Error() string { return fmt.Sprintf("%s is locked by %s", e.what, e.by) }
+
+// decide says by which way to go.
+func (b *rebuild) decide(ctx context.Context) (How, error) {
+	if b.options.How != Auto {
+		return b.options.How, nil
+	}
+	switch {
+	case !b.full:
+		return Apply, nil
+	case b.tables.Appliable() != nil:
+		return Swap, nil
+	}
+	if err := b.report.enter(ctx, PhaseComparing); err != nil {
+		return "", err
+	}
+	var changes []shadow.Change
+	err := inTx(ctx, b.lock, func(tx pgx.Tx) (err error) {
+		changes, err = b.tables.Diff(ctx, tx, b.schema)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	var rows, differ int64
+	for _, c := range changes {
+		rows += c.Rows + c.Deleted
+		differ += c.Inserted + c.Updated + c.Deleted
+	}
+	if differ*100 > rows*30 {
+		return Swap, nil
+	}
+	return Apply, nil
+}
+
+// replaceOnce tries once. The projection's row is locked first, so that the live tables stand still; readers go on.
+func (b *rebuild) replaceOnce(ctx context.Context, how How) error {
+	db := stdlib.OpenDBFromPool(b.m.pool)
+	defer func() { _ = db.Close() }()
+	session, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer giveUp(session)
+	var conn *pgx.Conn
+	if err := session.Raw(func(c any) error { conn = c.(*stdlib.Conn).Conn(); return nil }); err != nil {
+		return err
+	}
+	// database/sql would roll back beside us when ctx ends.
+	tx, err := session.BeginTx(context.WithoutCancel(ctx), &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // nothing to do after a commit
+	before, err := b.hold(ctx, tx, conn)
+	if err != nil {
+		return err
+	}
+	b.origin.failpoint("held")
+	if how == Swap {
+		err = b.swap(ctx, conn, before)
+	} else {
+		err = b.writeDifference(ctx, conn, before)
+	}
+	if err != nil {
+		return err
+	}
+	if err := b.conclude(ctx, tx, how); err != nil {
+		return err
+	}
+	b.origin.failpoint("replaced")
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	b.origin.failpoint("concluded")
+	b.afterwards(ctx)
+	return nil
+}
+
+// hold locks the projection, brings the shadows to where it is, and makes sure that all is as it was. It returns where the live
+// tables are.
+func (b *rebuild) hold(ctx context.Context, tx *sql.Tx, conn *pgx.Conn) (at eventsourced.Position, err error) {
+	settings := `SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', '0', true), set_config('statement_timeout', '0', true), set_config('synchronous_commit', 'on', true)`
+	if _, err := conn.Exec(ctx, settings, strconv.FormatInt(rowTry.Milliseconds(), 10)); err != nil {
+		return 0, err
+	}
+	who := b.whoIsInTheWay(ctx, conn.PgConn().PID(), rowTry/2)
+	at, err = b.m.states.lock(ctx, tx, b.Name)
+	if by := who(); pgerr.LockTimeout(err) {
+		return 0, &blockedError{"the position of " + b.Name, by}
+	}
+	if err != nil {
+		return 0, err
+	}
+	statements, err := b.m.states.sql(ctx)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, statements.insertState, b.Name, b.handled)
+	}
+	if err != nil {
+		return 0, err
+	}
+	head, err := b.history.head(ctx)
+	if err != nil {
+		return 0, err
+	}
+	// A position above the log's head is of another log: then the tables are of this one from now on.
+	if err := b.replayTo(ctx, min(at, head)); err != nil {
+		return 0, err
+	}
+	err = b.tables.Check(ctx, conn, b.schema, b.full, true)
+	if err == nil {
+		_, err = conn.Exec(ctx, `SELECT set_config('search_path', $1, true)`, b.tables.LivePath())
+	}
+	return at, err
+}
+
+// writeDifference writes the difference.
+func (b *rebuild) writeDifference(ctx context.Context, conn *pgx.Conn, before eventsourced.Position) error {
+	if err := b.report.enter(ctx, PhaseApplying); err != nil {
+		return err
+	}
+	changes, err := b.tables.Diff(ctx, conn, b.schema)
+	if err != nil {
+		return err
+	}
+	b.result.Tables = changesOf(changes)
+	if err := b.explained(ctx, conn, changes); err != nil {
+		return err
+	}
+	b.origin.failpoint("compared")
+	if err := b.tables.Apply(ctx, conn, b.schema, b.options.Keep > 0); err != nil {
+		return err
+	}
+	b.origin.failpoint("applied rows")
+	return b.keep(ctx, conn, Apply, before, b.schema)
+}
+
+// explained returns [ErrDiffers] when it was asked to verify and rows differ although the program is the same.
+func (b *rebuild) explained(ctx context.Context, conn *pgx.Conn, changes []shadow.Change) error {
+	if !b.options.Verify {
+		return nil
+	}
+	var differ []string
+	for _, c := range changes {
+		if c.Any() {
+			differ = append(differ, fmt.Sprintf("%s: %d rows lacking, %d different, %d too many", c.Table, c.Inserted, c.Updated, c.Deleted))
+		}
+	}
+	if len(differ) == 0 {
+		return nil
+	}
+	stored, err := b.m.states.read(ctx, b.Name)
+	if err != nil {
+		return err
+	}
+	if stored.programs.same(b.definition) {
+		return fmt.Errorf("%w: %s; a handler is not deterministic, or somebody has changed rows by hand (see verify)", ErrDiffers, strings.Join(differ, "; "))
+	}
+	return nil
+}
+
+// same tells that the tables were filled by a program as d.
+func (p programs) same(d *definition) bool {
+	return len(p.lacking(d)) == 0 && len(p.handled) == len(d.handled)
+}
+
+// keep puts aside what is replaced, in a schema of its own, or notes that nothing is.
+func (b *rebuild) keep(ctx context.Context, conn shadow.Conn, how How, before eventsourced.Position, schema string) error {
+	b.result.KeptUntil = time.Time{}
+	if _, err := conn.Exec(ctx, fmt.Sprintf(`COMMENT ON SCHEMA %s IS %s`, quote(schema), shadow.Literal(b.comment("kept")))); err != nil {
+		return err
+	}
+	if b.options.Keep < 0 { // then it is removed afterwards
+		_, err := conn.Exec(ctx, b.sql.unkeep, b.Name)
+		return err
+	}
+	kept := shadow.Name(b.tables.Tables[0].Schema+"_kept_"+b.Name, "_"+b.id[:8])
+	if schema != kept {
+		if _, err := conn.Exec(ctx, fmt.Sprintf(`ALTER SCHEMA %s RENAME TO %s`, quote(schema), quote(kept))); err != nil {
+			return err
+		}
+	}
+	b.result.KeptUntil = time.Now().Add(b.options.Keep).UTC()
+	record, err := b.m.states.read(ctx, b.Name)
+	handled := record.programs.handled
+	if errors.Is(err, pgx.ErrNoRows) || handled == nil {
+		handled, err = b.handled, nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, b.sql.keep, b.Name, kept, string(how), int64(before), b.print, handled, b.options.Keep.Microseconds())
+	return err
+}
+
+// conclude sets what belongs to the new content: the position, the program, the records.
+func (b *rebuild) conclude(ctx context.Context, tx *sql.Tx, how How) error {
+	if err := b.m.states.set(ctx, tx, b.Name, b.at); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, b.sql.rebuilt, b.Name, b.handled); err != nil {
+		return err
+	}
+	if err := b.m.states.clearDebt(ctx, tx, b.Name); err != nil {
+		return err
+	}
+	b.result.Projection, b.result.How, b.result.Position = b.Name, how, b.at
+	b.result.Events, b.result.Took, b.result.Warnings = b.events.Load(), time.Since(b.began), b.warnings()
+	text := b.result.String()
+	b.op.Detail = text
+	if err := b.m.states.record(ctx, tx, b.op); err != nil {
+		return err
+	}
+	var mine int
+	if err := tx.QueryRowContext(ctx, b.sql.end, b.Name, b.kind, b.id, string(PhaseDone), text, nil).Scan(&mine); err != nil {
+		return err
+	}
+	if mine == 0 {
+		return errLostRun
+	}
+	return nil
+}
+
+// String is the result in a line.
+func (r Rebuilt) String() string {
+	var inserted, updated, deleted int64
+	for _, t := range r.Tables {
+		inserted, updated, deleted = inserted+t.Inserted, updated+t.Updated, deleted+t.Deleted
+	}
+	text := fmt.Sprintf("%d events replayed up to position %d in %s, ", r.Events, r.Position, r.Took.Round(time.Millisecond))
+	if r.How == Swap {
+		return text + "tables swapped"
+	}
+	return text + fmt.Sprintf("%d rows inserted, %d updated, %d deleted", inserted, updated, deleted)
+}
+
+// afterwards removes what is not needed any more. What can't be removed now is for [Manager.Cleanup].
+func (b *rebuild) afterwards(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	b.m.config.Observer.Rebuilt(ctx, b.applier.id(), b.result.Took)
+	if _, err := b.m.cleanup(ctx, b.lock, b.definition, false, false); err != nil {
+		b.logger.WarnContext(ctx, "what a rebuild has left is not removed yet: readviews cleanup", "error", err)
+	}
+	b.logger.InfoContext(ctx, b.command+" done", "how", string(b.result.How), "position", int64(b.result.Position), "events", b.result.Events, "duration", b.result.Took.Round(time.Millisecond))
+}
+
+func quote(name string) string { return pgx.Identifier{name}.Sanitize() }

@@ -1,0 +1,114 @@
+package readview
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
+	"github.com/dancefinder/eventsourcing/readview/internal/shadow"
+)
+
+// awaitOldSnapshots returns when every snapshot has ended that was taken before the shadows were what they are:
+// DDL is not MVCC, and such a transaction would find the new tables empty, or half full.
+func (b *rebuild) awaitOldSnapshots(ctx context.Context, deadline time.Time) error {
+	left, err := shadow.Snapshots(ctx, b.lock)
+	if err != nil {
+		return err
+	}
+	for {
+		if left, err = shadow.Left(ctx, b.lock, left); err != nil {
+			return err
+		}
+		if len(left) == 0 {
+			b.origin.failpoint("gate")
+			return nil
+		}
+		var who []string
+		for _, s := range left {
+			who = append(who, s.Description)
+		}
+		text := strings.Join(who, "; ")
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%w: there are snapshots from before, which would see empty tables: %s", ErrImpatient, text)
+		}
+		b.report.wait(ctx, "the snapshots of "+text)
+		if !wait.Sleep(ctx, lockTry) {
+			return ctx.Err()
+		}
+	}
+}
+
+// swap lets the shadows change places with the live tables.
+func (b *rebuild) swap(ctx context.Context, conn *pgx.Conn, before eventsourced.Position) error {
+	if b.options.Verify {
+		changes, err := b.tables.Diff(ctx, conn, b.schema)
+		if err == nil {
+			b.result.Tables, err = changesOf(changes), b.explained(ctx, conn, changes)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	refused, err := b.tables.Swappable(ctx, conn)
+	if err == nil {
+		err = refused
+	}
+	if err != nil {
+		return err
+	}
+	if err := b.report.enter(ctx, PhaseSwapping); err != nil {
+		return err
+	}
+	who := b.whoIsInTheWay(ctx, conn.PgConn().PID(), lockTry/2)
+	err = b.tables.LockAll(ctx, conn, lockTry.Milliseconds())
+	if by := who(); pgerr.LockTimeout(err) {
+		return &blockedError{"one of the tables " + strings.Join(b.Tables, ", "), by}
+	}
+	if pgerr.Code(err) == "40P01" {
+		return errNotYet
+	}
+	if err != nil {
+		return err
+	}
+	b.origin.failpoint("locked tables")
+	old := shadow.Name(b.tables.Tables[0].Schema+"_kept_"+b.Name, "_"+b.id[:8])
+	if err := b.tables.Swap(ctx, conn, b.schema, old); err != nil {
+		return err
+	}
+	b.origin.failpoint("swapped")
+	return b.keep(ctx, conn, Swap, before, old)
+}
+
+// whoIsInTheWay asks, after a while, for whom a session waits; the returned function tells.
+func (p *replay) whoIsInTheWay(ctx context.Context, pid uint32, after time.Duration) func() string {
+	ctx, cancel := context.WithCancel(ctx)
+	answer := make(chan string, 1)
+	go func() {
+		who := ""
+		if wait.Sleep(ctx, after) {
+			for _, session := range p.blockers(ctx, pid) {
+				who = strings.TrimPrefix(who+"; "+describe(session), "; ")
+			}
+		}
+		answer <- who
+	}()
+	return func() string {
+		defer cancel()
+		select {
+		case who := <-answer:
+			if who != "" {
+				return who
+			}
+		default:
+			cancel()
+			<-answer
+		}
+		return "somebody who has gone"
+	}
+}

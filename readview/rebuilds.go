@@ -1,0 +1,132 @@
+package readview
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
+
+// ownTables are what every transaction may write that goes to shadow tables.
+var ownTables = []string{"readviews", "readview_states", "readview_rebuilds", "readview_operations"}
+
+// rebuildStatements are the SQL of the tables readview_rebuilds and readview_kept.
+type rebuildStatements struct {
+	page, pageSet             string // of a page
+	begin, resume, read, beat string
+	phase, end, rerun         string
+	keep, kept, unkeep        string
+	putBack                   string
+	list, rebuilt             string
+}
+
+func newRebuildStatements(schema string) rebuildStatements {
+	r := strings.NewReplacer("{rebuilds}", schema+".readview_rebuilds", "{kept}", schema+".readview_kept", "{states}", schema+".readview_states",
+		"{mine}", "name = $1 AND kind = $2 AND run = $3", "{no failure}", noFailure).Replace
+	return rebuildStatements{
+		page: r(`SELECT position, set_config('synchronous_commit', 'off', true) || set_config('idle_in_transaction_session_timeout', $4, true)
+			FROM {rebuilds} WHERE {mine} AND ended_at IS NULL FOR UPDATE`),
+		pageSet: r(`WITH moved AS (UPDATE {rebuilds} SET position = $4, beat_at = clock_timestamp() WHERE {mine} RETURNING name) SELECT 1 / count(*) FROM moved`),
+		begin: r(`INSERT INTO {rebuilds} (name, kind, run, command, phase, schema, fingerprint, complete, handled, position, target, node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+			ON CONFLICT (name, kind) DO UPDATE SET run = excluded.run, command = excluded.command, phase = excluded.phase, schema = excluded.schema, fingerprint = excluded.fingerprint,
+				complete = excluded.complete, handled = excluded.handled, position = excluded.position, events = 0, total = 0, target = excluded.target, node = excluded.node, detail = '', result = NULL,
+				started_at = clock_timestamp(), beat_at = clock_timestamp(), ended_at = NULL`),
+		resume: r(`UPDATE {rebuilds} SET run = $3, node = $4, detail = '', beat_at = clock_timestamp(), ended_at = NULL WHERE name = $1 AND kind = $2`),
+		read: r(`SELECT name, kind, command, run::text, phase, schema, fingerprint, complete, handled, position, events, total, target, node, detail, result::text, started_at, beat_at, ended_at
+			FROM {rebuilds} WHERE name = ANY($1) ORDER BY name, kind`),
+		beat:  r(`UPDATE {rebuilds} SET events = $4, total = $5, target = $6, detail = $7, beat_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL`),
+		phase: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = '', beat_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name) SELECT count(*) FROM moved`),
+		end: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = $5, result = $6::text::jsonb, beat_at = clock_timestamp(), ended_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name)
+			SELECT count(*) FROM moved`),
+		keep: r(`INSERT INTO {kept} (name, schema, how, position, fingerprint, handled, keep_until) VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7 * interval '1 microsecond')
+			ON CONFLICT (name) DO UPDATE SET schema = excluded.schema, how = excluded.how, position = excluded.position, fingerprint = excluded.fingerprint, handled = excluded.handled,
+				kept_at = clock_timestamp(), keep_until = excluded.keep_until`),
+		kept: r(`SELECT name, schema, how, position, fingerprint, handled, kept_at, keep_until, keep_until <= clock_timestamp(), to_regnamespace(quote_ident(schema)) IS NOT NULL
+			FROM {kept} WHERE name = ANY($1) ORDER BY name`),
+		putBack: r(`SELECT position FROM {rebuilds} WHERE name = $1 AND kind = $2 AND ended_at IS NULL FOR UPDATE`),
+		unkeep:  r(`DELETE FROM {kept} WHERE name = $1`),
+		rebuilt: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}',
+				superseded = (SELECT coalesce(jsonb_agg(names), '[]') FROM jsonb_array_elements(superseded || jsonb_build_array(to_jsonb(handled))) AS names
+					WHERE names <> to_jsonb($2::text[])),
+				status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}
+			WHERE name = $1`),
+	}
+}
+
+// The kinds of replays, which have a row, a schema and a lock each.
+const (
+	kindRebuild = "rebuild"
+	kindVerify  = "verify"
+)
+
+// rebuildRecord is a row of readview_rebuilds.
+type rebuildRecord struct {
+	name, kind, command, run, phase, schema, fingerprint string
+	complete                                             bool
+	handled                                              []string
+	position, target                                     eventsourced.Position
+	events, total                                        int64
+	node, detail                                         string
+	result                                               *string
+	started, beat                                        time.Time
+	ended                                                *time.Time
+}
+
+// rebuildsOf returns what is known of replays of these projections.
+func (s states) rebuildsOf(ctx context.Context, names ...string) ([]rebuildRecord, error) {
+	sql, err := s.sql(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.pool.Query(ctx, sql.rebuilds.read, names)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r rebuildRecord, err error) {
+		err = row.Scan(&r.name, &r.kind, &r.command, &r.run, &r.phase, &r.schema, &r.fingerprint, &r.complete, &r.handled, (*int64)(&r.position), &r.events, &r.total, (*int64)(&r.target),
+			&r.node, &r.detail, &r.result, &r.started, &r.beat, &r.ended)
+		return r, err
+	})
+}
+
+// rebuildOf returns one of them, nil if there is none.
+func (s states) rebuildOf(ctx context.Context, name, kind string) (*rebuildRecord, error) {
+	all, err := s.rebuildsOf(ctx, name)
+	for _, r := range all {
+		if r.kind == kind {
+			return &r, err
+		}
+	}
+	return nil, err
+}
+
+// keptRecord is a row of readview_kept.
+type keptRecord struct {
+	name, schema, how string
+	position          eventsourced.Position
+	fingerprint       string
+	handled           []string
+	at, until         time.Time
+	over, there       bool // its time is; its schema is
+}
+
+func (s states) keptOf(ctx context.Context, names ...string) ([]keptRecord, error) {
+	sql, err := s.sql(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.pool.Query(ctx, sql.rebuilds.kept, names)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (k keptRecord, err error) {
+		err = row.Scan(&k.name, &k.schema, &k.how, (*int64)(&k.position), &k.fingerprint, &k.handled, &k.at, &k.until, &k.over, &k.there)
+		return k, err
+	})
+}
+
+var errLostRun = errors.New("another rebuild of the projection has taken over, or this one was ended from elsewhere")
