@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/operate"
+	"github.com/dancefinder/eventsourcing/readview"
 )
 
 func TestPoisonEvent(t *testing.T) {
@@ -35,7 +36,8 @@ func TestPoisonEvent(t *testing.T) {
 	require.Zero(t, d.number("SELECT count(*) FROM band"))
 
 	poison(`{"Name": 7}`)
-	require.Error(t, d.app().project(t))
+	start(t, d.args([]string{"projector"})...)
+	require.ErrorIs(t, d.app().project(t, "band"), readview.ErrNotRunning)
 	show := d.done("readviews", "show", "band")
 	require.Contains(t, show, "BandCreated")
 	require.Contains(t, show, `"Name": 7`)
@@ -60,7 +62,7 @@ func TestPoisonEvent(t *testing.T) {
 	require.Equal(t, operate.ExitFailed, got.code)
 	require.Contains(t, d.done("readviews", "skip", "band", "--position", at, "--reason", "a test", "--dry-run"), "would never apply BandCreated of ")
 	require.Contains(t, d.done("readviews", "park", "band", "--position", at, "--reason", "later"), "parked BandCreated of ")
-	require.NoError(t, d.app().project(t))
+	require.NoError(t, d.app().project(t, "band"))
 	require.EqualValues(t, 1, d.number("SELECT count(*) FROM band"))
 	require.Contains(t, d.done("readviews", "parked", "band"), "BandCreated")
 	require.Contains(t, d.done("readviews", "status"), "band has parked 1 events: 'dancefinder readviews parked band' lists them.")
@@ -73,11 +75,11 @@ func TestPoisonEvent(t *testing.T) {
 	require.JSONEq(t, `{"projection": "band", "applied": 1, "left": 0, "failed": []}`, d.done("readviews", "retry", "band", "--json"))
 	require.EqualValues(t, 2, d.number("SELECT count(*) FROM band"))
 
-	d.done("readviews", "reset", "band")
 	poison(`{"Name": 7}`)
-	require.Error(t, d.app().project(t))
+	d.done("readviews", "reset", "band")
+	require.ErrorIs(t, d.app().project(t, "band"), readview.ErrNotRunning)
 	d.done("readviews", "skip", "band", "--position", at, "--reason", "a test")
-	require.NoError(t, d.app().project(t))
+	require.NoError(t, d.app().project(t, "band"))
 	require.Contains(t, d.done("readviews", "skipped", "band"), "a test (")
 	require.Contains(t, d.done("readviews", "status"), "band lacks 1 events that were skipped")
 	log := d.done("readviews", "log", "band")
