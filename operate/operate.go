@@ -82,20 +82,23 @@ func New(open Open, config Config) *Commands {
 	if config.Relay == "" {
 		config.Relay = relay.DefaultName
 	}
-	return &Commands{open, config}
+	return &Commands{named(open), config}
 }
 
 // Readviews returns the command readviews, with all that looks after read views and whatever
 // else goes through the log.
 func (c *Commands) Readviews() *cobra.Command {
-	return group("readviews", "Look after the read views, and all else that goes through the log",
+	command := group("readviews", "Look after the read views, and all else that goes through the log",
 		c.status("Show how far each projection is, and all else that goes through the log",
 			c.examples("readviews status", "readviews status --json", "readviews status --check --max-behind 5000 --max-lag 2m"),
 			System.Status),
 		c.reset(),
 		c.each("pause", "Stop projections, relays or reactors, in all processes", (*readview.Manager).Pause, (*consumer.Store).Pause, "paused"),
 		c.each("resume", "Let go on what is paused or has failed", (*readview.Manager).Resume, (*consumer.Store).Resume, "resumed"),
+		c.log(),
 	)
+	command.AddCommand(c.poison()...)
+	return command
 }
 
 // Relay returns the command relay, which looks after what publishes events.

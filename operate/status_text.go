@@ -86,7 +86,14 @@ func (c *Commands) WriteStatus(ctx context.Context, s System, w io.Writer, all [
 			}
 		}
 		if status.Parked > 0 {
-			say("%s has parked %d events: %s lists them.\n", status.Name, status.Parked, c.quote("reactors parked "+status.Name))
+			list := "reactors parked "
+			if status.Kind == consumer.KindProjection {
+				list = "readviews parked "
+			}
+			say("%s has parked %d events: %s lists them.\n", status.Name, status.Parked, c.quote(list+status.Name))
+		}
+		if status.Skipped > 0 {
+			say("%s lacks %d events that were skipped: %s lists them.\n", status.Name, status.Skipped, c.quote("readviews skipped "+status.Name))
 		}
 	}
 	for i, hint := range hints {

@@ -183,7 +183,7 @@ func (p *replay) open(ctx context.Context, fingerprint string) error {
 	if err != nil {
 		return err
 	}
-	if left != nil && left.ended == nil && left.schema == p.schema && left.fingerprint == fingerprint && (left.complete || !p.full) && left.command == p.command && slices.Equal(left.handled, p.handled) {
+	if left != nil && left.ended == nil && left.schema == p.schema && left.fingerprint == fingerprint && (left.complete || !p.full) && left.command == p.command && left.version == p.Version && slices.Equal(left.handled, p.handled) {
 		if resumed, err := p.resume(ctx, left); resumed || err != nil {
 			return err
 		}
@@ -242,7 +242,7 @@ func (p *replay) build(ctx context.Context, fingerprint string) error {
 
 // begin writes the row.
 func (p *replay) begin(ctx context.Context, tx pgx.Tx, fingerprint string) error {
-	_, err := tx.Exec(ctx, p.sql.begin, p.Name, p.kind, p.id, p.command, string(PhaseReplaying), p.schema, fingerprint, p.full, p.handled, int64(p.at), int64(0), p.m.node)
+	_, err := tx.Exec(ctx, p.sql.begin, p.Name, p.kind, p.id, p.command, string(PhaseReplaying), p.schema, fingerprint, p.full, p.handled, int64(p.at), int64(0), p.m.node, p.Version)
 	return err
 }
 

@@ -18,7 +18,8 @@ type RetryOptions struct {
 	AggregateName string // and of this aggregate; of any if it is ""
 }
 
-func (o RetryOptions) has(stream eventsourced.Stream) bool {
+// Selects tells whether the options are for a stream.
+func (o RetryOptions) Selects(stream eventsourced.Stream) bool {
 	return (o.AggregateID == "" || o.AggregateID == stream.AggregateID) && (o.AggregateName == "" || o.AggregateName == stream.AggregateName)
 }
 
@@ -96,7 +97,7 @@ func (r *retry) all(ctx context.Context) error {
 		r.result.Left = len(parked)
 		more := false
 		for _, event := range parked {
-			if stuck[event.Stream] || !r.options.has(event.Stream) {
+			if stuck[event.Stream] || !r.options.Selects(event.Stream) {
 				continue
 			}
 			more = true
