@@ -51,6 +51,7 @@ type applier struct {
 	again      bool      // likewise, and what has failed then may come once more as it was
 	read       *int64    // the publication that it has read, nil when it is not known; see record
 	registered bool      // this program has run the projection
+	remakeAt   time.Time // not earlier
 	stands     bool      // it stands by, and the observer was told
 	free       time.Time // since when nobody has the lease of the other program that does now
 
@@ -105,19 +106,31 @@ func (a *applier) announce(at eventsourced.Position) {
 }
 
 // load returns how the projection stands, after making its rows if it is new. A
-// failure of an earlier process is retried. It returns [ErrNewEvents] when this
+// failure of an earlier process is retried. It returns [ErrNewEvents] or [ErrChanged] when this
 // node can't run it.
 func (a *applier) load(ctx context.Context) (record, error) {
 	stored, err := a.m.states.read(ctx, a.Name)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && !slices.Equal(stored.programs.handled, a.handled) {
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && a.differs(stored) {
 		lacking := stored.programs.lacking(a.definition)
-		if err == nil && a.registered && (len(lacking) > 0 || !a.abandoned(stored)) { // another program has taken over since
+		if err == nil && a.registered && stored.programs.version == a.Version && (len(lacking) > 0 || !a.abandoned(stored)) { // another program has taken over since
 			err = olderProgramError(a.Name, lacking)
 		} else {
 			err = a.m.states.register(ctx, a.log, a.definition)
 		}
 		if err == nil {
 			stored, err = a.m.states.read(ctx, a.Name)
+		}
+	}
+	if err == nil && !a.registered {
+		err = a.m.states.reshaped(ctx, a.definition, stored)
+	}
+	if err != nil {
+		done, failed := a.remake(ctx, stored, err)
+		if failed != nil {
+			return record{}, failed
+		}
+		if done { // and things are as this program has them
+			return a.load(ctx)
 		}
 	}
 	a.refuse(ctx, err)
@@ -128,6 +141,9 @@ func (a *applier) load(ctx context.Context) (record, error) {
 		if err := a.m.missingTables(ctx, a.definition); err != nil {
 			return record{}, err
 		}
+	}
+	if err := a.m.states.shaped(ctx, a.definition, stored); err != nil {
+		return record{}, err
 	}
 	a.registered, a.free = true, time.Time{}
 	if !a.started && stored.status == "failed" {
@@ -141,6 +157,11 @@ func (a *applier) load(ctx context.Context) (record, error) {
 		a.failed.Store(true)
 	}
 	return stored, nil
+}
+
+// differs tells that what is stored is of another program.
+func (a *applier) differs(stored record) bool {
+	return stored.programs.version != a.Version || !slices.Equal(stored.programs.handled, a.handled)
 }
 
 // standBy notes that this node does not apply the projection: because of cause, or because
@@ -186,7 +207,7 @@ func (a *applier) refuse(ctx context.Context, err error) {
 }
 
 // refusal tells that an error says why this program can't run the projection.
-func refusal(err error) bool { return errors.Is(err, ErrNewEvents) || errors.Is(err, ErrOlderProgram) }
+func refusal(err error) bool { return refused(err) || errors.Is(err, ErrOlderProgram) }
 
 // release ends this node's lease, so that another one takes over at once.
 func (a *applier) release(ctx context.Context) {

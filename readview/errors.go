@@ -86,8 +86,13 @@ var (
 	// ErrNotParked is returned by [Manager.Retry] for a stream of which nothing is parked.
 	ErrNotParked = errors.New("nothing of it is parked")
 
-	// ErrOlderProgram is why a node stands by for a projection: another program, which
-	// handles more of the events, has run it since. Nothing is passed over that way. To
+	// ErrChanged is the failure of a projection whose tables have what another version of it
+	// made, or are not as they were when this version began to fill them. Rebuild it or reset it,
+	// or see [Projection.WhenChanged].
+	ErrChanged = errors.New("the projection has changed since its tables were filled")
+
+	// ErrOlderProgram is why a node stands by for a projection: another program, of a higher
+	// [Projection.Version] or one that handles more of the events, has run it since. Nothing is passed over that way. To
 	// go back to the older one, reset the projection with it.
 	ErrOlderProgram = errors.New("this program is older than the one that runs the projection")
 )

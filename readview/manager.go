@@ -159,7 +159,7 @@ func (m *Manager) ResetProjection(ctx context.Context, name string) error {
 		return fmt.Errorf("reset %s: %w", name, ErrNoReset)
 	}
 	op := m.operation(ctx, name, "reset", nil)
-	if err := r.reset(ctx, op); err != nil {
+	if err := r.reset(ctx, op, 0); err != nil {
 		return m.failed(ctx, op, fmt.Errorf("reset %s: %w", name, err))
 	}
 	m.config.Observer.Reset(ctx, r.id())

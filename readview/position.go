@@ -139,7 +139,7 @@ func (s states) make(ctx context.Context, tx Tx, d *definition) error {
 		_, err = tx.ExecContext(ctx, statements.insert, d.Name)
 	}
 	if err == nil {
-		_, err = tx.ExecContext(ctx, statements.insertState, d.Name, d.handled)
+		_, err = tx.ExecContext(ctx, statements.insertState, d.Name, d.handled, d.Version)
 	}
 	return err
 }

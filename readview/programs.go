@@ -24,6 +24,9 @@ type programs struct {
 	handled    []string                         // sorted
 	dropped    map[string]eventsourced.Position // names that were in handled once, and up to which position
 	superseded [][]string                       // what programs had in handled that were replaced
+	version    int                              // of the projection, see Projection.Version
+	shape      string                           // of its tables, as it began to fill them, "" when nobody has looked
+	withdrawn  int                              // the highest version that somebody has gone back from
 }
 
 // maxSuperseded bounds what is remembered of older programs.
@@ -103,10 +106,13 @@ func (p programs) passedOver(ctx context.Context, log eventsourced.LogReader, d 
 	return nil
 }
 
-// refusal tells why a program with d can't run what is stored: [ErrOlderProgram] or
-// [ErrNewEvents], nil when it can.
+// refusal tells why a program with d can't run what is stored: [ErrOlderProgram],
+// [ErrChanged] or [ErrNewEvents], nil when it can.
 func (p programs) refusal(ctx context.Context, log eventsourced.LogReader, d *definition, position eventsourced.Position) error {
-	if slices.Equal(p.handled, d.handled) {
+	if err := p.versioned(d, position); err != nil {
+		return err
+	}
+	if d.Version != p.version || slices.Equal(p.handled, d.handled) { // of another one nothing is applied yet
 		return nil
 	}
 	if err := p.older(d); err != nil {
@@ -138,7 +144,7 @@ func (s states) register(ctx context.Context, log eventsourced.LogReader, d *def
 			next := stored.programs.replacedBy(d, position)
 			dropped, err := json.Marshal(next.dropped)
 			if err == nil {
-				_, err = tx.ExecContext(ctx, sql.register, d.Name, d.handled, string(dropped), next.superseding(), stored.Generation)
+				_, err = tx.ExecContext(ctx, sql.register, d.Name, d.handled, string(dropped), next.superseding(), stored.Generation, d.Version)
 			}
 			return err
 		})

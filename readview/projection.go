@@ -54,6 +54,19 @@ type Projection struct {
 	// Defaults to false: such a projection is refused until it is reset. Names of which
 	// the log has no event that was passed over need neither.
 	AcceptNewEvents bool
+
+	// Version is raised when the handlers make something else of the same events, or of other
+	// tables: what is in the tables then has to be made anew. It is stored beside the position,
+	// with the definition of Tables. When a program starts with a higher version than is stored,
+	// or finds that the tables' columns or constraints are not as they were, WhenChanged decides. A
+	// program with a lower version stands by, with [ErrOlderProgram], until somebody resets or
+	// rebuilds the projection with it: then the higher one does. Defaults to 0, which is a
+	// version, too, but one that does not look at the tables' definition.
+	Version int
+
+	// WhenChanged is what becomes of the projection when its tables have what another version
+	// made, or lack events that it now handles. Defaults to [RefuseWhenChanged].
+	WhenChanged ChangePolicy
 }
 
 // Tx is the transaction that handlers write the read view in: the part of
@@ -175,6 +188,7 @@ func define(p Projection, registry *eventsourced.Registry) (*definition, error) 
 	if p.OnFailure != StopAtFailure && p.OnFailure != ParkFailures {
 		problems = append(problems, fmt.Errorf("its OnFailure is %d, want StopAtFailure or ParkFailures", p.OnFailure))
 	}
+	problems = append(problems, d.defineVersion())
 	d.handled = registry.StoredNames(slices.Collect(maps.Keys(d.handlers))...)
 	problems = append(problems, d.defineReset())
 	if err := errors.Join(problems...); err != nil {

@@ -45,12 +45,12 @@ func (w *watcher) read(ctx context.Context, names []string) (map[string]sighting
 		s := sighting{}
 		if s.record, s.known = records[name]; s.known {
 			s.here = s.node == w.m.node && r.starts()
-			refused := s.programs.refusal(ctx, r.log, r.definition, s.Position)
+			err := s.programs.refusal(ctx, r.log, r.definition, s.Position)
 			switch {
-			case errors.Is(refused, ErrNewEvents):
-				s.refused = refused
-			case refused != nil && !errors.Is(refused, ErrOlderProgram): // an older one's reads are as good
-				return nil, refused
+			case refused(err):
+				s.refused = err
+			case err != nil && !errors.Is(err, ErrOlderProgram): // an older one's reads are as good
+				return nil, err
 			}
 		}
 		seen[name] = s

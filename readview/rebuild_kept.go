@@ -18,6 +18,10 @@ import (
 // openKept makes what is kept the shadows of a rollback, as it was at its position.
 func (b *rebuild) openKept(ctx context.Context, fingerprint string) error {
 	b.schema = b.workSchema()
+	b.debt = replayDebt{try: true}
+	if err := b.debt.load(ctx, b.m, b.Name); err != nil {
+		return err
+	}
 	left, err := b.m.states.rebuildOf(ctx, b.Name, b.kind)
 	if err != nil {
 		return err
@@ -37,6 +41,9 @@ func (b *rebuild) openKept(ctx context.Context, fingerprint string) error {
 	kept := all[0]
 	if kept.fingerprint != fingerprint {
 		return fmt.Errorf("%w since they were kept, by a migration: rebuild instead", ErrTablesChanged)
+	}
+	if kept.version != b.Version {
+		return fmt.Errorf("%w: what is kept is of version %d, and this program has version %d; run the rollback with that", ErrOtherProgram, kept.version, b.Version)
 	}
 	if !slices.Equal(kept.handled, b.handled) {
 		return fmt.Errorf("%w: what is kept was made by a program that handles %s; run the rollback with that", ErrOtherProgram, strings.Join(kept.handled, ", "))
@@ -91,7 +98,7 @@ func (p *replay) putBack(ctx context.Context, left *rebuildRecord) error {
 			return err
 		}
 		// Its tables are whole, as after a swap.
-		_, err = tx.Exec(ctx, p.sql.keep, p.Name, kept, string(Swap), position, left.fingerprint, left.handled, DefaultKeep.Microseconds())
+		_, err = tx.Exec(ctx, p.sql.keep, p.Name, kept, string(Swap), position, left.fingerprint, left.handled, DefaultKeep.Microseconds(), left.version)
 		return err
 	})
 }

@@ -161,7 +161,7 @@ func (b *rebuild) hold(ctx context.Context, tx *sql.Tx, conn *pgx.Conn) (at even
 	}
 	statements, err := b.m.states.sql(ctx)
 	if err == nil {
-		_, err = tx.ExecContext(ctx, statements.insertState, b.Name, b.handled)
+		_, err = tx.ExecContext(ctx, statements.insertState, b.Name, b.handled, b.Version)
 	}
 	if err != nil {
 		return 0, err
@@ -228,7 +228,7 @@ func (b *rebuild) explained(ctx context.Context, conn *pgx.Conn, changes []shado
 
 // same tells that the tables were filled by a program as d.
 func (p programs) same(d *definition) bool {
-	return len(p.lacking(d)) == 0 && len(p.handled) == len(d.handled)
+	return p.version == d.Version && len(p.lacking(d)) == 0 && len(p.handled) == len(d.handled)
 }
 
 // keep puts aside what is replaced, in a schema of its own, or notes that nothing is.
@@ -249,14 +249,14 @@ func (b *rebuild) keep(ctx context.Context, conn shadow.Conn, how How, before ev
 	}
 	b.result.KeptUntil = time.Now().Add(b.options.Keep).UTC()
 	record, err := b.m.states.read(ctx, b.Name)
-	handled := record.programs.handled
+	handled, version := record.programs.handled, record.programs.version
 	if errors.Is(err, pgx.ErrNoRows) || handled == nil {
-		handled, err = b.handled, nil
+		handled, version, err = b.handled, b.Version, nil
 	}
 	if err != nil {
 		return err
 	}
-	_, err = conn.Exec(ctx, b.sql.keep, b.Name, kept, string(how), int64(before), b.print, handled, b.options.Keep.Microseconds())
+	_, err = conn.Exec(ctx, b.sql.keep, b.Name, kept, string(how), int64(before), b.print, handled, b.options.Keep.Microseconds(), version)
 	return err
 }
 
@@ -265,10 +265,10 @@ func (b *rebuild) conclude(ctx context.Context, tx *sql.Tx, how How) error {
 	if err := b.m.states.set(ctx, tx, b.Name, b.at); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, b.sql.rebuilt, b.Name, b.handled); err != nil {
+	if _, err := tx.ExecContext(ctx, b.sql.rebuilt, b.Name, b.handled, b.Version); err != nil {
 		return err
 	}
-	if err := b.m.states.clearDebt(ctx, tx, b.Name); err != nil {
+	if err := b.settleDebt(ctx, tx); err != nil {
 		return err
 	}
 	b.result.Projection, b.result.How, b.result.Position = b.Name, how, b.at

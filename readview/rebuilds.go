@@ -20,36 +20,40 @@ type rebuildStatements struct {
 	begin, resume, read, beat string
 	phase, end, rerun         string
 	keep, kept, unkeep        string
-	putBack                   string
+	putBack, settleDebt       string
 	list, rebuilt             string
 }
 
 func newRebuildStatements(schema string) rebuildStatements {
 	r := strings.NewReplacer("{rebuilds}", schema+".readview_rebuilds", "{kept}", schema+".readview_kept", "{states}", schema+".readview_states",
-		"{mine}", "name = $1 AND kind = $2 AND run = $3", "{no failure}", noFailure).Replace
+		"{parked}", schema+".readview_parked", "{skipped}", schema+".readview_skipped",
+		"{mine}", "name = $1 AND kind = $2 AND run = $3", "{no failure}", noFailure, "{gone back}", goneBack("$3")).Replace
 	return rebuildStatements{
 		page: r(`SELECT position, set_config('synchronous_commit', 'off', true) || set_config('idle_in_transaction_session_timeout', $4, true)
 			FROM {rebuilds} WHERE {mine} AND ended_at IS NULL FOR UPDATE`),
 		pageSet: r(`WITH moved AS (UPDATE {rebuilds} SET position = $4, beat_at = clock_timestamp() WHERE {mine} RETURNING name) SELECT 1 / count(*) FROM moved`),
-		begin: r(`INSERT INTO {rebuilds} (name, kind, run, command, phase, schema, fingerprint, complete, handled, position, target, node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+		begin: r(`INSERT INTO {rebuilds} (name, kind, run, command, phase, schema, fingerprint, complete, handled, position, target, node, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 			ON CONFLICT (name, kind) DO UPDATE SET run = excluded.run, command = excluded.command, phase = excluded.phase, schema = excluded.schema, fingerprint = excluded.fingerprint,
-				complete = excluded.complete, handled = excluded.handled, position = excluded.position, events = 0, total = 0, target = excluded.target, node = excluded.node, detail = '', result = NULL,
+				complete = excluded.complete, handled = excluded.handled, version = excluded.version, position = excluded.position, events = 0, total = 0, target = excluded.target, node = excluded.node, detail = '', result = NULL,
 				started_at = clock_timestamp(), beat_at = clock_timestamp(), ended_at = NULL`),
 		resume: r(`UPDATE {rebuilds} SET run = $3, node = $4, detail = '', beat_at = clock_timestamp(), ended_at = NULL WHERE name = $1 AND kind = $2`),
-		read: r(`SELECT name, kind, command, run::text, phase, schema, fingerprint, complete, handled, position, events, total, target, node, detail, result::text, started_at, beat_at, ended_at
+		read: r(`SELECT name, kind, command, run::text, phase, schema, fingerprint, complete, handled, position, events, total, target, node, detail, result::text, started_at, beat_at, ended_at, version
 			FROM {rebuilds} WHERE name = ANY($1) ORDER BY name, kind`),
 		beat:  r(`UPDATE {rebuilds} SET events = $4, total = $5, target = $6, detail = $7, beat_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL`),
 		phase: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = '', beat_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name) SELECT count(*) FROM moved`),
 		end: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = $5, result = $6::text::jsonb, beat_at = clock_timestamp(), ended_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name)
 			SELECT count(*) FROM moved`),
-		keep: r(`INSERT INTO {kept} (name, schema, how, position, fingerprint, handled, keep_until) VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7 * interval '1 microsecond')
+		keep: r(`INSERT INTO {kept} (name, schema, how, position, fingerprint, handled, version, keep_until) VALUES ($1, $2, $3, $4, $5, $6, $8, clock_timestamp() + $7 * interval '1 microsecond')
 			ON CONFLICT (name) DO UPDATE SET schema = excluded.schema, how = excluded.how, position = excluded.position, fingerprint = excluded.fingerprint, handled = excluded.handled,
-				kept_at = clock_timestamp(), keep_until = excluded.keep_until`),
-		kept: r(`SELECT name, schema, how, position, fingerprint, handled, kept_at, keep_until, keep_until <= clock_timestamp(), to_regnamespace(quote_ident(schema)) IS NOT NULL
+				version = excluded.version, kept_at = clock_timestamp(), keep_until = excluded.keep_until`),
+		kept: r(`SELECT name, schema, how, position, fingerprint, handled, kept_at, keep_until, keep_until <= clock_timestamp(), to_regnamespace(quote_ident(schema)) IS NOT NULL, version
 			FROM {kept} WHERE name = ANY($1) ORDER BY name`),
+		settleDebt: r(`WITH parked AS (DELETE FROM {parked} WHERE name = $1 AND position <> ALL($2)), skipped AS (DELETE FROM {skipped} WHERE name = $1 AND position <> ALL($2))
+			UPDATE {states} SET parked = (SELECT count(*) FROM {parked} WHERE name = $1 AND position = ANY($2)), skipped = (SELECT count(*) FROM {skipped} WHERE name = $1 AND position = ANY($2))
+			WHERE name = $1`),
 		putBack: r(`SELECT position FROM {rebuilds} WHERE name = $1 AND kind = $2 AND ended_at IS NULL FOR UPDATE`),
 		unkeep:  r(`DELETE FROM {kept} WHERE name = $1`),
-		rebuilt: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}',
+		rebuilt: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', version = $3, shape = '', withdrawn = {gone back},
 				superseded = (SELECT coalesce(jsonb_agg(names), '[]') FROM jsonb_array_elements(superseded || jsonb_build_array(to_jsonb(handled))) AS names
 					WHERE names <> to_jsonb($2::text[])),
 				status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}
@@ -68,6 +72,7 @@ type rebuildRecord struct {
 	name, kind, command, run, phase, schema, fingerprint string
 	complete                                             bool
 	handled                                              []string
+	version                                              int
 	position, target                                     eventsourced.Position
 	events, total                                        int64
 	node, detail                                         string
@@ -88,7 +93,7 @@ func (s states) rebuildsOf(ctx context.Context, names ...string) ([]rebuildRecor
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r rebuildRecord, err error) {
 		err = row.Scan(&r.name, &r.kind, &r.command, &r.run, &r.phase, &r.schema, &r.fingerprint, &r.complete, &r.handled, (*int64)(&r.position), &r.events, &r.total, (*int64)(&r.target),
-			&r.node, &r.detail, &r.result, &r.started, &r.beat, &r.ended)
+			&r.node, &r.detail, &r.result, &r.started, &r.beat, &r.ended, &r.version)
 		return r, err
 	})
 }
@@ -110,6 +115,7 @@ type keptRecord struct {
 	position          eventsourced.Position
 	fingerprint       string
 	handled           []string
+	version           int
 	at, until         time.Time
 	over, there       bool // its time is; its schema is
 }
@@ -124,7 +130,7 @@ func (s states) keptOf(ctx context.Context, names ...string) ([]keptRecord, erro
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (k keptRecord, err error) {
-		err = row.Scan(&k.name, &k.schema, &k.how, (*int64)(&k.position), &k.fingerprint, &k.handled, &k.at, &k.until, &k.over, &k.there)
+		err = row.Scan(&k.name, &k.schema, &k.how, (*int64)(&k.position), &k.fingerprint, &k.handled, &k.at, &k.until, &k.over, &k.there, &k.version)
 		return k, err
 	})
 }

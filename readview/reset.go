@@ -1,6 +1,7 @@
 package readview
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -52,8 +53,9 @@ func (tables truncate) Reset(ctx context.Context, tx Tx) error {
 
 // reset runs the reset handler and sets the position to 0 in one transaction.
 // The lock is the same as a page's, and the new generation makes pages that were
-// read before useless.
-func (a *applier) reset(ctx context.Context, op consumer.Operation) error {
+// read before useless. With a generation other than 0 it returns errStale when that is not the
+// projection's any more.
+func (a *applier) reset(ctx context.Context, op consumer.Operation, generation int64) error {
 	statements, err := a.m.states.sql(ctx)
 	if err != nil {
 		return err
@@ -76,7 +78,7 @@ func (a *applier) reset(ctx context.Context, op consumer.Operation) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing to do after a commit
-	err = a.prepareReset(ctx, tx, statements, head)
+	err = a.prepareReset(ctx, tx, statements, head, generation)
 	if err == nil { // before the handler, which may set a role
 		err = a.m.states.record(ctx, tx, op)
 	}
@@ -93,7 +95,7 @@ func (a *applier) reset(ctx context.Context, op consumer.Operation) error {
 
 // prepareReset does what is the framework's in a reset. head is the log's: above it, the
 // position is of another log, and the projection does not come back there.
-func (a *applier) prepareReset(ctx context.Context, tx *sql.Tx, statements *statements, head eventsourced.Position) error {
+func (a *applier) prepareReset(ctx context.Context, tx *sql.Tx, statements *statements, head eventsourced.Position, generation int64) error {
 	if _, err := tx.ExecContext(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprint(a.m.config.LockTimeout.Milliseconds())); err != nil {
 		return err
 	}
@@ -101,13 +103,19 @@ func (a *applier) prepareReset(ctx context.Context, tx *sql.Tx, statements *stat
 	if err != nil {
 		return err
 	}
+	if generation != 0 {
+		var now int64
+		if err := tx.QueryRowContext(ctx, statements.generation, a.Name).Scan(&now); err != nil || now != generation {
+			return cmp.Or(err, errStale)
+		}
+	}
 	if err := a.m.states.set(ctx, tx, a.Name, 0); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, statements.insertState, a.Name, a.handled); err != nil {
+	if _, err := tx.ExecContext(ctx, statements.insertState, a.Name, a.handled, a.Version); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, statements.resetState, a.Name, a.handled, int64(min(position, head)))
+	_, err = tx.ExecContext(ctx, statements.resetState, a.Name, a.handled, int64(min(position, head)), a.Version)
 	if err == nil {
 		err = a.m.states.clearDebt(ctx, tx, a.Name)
 	}

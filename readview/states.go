@@ -49,6 +49,7 @@ func scanRecord(row pgx.Row) (record, error) {
 		stall            []byte
 	)
 	err := row.Scan(&r.name, (*int64)(&r.Position), (*int64)(&r.rebuildTo), &r.Generation, &r.status, &r.programs.handled, &r.programs.dropped, &r.programs.superseded,
+		&r.programs.version, &r.programs.shape, &r.programs.withdrawn,
 		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts, &r.publication,
 		&stack, &statement, &r.parked, &r.skipped, &stall)
 	if err != nil {
@@ -133,7 +134,7 @@ func (s states) locked(ctx context.Context, d *definition, f func(tx *sql.Tx, sq
 		return err
 	}
 	return s.within(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, statements.insertState, d.Name, d.handled); err != nil {
+		if _, err := tx.ExecContext(ctx, statements.insertState, d.Name, d.handled, d.Version); err != nil {
 			return err
 		}
 		position, err := s.lock(ctx, tx, d.Name)

@@ -51,14 +51,18 @@ func (r *runner) status(ctx context.Context) (consumer.Status, error) {
 	if !known {
 		return status, nil
 	}
-	refused := stored.programs.refusal(ctx, r.log, r.definition, stored.Position)
+	err = stored.programs.refusal(ctx, r.log, r.definition, stored.Position)
+	if err == nil && !stored.leaseValid { // who has it has looked
+		err = r.m.states.reshaped(ctx, r.definition, stored)
+	}
 	switch {
-	case errors.Is(refused, ErrOlderProgram) && status.State != consumer.Paused:
-		status.State, status.Failure = consumer.Standby, failureOf(refused)
-	case errors.Is(refused, ErrNewEvents):
-		status.State, status.Failure = consumer.Failed, failureOf(refused)
-	case refused != nil:
-		return consumer.Status{}, refused
+	case errors.Is(err, ErrOlderProgram) && status.State != consumer.Paused:
+		status.State, status.Failure = consumer.Standby, failureOf(err)
+	case refused(err) && r.WhenChanged != RefuseWhenChanged: // it is as it is until this program starts
+	case refused(err):
+		status.State, status.Failure = consumer.Failed, failureOf(err)
+	case err != nil && !errors.Is(err, ErrOlderProgram):
+		return consumer.Status{}, err
 	}
 	return status, nil
 }
@@ -169,12 +173,14 @@ func (r *runner) waitFor(ctx context.Context, position eventsourced.Position) er
 
 // waited tells whether the wait for a position is over: it is reached, or it can't be.
 func (r *runner) waited(ctx context.Context, stored record, position eventsourced.Position) (done bool, err error) {
-	refused := stored.programs.refusal(ctx, r.log, r.definition, stored.Position)
+	err = stored.programs.refusal(ctx, r.log, r.definition, stored.Position)
 	switch {
-	case errors.Is(refused, ErrNewEvents): // what is in the tables is not what this program would have there
-		return false, fmt.Errorf("wait for %s: %w: %w", r.Name, ErrNotRunning, refused)
-	case refused != nil && !errors.Is(refused, ErrOlderProgram):
-		return false, fmt.Errorf("wait for %s: %w", r.Name, refused)
+	case refused(err) && r.WhenChanged != RefuseWhenChanged: // it is made anew
+		return false, nil
+	case refused(err): // what is in the tables is not what this program would have there
+		return false, fmt.Errorf("wait for %s: %w: %w", r.Name, ErrNotRunning, err)
+	case err != nil && !errors.Is(err, ErrOlderProgram):
+		return false, fmt.Errorf("wait for %s: %w", r.Name, err)
 	case stored.status == "ahead":
 		return false, r.notRunning(stored)
 	case stored.Position >= position:

@@ -27,7 +27,8 @@ type statements struct {
 	insert, insertState, register     string
 	retry, status, fail, note, forget string
 	lease, release                    string
-	reset, resetState                 string
+	reset, resetState, generation     string
+	shaped                            string
 	publication                       string
 	operation, operationEnd           string
 	park, parkBehind, parkedStreams   string
@@ -46,7 +47,7 @@ type statements struct {
 const leaseIsValid = `(s.lease_until > clock_timestamp() AND s.lease_until <= clock_timestamp() + s.lease_length)`
 
 // recordColumns are what scanRecord reads.
-const recordColumns = `s.name, {position}, s.rebuild_to, s.generation, s.status, s.handled, s.dropped, s.superseded, s.node, ` + leaseIsValid + `,
+const recordColumns = `s.name, {position}, s.rebuild_to, s.generation, s.status, s.handled, s.dropped, s.superseded, s.version, s.shape, s.withdrawn, s.node, ` + leaseIsValid + `,
 	CASE WHEN ` + leaseIsValid + ` THEN (extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint ELSE 0 END,
 	abs(extract(epoch FROM clock_timestamp() - s.tried_at)) < 15,
 	s.error, s.failed_at, s.failed_event, s.failed_name, s.failed_position, s.failing_since, s.attempts, s.publication,
@@ -57,6 +58,11 @@ const noFailure = `error = NULL, failed_at = NULL, failed_event = NULL, failed_n
 
 const setFailure = `error = $3, failed_at = $4, failed_event = $5, failed_name = $6, failed_position = $7, failing_since = $8, attempts = $9,
 	failed_stack = $10, failed_statement = $11, failed_recorded = $12, tried_at = clock_timestamp()`
+
+// goneBack is the withdrawn of a projection that somebody makes anew in a version, a parameter.
+func goneBack(version string) string {
+	return `CASE WHEN version > ` + version + ` THEN greatest(withdrawn, version) WHEN withdrawn > ` + version + ` THEN withdrawn ELSE 0 END`
+}
 
 func (t *tables) sql(ctx context.Context) (*statements, error) {
 	if sql := t.found.Load(); sql != nil {
@@ -76,7 +82,7 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 	}
 	names := strings.NewReplacer("{readviews}", schema+".readviews", "{states}", schema+".readview_states", "{operations}", schema+".readview_operations", "{parked}", schema+".readview_parked", "{skipped}", schema+".readview_skipped",
 		"{position}", position, "{valid}", leaseIsValid, "{no failure}", noFailure, "{failure}", setFailure)
-	parts := strings.NewReplacer("{record}", recordColumns, "{from}", record, "{position of s}", positionOf)
+	parts := strings.NewReplacer("{record}", recordColumns, "{from}", record, "{gone back}", goneBack("$4"), "{position of s}", positionOf)
 	r := func(statement string) string { return names.Replace(parts.Replace(statement)) }
 	sql := &statements{
 		lock:  r(`SELECT position FROM {readviews} WHERE name = $1 FOR UPDATE`),
@@ -86,9 +92,9 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 		read:        r(`SELECT {record} FROM {from} WHERE s.name = $1`),
 		readMany:    r(`SELECT {record} FROM {from} WHERE s.name = ANY($1)`),
 		insert:      r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT DO NOTHING`),
-		insertState: r(`INSERT INTO {states} (name, handled) VALUES ($1, $2) ON CONFLICT DO NOTHING`),
-		register: r(`UPDATE {states} SET handled = $2, dropped = $3, superseded = $4, generation = generation + 1
-			WHERE name = $1 AND generation = $5 AND handled IS DISTINCT FROM $2`),
+		insertState: r(`INSERT INTO {states} (name, handled, version) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`),
+		register: r(`UPDATE {states} SET handled = $2, dropped = $3, superseded = $4, shape = CASE version WHEN $6 THEN shape ELSE '' END, version = $6, generation = generation + 1
+			WHERE name = $1 AND generation = $5 AND (handled, version) IS DISTINCT FROM ($2, $6)`),
 		retry:  r(`UPDATE {states} SET status = 'running' WHERE name = $1 AND status = 'failed'`),
 		status: r(`UPDATE {states} SET status = $2 WHERE name = $1`),
 		fail:   r(`UPDATE {states} SET status = $13, {failure}, stall = NULL WHERE name = $1 AND generation = $2 AND status = 'running'`),
@@ -99,12 +105,14 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 			RETURNING {position of s}, error IS NOT NULL`),
 		release: r(`UPDATE {states} SET lease_until = '-infinity' WHERE name = $1 AND node = $2`),
 		reset:   r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT (name) DO UPDATE SET position = 0`),
-		resetState: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', rebuild_to = greatest(rebuild_to, $3),
+		resetState: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', version = $4, shape = '', withdrawn = {gone back}, rebuild_to = greatest(rebuild_to, $3),
 				superseded = (SELECT coalesce(jsonb_agg(names), '[]') FROM jsonb_array_elements(superseded || jsonb_build_array(to_jsonb(handled))) AS names
 					WHERE names <> to_jsonb($2::text[])),
 				publication = NULL, status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}
 			WHERE name = $1`),
 	}
+	sql.shaped = r(`UPDATE {states} SET shape = $3 WHERE name = $1 AND generation = $2 AND shape = ''`)
+	sql.generation = r(`SELECT generation FROM {states} WHERE name = $1`)
 	sql.publication = r(`UPDATE {states} SET publication = $3 WHERE name = $1 AND generation = $2`)
 	sql.operation = r(`INSERT INTO {operations} (name, command, actor, arguments, outcome, detail, ended_at)
 		VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $5::text = 'under way' THEN NULL ELSE clock_timestamp() END) RETURNING id`)

@@ -13,6 +13,9 @@ CREATE TABLE readview_states (
 	handled         TEXT[]      NOT NULL,              -- event names, sorted
 	dropped         JSONB       NOT NULL DEFAULT '{}', -- event names that were in handled once, and up to which position
 	superseded      JSONB       NOT NULL DEFAULT '[]', -- what older programs had in handled
+	version         BIGINT      NOT NULL DEFAULT 0,    -- of the projection that made what is in its tables
+	shape           TEXT        NOT NULL DEFAULT '',   -- what they were like then, digested; '' without a version
+	withdrawn       BIGINT      NOT NULL DEFAULT 0,    -- the highest version from which somebody has gone back to this one
 	publication     BIGINT,                            -- of another context's relay, when it began to read: see relay_published there
 	rebuild_to      BIGINT      NOT NULL DEFAULT 0,    -- before it was reset: below that position its tables lack what they had
 	node            TEXT        NOT NULL DEFAULT '',   -- who applies it

@@ -9,6 +9,7 @@ CREATE TABLE readview_rebuilds (
 	fingerprint TEXT        NOT NULL,                 -- of the definition of the live ones
 	complete    BOOLEAN     NOT NULL,                 -- the shadow tables have all that the live ones have, to take their place
 	handled     TEXT[]      NOT NULL,
+	version     BIGINT      NOT NULL,
 	position    BIGINT      NOT NULL DEFAULT 0,       -- of the shadow tables: set with every page's writes
 	events      BIGINT      NOT NULL DEFAULT 0,       -- applied
 	total       BIGINT      NOT NULL DEFAULT 0,       -- that there were when it began
@@ -30,6 +31,7 @@ CREATE TABLE readview_kept (
 	position    BIGINT      NOT NULL,                                  -- of what is kept
 	fingerprint TEXT        NOT NULL,
 	handled     TEXT[]      NOT NULL,                                  -- by the program that made it
+	version     BIGINT      NOT NULL,                                  -- of the projection then
 	kept_at     TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
 	keep_until  TIMESTAMPTZ NOT NULL
 );
