@@ -102,7 +102,7 @@ func TestAnyProgramMountsTheCommands(t *testing.T) {
 	t.Parallel()
 	b := newBounded(t)
 	b.live(5, 7)
-	require.Regexp(t, `^NAME .* VERSION +RATE +LEFT\ndeposits +projection +standby +(\d+) +(\d+) +0 +0s +- +1 +- +-\n$`, b.done("readviews status"))
+	require.Regexp(t, `^NAME .* NODE +VERSION\ndeposits +projection +standby +(\d+) +(\d+) +0 +0s +- +1\n$`, b.done("readviews status"))
 	require.Equal(t, "paused deposits\n", b.done("readviews pause deposits"))
 	require.JSONEq(t, `[{"name": "deposits", "kind": "projection", "done": "resumed"}]`, b.done("readviews resume deposits --json"))
 	var would []map[string]any

@@ -68,13 +68,51 @@ func (c *Commands) advice(s consumer.Status) string {
 	return "Fix the cause, then run " + c.quote("readviews "+command+" "+s.Name) + "."
 }
 
+// column is one of a status.
+type column struct {
+	name string
+	of   func(consumer.Status) string // "" is nothing to say
+
+	maySkip bool // when it says nothing of anybody
+}
+
+// columns are those of a status.
+var columns = []column{
+	{"NAME", func(s consumer.Status) string { return s.Name }, false},
+	{"KIND", func(s consumer.Status) string { return string(s.Kind) }, false},
+	{"STATE", func(s consumer.Status) string { return string(s.State) }, false},
+	{"POSITION", func(s consumer.Status) string { return fmt.Sprint(s.Position) }, false},
+	{"HEAD", func(s consumer.Status) string { return fmt.Sprint(s.Head) }, false},
+	{"BEHIND", func(s consumer.Status) string { return waiting(s).String() }, false},
+	{"LAG", func(s consumer.Status) string { return s.Lag.Round(time.Millisecond).String() }, false},
+	{"NODE", func(s consumer.Status) string { return cmp.Or(s.Node, "-") }, false},
+	{"VERSION", func(s consumer.Status) string { return when(s.Version > 0, strconv.Itoa(s.Version)) }, true},
+	{"RATE", func(s consumer.Status) string { return when(s.Rate > 0, fmt.Sprintf("%.3g/s", s.Rate)) }, true},
+	{"LEFT", func(s consumer.Status) string { return when(s.Left > 0, roughly(s.Left)) }, true},
+}
+
+func writeTable(w io.Writer, all []consumer.Status) error {
+	shown := slices.DeleteFunc(slices.Clone(columns), func(column column) bool {
+		said := slices.ContainsFunc(all, func(s consumer.Status) bool { return column.of(s) != "" })
+		return !said && column.maySkip
+	})
+	heading := make([]string, len(shown))
+	for i, column := range shown {
+		heading[i] = column.name
+	}
+	return terminal.Table(w, strings.Join(heading, "\t"), all, func(s consumer.Status) string {
+		cells := make([]string, len(shown))
+		for i, column := range shown {
+			cells[i] = cmp.Or(column.of(s), "-")
+		}
+		return strings.Join(cells, "\t")
+	})
+}
+
 // WriteStatus prints consumers as readviews status does, and what to do about those that
 // have failures.
 func (c *Commands) WriteStatus(ctx context.Context, s System, w io.Writer, all []consumer.Status) error {
-	problems := []error{terminal.Table(w, "NAME\tKIND\tSTATE\tPOSITION\tHEAD\tBEHIND\tLAG\tNODE\tVERSION\tRATE\tLEFT", all, func(s consumer.Status) string {
-		return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s", s.Name, s.Kind, s.State, s.Position, s.Head, waiting(s), s.Lag.Round(time.Millisecond),
-			cmp.Or(s.Node, "-"), orDash(s.Version > 0, strconv.Itoa(s.Version)), orDash(s.Rate > 0, fmt.Sprintf("%.3g/s", s.Rate)), orDash(s.Left > 0, roughly(s.Left)))
-	})}
+	problems := []error{writeTable(w, all)}
 	say := func(format string, args ...any) {
 		_, err := fmt.Fprintf(w, "\n"+format, args...)
 		problems = append(problems, err)
@@ -113,12 +151,12 @@ func (c *Commands) WriteStatus(ctx context.Context, s System, w io.Writer, all [
 	return errors.Join(problems...)
 }
 
-// orDash is a text, or a dash when there is nothing to say.
-func orDash(there bool, text string) string {
+// when is a text if there is something to say, otherwise "".
+func when(there bool, text string) string {
 	if there {
 		return text
 	}
-	return "-"
+	return ""
 }
 
 // roughly is a duration as precise as a forecast.
