@@ -3,10 +3,10 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # each runs a command in every module. Without go.work, so that each is built
 # as its own go.mod says.
-each = for module in . operate dancefinder; do (cd $$module && GOWORK=off $(1)) || exit 1; done
+each = for module in . operate internal/jetstream dancefinder; do (cd $$module && GOWORK=off $(1)) || exit 1; done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-root test-reconnect test-large-dancefinder test-dancefinder test-operate test-brokers test-beside screenshots chromium soak check lint generate bench profile cgo
+.PHONY: help demo test test-root test-reconnect test-large-dancefinder test-dancefinder test-operate test-jetstream test-brokers test-beside screenshots chromium soak check lint generate bench profile cgo
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ demo: ## Run DanceFinder end to end on private servers; in a terminal it stays u
 # their servers busy and have times to keep, and the others two at a time. Tests that mostly wait for
 # brokers to come back run beside the last of those, and the checks. What go vet finds, check finds.
 test: cgo chromium ## Run the tests of all modules, and the checks
-	$(call each,go list -export -race -test -deps ./... >/dev/null)
+	for module in . operate dancefinder; do (cd $$module && GOWORK=off go list -export -race -test -deps ./... >/dev/null) || exit 1; done
 	go run ./internal/services -rabbitmq -install -- $(MAKE) --no-print-directory --keep-going test-root test-reconnect test-large-dancefinder test-beside
 
 large = readview|eventsourced/pgstore|eventsourced/messaging|cmd/dancefinder|web/browser
@@ -40,6 +40,10 @@ test-dancefinder:
 test-operate:
 	@cd operate && GOWORK=off $(gotest) -p 2 ./...
 
+# Without the race detector: what is ours in it is tested with it elsewhere, and NATS is large.
+test-jetstream:
+	@cd internal/jetstream && GOWORK=off go test -vet=off -timeout 5m ./...
+
 # Watermill's suite trips the race detector: it has the build constraint !race.
 test-reconnect:
 	GOWORK=off go test -vet=off -timeout 5m -run "^TestReconnect$$" ./eventsourced/messaging ./eventsourced/watermillsql
@@ -51,7 +55,7 @@ test-brokers:
 
 test-beside:
 	@$(MAKE) --no-print-directory test-brokers & \
-		$(MAKE) --no-print-directory --keep-going test-dancefinder test-operate check; others=$$?; wait $$! && exit $$others
+		$(MAKE) --no-print-directory --keep-going test-dancefinder test-operate test-jetstream check; others=$$?; wait $$! && exit $$others
 
 screenshots: chromium ## Write pictures of the page to dancefinder/web/screenshots, to be looked at
 	cd dancefinder && SCREENSHOTS=$(CURDIR)/dancefinder/web/screenshots GOWORK=off go test -count=1 -run "^TestPages$$" ./web/browser
@@ -70,13 +74,12 @@ generated = find dancefinder/graph/internal dancefinder/graph/documents dancefin
 # The other modules are looked at as their tests have compiled them, with -race, not compiled once more.
 check: ## Check format, vet, staticcheck, generated code, go.mod and go.work.sum; part of test
 	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
-	GOWORK=off go vet ./...
-	GOWORK=off go run $(STATICCHECK) ./...
+	for module in . internal/jetstream; do (cd $$module && export GOWORK=off && go vet ./... && go run $(STATICCHECK) ./...) || exit 1; done
 	for module in operate dancefinder; do (cd $$module && export GOWORK=off GOFLAGS="$$(go env GOFLAGS) -race" && go vet ./... && go run -race=false $(STATICCHECK) ./...) || exit 1; done
 	@before=$$($(generated)); (cd dancefinder && GOWORK=off go generate ./graph) && [ "$$before" = "$$($(generated))" ] || \
 		{ echo "the generated code of dancefinder/graph was not current: commit what it is now"; exit 1; }
 	$(call each,go mod tidy -diff)
-	@before=$$(cat go.work.sum); for command in "list -m all" "list -deps ./... ./operate/... ./dancefinder/..." "doc ./readview"; do go $$command >/dev/null || exit 1; done; \
+	@before=$$(cat go.work.sum); for command in "list -m all" "list -deps ./... ./operate/... ./internal/jetstream/... ./dancefinder/..." "doc ./readview"; do go $$command >/dev/null || exit 1; done; \
 		[ "$$before" = "$$(cat go.work.sum)" ] || { echo "go.work.sum was not complete: commit what it is now"; exit 1; }
 
 lint: ## Run golangci-lint; the first time it takes minutes to build

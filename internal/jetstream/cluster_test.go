@@ -1,0 +1,165 @@
+package jetstream_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	wmnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/transporttest"
+)
+
+const nodes = 3
+
+// startCluster starts a cluster of three servers, which ends with the test.
+func startCluster(t *testing.T) []*server.Server {
+	t.Helper()
+	var servers []*server.Server
+	var routes []*url.URL
+	for range nodes { // JetStream wants to know all of them from the start
+		listener, err := net.Listen("tcp4", "127.0.0.1:0")
+		require.NoError(t, err)
+		routes = append(routes, &url.URL{Scheme: "nats", Host: listener.Addr().String()})
+		require.NoError(t, listener.Close())
+	}
+	for i, route := range routes {
+		port, err := strconv.Atoi(route.Port())
+		require.NoError(t, err)
+		s, err := server.NewServer(&server.Options{
+			ServerName: fmt.Sprintf("node-%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT,
+			JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true, Routes: routes,
+			Cluster: server.ClusterOpts{Name: "cluster", Host: "127.0.0.1", Port: port},
+		})
+		require.NoError(t, err)
+		s.Start()
+		t.Cleanup(func() {
+			s.Shutdown()
+			s.WaitForShutdown()
+		})
+		servers = append(servers, s)
+	}
+	for _, s := range servers {
+		require.True(t, s.ReadyForConnections(time.Minute), "a server has not started")
+	}
+	require.Eventually(t, func() bool {
+		for _, s := range servers {
+			if !s.JetStreamIsCurrent() {
+				return false
+			}
+		}
+		return true
+	}, time.Minute, 25*time.Millisecond, "the cluster has no leader")
+	return servers
+}
+
+// bus makes what is to be published to and subscribed to in a cluster.
+type bus struct {
+	t    *testing.T
+	urls string
+	js   nats.JetStreamContext
+}
+
+func newBus(t *testing.T, servers []*server.Server) *bus {
+	t.Helper()
+	var urls []string
+	for _, s := range servers {
+		urls = append(urls, s.ClientURL())
+	}
+	b := &bus{t: t, urls: strings.Join(urls, ",")}
+	conn, err := nats.Connect(b.urls, b.options()...)
+	require.NoError(t, err)
+	t.Cleanup(conn.Close)
+	b.js, err = conn.JetStream()
+	require.NoError(t, err)
+	return b
+}
+
+func (b *bus) options() []nats.Option {
+	return []nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond)}
+}
+
+// stream makes sure of a topic's.
+func (b *bus) stream(topic string) error {
+	_, err := b.js.AddStream(&nats.StreamConfig{
+		Name: strings.ReplaceAll(topic, ".", "_"), Subjects: []string{topic}, Replicas: nodes,
+	})
+	return err
+}
+
+func (b *bus) publisher() message.Publisher {
+	b.t.Helper()
+	p, err := wmnats.NewPublisher(wmnats.PublisherConfig{
+		URL: b.urls, NatsOptions: b.options(), Marshaler: wmnats.JSONMarshaler{},
+	}, watermill.NopLogger{})
+	require.NoError(b.t, err)
+	b.t.Cleanup(func() { _ = p.Close() })
+	return publisher{p, b}
+}
+
+// publisher publishes to topics whose stream it has made.
+type publisher struct {
+	message.Publisher
+	bus *bus
+}
+
+func (p publisher) Publish(topic string, messages ...*message.Message) error {
+	if err := p.bus.stream(topic); err != nil {
+		return err
+	}
+	return p.Publisher.Publish(topic, messages...)
+}
+
+// subscriber returns one of a group, for as many topics as one likes.
+func (b *bus) subscriber(group string) message.Subscriber {
+	b.t.Helper()
+	s, err := wmnats.NewSubscriber(wmnats.SubscriberConfig{
+		URL: b.urls, NatsOptions: b.options(), Unmarshaler: wmnats.JSONMarshaler{},
+		QueueGroupPrefix: group, AckWaitTimeout: ackWait, CloseTimeout: time.Second,
+		JetStream: wmnats.JetStreamConfig{
+			SubscribeOptions:  []nats.SubOpt{nats.DeliverAll(), nats.AckExplicit(), nats.MaxAckPending(1), nats.AckWait(ackWait)},
+			DurablePrefix:     group,
+			DurableCalculator: func(prefix, topic string) string { return prefix + "_" + strings.ReplaceAll(topic, ".", "_") },
+		},
+	}, watermill.NopLogger{})
+	require.NoError(b.t, err)
+	b.t.Cleanup(func() { _ = s.Close() })
+	return subscriber{s, b}
+}
+
+// ackWait is after how long a message comes again whose subscriber is gone.
+const ackWait = 2 * time.Second
+
+// subscriber makes the stream of a topic.
+type subscriber struct {
+	message.Subscriber
+	bus *bus
+}
+
+func (s subscriber) SubscribeInitialize(topic string) error { return s.bus.stream(topic) }
+
+func (s subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	if err := s.bus.stream(topic); err != nil {
+		return nil, err
+	}
+	return s.Subscriber.Subscribe(ctx, topic)
+}
+
+func TestTransport(t *testing.T) {
+	t.Parallel()
+	servers := startCluster(t)
+	transporttest.TestTransport(t, func(t *testing.T) transporttest.Bus {
+		b := newBus(t, servers)
+		return transporttest.Bus{Publisher: b.publisher(), Subscriber: b.subscriber}
+	}, transporttest.ReplyTo)
+}
