@@ -57,6 +57,8 @@ type RebuildOptions struct {
 
 	// Progress is told how far it is, twice a second, by one goroutine at a time.
 	Progress func(RebuildProgress)
+
+	needed func(ctx context.Context) (bool, error) // asked once nobody else rebuilds; nil is yes
 }
 
 // RebuildPlan is what [RebuildOptions].Ask is told.
@@ -142,13 +144,16 @@ func (m *Manager) replace(ctx context.Context, name, command string, options Reb
 		return Rebuilt{}, err
 	}
 	op := m.operation(ctx, name, command, options.arguments())
-	if err := m.begin(ctx, &op); err != nil {
-		return Rebuilt{}, fmt.Errorf("%s %s: %w", command, name, explain(err))
+	job, err := m.newRebuild(ctx, r, command, options)
+	if errors.Is(err, errStale) {
+		return Rebuilt{}, err
 	}
-	job, err := m.newRebuild(ctx, r, command, options, op)
 	var done Rebuilt
 	if err == nil {
-		done, err = job.run(ctx)
+		if err = m.begin(ctx, &op); err == nil {
+			job.op = op
+			done, err = job.run(ctx)
+		}
 		job.close()
 	}
 	if err != nil {
@@ -168,12 +173,18 @@ type rebuild struct {
 	result  Rebuilt
 }
 
-func (m *Manager) newRebuild(ctx context.Context, r *runner, command string, options RebuildOptions, op consumer.Operation) (*rebuild, error) {
+func (m *Manager) newRebuild(ctx context.Context, r *runner, command string, options RebuildOptions) (*rebuild, error) {
 	p, err := m.newReplay(ctx, r, kindRebuild, command, nil, options.Progress)
 	if err != nil {
 		return nil, err
 	}
-	return &rebuild{replay: p, options: options, op: op, began: time.Now()}, nil
+	if options.needed != nil {
+		if needed, err := options.needed(ctx); err != nil || !needed {
+			p.close()
+			return nil, errors.Join(err, errStale)
+		}
+	}
+	return &rebuild{replay: p, options: options, began: time.Now()}, nil
 }
 
 // run does it. When the connection is lost, it goes on as another process would.

@@ -18,6 +18,10 @@ import (
 // openKept makes what is kept the shadows of a rollback, as it was at its position.
 func (b *rebuild) openKept(ctx context.Context, fingerprint string) error {
 	b.schema = b.workSchema()
+	b.debt = replayDebt{try: true}
+	if err := b.debt.load(ctx, b.m, b.Name); err != nil {
+		return err
+	}
 	left, err := b.m.states.rebuildOf(ctx, b.Name, b.kind)
 	if err != nil {
 		return err

@@ -268,7 +268,7 @@ func (b *rebuild) conclude(ctx context.Context, tx *sql.Tx, how How) error {
 	if _, err := tx.ExecContext(ctx, b.sql.rebuilt, b.Name, b.handled, b.Version); err != nil {
 		return err
 	}
-	if err := b.m.states.clearDebt(ctx, tx, b.Name); err != nil {
+	if err := b.settleDebt(ctx, tx); err != nil {
 		return err
 	}
 	b.result.Projection, b.result.How, b.result.Position = b.Name, how, b.at

@@ -2,6 +2,7 @@ package readview_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -108,23 +109,14 @@ func TestRebuildWhenNodesRunAndWritersAppend(t *testing.T) {
 		t.Run(string(how), func(t *testing.T) {
 			t.Parallel()
 			b, manager, _ := ledgerBank(t, 20)
-			ctx, cancel := context.WithCancel(t.Context())
-			var writers sync.WaitGroup
-			for w := range 4 {
-				writers.Go(func() {
-					for ctx.Err() == nil {
-						b.record(fmt.Sprintf("account-%d", w), &Deposited{Amount: 1})
-					}
-				})
-			}
+			stop := b.write(4)
 			for range soak.Times(3, 100) {
 				b.exec(`UPDATE ledger SET amount = 77 WHERE position = (SELECT min(position) FROM ledger)`)
 				_, err := manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{How: how})
 				require.NoError(t, err)
 				require.Zero(t, b.int(`SELECT count(*) FROM ledger WHERE amount = 77`))
 			}
-			cancel()
-			writers.Wait()
+			stop()
 			last := b.deposit(1)
 			b.waitFor(manager, last)
 			b.requireLedger(last)
@@ -178,4 +170,31 @@ func TestRollback(t *testing.T) {
 			b.requireLedger(last)
 		})
 	}
+}
+
+var errThirteen = errors.New("thirteen is unlucky")
+
+// write has writers append until stop is called, or the test ends.
+func (b *bank) write(n int) (stop func()) {
+	ctx, cancel := context.WithCancel(b.t.Context())
+	var writers sync.WaitGroup
+	for w := range n {
+		writers.Go(func() {
+			for ctx.Err() == nil {
+				_, err := b.accounts.Update(context.WithoutCancel(ctx), fmt.Sprintf("account-%d", w), func(a *Account) error {
+					return eventsourced.Record(a, &Deposited{Amount: 1})
+				})
+				if err != nil {
+					b.t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	stop = sync.OnceFunc(func() {
+		cancel()
+		writers.Wait()
+	})
+	b.t.Cleanup(stop)
+	return stop
 }

@@ -20,12 +20,13 @@ type rebuildStatements struct {
 	begin, resume, read, beat string
 	phase, end, rerun         string
 	keep, kept, unkeep        string
-	putBack                   string
+	putBack, settleDebt       string
 	list, rebuilt             string
 }
 
 func newRebuildStatements(schema string) rebuildStatements {
 	r := strings.NewReplacer("{rebuilds}", schema+".readview_rebuilds", "{kept}", schema+".readview_kept", "{states}", schema+".readview_states",
+		"{parked}", schema+".readview_parked", "{skipped}", schema+".readview_skipped",
 		"{mine}", "name = $1 AND kind = $2 AND run = $3", "{no failure}", noFailure, "{gone back}", goneBack("$3")).Replace
 	return rebuildStatements{
 		page: r(`SELECT position, set_config('synchronous_commit', 'off', true) || set_config('idle_in_transaction_session_timeout', $4, true)
@@ -47,6 +48,9 @@ func newRebuildStatements(schema string) rebuildStatements {
 				version = excluded.version, kept_at = clock_timestamp(), keep_until = excluded.keep_until`),
 		kept: r(`SELECT name, schema, how, position, fingerprint, handled, kept_at, keep_until, keep_until <= clock_timestamp(), to_regnamespace(quote_ident(schema)) IS NOT NULL, version
 			FROM {kept} WHERE name = ANY($1) ORDER BY name`),
+		settleDebt: r(`WITH parked AS (DELETE FROM {parked} WHERE name = $1 AND position <> ALL($2)), skipped AS (DELETE FROM {skipped} WHERE name = $1 AND position <> ALL($2))
+			UPDATE {states} SET parked = (SELECT count(*) FROM {parked} WHERE name = $1 AND position = ANY($2)), skipped = (SELECT count(*) FROM {skipped} WHERE name = $1 AND position = ANY($2))
+			WHERE name = $1`),
 		putBack: r(`SELECT position FROM {rebuilds} WHERE name = $1 AND kind = $2 AND ended_at IS NULL FOR UPDATE`),
 		unkeep:  r(`DELETE FROM {kept} WHERE name = $1`),
 		rebuilt: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', version = $3, shape = '', withdrawn = {gone back},
@@ -61,6 +65,7 @@ func newRebuildStatements(schema string) rebuildStatements {
 const (
 	kindRebuild = "rebuild"
 	kindVerify  = "verify"
+	kindExplain = "explain"
 )
 
 // rebuildRecord is a row of readview_rebuilds.

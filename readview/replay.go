@@ -40,6 +40,7 @@ type replay struct {
 	print  string // the fingerprint of the live tables
 	full   bool   // the shadows can take the place of the live tables
 	at     eventsourced.Position
+	debt   replayDebt
 	events atomic.Int64 // applied
 	advice struct {     // of what pages have touched
 		sync.Mutex
@@ -112,8 +113,14 @@ func (p *replay) enter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var got bool
-	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended($1, 0))`, lockName(p.kind, p.sql.schema, p.Name)).Scan(&got)
+	// Somebody who has just died has the lock until the server notices.
+	got, name := false, lockName(p.kind, p.sql.schema, p.Name)
+	for deadline := time.Now().Add(time.Second); err == nil; {
+		err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended($1, 0))`, name).Scan(&got)
+		if got || time.Now().After(deadline) || !wait.Sleep(ctx, lockTry) {
+			break
+		}
+	}
 	if err == nil && got {
 		p.lock = conn
 		return nil
@@ -140,14 +147,16 @@ func (p *replay) close() {
 	p.leave()
 }
 
-// leave gives the lock back, with the connection: an unlock that does not arrive would keep it.
+// leave gives the lock back, with the connection if that is the only way.
 func (p *replay) leave() {
 	if p.lock == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), giveUpTimeout)
 	defer cancel()
-	_ = p.lock.Conn().Close(ctx)
+	if _, err := p.lock.Exec(ctx, `SELECT pg_advisory_unlock(hashtextextended($1, 0))`, lockName(p.kind, p.sql.schema, p.Name)); err != nil {
+		_ = p.lock.Conn().Close(ctx)
+	}
 	p.lock.Release()
 	p.lock = nil
 }
@@ -183,7 +192,12 @@ func (p *replay) open(ctx context.Context, fingerprint string) error {
 	if err != nil {
 		return err
 	}
-	if left != nil && left.ended == nil && left.schema == p.schema && left.fingerprint == fingerprint && (left.complete || !p.full) && left.command == p.command && left.version == p.Version && slices.Equal(left.handled, p.handled) {
+	p.debt = replayDebt{try: p.kind == kindRebuild}
+	if err := p.debt.load(ctx, p.m, p.Name); err != nil {
+		return err
+	}
+	same := left != nil && left.schema == p.schema && left.fingerprint == fingerprint && left.version == p.Version && slices.Equal(left.handled, p.handled)
+	if same && left.ended == nil && left.command == p.command && (left.complete || !p.full) && len(p.debt.known) == 0 {
 		if resumed, err := p.resume(ctx, left); resumed || err != nil {
 			return err
 		}
@@ -252,20 +266,26 @@ func (p *replay) replayTo(ctx context.Context, upTo eventsourced.Position) error
 	for p.at < upTo {
 		began := p.at
 		err := p.follow(ctx, upTo)
-		var failed *EventError
+		passed := false
+		if failed := failedEvent(err); failed != nil && ctx.Err() == nil {
+			var problem error
+			if passed, problem = p.pass(ctx, failed); problem != nil {
+				return problem
+			}
+		}
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, errStale):
+		case errors.Is(err, errStale), passed:
 			if err := p.look(ctx); err != nil {
 				return err
 			}
 			continue
 		case errors.Is(err, errOneByOne):
 			continue
-		case errors.As(err, &failed) && !passes(err), !passes(err):
+		case !passes(err):
 			return err
 		}
 		if failures++; p.at > began {
@@ -306,6 +326,7 @@ func (p *replay) follow(ctx context.Context, upTo eventsourced.Position) error {
 			return r.err
 		}
 		next = read(r.page.upTo)
+		p.debt.leaveOut(r.page)
 		if err := p.applyPage(ctx, r.page); err != nil {
 			return err
 		}

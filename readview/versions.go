@@ -142,9 +142,20 @@ func (a *applier) remake(ctx context.Context, stored record, cause error) (done 
 // before it does.
 func (a *applier) rebuildChanged(ctx context.Context) (done bool, err error) {
 	began := time.Now()
-	_, err = a.m.Rebuild(ctx, a.Name, RebuildOptions{})
+	needed := func(ctx context.Context) (bool, error) { // perhaps another node has
+		stored, err := a.m.states.read(ctx, a.Name)
+		if err == nil {
+			cause := stored.programs.refusal(ctx, a.log, a.definition, stored.Position)
+			if cause == nil {
+				cause = a.m.states.reshaped(ctx, a.definition, stored)
+			}
+			return refused(cause), nil
+		}
+		return false, err
+	}
+	_, err = a.m.Rebuild(ctx, a.Name, RebuildOptions{needed: needed})
 	switch {
-	case err == nil:
+	case err == nil || errors.Is(err, errStale):
 		return true, nil
 	case ctx.Err() != nil || errors.Is(err, ErrRebuilding): // another node's turn
 		return false, nil

@@ -1,0 +1,284 @@
+package readview
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/readview/internal/shadow"
+)
+
+// DefaultFirst is how many rows of a table [Manager.Verify] shows that differ.
+const DefaultFirst = 10
+
+// VerifyOptions are those of [Manager.Verify]. The zero value works.
+type VerifyOptions struct {
+	First    int                   // how many of the rows of a table to return that differ. Defaults to [DefaultFirst].
+	Progress func(RebuildProgress) // is told how far it is, twice a second, by one goroutine at a time
+}
+
+// Verified is what [Manager.Verify] has found.
+type Verified struct {
+	Projection string                `json:"projection"`
+	Equal      bool                  `json:"equal"` // the tables are what a replay makes, and nothing was skipped or is parked
+	Position   eventsourced.Position `json:"position"`
+	Events     int64                 `json:"events"` // that were replayed
+	Took       time.Duration         `json:"took"`
+	Skipped    int64                 `json:"skipped"` // events that the tables lack, as somebody has decided
+	Parked     int64                 `json:"parked"`
+	Tables     []VerifiedTable       `json:"tables"`
+	Warnings   []string              `json:"warnings,omitempty"`
+}
+
+// VerifiedTable is how a table differs from its replay.
+type VerifiedTable struct {
+	Table     string           `json:"table"`
+	Rows      int64            `json:"rows"` // of the replay
+	Missing   int64            `json:"missing"`
+	Extra     int64            `json:"extra"`
+	Differing int64            `json:"differing"`
+	Columns   map[string]int64 `json:"columns,omitempty"`  // that differ, and in how many rows
+	LeftOut   []string         `json:"left_out,omitempty"` // columns that were not compared: see [Projection.NotFromLog], and those that sequences fill
+	Keyed     bool             `json:"keyed"`              // without a key a row that differs is one that is missing and one that is extra
+	First     []DifferentRow   `json:"first,omitempty"`
+}
+
+// DifferentRow is a row that is not what a replay makes of it.
+type DifferentRow struct {
+	Key      json.RawMessage       `json:"key,omitempty"`      // its key columns as a JSON object
+	Live     json.RawMessage       `json:"live,omitempty"`     // the row that is there, nil if there is none
+	Replayed json.RawMessage       `json:"replayed,omitempty"` // the row that a replay makes, nil if it makes none
+	Columns  map[string][2]*string `json:"columns,omitempty"`  // the values that differ: what is there, and what a replay makes; nil is NULL
+}
+
+// Verify replays the projection's events into shadow tables, up to where the live ones are, and compares them row by row. It never changes the
+// live tables, and holds the projection up for moments only. What it has found is also on record, see [Manager.Rebuilds].
+//
+// Its errors are those of [Manager.Rebuild]: then it could not tell. Tables without a key can be verified, other than rebuilt.
+func (m *Manager) Verify(ctx context.Context, name string, options VerifyOptions) (Verified, error) {
+	r, err := m.runner(name)
+	if err != nil {
+		return Verified{}, err
+	}
+	if options.First < 0 {
+		return Verified{}, errors.New("readview.VerifyOptions: First is negative")
+	}
+	setDefault(&options.First, DefaultFirst)
+	p, err := m.newReplay(ctx, r, kindVerify, "verify", nil, options.Progress)
+	if err != nil {
+		return Verified{}, fmt.Errorf("verify %s: %w", name, explain(err))
+	}
+	defer p.close()
+	v := &verification{replay: p, options: options, began: time.Now()}
+	err = v.run(ctx)
+	if err = v.end(ctx, err); err != nil {
+		return Verified{}, fmt.Errorf("verify %s: %w", name, explain(err))
+	}
+	return v.result, nil
+}
+
+// verification is one under way.
+type verification struct {
+	*replay
+	options VerifyOptions
+	began   time.Time
+	result  Verified
+}
+
+func (v *verification) run(ctx context.Context) error {
+	fingerprint, err := v.describe(ctx)
+	if err != nil {
+		return err
+	}
+	if err := v.open(ctx, fingerprint); err != nil {
+		return err
+	}
+	defer v.report.run(ctx)()
+	stored, err := v.m.states.read(ctx, v.Name)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil // it has never run
+	}
+	if err != nil {
+		return err
+	}
+	total, err := v.history.count(ctx, 0, stored.Position)
+	if err != nil {
+		return err
+	}
+	v.report.expect(total, int64(stored.Position))
+	if err := v.replayTo(ctx, stored.Position); err != nil {
+		return err
+	}
+	for range 20 { // what was applied meanwhile, until that is little
+		began := time.Now()
+		if stored, err = v.m.states.read(ctx, v.Name); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		if err := v.replayTo(ctx, stored.Position); err != nil {
+			return err
+		}
+		if time.Since(began) < time.Second {
+			break
+		}
+	}
+	v.origin.failpoint("replayed")
+	if err := v.tables.Analyze(ctx, v.lock, v.schema); err != nil {
+		return err
+	}
+	if err := v.report.enter(ctx, PhaseComparing); err != nil {
+		return err
+	}
+	return v.compare(ctx)
+}
+
+// compare takes a snapshot in which the live tables and the shadows are at one position, and compares them in it while the
+// live ones go on.
+func (v *verification) compare(ctx context.Context) error {
+	if err := v.freeze(ctx); err != nil {
+		return err
+	}
+	defer func() { _, _ = v.lock.Exec(context.WithoutCancel(ctx), `ROLLBACK`) }()
+	v.origin.failpoint("compared")
+	// What the snapshot has: a migration may have come meanwhile.
+	if err := v.tables.Check(ctx, v.lock, v.schema, false, false); err != nil {
+		return err
+	}
+	if _, err := v.lock.Exec(ctx, `SELECT set_config('search_path', $1, true)`, v.tables.LivePath()); err != nil {
+		return err
+	}
+	all, err := v.tables.Compare(ctx, v.lock, v.schema, v.options.First)
+	if err != nil {
+		return err
+	}
+	r := &v.result
+	r.Projection, r.Position, r.Events, r.Took, r.Warnings = v.Name, v.at, v.events.Load(), time.Since(v.began), v.warnings()
+	r.Equal = r.Skipped+r.Parked == 0
+	for _, c := range all {
+		r.Equal = r.Equal && !c.Any()
+		r.Tables = append(r.Tables, verifiedTable(c))
+	}
+	return nil
+}
+
+func verifiedTable(c shadow.Comparison) VerifiedTable {
+	t := VerifiedTable{Table: c.Table, Rows: c.Rows, Missing: c.Inserted, Extra: c.Deleted, Differing: c.Updated, Columns: c.Columns, LeftOut: c.LeftOut, Keyed: c.Keyed}
+	for _, row := range c.First {
+		t.First = append(t.First, DifferentRow{Key: row.Key, Live: row.Live, Replayed: row.Shadow, Columns: row.Columns})
+	}
+	return t
+}
+
+// freeze holds the projection until the shadows are where it is and a snapshot has both.
+func (v *verification) freeze(ctx context.Context) error {
+	return v.m.held(ctx, v.Name, func(at eventsourced.Position) error {
+		if err := v.debt.load(ctx, v.m, v.Name); err != nil {
+			return err
+		}
+		if err := v.replayTo(ctx, at); err != nil {
+			return err
+		}
+		stored, err := v.m.states.read(ctx, v.Name)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		v.result.Skipped, v.result.Parked = stored.skipped, stored.parked
+		if _, err := v.lock.Exec(ctx, `BEGIN ISOLATION LEVEL REPEATABLE READ`); err != nil {
+			return err
+		}
+		var one int
+		return v.lock.QueryRow(ctx, `SELECT 1 FROM pg_class LIMIT 1`).Scan(&one) // takes the snapshot
+	})
+}
+
+// end removes the shadows and puts on record what came of it.
+func (v *verification) end(ctx context.Context, cause error) error {
+	phase, text := PhaseDone, v.result.String()
+	switch {
+	case ctx.Err() != nil:
+		phase, cause = PhaseCancelled, fmt.Errorf("%w: %w", ErrCancelled, context.Cause(ctx))
+		text = cause.Error()
+	case cause != nil:
+		phase, text = PhaseFailed, cause.Error()
+	}
+	if v.schema == "" || errors.Is(cause, errLostRun) {
+		return cause
+	}
+	var result *string
+	if cause == nil {
+		bare := v.result
+		bare.Tables = nil
+		for _, t := range v.result.Tables {
+			t.First = nil // rows may be anybody's secrets
+			bare.Tables = append(bare.Tables, t)
+		}
+		if encoded, err := json.Marshal(bare); err == nil {
+			s := string(encoded)
+			result = &s
+		}
+	}
+	err := consumer.Detached(ctx, func(ctx context.Context) error {
+		if v.lock == nil || v.lock.Conn().IsClosed() {
+			if err := v.reenter(ctx); err != nil {
+				return err
+			}
+		}
+		if err := dropSchema(ctx, v.lock, v.schema, v.comment(v.kind)); err != nil {
+			return err
+		}
+		var mine int
+		return v.lock.QueryRow(ctx, v.sql.end, v.Name, v.kind, v.id, string(phase), pgerr.Text(text), result).Scan(&mine)
+	})
+	if err != nil {
+		v.logger.WarnContext(ctx, "what a verification has left is not removed yet: readviews cleanup", "error", err)
+	}
+	return cause
+}
+
+// String is the result in a line.
+func (r Verified) String() string {
+	var parts []string
+	for _, t := range r.Tables {
+		if t.Missing+t.Extra+t.Differing > 0 {
+			parts = append(parts, fmt.Sprintf("%s: %d rows missing, %d extra, %d different", t.Table, t.Missing, t.Extra, t.Differing))
+		}
+	}
+	if r.Skipped > 0 {
+		parts = append(parts, fmt.Sprintf("%d events skipped", r.Skipped))
+	}
+	if r.Parked > 0 {
+		parts = append(parts, fmt.Sprintf("%d events parked", r.Parked))
+	}
+	if len(parts) == 0 {
+		return fmt.Sprintf("equal, at position %d", r.Position)
+	}
+	return fmt.Sprintf("not equal, at position %d: %s", r.Position, strings.Join(parts, "; "))
+}
+
+// held runs f while the projection stands still at a position, and changes nothing. Nobody but the projection waits for that.
+func (m *Manager) held(ctx context.Context, name string, f func(at eventsourced.Position) error) error {
+	db := stdlib.OpenDBFromPool(m.pool)
+	defer func() { _ = db.Close() }()
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(ctx, `SELECT set_config('lock_timeout', $1, true)`, m.config.lockSetting()); err != nil {
+		return err
+	}
+	at, err := m.states.lock(ctx, tx, name)
+	if err != nil {
+		return err
+	}
+	return f(at)
+}
