@@ -125,7 +125,11 @@ func (a *applier) trip(ctx context.Context, err error, wait time.Duration) {
 	a.logger.WarnContext(ctx, "projection waits before it tries again", "error", err, "wait", wait)
 	var failed *EventError
 	_ = errors.As(err, &failed) // nil if it is about none
-	failure := a.note(ctx, failed, consumer.Failure{Error: err.Error(), Since: time.Now().UTC()}, 1)
+	failure, tries := *failureOf(err), 1
+	if failure.Attempts > 0 {
+		tries = 0
+	}
+	failure = a.note(ctx, failed, failure, tries)
 	a.m.config.Observer.Failed(ctx, a.id(), failure)
 }
 
