@@ -52,7 +52,7 @@ type RebuildOptions struct {
 	Verify bool
 
 	// Patience is how long it waits in all for locks and old snapshots at the end, before it gives up with all as it
-	// was. Meanwhile nobody waits for it for longer than a tenth of a second. Defaults to [DefaultPatience].
+	// was. Meanwhile nobody waits for it for longer than a second. Defaults to [DefaultPatience].
 	Patience time.Duration
 
 	// Progress is told how far it is, twice a second, by one goroutine at a time.
@@ -169,7 +169,8 @@ type rebuild struct {
 	options RebuildOptions
 	op      consumer.Operation
 	began   time.Time
-	swapErr error // why the tables can't be swapped
+	try     time.Duration // for how long to wait for the tables' locks
+	swapErr error         // why the tables can't be swapped
 	result  Rebuilt
 }
 
