@@ -163,6 +163,35 @@ func (m *Manager) replace(ctx context.Context, name, command string, options Reb
 	return done, nil
 }
 
+// PlanRebuild says what [Manager.Rebuild] would do, and changes nothing. Its errors are those that a rebuild
+// finds before it makes anything.
+func (m *Manager) PlanRebuild(ctx context.Context, name string, options RebuildOptions) (plan RebuildPlan, err error) {
+	r, err := m.runner(name)
+	if err != nil {
+		return plan, err
+	}
+	if options, err = options.withDefaults(Apply); err != nil {
+		return plan, err
+	}
+	b, err := m.newRebuild(ctx, r, "rebuild", options)
+	if err == nil {
+		defer b.close()
+		_, err = b.check(ctx)
+	}
+	if err != nil {
+		return plan, fmt.Errorf("rebuild %s: %w", name, explain(err))
+	}
+	plan = RebuildPlan{Projection: name, Events: -1, SwapProblem: b.swapErr}
+	for _, table := range r.Tables {
+		plan.Tables = append(plan.Tables, TableChange{Table: table})
+	}
+	head, err := b.history.head(ctx)
+	if err == nil {
+		plan.Events, err = b.history.count(ctx, 0, head)
+	}
+	return plan, err
+}
+
 // rebuild is a rebuild or a rollback under way.
 type rebuild struct {
 	*replay
@@ -248,32 +277,35 @@ func (b *rebuild) finished(ctx context.Context) (bool, error) {
 
 // prepare finds out what can't work, before anything is made, and makes the shadows.
 func (b *rebuild) prepare(ctx context.Context) error {
-	fingerprint, err := b.describe(ctx)
+	fingerprint, err := b.check(ctx)
 	if err != nil {
 		return err
 	}
-	if b.swapErr, err = b.tables.Swappable(ctx, b.lock); err != nil {
-		return err
-	}
-	applyErr := b.tables.Appliable()
-	switch b.options.How {
-	case Swap:
-		err = b.swapErr
-	case Apply:
-		err = applyErr
-	default:
-		if applyErr != nil && b.swapErr != nil {
-			err = errors.Join(applyErr, b.swapErr)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	b.full = b.options.How != Apply && b.swapErr == nil
 	if b.command == "rollback" {
 		return b.openKept(ctx, fingerprint)
 	}
 	return b.open(ctx, fingerprint)
+}
+
+// check finds out what can't work.
+func (b *rebuild) check(ctx context.Context) (fingerprint string, err error) {
+	if fingerprint, err = b.describe(ctx); err != nil {
+		return "", err
+	}
+	if b.swapErr, err = b.tables.Swappable(ctx, b.lock); err != nil {
+		return "", err
+	}
+	applyErr := b.tables.Appliable()
+	switch {
+	case b.options.How == Swap && b.swapErr != nil:
+		return "", b.swapErr
+	case b.options.How == Apply && applyErr != nil:
+		return "", applyErr
+	case applyErr != nil && b.swapErr != nil:
+		return "", errors.Join(applyErr, b.swapErr)
+	}
+	b.full = (b.options.How != Apply || b.options.Ask != nil) && b.swapErr == nil
+	return fingerprint, nil
 }
 
 // fill brings the shadows to where the live tables are, about.
@@ -328,7 +360,7 @@ func (p *replay) catchUp(ctx context.Context) error {
 
 // ask has the caller decide.
 func (b *rebuild) ask(ctx context.Context) error {
-	plan := RebuildPlan{Projection: b.Name, SwapProblem: b.swapErr}
+	plan := RebuildPlan{Projection: b.Name, Events: b.events.Load(), SwapProblem: b.swapErr}
 	if b.swapErr == nil && !b.full {
 		plan.SwapProblem = fmt.Errorf("%w: the shadow tables were made to be applied", ErrImpossible)
 	}
