@@ -55,7 +55,8 @@ type applier struct {
 	stands     bool      // it stands by, and the observer was told
 	free       time.Time // since when nobody has the lease of the other program that does now
 
-	failpoint func(point string) // tests kill the process here
+	before    func(ctx context.Context, tx *pipeline.Tx, it *item) error // called before each event's handler; nil for nothing
+	failpoint func(point string)                                         // tests kill the process here
 }
 
 func newApplier(m *Manager, d *definition, registry *eventsourced.Registry, log eventsourced.LogReader) *applier {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 )
 
@@ -22,11 +23,13 @@ type asker struct {
 	wanted  *checkpoint // to be asked for
 	begun   bool        // something was
 	asked   checkpoint  // last
+	askedAt time.Time   // or when the last page of an answer came
 	waiting bool        // for the end of the answer
-	sure    bool        // an answer has come to its end since the last start or reset
-	repeats int         // of the last request
+	sure    bool        // that nothing was missing, since the last start or reset: see complete and follows
+	asks    int         // since the last page of an answer
 	sign    time.Time   // of life: the last request, or message applied
-	vain    int         // requests since the last answer
+	met     bool        // something has come since the start
+	vain    int         // requests since the last page of an answer, or message that was in order
 	since   time.Time   // the first of them
 	refused error       // the last one's
 	rested  time.Time   // when the last message was done with, zero while one is handled
@@ -43,11 +46,10 @@ func (a *asker) ask(from checkpoint) {
 	if a.feed.Requests == nil {
 		return
 	}
-	if a.repeats++; !a.begun || a.asked != from {
-		a.repeats = 0
-	}
 	a.sure = a.sure && a.asked.Generation == from.Generation
 	a.wanted, a.asked, a.begun, a.waiting, a.sign = &from, from, true, true, time.Now()
+	a.askedAt = a.sign
+	a.asks++
 	if a.vain++; a.vain == 1 {
 		a.since = a.sign
 	}
@@ -74,7 +76,19 @@ func (a *asker) hasAsked(from checkpoint) bool {
 func (a *asker) answered() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.vain = 0
+	a.met, a.askedAt, a.asks, a.vain = true, time.Now(), 0, 0
+}
+
+// follows notes that a live message which ends at a position was applied, and followed what was applied
+// before: so nothing is missing up to there, and who has sent it is there. If it is not an old one, as after
+// an outage, there is no need for the answer.
+func (a *asker) follows(upTo eventsourced.Position) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.met, a.vain = true, 0
+	if time.Since(upTo.Time()) < answerPatience {
+		a.waiting, a.sure = false, true
+	}
 }
 
 // complete notes that all up to a position is applied, and that there was no more.
@@ -90,7 +104,7 @@ func (a *asker) complete(upTo eventsourced.Position) {
 func (a *asker) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.begun, a.waiting, a.sure, a.wanted, a.vain, a.refused = false, false, false, nil, 0, nil
+	a.begun, a.waiting, a.sure, a.met, a.wanted, a.asks, a.vain, a.refused = false, false, false, false, nil, 0, 0, nil
 }
 
 // certain tells that no history is missing, as far as one can know.
@@ -104,7 +118,7 @@ func (a *asker) certain() bool {
 func (a *asker) lives() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.sign, a.repeats = time.Now(), 0
+	a.sign = time.Now()
 }
 
 // busy notes that a message is handled, or not any longer.
@@ -116,7 +130,8 @@ func (a *asker) busy(is bool) {
 	}
 }
 
-// due tells whether to ask again from a checkpoint: nothing was asked, the answer is late, or it is quiet.
+// due tells whether to ask again from a checkpoint: nothing was asked, the answer is late, or it is quiet. A
+// request whose answer may be behind other messages is repeated ever more seldom, but it is: it may be lost.
 func (a *asker) due(at checkpoint) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -125,9 +140,9 @@ func (a *asker) due(at checkpoint) bool {
 	case !a.begun || a.asked.Generation != at.Generation:
 		return true
 	case a.refused != nil:
-		return quiet >= min(a.feed.AskAgain, answerPatience)
+		return time.Since(a.askedAt) >= min(a.feed.AskAgain, answerPatience)
 	case a.waiting:
-		return quiet >= a.patience()
+		return quiet >= a.patience() || time.Since(a.askedAt) >= a.feed.AskAgain<<min(a.asks, mostDoublings)
 	}
 	return quiet >= a.feed.AskAtLeast
 }
@@ -139,10 +154,18 @@ func (a *asker) idle() (bool, time.Duration) {
 	return !a.waiting, time.Since(a.sign)
 }
 
-// patience is how long to wait for an answer: longer with each repetition, as the
-// answers may only be late, behind other messages. The caller holds the mutex.
+// mostDoublings keeps times in their range.
+const mostDoublings = 10
+
+// patience is how long to wait for an answer while nothing comes: longer with each repetition, as the answers may
+// only be late. Who has never had one repeats the first requests sooner: nobody was there to
+// receive them, perhaps. The caller holds the mutex.
 func (a *asker) patience() time.Duration {
-	return min(a.feed.AskAgain<<min(a.repeats, 20), max(a.feed.AskAgain, a.feed.AskAtLeast))
+	repeats := max(min(a.asks-1, mostDoublings), 0)
+	if !a.met {
+		return min(answerPatience<<repeats, a.feed.AskAgain)
+	}
+	return min(a.feed.AskAgain<<repeats, max(a.feed.AskAgain, a.feed.AskAtLeast))
 }
 
 // answerPatience is how long an answer takes at most, when nothing is before it.
@@ -168,7 +191,8 @@ func (a *asker) trouble() error {
 	if a.vain > 1 {
 		times = fmt.Sprintf("%d times", a.vain)
 	}
-	return fmt.Errorf("asked %s %s since %s, no answer: is the relay running?", a.feed.RequestTopic, times, a.since.UTC().Format(time.RFC3339))
+	err := fmt.Errorf("asked %s %s since %s, no answer: is the relay running?", a.feed.RequestTopic, times, a.since.UTC().Format(time.RFC3339))
+	return &consumer.ProblemError{Err: err, Since: a.since, Attempts: a.vain}
 }
 
 // run sends requests until ctx ends. One that is being sent then is not waited for: a Publish may wait

@@ -52,7 +52,6 @@ type SkippedEvent struct {
 
 // debt fills in the statements about parked and skipped events.
 func (sql *statements) debt(r func(string) string) {
-	const stream = `aggregate_name = $2 AND aggregate_id = $3`
 	columns := `(name, position, event_id, event_name, aggregate_name, aggregate_id, `
 	sql.park = r(`WITH put AS (INSERT INTO {parked} ` + columns + `error, stack, statement, tries, recorded)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11))
@@ -63,9 +62,8 @@ func (sql *statements) debt(r func(string) string) {
 		WHERE name = $1 AND (aggregate_name, aggregate_id) IN (SELECT * FROM unnest($2::text[], $3::text[]))`)
 	sql.parked = r(`SELECT position, event_id, event_name, aggregate_name, aggregate_id, coalesce(error, ''), coalesce(stack, ''),
 			coalesce(statement, ''), tries, parked_at FROM {parked} WHERE name = $1 ORDER BY position`)
-	// It fails when the event is not parked, or not the first one of its stream.
-	sql.unpark = r(`WITH gone AS (DELETE FROM {parked} WHERE name = $1 AND position = $4
-				AND position = (SELECT min(position) FROM {parked} WHERE name = $1 AND ` + stream + `) RETURNING name)
+	// It fails when the event is not parked.
+	sql.unpark = r(`WITH gone AS (DELETE FROM {parked} WHERE name = $1 AND position = $2 RETURNING name)
 		UPDATE {states} SET parked = parked - (SELECT 1 / count(*) FROM gone) WHERE name = $1`)
 	sql.parkAgain = r(`UPDATE {parked} SET error = $3, stack = $4, statement = $5, tries = tries + 1, parked_at = clock_timestamp() WHERE name = $1 AND position = $2`)
 	sql.skip = r(`WITH put AS (INSERT INTO {skipped} ` + columns + `error, reason, actor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9))

@@ -242,6 +242,9 @@ func (s *feedSource) take(ctx context.Context, d *delivery) (done bool, wait tim
 		case err == nil:
 			s.at.Position, s.early.since = p.upTo, time.Now()
 			s.asker.lives()
+			if d.content.Head == 0 {
+				s.asker.follows(p.upTo)
+			}
 			s.succeed(ctx, s.at, p)
 			return true, 0, nil
 		case !errors.Is(err, errStale):

@@ -147,7 +147,7 @@ func (r *retry) event(ctx context.Context, db *pipeline.DB, event ParkedEvent) (
 	return true, err
 }
 
-var errNotParked = errors.New("the event is not parked any more, or no longer the first one of its stream")
+var errNotParked = errors.New("the event is not parked any more")
 
 // take takes an event out of those that are parked, before its handler is called, as that may
 // leave the transaction in any state.
@@ -156,7 +156,7 @@ func (r *retry) take(ctx context.Context, own *pipeline.Turn, event ParkedEvent)
 	if err != nil {
 		return err
 	}
-	_, err = own.ExecContext(ctx, statements.unpark, r.Name, event.Stream.AggregateName, event.Stream.AggregateID, int64(event.Position))
+	_, err = own.ExecContext(ctx, statements.unpark, r.Name, int64(event.Position))
 	if pgerr.DivisionByZero(err) {
 		return errNotParked
 	}

@@ -33,6 +33,11 @@ func (a *applier) settle(ctx context.Context, p *page, err error) error {
 	if a.attempts++; !errors.Is(err, errTooMany) && a.attempts < a.m.config.Attempts || mayPass(err) && time.Since(a.since) < a.m.config.RetryFor {
 		return failed
 	}
+	return a.stopOrPark(ctx, p, failed)
+}
+
+// stopOrPark is the end of the tries of an event.
+func (a *applier) stopOrPark(ctx context.Context, p *page, failed *EventError) error {
 	failure := &consumer.Failure{
 		EventID:   failed.Event.ID,
 		EventName: failed.Event.Name,
@@ -65,6 +70,9 @@ func (a *applier) settle(ctx context.Context, p *page, err error) error {
 	a.attempted = eventsourced.EventID{}
 	a.clear()
 	a.m.config.Observer.Failed(ctx, a.id(), *failure)
+	if parked {
+		a.m.config.Observer.Parked(ctx, a.id(), *failure)
+	}
 	attributes := []any{"event_id", failure.EventID.String(), "event_name", failure.EventName, "position", int64(failure.Position),
 		"attempts", failure.Attempts, "error", failed.Err}
 	if failure.Statement != "" {
@@ -117,7 +125,11 @@ func (a *applier) trip(ctx context.Context, err error, wait time.Duration) {
 	a.logger.WarnContext(ctx, "projection waits before it tries again", "error", err, "wait", wait)
 	var failed *EventError
 	_ = errors.As(err, &failed) // nil if it is about none
-	failure := a.note(ctx, failed, consumer.Failure{Error: err.Error(), Since: time.Now().UTC()}, 1)
+	failure, tries := *failureOf(err), 1
+	if failure.Attempts > 0 {
+		tries = 0
+	}
+	failure = a.note(ctx, failed, failure, tries)
 	a.m.config.Observer.Failed(ctx, a.id(), failure)
 }
 

@@ -69,7 +69,11 @@ func (r *runner) status(ctx context.Context) (consumer.Status, error) {
 
 func failureOf(err error) *consumer.Failure {
 	now := time.Now().UTC()
-	return &consumer.Failure{Error: err.Error(), Time: now, Since: now}
+	failure := &consumer.Failure{Error: err.Error(), Time: now, Since: now}
+	if problem := (*consumer.ProblemError)(nil); errors.As(err, &problem) {
+		failure.Since, failure.Attempts = problem.Since.UTC(), problem.Attempts
+	}
+	return failure
 }
 
 // state tells how the projection is, and completes the status with what only this

@@ -168,7 +168,7 @@ func (a *applier) blockers(ctx context.Context, pid uint32) []consumer.Session {
 
 // note puts on record what keeps the projection from getting on: here, for the status
 // of this process, and in the database, if that can be written. It counts tries more
-// of them, and returns what is on record now.
+// of them, unless what has their number, and returns what is on record now.
 func (a *applier) note(ctx context.Context, at *EventError, what consumer.Failure, tries int) consumer.Failure {
 	failure := &what
 	failure.Time = time.Now().UTC()
@@ -178,7 +178,7 @@ func (a *applier) note(ctx context.Context, at *EventError, what consumer.Failur
 	}
 	a.mu.Lock()
 	// It goes on while it is about one event, or about none in between.
-	if before := a.trouble; before != nil && (before.EventID == failure.EventID || before.EventID.IsZero() || at == nil) {
+	if before := a.trouble; before != nil && what.Attempts == 0 && (before.EventID == failure.EventID || before.EventID.IsZero() || at == nil) {
 		failure.Since, failure.Attempts = before.Since, before.Attempts
 	}
 	failure.Attempts += tries

@@ -1,0 +1,67 @@
+package readview_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+// Requests were lost, as before the relay's first start. Messages that follow one another tell as much as
+// an answer: nothing is missing, and the relay is there.
+func TestMessagesInOrderAreASignOfLife(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	b.bind(c.topic, "branch")
+	manager, router := c.branchManagerOver(b, func(feed *readview.Feed) { feed.AskAgain = 300 * time.Millisecond })
+	c.start(router)
+	c.branch.eventually("nobody answers", func() bool {
+		status := c.branch.status(manager, "balances")
+		return status.State == consumer.Retrying && status.Failure.Attempts > 1
+	})
+	c.startRelayOver(b, func(config *relay.Config) { config.Requests, config.RequestTopic = nil, "" }) // and nobody will
+	var last eventsourced.Position
+	c.branch.eventually("it is live in the midst of traffic", func() bool {
+		last = c.deposit(1)
+		status := c.branch.status(manager, "balances")
+		return status.State == consumer.Live && status.Behind == 0 && status.Failure == nil && status.Position > 0
+	})
+	c.branch.waitFor(manager, last)
+	c.requireSame()
+}
+
+// Old messages may be all that there is, or the first of many: the end of history is asked for again, also
+// while they come.
+func TestLostRequestIsRepeatedInTraffic(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	b.bind(c.topic, "branch")
+	manager, router := c.branchManagerOver(b, func(feed *readview.Feed) {
+		feed.AskAgain, feed.AskAtLeast = 100*time.Millisecond, time.Hour
+	})
+	c.start(router)
+	position := eventsourced.Position(0)
+	message := func() {
+		t.Helper()
+		msg, err := relay.MarshalPage(relay.Page{After: position, UpTo: position + 1}) // live, as it has no head
+		require.NoError(t, err)
+		require.NoError(t, b.Publish(c.topic, msg))
+		position++
+	}
+	c.branch.eventually("messages come", func() bool { message(); return c.branch.status(manager, "balances").Position > 0 })
+	b.bind(c.requestTopic(), "requests")
+	c.branch.eventually("it asks again", func() bool {
+		message()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.queues["requests"].messages) > 1
+	})
+	require.Equal(t, consumer.CatchingUp, c.branch.status(manager, "balances").State, "nobody is blamed, and nothing is certain")
+}
