@@ -98,6 +98,7 @@ func (c *Commands) Readviews() *cobra.Command {
 		c.log(),
 	)
 	command.AddCommand(c.poison()...)
+	command.AddCommand(c.rebuilds()...)
 	return command
 }
 

@@ -61,11 +61,12 @@ type RebuildOptions struct {
 	needed func(ctx context.Context) (bool, error) // asked once nobody else rebuilds; nil is yes
 }
 
-// RebuildPlan is what [RebuildOptions].Ask is told.
+// RebuildPlan is what a rebuild is about to do.
 type RebuildPlan struct {
 	Projection  string
-	Tables      []TableChange
-	SwapProblem error // why the tables can't be swapped, nil if they can
+	Events      int64         // that are to be replayed, or have been; -1 when nobody can tell
+	Tables      []TableChange // the rows that differ; before a replay only the tables' names are known
+	SwapProblem error         // why the tables can't be swapped, nil if they can
 }
 
 // TableChange is how many rows of a table a rebuild changes.
@@ -198,6 +199,7 @@ type rebuild struct {
 	options RebuildOptions
 	op      consumer.Operation
 	began   time.Time
+	tries   int           // to lock the tables
 	try     time.Duration // for how long to wait for the tables' locks
 	swapErr error         // why the tables can't be swapped
 	result  Rebuilt

@@ -66,7 +66,8 @@ func (b *rebuild) swap(ctx context.Context, conn *pgx.Conn, before eventsourced.
 		return err
 	}
 	who := b.whoIsInTheWay(ctx, conn.PgConn().PID(), b.try/2)
-	err = b.tables.LockAll(ctx, conn, b.try.Milliseconds())
+	b.tries++
+	err = b.tables.LockAll(ctx, conn, b.tries, b.try.Milliseconds())
 	if by := who(); pgerr.LockTimeout(err) {
 		return &blockedError{"one of the tables " + strings.Join(b.Tables, ", "), by}
 	}
