@@ -33,7 +33,8 @@ type applier struct {
 	alone    sync.Map     // names of events that are applied alone
 	advanced atomic.Int64 // the position of the page applied last, 0 when the state may have changed since
 	progress progress
-	failed   atomic.Bool  // there may be a failure on record
+	failed   atomic.Bool // there may be a failure on record
+	meter    meter
 	pageCap  atomic.Int64 // events, at most PageEvents, less when a page took too long
 	db       *pipeline.DB // open while a source runs
 
@@ -55,7 +56,8 @@ type applier struct {
 	stands     bool      // it stands by, and the observer was told
 	free       time.Time // since when nobody has the lease of the other program that does now
 
-	failpoint func(point string) // tests kill the process here
+	before    func(ctx context.Context, tx *pipeline.Tx, it *item) error // called before each event's handler; nil for nothing
+	failpoint func(point string)                                         // tests kill the process here
 }
 
 func newApplier(m *Manager, d *definition, registry *eventsourced.Registry, log eventsourced.LogReader) *applier {

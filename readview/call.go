@@ -33,6 +33,12 @@ func (a *applier) callAll(ctx context.Context, p *page, tx *pipeline.Tx, at chec
 			}
 			continue
 		}
+		if a.before != nil {
+			if err := a.before(ctx, tx, &p.items[i]); err != nil {
+				failed, err = a.blame(p, tx, pipeline.NoEvent, err)
+				return from, failed, err
+			}
+		}
 		a.progress.at(atHandler, &p.items[i].recorded)
 		err := a.call(ctx, tx, p, i)
 		if took := time.Since(time.Unix(0, a.progress.since.Load())); took > p.slowest {

@@ -85,7 +85,7 @@ func (m *Manager) cleanup(ctx context.Context, conn *pgxpool.Conn, d *definition
 		return nil, err
 	}
 	var problems []error
-	for _, kind := range []string{kindRebuild, kindVerify} {
+	for _, kind := range []string{kindRebuild, kindVerify, kindExplain} {
 		var free bool
 		if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended($1, 0))`, lockName(kind, statements.schema, d.Name)).Scan(&free); err != nil {
 			return nil, err

@@ -65,6 +65,7 @@ func newRebuildStatements(schema string) rebuildStatements {
 const (
 	kindRebuild = "rebuild"
 	kindVerify  = "verify"
+	kindExplain = "explain"
 )
 
 // rebuildRecord is a row of readview_rebuilds.

@@ -1,8 +1,8 @@
 -- What is, or was last, replayed into shadow tables: a rebuild (or a rollback) and a verification of each projection.
 CREATE TABLE readview_rebuilds (
 	name        TEXT        NOT NULL,
-	kind        TEXT        NOT NULL CHECK (kind IN ('rebuild', 'verify')),
-	command     TEXT        NOT NULL,                 -- rebuild, rollback or verify
+	kind        TEXT        NOT NULL CHECK (kind IN ('rebuild', 'verify', 'explain')),
+	command     TEXT        NOT NULL,                 -- rebuild, rollback, verify or explain
 	run         UUID        NOT NULL,                 -- who does it: a page of another run finds no row
 	phase       TEXT        NOT NULL,                 -- building, replaying, ...; done, failed, cancelled
 	schema      TEXT        NOT NULL,                 -- of the shadow tables

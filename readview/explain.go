@@ -1,0 +1,255 @@
+package readview
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
+	"github.com/dancefinder/eventsourcing/readview/internal/shadow"
+)
+
+// DefaultSteps is how many changes [Manager.Explain] returns.
+const DefaultSteps = 1000
+
+// ExplainOptions are those of [Manager.Explain].
+type ExplainOptions struct {
+	Where    string                // which rows, as after WHERE in SQL, of what they are or have ever been. Required.
+	Table    string                // of the projection's Tables. Defaults to the only one that has the columns of Where.
+	Limit    int                   // how many changes to return at most, the last ones. Defaults to [DefaultSteps].
+	Progress func(RebuildProgress) // is told how far it is, twice a second, by one goroutine at a time
+}
+
+// Explained is what [Manager.Explain] has found.
+type Explained struct {
+	Projection string                `json:"projection"`
+	Table      string                `json:"table"`
+	Position   eventsourced.Position `json:"position"` // up to which events were looked at
+	Live       []json.RawMessage     `json:"live"`     // the rows that Where is true of now, ten at most
+	Steps      []Step                `json:"steps"`    // in the order of the log
+}
+
+// Step is what an event has done to a row.
+type Step struct {
+	Position eventsourced.Position         `json:"position"`
+	Event    *eventsourced.Recorded        `json:"-"`       // nil when the log does not have it any more
+	Op       string                        `json:"op"`      // INSERT, UPDATE, DELETE, or TRUNCATE of the whole table
+	Key      json.RawMessage               `json:"key"`     // the row's key afterwards, or before it was deleted
+	Before   json.RawMessage               `json:"before"`  // the row; null when it was not there
+	After    json.RawMessage               `json:"after"`   // null when it is not there any more
+	Columns  map[string][2]json.RawMessage `json:"columns"` // that changed: before, after
+}
+
+// Explain replays the projection's events into shadow tables up to where the projection is, and returns the events that
+// have made the rows of which Where is true, or was once: in order, each with what it changed, deletions and changes of the
+// key included. It never changes the live tables and does not hold the projection up; it takes about two to three times as long as a
+// replay. What was skipped or is parked is left out, as it is in the live tables.
+//
+// Its errors are those of [Manager.Verify], and what the database says of Where.
+func (m *Manager) Explain(ctx context.Context, name string, options ExplainOptions) (Explained, error) {
+	r, err := m.runner(name)
+	if err != nil {
+		return Explained{}, err
+	}
+	if options.Limit < 0 || strings.TrimSpace(options.Where) == "" {
+		return Explained{}, errors.New("readview.ExplainOptions: Where is empty, or Limit is negative")
+	}
+	setDefault(&options.Limit, DefaultSteps)
+	p, err := m.newReplay(ctx, r, kindExplain, "explain", nil, options.Progress)
+	if err == nil {
+		e := &explanation{replay: p, options: options}
+		e.result.Projection = name
+		defer p.close()
+		err = e.end(ctx, e.run(ctx))
+		if err == nil {
+			return e.result, nil
+		}
+	}
+	return Explained{}, fmt.Errorf("explain rows of %s: %w", name, explain(err))
+}
+
+// explanation is one under way.
+type explanation struct {
+	*replay
+	options ExplainOptions
+	result  Explained
+}
+
+func (e *explanation) run(ctx context.Context) error {
+	fingerprint, err := e.describe(ctx)
+	if err == nil {
+		err = e.findTable(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	stored, err := e.m.states.read(ctx, e.Name)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	e.schema = e.workSchema()
+	if err := e.debt.load(ctx, e.m, e.Name); err != nil {
+		return err
+	}
+	if err := e.build(ctx, fingerprint); err != nil {
+		return err
+	}
+	if err := inTx(ctx, e.lock, func(tx pgx.Tx) error { return e.tables.Watch(ctx, tx, e.schema, e.result.Table) }); err != nil {
+		return err
+	}
+	e.before = func(ctx context.Context, tx *pipeline.Tx, it *item) error {
+		_, err := tx.Turn(ctx, pipeline.NoEvent).ExecContext(ctx, shadow.MarkSQL, fmt.Sprint(int64(it.recorded.Position)))
+		return err
+	}
+	defer e.report.run(ctx)()
+	total, err := e.history.count(ctx, 0, stored.Position)
+	if err != nil {
+		return err
+	}
+	e.report.expect(total, int64(stored.Position))
+	if err := e.replayTo(ctx, stored.Position); err != nil {
+		return err
+	}
+	e.result.Position = e.at
+	return e.steps(ctx)
+}
+
+// readOnly runs f in a transaction that takes no writes, for what an operator wrote.
+func (e *explanation) readOnly(ctx context.Context, f func(tx pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, e.lock, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, f)
+}
+
+// findTable finds the table that the condition is about.
+func (e *explanation) findTable(ctx context.Context) error {
+	tables := e.Tables
+	if e.options.Table != "" {
+		if tables = []string{e.options.Table}; !slices.Contains(e.Tables, e.options.Table) {
+			return fmt.Errorf("%q is not one of the projection's Tables: %s", e.options.Table, strings.Join(e.Tables, ", "))
+		}
+	}
+	var fits []string
+	var problems []error
+	for _, table := range tables {
+		err := e.readOnly(ctx, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, `EXPLAIN SELECT FROM `+quote(table)+` WHERE `+shadow.Condition(e.options.Where))
+			return err
+		})
+		if err != nil {
+			problems = append(problems, fmt.Errorf("table %s: %w", table, err))
+			continue
+		}
+		fits = append(fits, table)
+	}
+	switch len(fits) {
+	case 0:
+		return errors.Join(problems...)
+	case 1:
+		e.result.Table = fits[0]
+		return nil
+	}
+	return fmt.Errorf("name the table, as several have these columns: %s", strings.Join(fits, ", "))
+}
+
+// maxLive is how many of the rows that are there are shown.
+const maxLive = 10
+
+// steps reads what was noted.
+func (e *explanation) steps(ctx context.Context) error {
+	var noted []shadow.Noted
+	err := e.readOnly(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT to_jsonb(r)::text FROM (SELECT * FROM `+quote(e.result.Table)+` WHERE `+shadow.Condition(e.options.Where)+` LIMIT $1) AS r`, maxLive)
+		if err != nil {
+			return err
+		}
+		texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		for _, text := range texts {
+			e.result.Live = append(e.result.Live, json.RawMessage(text))
+		}
+		noted, err = e.tables.History(ctx, tx, e.schema, e.result.Table, e.options.Where, e.options.Limit)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	events := map[eventsourced.Position]*eventsourced.Recorded{}
+	for _, n := range noted {
+		step := Step{Position: eventsourced.Position(n.Position), Op: n.Op, Key: n.Key, Before: n.Before, After: n.After, Columns: columnsOf(n.Before, n.After)}
+		event, known := events[step.Position]
+		if !known {
+			all, err := e.recordedAt(ctx, step.Position)
+			if err != nil {
+				return err
+			}
+			if len(all) > 0 {
+				event = &all[0]
+			}
+			events[step.Position] = event
+		}
+		step.Event = event
+		e.result.Steps = append(e.result.Steps, step)
+	}
+	return nil
+}
+
+// columnsOf are those that differ.
+func columnsOf(before, after json.RawMessage) map[string][2]json.RawMessage {
+	var old, new map[string]json.RawMessage
+	_ = json.Unmarshal(before, &old) // a row is an object, or is not there
+	_ = json.Unmarshal(after, &new)
+	changed := map[string][2]json.RawMessage{}
+	for column, value := range new {
+		if old == nil || string(old[column]) != string(value) {
+			changed[column] = [2]json.RawMessage{old[column], value}
+		}
+	}
+	for column, value := range old {
+		if new == nil {
+			changed[column] = [2]json.RawMessage{value, nil}
+		}
+	}
+	return changed
+}
+
+// end removes the shadows.
+func (e *explanation) end(ctx context.Context, cause error) error {
+	phase := PhaseDone
+	switch {
+	case ctx.Err() != nil:
+		phase, cause = PhaseCancelled, fmt.Errorf("%w: %w", ErrCancelled, context.Cause(ctx))
+	case cause != nil:
+		phase = PhaseFailed
+	}
+	if e.schema == "" || errors.Is(cause, errLostRun) {
+		return cause
+	}
+	text := fmt.Sprintf("%d changes of %s", len(e.result.Steps), e.result.Table)
+	if cause != nil {
+		text = cause.Error()
+	}
+	err := consumer.Detached(ctx, func(ctx context.Context) error {
+		if e.lock == nil || e.lock.Conn().IsClosed() {
+			if err := e.reenter(ctx); err != nil {
+				return err
+			}
+		}
+		if err := dropSchema(ctx, e.lock, e.schema, e.comment(e.kind)); err != nil {
+			return err
+		}
+		var mine int
+		return e.lock.QueryRow(ctx, e.sql.end, e.Name, e.kind, e.id, string(phase), text, nil).Scan(&mine)
+	})
+	if err != nil {
+		e.logger.WarnContext(ctx, "what an explanation has left is not removed yet: readviews cleanup", "error", err)
+	}
+	return cause
+}
