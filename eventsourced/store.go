@@ -55,6 +55,13 @@ type LogReader interface {
 	CountLog(ctx context.Context, query LogQuery) (int64, error)
 }
 
+// Estimator is a log that can tell about how many events a query has without looking at them. It
+// is no part of [LogReader]: a status is for people, and does without.
+type Estimator interface {
+	// EstimateLog returns about what CountLog would. Only After, UpTo and Names count.
+	EstimateLog(ctx context.Context, query LogQuery) (int64, error)
+}
+
 // Listener tells of new events.
 type Listener interface {
 	// Listen returns a channel that receives a value soon after events were

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -71,6 +72,44 @@ func TestInbox(t *testing.T) {
 		require.NoError(t, it.ResumeStream(t.Context(), eventsourced.Stream{AggregateName: "bank.Account", AggregateID: "bad"}))
 		c.office.Becomes(it, "it is done", func(s consumer.Status) bool { return live(s) && s.Parked == 0 })
 		require.Equal(t, append(consumertest.IDsOf(good), consumertest.IDsOf(bad)...), seen.All())
+	})
+	t.Run("the status of the table consumers is about what it has received, not about its own log", func(t *testing.T) {
+		t.Parallel()
+		c := newContexts(t)
+		c.office.Deposit(3) // its log is older than the other one's
+		c.relay()
+		var healed atomic.Bool
+		config := consumertest.Reacting()
+		config.RetryFor, config.MaxDelay = time.Hour, 10*time.Millisecond
+		it, _ := c.inbox(config, reactor.On(func(context.Context, *consumertest.Deposited) error {
+			if !healed.Load() {
+				return consumertest.ErrBroken
+			}
+			return nil
+		}))
+		last := c.bank.Deposit(4)[3].Position
+		var status consumer.Status
+		stored := func() consumer.Status {
+			all, err := c.office.Consumers.Status(t.Context(), c.office.Store)
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(all), 1)
+			return append(all, consumer.Status{})[0]
+		}
+		c.office.Eventually("it says what waits", func() bool {
+			status = stored()
+			return status.State == consumer.Retrying && status.Behind == 4 && status.Head == last
+		})
+		require.Contains(t, status.Failure.Error, consumertest.ErrBroken.Error())
+		healed.Store(true)
+		c.office.Becomes(it, "it is live", live)
+		c.office.Deposit(5) // and newer
+		c.office.Eventually("it is live there as well", func() bool { return live(stored()) && stored().Head == last })
+		require.Nil(t, stored().Failure)
+		c.office.Exec(`UPDATE readview_states SET status = 'failed', error = 'a broken message', failed_at = now(), tried_at = now()`)
+		status = stored()
+		require.Equal(t, consumer.Failed, status.State)
+		require.Equal(t, "a broken message", status.Failure.Error)
+		require.EqualValues(t, -1, status.Behind, "nobody knows")
 	})
 	t.Run("the status says that nobody answers", func(t *testing.T) {
 		t.Parallel()

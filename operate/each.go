@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -14,10 +15,39 @@ import (
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
+// doneJSON is something that a command has done, for programs.
+type doneJSON struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+	Done string `json:"done"` // paused, resumed, reset
+}
+
+// doneWriter tells what is done: people at once, programs at the end.
+type doneWriter struct {
+	w      io.Writer
+	asJSON bool
+	rows   []doneJSON
+}
+
+func (d *doneWriter) did(done string, kind consumer.Kind, name string) {
+	d.rows = append(d.rows, doneJSON{name, string(kind), done})
+	if !d.asJSON {
+		_, _ = fmt.Fprintln(d.w, done, name)
+	}
+}
+
+func (d *doneWriter) end(err error) error {
+	if d.asJSON {
+		err = errors.Join(err, terminal.JSON(d.w, append([]doneJSON{}, d.rows...)))
+	}
+	return err
+}
+
 // each returns a command that does something to each name of the status's table that it is
 // given. One that is not known is noticed before anything is done.
 func (c *Commands) each(name, short string, projection func(*readview.Manager, context.Context, string) error, other func(*consumer.Store, context.Context, consumer.ID) error, done string) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	command := &cobra.Command{
 		Use:     name + " NAME...",
 		Short:   short,
 		Long:    short + ". The names are those of " + c.quote("readviews status") + ".",
@@ -34,6 +64,7 @@ func (c *Commands) each(name, short string, projection func(*readview.Manager, c
 				if err != nil {
 					return err
 				}
+				out := &doneWriter{w: cmd.OutOrStdout(), asJSON: asJSON}
 				for _, status := range all {
 					if status.Kind == consumer.KindProjection {
 						err = projection(s.Manager, cmd.Context(), status.Name)
@@ -44,14 +75,16 @@ func (c *Commands) each(name, short string, projection func(*readview.Manager, c
 						err = fmt.Errorf("%s %s has never run on this database", status.Kind, status.Name)
 					}
 					if err != nil {
-						return err
+						break
 					}
-					_, _ = fmt.Fprintln(cmd.OutOrStdout(), done, status.Name)
+					out.did(done, status.Kind, status.Name)
 				}
-				return nil
+				return out.end(err)
 			})
 		},
 	}
+	command.Flags().BoolVar(&asJSON, "json", false, "print what was done as an array of objects for programs")
+	return command
 }
 
 // named returns what has these names in the status's table: a subscriber's may be several.

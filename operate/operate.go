@@ -97,6 +97,7 @@ func (c *Commands) Readviews() *cobra.Command {
 		c.each("resume", "Let go on what is paused or has failed", (*readview.Manager).Resume, (*consumer.Store).Resume, "resumed"),
 		c.log(),
 		c.explain(),
+		c.ready(),
 	)
 	command.AddCommand(c.poison()...)
 	return command

@@ -10,12 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/operate/terminal"
 )
 
 // resetRun is what "readviews reset" is asked to do.
 type resetRun struct {
-	all, wait, dryRun, yes bool
+	all, wait, dryRun, yes, asJSON bool
 }
 
 func (c *Commands) reset() *cobra.Command {
@@ -43,14 +44,21 @@ func (c *Commands) reset() *cobra.Command {
 	command.Flags().BoolVar(&r.all, "all", false, "reset all projections")
 	command.Flags().BoolVar(&r.wait, "wait", false, "wait until all events are applied again")
 	command.Flags().BoolVar(&r.dryRun, "dry-run", false, "say what it would empty, and do nothing")
+	command.Flags().BoolVar(&r.asJSON, "json", false, "print what was done, or would be, as an array of objects for programs")
 	command.Flags().BoolVar(&r.yes, "yes", false, "don't ask, also in a terminal")
 	return command
 }
 
 func (r resetRun) reset(cmd *cobra.Command, c *Commands, s System, names []string) error {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	known := s.Manager.Names()
 	if r.all {
-		names = s.Manager.Names()
+		names = known
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return unknown("projection", name, known)
+		}
 	}
 	if s.CheckReset != nil {
 		if err := s.CheckReset(ctx); err != nil {
@@ -58,40 +66,45 @@ func (r resetRun) reset(cmd *cobra.Command, c *Commands, s System, names []strin
 		}
 	}
 	if r.dryRun {
-		return s.describeReset(ctx, out, names)
+		return s.describeReset(ctx, out, names, r.asJSON)
 	}
 	if in := cmd.InOrStdin(); !r.yes && terminal.Is(in) {
 		errOut := cmd.ErrOrStderr()
-		if err := s.describeReset(ctx, errOut, names); err != nil {
+		if err := s.describeReset(ctx, errOut, names, false); err != nil {
 			return err
 		}
 		if err := terminal.Ask(ctx, in, errOut, "Empty these tables and apply all events again?"); err != nil {
 			return err
 		}
 	}
+	done := &doneWriter{w: out, asJSON: r.asJSON}
 	for _, name := range names {
 		if err := s.Manager.ResetProjection(ctx, name); err != nil {
-			return err
+			return done.end(err)
 		}
-		_, _ = fmt.Fprintln(out, "reset", name)
+		done.did("reset", consumer.KindProjection, name)
 	}
-	if !r.wait {
-		return nil
+	if err := done.end(nil); err != nil || !r.wait {
+		return err
 	}
 	return c.Await(ctx, s, cmd.ErrOrStderr(), names...)
 }
 
+// emptied is a table that a reset empties.
+type emptied struct {
+	Projection string `json:"projection"`
+	Position   int64  `json:"position"` // where the projection is
+	Table      string `json:"table"`
+	Rows       int64  `json:"rows"`
+}
+
 // describeReset says what a reset empties.
-func (s System) describeReset(ctx context.Context, w io.Writer, names []string) error {
+func (s System) describeReset(ctx context.Context, w io.Writer, names []string, asJSON bool) error {
 	all, err := s.Manager.Status(ctx)
 	if err != nil {
 		return err
 	}
-	type row struct {
-		projection, table string
-		rows, position    int64
-	}
-	var rows []row
+	rows := []emptied{}
 	for _, status := range all {
 		if !slices.Contains(names, status.Name) {
 			continue
@@ -101,14 +114,17 @@ func (s System) describeReset(ctx context.Context, w io.Writer, names []string) 
 			return err
 		}
 		for _, name := range tables {
-			r := row{projection: status.Name, table: name, position: int64(status.Position)}
-			if err := s.Pool.QueryRow(ctx, "SELECT count(*) FROM "+pgx.Identifier{name}.Sanitize()).Scan(&r.rows); err != nil {
+			r := emptied{Projection: status.Name, Table: name, Position: int64(status.Position)}
+			if err := s.Pool.QueryRow(ctx, "SELECT count(*) FROM "+pgx.Identifier{name}.Sanitize()).Scan(&r.Rows); err != nil {
 				return err
 			}
 			rows = append(rows, r)
 		}
 	}
-	return terminal.Table(w, "PROJECTION\tAT POSITION\tEMPTIES\tROWS", rows, func(r row) string {
-		return fmt.Sprintf("%s\t%d\t%s\t%d", r.projection, r.position, r.table, r.rows)
+	if asJSON {
+		return terminal.JSON(w, rows)
+	}
+	return terminal.Table(w, "PROJECTION\tAT POSITION\tEMPTIES\tROWS", rows, func(r emptied) string {
+		return fmt.Sprintf("%s\t%d\t%s\t%d", r.Projection, r.Position, r.Table, r.Rows)
 	})
 }

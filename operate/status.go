@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -57,8 +58,9 @@ func ofKind(kind consumer.Kind) func(System, context.Context) ([]consumer.Status
 
 // statusRun is what a status command is asked to do.
 type statusRun struct {
-	asJSON, check bool
-	limits        limits
+	asJSON, check, watch bool
+	interval             time.Duration
+	limits               limits
 }
 
 // status returns a command that shows those consumers which of returns.
@@ -78,16 +80,24 @@ func (c *Commands) status(short, examples string, of func(System, context.Contex
 				return err
 			}
 			return c.open(cmd, func(s System) error {
-				all, err := of(s, cmd.Context())
-				if err != nil {
-					return err
+				show := func(ctx context.Context, w io.Writer) ([]consumer.Status, error) {
+					all, err := of(s, ctx)
+					switch {
+					case err != nil:
+						return nil, err
+					case r.asJSON:
+						return all, c.writeJSON(w, all)
+					}
+					return all, c.WriteStatus(ctx, s, w, all)
 				}
-				if r.asJSON {
-					err = c.writeJSON(cmd.OutOrStdout(), all)
-				} else {
-					err = c.WriteStatus(cmd.Context(), s, cmd.OutOrStdout(), all)
+				if r.watch {
+					return watch(cmd, r.interval, func(ctx context.Context, w io.Writer) error {
+						_, err := show(ctx, w)
+						return err
+					})
 				}
-				if r.check {
+				all, err := show(cmd.Context(), cmd.OutOrStdout())
+				if r.check && all != nil {
 					err = errors.Join(err, r.limits.check(all))
 				}
 				return err
@@ -97,6 +107,8 @@ func (c *Commands) status(short, examples string, of func(System, context.Contex
 	flags := command.Flags()
 	flags.BoolVar(&r.asJSON, "json", false, "print an array of objects for programs")
 	flags.BoolVar(&r.check, "check", false, "exit with 3 when something has failed or is behind a limit")
+	flags.BoolVar(&r.watch, "watch", false, "show it again and again, in place on a terminal, until it is interrupted")
+	flags.DurationVar(&r.interval, "interval", time.Second, "with --watch: how often")
 	flags.Int64Var(&r.limits.behind, "max-behind", 1000, "with --check: how many events may wait")
 	flags.Int64Var(&r.limits.parked, "max-parked", 0, "with --check: how many events a reactor may have parked")
 	flags.DurationVar(&r.limits.lag, "max-lag", time.Minute, "with --check: how long the oldest of them may have waited")
@@ -108,6 +120,12 @@ func (r *statusRun) validate(cmd *cobra.Command) error {
 	switch {
 	case !r.check && (changed("max-behind") || changed("max-lag") || changed("max-parked")):
 		return UsageError{errors.New("--max-behind, --max-lag and --max-parked go with --check")}
+	case r.watch && r.check:
+		return UsageError{errors.New("--watch, or --check: choose one")}
+	case !r.watch && changed("interval"):
+		return UsageError{errors.New("--interval goes with --watch")}
+	case r.interval < 100*time.Millisecond:
+		return UsageError{fmt.Errorf("--interval %s: want 100ms or more", r.interval)}
 	case r.limits.behind < 0 || r.limits.behind > eventsourced.MaxBacklog:
 		return UsageError{fmt.Errorf("--max-behind %d: want 0 to %d, to which is counted", r.limits.behind, eventsourced.MaxBacklog)}
 	case r.limits.lag < 0:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,12 +68,51 @@ func (c *Commands) advice(s consumer.Status) string {
 	return "Fix the cause, then run " + c.quote("readviews "+command+" "+s.Name) + "."
 }
 
+// column is one of a status.
+type column struct {
+	name string
+	of   func(consumer.Status) string // "" is nothing to say
+
+	maySkip bool // when it says nothing of anybody
+}
+
+// columns are those of a status.
+var columns = []column{
+	{"NAME", func(s consumer.Status) string { return s.Name }, false},
+	{"KIND", func(s consumer.Status) string { return string(s.Kind) }, false},
+	{"STATE", func(s consumer.Status) string { return string(s.State) }, false},
+	{"POSITION", func(s consumer.Status) string { return fmt.Sprint(s.Position) }, false},
+	{"HEAD", func(s consumer.Status) string { return fmt.Sprint(s.Head) }, false},
+	{"BEHIND", func(s consumer.Status) string { return waiting(s).String() }, false},
+	{"LAG", func(s consumer.Status) string { return s.Lag.Round(time.Millisecond).String() }, false},
+	{"NODE", func(s consumer.Status) string { return cmp.Or(s.Node, "-") }, false},
+	{"VERSION", func(s consumer.Status) string { return when(s.Version > 0, strconv.Itoa(s.Version)) }, true},
+	{"RATE", func(s consumer.Status) string { return when(s.Rate > 0, fmt.Sprintf("%.3g/s", s.Rate)) }, true},
+	{"LEFT", func(s consumer.Status) string { return when(s.Left > 0, roughly(s.Left)) }, true},
+}
+
+func writeTable(w io.Writer, all []consumer.Status) error {
+	shown := slices.DeleteFunc(slices.Clone(columns), func(column column) bool {
+		said := slices.ContainsFunc(all, func(s consumer.Status) bool { return column.of(s) != "" })
+		return !said && column.maySkip
+	})
+	heading := make([]string, len(shown))
+	for i, column := range shown {
+		heading[i] = column.name
+	}
+	return terminal.Table(w, strings.Join(heading, "\t"), all, func(s consumer.Status) string {
+		cells := make([]string, len(shown))
+		for i, column := range shown {
+			cells[i] = cmp.Or(column.of(s), "-")
+		}
+		return strings.Join(cells, "\t")
+	})
+}
+
 // WriteStatus prints consumers as readviews status does, and what to do about those that
 // have failures.
 func (c *Commands) WriteStatus(ctx context.Context, s System, w io.Writer, all []consumer.Status) error {
-	problems := []error{terminal.Table(w, "NAME\tKIND\tSTATE\tPOSITION\tHEAD\tBEHIND\tLAG\tNODE", all, func(s consumer.Status) string {
-		return fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s", s.Name, s.Kind, s.State, s.Position, s.Head, waiting(s), s.Lag.Round(time.Millisecond), cmp.Or(s.Node, "-"))
-	})}
+	problems := []error{writeTable(w, all)}
 	say := func(format string, args ...any) {
 		_, err := fmt.Fprintf(w, "\n"+format, args...)
 		problems = append(problems, err)
@@ -96,12 +136,60 @@ func (c *Commands) WriteStatus(ctx context.Context, s System, w io.Writer, all [
 			say("%s lacks %d events that were skipped: %s lists them.\n", status.Name, status.Skipped, c.quote("readviews skipped "+status.Name))
 		}
 	}
+	for _, status := range all {
+		for _, replay := range []*consumer.Replay{status.Rebuild, status.Verify} {
+			if replay != nil {
+				say("%s: %s\n", status.Name, describeReplay(replay))
+			}
+		}
+	}
 	for i, hint := range hints {
 		if hint != "" && !slices.Contains(hints[:i], hint) {
 			say("%s\n", hint)
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// when is a text if there is something to say, otherwise "".
+func when(there bool, text string) string {
+	if there {
+		return text
+	}
+	return ""
+}
+
+// roughly is a duration as precise as a forecast.
+func roughly(d time.Duration) string {
+	switch {
+	case d > time.Hour:
+		return "~" + strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	case d > time.Second:
+		return "~" + d.Round(time.Second).String()
+	}
+	return "~1s"
+}
+
+// describeReplay says how far a rebuild or a verification is, or what became of it.
+func describeReplay(r *consumer.Replay) string {
+	detail := ""
+	if r.Detail != "" {
+		detail = ": " + strings.ReplaceAll(r.Detail, "\n", "; ")
+	}
+	switch {
+	case !r.Running && r.Ended.IsZero():
+		return fmt.Sprintf("the %s that began at %s was interrupted; run it again, and it goes on, or clean up", r.Command, r.Began.Format(time.RFC3339))
+	case !r.Running:
+		return fmt.Sprintf("the last %s, at %s, is %s%s", r.Command, r.Ended.Format(time.RFC3339), r.Phase, detail)
+	}
+	left := ""
+	if r.Left > 0 {
+		left = ", " + roughly(r.Left) + " left"
+	}
+	if r.Detail != "" {
+		detail = ", it waits for " + r.Detail
+	}
+	return fmt.Sprintf("%s by %s, %s: %d of %d events, %.3g a second%s%s", r.Command, r.Node, r.Phase, r.Events, r.Total, r.Rate, left, detail)
 }
 
 func (c *Commands) describeFailure(s consumer.Status) string {
@@ -118,55 +206,4 @@ func (c *Commands) describeFailure(s consumer.Status) string {
 	}
 	return fmt.Sprintf("%s %s %s:\n  %s (tries: %d%s%s)\n  %s\n",
 		s.Name, what, s.Failure.Time.Format(time.RFC3339), failureOf(s), s.Failure.Attempts, since, next, c.advice(s))
-}
-
-// statusJSON is a consumer for programs: all that the table and what is below it say.
-type statusJSON struct {
-	Name       string       `json:"name"`
-	Kind       string       `json:"kind"`
-	State      string       `json:"state"`
-	Position   int64        `json:"position"`
-	Head       int64        `json:"head"`
-	Behind     int64        `json:"behind"`
-	More       bool         `json:"more"` // than behind says
-	LagSeconds float64      `json:"lag_seconds"`
-	Parked     int64        `json:"parked"` // events that were put aside
-	Node       string       `json:"node"`   // "" when nobody runs it
-	Error      *string      `json:"error"`
-	Failure    *failureJSON `json:"failure"`
-}
-
-// failureJSON is why a consumer does not get on.
-type failureJSON struct {
-	Event  string     `json:"event"` // "" when it is not about one
-	Time   time.Time  `json:"time"`
-	Since  *time.Time `json:"since"` // null when it is not known
-	Tries  int        `json:"tries"`
-	Next   *time.Time `json:"next"` // try, null when it is not known
-	Advice string     `json:"advice"`
-
-	Blockers []consumer.Session `json:"blockers"` // who holds the lock that a stalled projection waits for
-}
-
-func (c *Commands) writeJSON(w io.Writer, all []consumer.Status) error {
-	rows := make([]statusJSON, len(all))
-	for i, s := range all {
-		rows[i] = statusJSON{s.Name, string(s.Kind), string(s.State), int64(s.Position), int64(s.Head), s.Behind, s.More, s.Lag.Seconds(), s.Parked, s.Node, nil, nil}
-		if s.Failure == nil {
-			continue
-		}
-		text := failureOf(s)
-		rows[i].Error = &text
-		rows[i].Failure = &failureJSON{eventOf(s.Failure), s.Failure.Time.UTC(), known(s.Failure.Since), s.Failure.Attempts, known(s.Failure.Next), c.advice(s), append([]consumer.Session{}, s.Failure.Blockers...)}
-	}
-	return terminal.JSON(w, rows)
-}
-
-// known returns a time for programs, nil for none.
-func known(at time.Time) *time.Time {
-	if at.IsZero() {
-		return nil
-	}
-	at = at.UTC()
-	return &at
 }

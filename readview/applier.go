@@ -33,7 +33,8 @@ type applier struct {
 	alone    sync.Map     // names of events that are applied alone
 	advanced atomic.Int64 // the position of the page applied last, 0 when the state may have changed since
 	progress progress
-	failed   atomic.Bool  // there may be a failure on record
+	failed   atomic.Bool // there may be a failure on record
+	meter    meter
 	pageCap  atomic.Int64 // events, at most PageEvents, less when a page took too long
 	db       *pipeline.DB // open while a source runs
 

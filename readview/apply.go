@@ -26,6 +26,7 @@ func (a *applier) apply(ctx context.Context, p *page) error {
 		began := time.Now()
 		end, failed, err := a.transact(ctx, p, from, to, how)
 		if err == nil && end > from {
+			a.meter.add(end - from)
 			a.target.applied(ctx, consumer.Progress{ID: a.id(), Events: end - from, Position: p.position(end), Took: time.Since(began)})
 		}
 		switch {

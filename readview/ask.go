@@ -169,7 +169,7 @@ func (s *feedSource) check(ctx context.Context) error {
 		s.asker.forget()
 		return nil
 	}
-	active, _, _, err := s.m.states.lease(ctx, s.Name, s.m.node, s.at.Generation, s.m.leaseTime())
+	active, _, _, err := s.m.states.lease(ctx, s.Name, s.m.node, s.at.Generation, s.m.leaseTime(), s.meter.now())
 	if err != nil {
 		return err
 	}

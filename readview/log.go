@@ -179,7 +179,7 @@ func (s *logSource) follow(ctx context.Context, at checkpoint, out chan<- *messa
 // apply notices a reset or a pause by another one.
 func (s *logSource) renew(ctx context.Context, generation int64) (held bool, position eventsourced.Position, err error) {
 	s.renewAt = time.Now().Add(s.m.leaseTime() / 4)
-	held, position, recorded, err := s.m.states.lease(ctx, s.Name, s.m.node, generation, s.m.leaseTime())
+	held, position, recorded, err := s.m.states.lease(ctx, s.Name, s.m.node, generation, s.m.leaseTime(), s.meter.now())
 	if recorded { // by whoever: the next page that succeeds forgets it
 		s.failed.Store(true)
 	}

@@ -165,14 +165,11 @@ func blockedBroker(t *testing.T, broker *devservices.RabbitMQ) {
 	_, err := broker.Control(t.Context(), "set_disk_free_limit", "100000GB")
 	require.NoError(t, err)
 	last := c.write(40)
-	c.eventually("the relay says why it waits", func() bool {
+	require.Eventually(t, func() bool {
 		status, err := relay.Status(t.Context())
 		require.NoError(t, err)
-		return status.State == consumer.Retrying
-	})
-	status, err := relay.Status(t.Context())
-	require.NoError(t, err)
-	require.Contains(t, status.Failure.Error, "the broker accepts no messages")
+		return status.State == consumer.Retrying && strings.Contains(status.Failure.Error, "the broker accepts no messages")
+	}, 5*time.Second, 25*time.Millisecond, "the relay says why it waits")
 	_, err = broker.Control(t.Context(), "set_disk_free_limit", "1MB")
 	require.NoError(t, err)
 	c.branch.waitFor(manager, last)

@@ -24,6 +24,7 @@ type record struct {
 	node       string // who holds the lease
 	leaseValid bool
 	leaseLeft  time.Duration
+	rate       float64 // of the node with the lease, events a second
 	failure    *consumer.Failure
 	parked     int64 // events
 	skipped    int64
@@ -49,7 +50,7 @@ func scanRecord(row pgx.Row) (record, error) {
 		stall            []byte
 	)
 	err := row.Scan(&r.name, (*int64)(&r.Position), (*int64)(&r.rebuildTo), &r.Generation, &r.status, &r.programs.handled, &r.programs.dropped, &r.programs.superseded,
-		&r.programs.version, &r.programs.shape, &r.programs.withdrawn,
+		&r.programs.version, &r.programs.shape, &r.programs.withdrawn, &r.rate,
 		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts, &r.publication,
 		&stack, &statement, &r.parked, &r.skipped, &stall)
 	if err != nil {
@@ -249,16 +250,16 @@ func (s states) forget(ctx context.Context, name string, generation int64) error
 // another one is, or the projection is not as it was when node read it: reset,
 // paused, given other handlers. It returns the position, which somebody may have set, and
 // whether a failure is on record, which another node may have put there. It needs no flush
-// to disk: a lease lost in a crash has ended. It is not broken off with ctx: the server
+// to disk: a lease lost in a crash has ended. With it, the rate goes on record. It is not broken off with ctx: the server
 // could carry it out after the release.
-func (s states) lease(ctx context.Context, name, node string, generation int64, ttl time.Duration) (held bool, position eventsourced.Position, recorded bool, err error) {
+func (s states) lease(ctx context.Context, name, node string, generation int64, ttl time.Duration, rate float64) (held bool, position eventsourced.Position, recorded bool, err error) {
 	sql, err := s.sql(ctx)
 	if err != nil {
 		return false, 0, false, err
 	}
 	batch := &pgx.Batch{} // one transaction, one round trip
 	batch.Queue(`SELECT set_config('synchronous_commit', 'off', true)`)
-	batch.Queue(sql.lease, name, node, ttl.Microseconds(), generation).QueryRow(func(row pgx.Row) error {
+	batch.Queue(sql.lease, name, node, ttl.Microseconds(), generation, rate).QueryRow(func(row pgx.Row) error {
 		err := row.Scan((*int64)(&position), &recorded)
 		held = err == nil
 		if errors.Is(err, pgx.ErrNoRows) {

@@ -15,6 +15,10 @@ import (
 // Status returns the status of every projection, in the order of Add.
 func (m *Manager) Status(ctx context.Context) ([]consumer.Status, error) {
 	var all []consumer.Status
+	replays, err := m.states.rebuildsOf(ctx, m.Names()...)
+	if err != nil {
+		return nil, fmt.Errorf("status: %w", explain(err))
+	}
 	for _, name := range m.Names() {
 		r, err := m.runner(name)
 		if err != nil {
@@ -23,6 +27,14 @@ func (m *Manager) Status(ctx context.Context) ([]consumer.Status, error) {
 		status, err := r.status(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("status of %s: %w", name, explain(err))
+		}
+		for _, replay := range replays {
+			switch {
+			case replay.name == name && replay.kind == kindRebuild:
+				status.Rebuild = replay.status()
+			case replay.name == name && replay.kind == kindVerify:
+				status.Verify = replay.status()
+			}
 		}
 		all = append(all, status)
 	}
@@ -40,7 +52,12 @@ func (r *runner) status(ctx context.Context) (consumer.Status, error) {
 	if stored.leaseValid || stored.node == r.m.node && r.starts() { // a lease that is renewed a little late is its own still
 		status.Node = consumer.NodeName(stored.node)
 	}
+	status.Version = stored.programs.version
+	if status.Node != "" {
+		status.Rate = stored.rate
+	}
 	unread := r.source.measure(ctx, &status) // why the log can't be read
+	foretell(ctx, r.log, r.handled, &status)
 	status.State = r.state(stored, &status)
 	if unread != nil && status.Failure == nil {
 		status.Failure = failureOf(unread)

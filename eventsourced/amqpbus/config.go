@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -69,7 +72,8 @@ type PublisherConfig struct {
 	Declare Declares
 
 	// RoutingKey returns the routing key of a message. Defaults to its metadata
-	// [messaging.MetaName].
+	// [messaging.MetaName]. For a message of several events that one has become it is called with
+	// the name of each, and the message goes to who has bound any of the keys, once.
 	RoutingKey func(*message.Message) string
 
 	// ConfirmTimeout is how long Publish waits for the broker. Defaults to
@@ -197,8 +201,11 @@ func (c SubscriberConfig) withDefaults() SubscriberConfig {
 
 func (c SubscriberConfig) validate() error {
 	var problems []error
-	if strings.TrimSpace(c.Group) == "" {
+	switch {
+	case strings.TrimSpace(c.Group) == "":
 		problems = append(problems, errors.New("amqpbus.SubscriberConfig: Group is empty"))
+	case strings.ContainsFunc(c.Group, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+		problems = append(problems, fmt.Errorf("amqpbus.SubscriberConfig: Group %q has a space or a control character", c.Group))
 	}
 	if c.QueueType != "" && c.QueueType != Quorum && c.QueueType != Classic {
 		problems = append(problems, fmt.Errorf("amqpbus.SubscriberConfig: QueueType is %q, want %q or %q", c.QueueType, Quorum, Classic))
@@ -222,6 +229,15 @@ func (c SubscriberConfig) validate() error {
 		if field.value < 0 {
 			problems = append(problems, fmt.Errorf("amqpbus.SubscriberConfig: %s is negative", field.name))
 		}
+	}
+	if c.Prefetch > math.MaxUint16 {
+		problems = append(problems, fmt.Errorf("amqpbus.SubscriberConfig: Prefetch is %d, and AMQP has %d at most", c.Prefetch, math.MaxUint16))
+	}
+	if c = c.withDefaults(); c.BackOff > c.MaxBackOff {
+		problems = append(problems, fmt.Errorf("amqpbus.SubscriberConfig: BackOff (%v) is more than MaxBackOff (%v)", c.BackOff, c.MaxBackOff))
+	}
+	if slices.Contains(c.Bindings, "") {
+		problems = append(problems, errors.New("amqpbus.SubscriberConfig: Bindings has an empty one, which nothing comes by"))
 	}
 	return errors.Join(problems...)
 }

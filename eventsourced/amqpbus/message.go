@@ -1,7 +1,10 @@
 package amqpbus
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,6 +74,35 @@ func metadataKey(header string) string {
 		}
 	}
 	return header
+}
+
+// route returns the routing key of a message. One of several events has more, in a header that the
+// broker routes by and takes out.
+func route(msg *message.Message, publishing *amqp.Publishing, routingKey func(*message.Message) string) (string, error) {
+	text, several := msg.Metadata[messaging.MetaNames]
+	if !several {
+		return routingKey(msg), nil
+	}
+	var names, keys []string
+	if err := json.Unmarshal([]byte(text), &names); err != nil || len(names) == 0 {
+		return "", fmt.Errorf("metadata %s is no JSON array of names: %.100q", messaging.MetaNames, text)
+	}
+	for _, name := range names {
+		one := message.NewMessage(msg.UUID, msg.Payload)
+		one.Metadata = maps.Clone(msg.Metadata)
+		one.Metadata[messaging.MetaName] = name
+		if key := routingKey(one); !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) > 1 {
+		others := make([]any, len(keys)-1)
+		for i, key := range keys[1:] {
+			others[i] = key
+		}
+		publishing.Headers["BCC"] = others
+	}
+	return keys[0], nil
 }
 
 // maxName is how many bytes AMQP has for names and properties. Its client cuts off

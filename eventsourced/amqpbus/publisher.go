@@ -129,6 +129,7 @@ func (p *Publisher) publish(ctx context.Context, topic string, messages []*messa
 	// connection.
 	stop := context.AfterFunc(ctx, s.cut)
 	defer stop()
+	defer s.giveUpBlocked()()
 	if err = s.declare(topic); err == nil {
 		for len(messages) > 0 && err == nil {
 			n := min(len(messages), inFlight)
@@ -220,6 +221,31 @@ func (s *session) watch(blockings <-chan amqp.Blocking) {
 	}
 }
 
+// blockedPatience is how long a Publish waits for a broker that takes no messages.
+const blockedPatience = time.Second
+
+// giveUpBlocked ends the connection when the broker blocks it for long, until stop is called: the
+// caller is to know, and to tell, why nothing moves.
+func (s *session) giveUpBlocked() (stop func()) {
+	stopped := make(chan struct{})
+	go func() {
+		look := time.NewTicker(blockedPatience / 4)
+		defer look.Stop()
+		for looks := 0; looks < 4; {
+			select {
+			case <-stopped:
+				return
+			case <-look.C:
+			}
+			if looks++; !s.blocked.Load() {
+				looks = 0
+			}
+		}
+		s.cut()
+	}()
+	return func() { close(stopped) }
+}
+
 func (s *session) reason() string {
 	if why := s.why.Load(); why != nil {
 		return *why
@@ -255,10 +281,12 @@ func (s *session) send(ctx context.Context, topic string, messages []*message.Me
 		if err != nil {
 			return fmt.Errorf("message %s: %w", msg.UUID, err)
 		}
-		exchange, key := topic, routingKey(msg)
+		exchange, key := topic, ""
 		queue, direct := strings.CutPrefix(topic, queuePrefix)
 		if direct {
 			exchange, key = "", queue
+		} else if key, err = route(msg, &publishing, routingKey); err != nil {
+			return fmt.Errorf("message %s: %w", msg.UUID, err)
 		}
 		if confirms[i], err = s.channel.PublishWithDeferredConfirmWithContext(ctx, exchange, key, direct, false, publishing); err != nil {
 			return fmt.Errorf("message %s: %w", msg.UUID, err)

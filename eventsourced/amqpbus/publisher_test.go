@@ -8,11 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 )
 
@@ -95,6 +97,36 @@ func TestPublishWithoutABroker(t *testing.T) {
 	require.NoError(t, publisher.Close())
 	require.ErrorIs(t, publisher.Publish(topic, numbered(1)...), amqpbus.ErrClosed)
 	require.NoError(t, publisher.Close(), "closing twice is fine")
+}
+
+// What one event has become goes to whoever has bound the name of any part, once.
+func TestMessageOfSeveralNames(t *testing.T) {
+	t.Parallel()
+	broker, topic := testamqp.URL(t), testamqp.Name(t, "topic")
+	received := map[string]<-chan *message.Message{}
+	for group, bindings := range map[string][]string{"first": {"Noted"}, "second": {"Remarked"}, "both": {"Noted", "Remarked"}, "all": {"#"}, "other": {"Paid"}} {
+		config := consuming(group)
+		config.Bindings = bindings
+		subscriber := newSubscriber(t, broker, config)
+		require.NoError(t, subscriber.SubscribeInitialize(topic))
+		received[group] = subscribe(t, subscriber, topic)
+	}
+	messages := numbered(2)
+	delete(messages[0].Metadata, "name")
+	messages[0].Metadata.Set(messaging.MetaNames, `["Noted","Remarked"]`)
+	messages[1].Metadata.Set("name", "Paid")
+	publisher := newPublisher(t, broker)
+	require.NoError(t, publisher.Publish(topic, messages...))
+	for group, want := range map[string][]string{"first": {"0"}, "second": {"0"}, "both": {"0"}, "all": {"0", "1"}, "other": {"1"}} {
+		require.Equal(t, want, receiveAll(t, received[group], len(want)), group)
+		select {
+		case msg := <-received[group]:
+			require.Nil(t, msg, group)
+		default:
+		}
+	}
+	messages[0].Metadata.Set(messaging.MetaNames, `Noted`)
+	require.ErrorContains(t, publisher.Publish(topic, messages[0]), `metadata names is no JSON array of names: "Noted"`)
 }
 
 // Nobody publishes, and the one who asks learns within two seconds that nobody could.

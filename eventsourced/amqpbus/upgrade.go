@@ -64,7 +64,8 @@ func (s *Subscriber) Queues(ctx context.Context, topic string) (states []QueueSt
 
 // Upgrade makes the queue of a topic, and its dead-letter queue, of the configured
 // [QueueType], such as Quorum where it was Classic, with all its messages in order. No
-// subscriber of the group may run, in whatever process: [ErrInUse]. Nothing that is
+// subscriber of the group may run, in whatever process: [ErrInUse]. Without such a queue it
+// is [ErrUnroutable]. Nothing that is
 // published meanwhile is lost; see Upgraded.Late. When it is interrupted, run it again,
 // before a subscriber. Bindings are those of the configuration; others are lost.
 //
@@ -124,6 +125,8 @@ func (s *Subscriber) upgrade(ctx context.Context, conn *amqp.Connection, queue, 
 		return err
 	case state.Consumers > 0:
 		return fmt.Errorf("%s: %w", queue, ErrInUse)
+	case topic != "" && !state.There && !state.HalfDone: // dead letters there need not be
+		return fmt.Errorf("%s: %w", queue, ErrUnroutable)
 	case !state.HalfDone && (state.AsWanted || !state.There):
 		return nil
 	}

@@ -49,11 +49,32 @@ type Status struct {
 	Node     string                // who runs it, see [Config.Node]; "" for nobody
 	Parked   int64                 // events that a reactor or a projection put aside
 	Skipped  int64                 // events that somebody has decided that a projection does not apply
+	Estimate int64                 // about how many events wait, when there are More than Behind and the log can tell; otherwise Behind
+	Rate     float64               // events that a projection has applied a second, over the last seconds; 0 when it does nothing
+	Left     time.Duration         // about how long the rest takes at that rate; 0 when there is none, or that can't be told
+	Version  int                   // of a projection, by which its tables were filled
+	Rebuild  *Replay               // of a projection, the one under way or the last one; nil when there was none
+	Verify   *Replay               // likewise
 	Failure  *Failure              // why it does not get on, or stopped; nil when it does
 }
 
 // ID returns which consumer it is.
 func (s Status) ID() ID { return ID{Kind: s.Kind, Name: s.Name, Topic: s.Topic} }
+
+// Replay is how far a rebuild, a rollback or a verification of a projection is, or what became of it.
+type Replay struct {
+	Command string        `json:"command"` // rebuild, rollback or verify
+	Phase   string        `json:"phase"`   // such as "replaying", "done", "failed"; "interrupted" when nobody goes on with it
+	Running bool          `json:"running"`
+	Events  int64         `json:"events"` // applied
+	Total   int64         `json:"total"`  // that there are, as far as known
+	Rate    float64       `json:"rate"`   // events a second since it began
+	Left    time.Duration `json:"-"`      // of the replay, at that rate; 0 when that can't be told
+	Node    string        `json:"node"`   // who does it, or did
+	Detail  string        `json:"detail"` // for whom it waits, or what came of it
+	Began   time.Time     `json:"began"`
+	Ended   time.Time     `json:"ended"` // zero while it runs
+}
 
 // Failure is what keeps a consumer from getting on: an error, or something that
 // takes long. It is on record within two seconds, until the consumer is past it.

@@ -21,7 +21,7 @@ const (
 
 // Status returns how all consumers stand that the table has, in the order of their
 // names: reactors, relays and consumer groups, whichever process runs them. log is
-// the one that they follow. A Subscriber with an adapter of package watermillsql has no
+// the one that they follow; a reactor of package inbox follows what it has received. A Subscriber with an adapter of package watermillsql has no
 // lease, and reads as a standby.
 func (s *Store) Status(ctx context.Context, log eventsourced.LogReader) (all []Status, err error) {
 	columns, err := s.columns(ctx)
@@ -36,10 +36,23 @@ func (s *Store) Status(ctx context.Context, log eventsourced.LogReader) (all []S
 	if err != nil {
 		return nil, s.Explain("status of the consumers", err)
 	}
+	inboxes, err := s.inboxes(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, standing := range standings {
+		log := log
+		received, foreign := inboxes[standing.id.Name]
+		if foreign = foreign && standing.id.Kind == KindReactor; foreign {
+			received.received = max(received.received, standing.position)
+			log = received
+		}
 		status, err := standing.status(ctx, log, standing.id.names())
 		if err != nil {
 			return nil, err
+		}
+		if foreign {
+			status = received.status(status)
 		}
 		all = append(all, status)
 	}

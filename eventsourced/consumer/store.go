@@ -26,6 +26,8 @@ type Store struct {
 	pool   *pgxpool.Pool
 	schema string      // quoted, with a dot; "" is the search path
 	parks  atomic.Bool // the schema has the table parked_events
+
+	receives atomic.Bool // and inbox_events
 }
 
 var _ PositionStore = (*Store)(nil)

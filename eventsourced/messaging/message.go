@@ -58,6 +58,10 @@ const (
 	// A message of a single event does not have it.
 	MetaEvents = "events"
 
+	// MetaNames are, in a message of several events that one has become, their names: a JSON array.
+	// A transport that routes by name routes it by each of them, once.
+	MetaNames = "names"
+
 	// MetaLast is "true" in the last page that answers a request for history. If its position
 	// is below [MetaHead], there is more to ask for.
 	MetaLast = "last"

@@ -39,6 +39,34 @@ func (s *Store) CountLog(ctx context.Context, query eventsourced.LogQuery) (n in
 	return n, nil
 }
 
+// EstimateLog implements [eventsourced.Estimator] by what the server's planner thinks: as of its last ANALYZE.
+func (s *Store) EstimateLog(ctx context.Context, query eventsourced.LogQuery) (int64, error) {
+	if err := query.Validate(); err != nil {
+		return 0, fmt.Errorf("estimate the log: %w", err)
+	}
+	upTo := int64(query.UpTo)
+	if upTo == 0 {
+		upTo = math.MaxInt64
+	}
+	condition, arguments := "", []any{int64(query.After), upTo}
+	if len(query.Names) > 0 {
+		condition, arguments = " AND name = ANY ($3::text[])", append(arguments, query.Names)
+	}
+	var plans []struct {
+		Plan struct {
+			Rows float64 `json:"Plan Rows"`
+		}
+	}
+	explain := s.sql.fill("EXPLAIN (FORMAT JSON) SELECT FROM {events} WHERE tstamp > $1::bigint AND tstamp <= $2::bigint" + condition)
+	if err := s.pool.QueryRow(ctx, explain, arguments...).Scan(&plans); err != nil {
+		return 0, fmt.Errorf("estimate the log: %w", translate(err))
+	}
+	if len(plans) == 0 {
+		return 0, nil
+	}
+	return int64(plans[0].Plan.Rows), nil
+}
+
 // selector writes the SQL of a [eventsourced.LogQuery], in which an event is called e. Each way to go
 // to the events has an index for its order, so that a page costs a page, whatever else lies in the log:
 //

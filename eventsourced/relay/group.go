@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -84,6 +85,7 @@ func (r *Relay) marshalParts(after eventsourced.Position, parts []eventsourced.R
 	if len(parts) > 1 {
 		if msg, err = MarshalPage(Page{After: after, UpTo: parts[0].Position, Events: parts}); err == nil {
 			msg.UUID = parts[0].ID.String()
+			err = setNames(msg, parts)
 		}
 	} else if msg, err = messaging.MarshalRecorded(parts[0]); err == nil && r.config.CloudEventsSource != "" {
 		messaging.SetCloudEvent(msg, parts[0], r.config.CloudEventsSource)
@@ -95,6 +97,24 @@ func (r *Relay) marshalParts(after eventsourced.Position, parts []eventsourced.R
 		msg.Metadata[messaging.MetaAppID] = r.config.AppID
 	}
 	return msg, nil
+}
+
+// setNames says what the parts of an event are, and whose, to those who choose by it.
+func setNames(msg *message.Message, parts []eventsourced.Recorded) error {
+	var names []string
+	for _, part := range parts {
+		if !slices.Contains(names, part.Name) {
+			names = append(names, part.Name)
+		}
+	}
+	text, err := json.Marshal(names)
+	if err != nil {
+		return err
+	}
+	msg.Metadata[messaging.MetaNames] = string(text)
+	msg.Metadata[messaging.MetaAggregateName] = parts[0].Stream.AggregateName
+	msg.Metadata[messaging.MetaAggregateID] = parts[0].Stream.AggregateID
+	return nil
 }
 
 // publish sends the messages and waits until they are safe.

@@ -86,11 +86,23 @@ func (r *Relay) skip(ctx context.Context, position eventsourced.Position) (Skip,
 
 // obstacle says why an event can't leave.
 func (r *Relay) obstacle(ctx context.Context, event eventsourced.Recorded) (string, error) {
-	err := func() (err error) {
-		defer wait.Recover(&err)
-		_, err = r.translateAll(ctx, event)
-		return err
+	translated := make(chan error, 1)
+	go func() {
+		translated <- func() (err error) {
+			defer wait.Recover(&err)
+			_, err = r.translateAll(ctx, event)
+			return err
+		}()
 	}()
+	hangs := time.NewTimer(r.config.HangTimeout)
+	defer hangs.Stop()
+	var err error
+	select {
+	case err = <-translated:
+	case <-hangs.C:
+		err = fmt.Errorf("translating it has not ended after %v", r.config.HangTimeout)
+	case <-ctx.Done():
+	}
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}

@@ -3,6 +3,7 @@ package relay_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/stretchr/testify/require"
@@ -38,6 +39,24 @@ func (b *bank) standsAt(it *relay.Relay, event eventsourced.Recorded) {
 
 func TestSkip(t *testing.T) {
 	t.Parallel()
+	t.Run("an event whose translation never ends is left out", func(t *testing.T) {
+		t.Parallel()
+		b := newBank(t)
+		bad := b.Deposit(1)[0]
+		ended := make(chan struct{})
+		t.Cleanup(func() { close(ended) })
+		config := consumertest.Relaying()
+		config.HangTimeout = 100 * time.Millisecond
+		config.Translate = func(event eventsourced.Recorded) (eventsourced.Recorded, error) {
+			<-ended
+			return event, nil
+		}
+		it, err := relay.New(b.Store, b.Pool, consumertest.NewOutbox(), config) // a command's
+		require.NoError(t, err)
+		skipped, err := it.Skip(t.Context(), bad.Position, "it hangs", "ann")
+		require.NoError(t, err)
+		require.Equal(t, "translating it has not ended after 100ms", skipped.Error)
+	})
 	t.Run("an event that can't be translated is left out, by a relay that runs", func(t *testing.T) {
 		t.Parallel()
 		b := newBank(t)

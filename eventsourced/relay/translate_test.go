@@ -43,6 +43,8 @@ func TestTranslateMany(t *testing.T) {
 		page, err := relay.UnmarshalPage(messages[i])
 		require.NoError(t, err)
 		require.Len(t, page.Events, 2)
+		require.Equal(t, `["MoneyIn","BranchChanged"]`, messages[i].Metadata[messaging.MetaNames], "for those who choose by name")
+		require.Equal(t, "account-1", messages[i].Metadata[messaging.MetaAggregateID])
 		require.Equal(t, "MoneyIn", page.Events[0].Name)
 		require.Equal(t, 3, page.Events[0].SchemaVersion)
 		require.JSONEq(t, `{"branch":"Mora"}`, string(page.Events[0].Payload))

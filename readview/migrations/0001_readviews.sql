@@ -18,6 +18,7 @@ CREATE TABLE readview_states (
 	withdrawn       BIGINT      NOT NULL DEFAULT 0,    -- the highest version from which somebody has gone back to this one
 	publication     BIGINT,                            -- of another context's relay, when it began to read: see relay_published there
 	rebuild_to      BIGINT      NOT NULL DEFAULT 0,    -- before it was reset: below that position its tables lack what they had
+	rate            FLOAT8      NOT NULL DEFAULT 0,    -- at which the node with the lease applies, events a second
 	node            TEXT        NOT NULL DEFAULT '',   -- who applies it
 	lease_until     TIMESTAMPTZ NOT NULL DEFAULT '-infinity',
 	lease_length    INTERVAL    NOT NULL DEFAULT '0',  -- a lease that ends later than this from now is none: clocks go back

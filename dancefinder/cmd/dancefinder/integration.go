@@ -49,13 +49,13 @@ func openBus(options appOptions) (bus, error) {
 		local := gochannel.NewGoChannel(gochannel.Config{}, watermill.NopLogger{})
 		return bus{localRelayName, local, local}, nil
 	}
-	publisher, err := amqpbus.NewPublisher(url, amqpbus.PublisherConfig{RoutingKey: routingKey, Declare: declare, Logger: logger})
-	if err != nil {
-		return bus{}, operate.UsageError{Err: err}
-	}
 	requests, err := amqpbus.NewSubscriber(url, amqpbus.SubscriberConfig{
 		Group: relayName, QueueType: amqpbus.QueueType(options.queueType), Declare: declare, Logger: logger,
 	})
+	if err != nil { // it knows all that the publisher knows
+		return bus{}, operate.UsageError{Err: err}
+	}
+	publisher, err := amqpbus.NewPublisher(url, amqpbus.PublisherConfig{RoutingKey: routingKey, Declare: declare, Logger: logger})
 	if err != nil {
 		return bus{}, operate.UsageError{Err: err}
 	}

@@ -53,7 +53,10 @@ func TestQueuesAndDeadLetters(t *testing.T) {
 	require.Equal(t, "requeued second\n", done("deadletters", "requeue", topic, "billing", "second", "--yes"))
 	require.JSONEq(t, `{"queue": "`+topic+`.billing", "moved": 1, "late": 0}`, done("queues", "upgrade", topic, "billing", "--json"))
 	require.Contains(t, done("queues", "upgrade", topic, "billing", "--dry-run"), "1 messages, 0 consumers: is one already")
-	got := dancefinder(t, "deadletters", "requeue", topic, "billing", "second", "--amqp-url", url)
+	got := dancefinder(t, "queues", "upgrade", topic, "biling", "--yes", "--amqp-url", url)
+	require.Equal(t, operate.ExitFailed, got.code)
+	require.Contains(t, got.err, topic+".biling: there is no such queue")
+	got = dancefinder(t, "deadletters", "requeue", topic, "billing", "second", "--amqp-url", url)
 	require.Equal(t, operate.ExitFailed, got.code)
 	require.Contains(t, got.err, "1 of 1 ids are not among the dead letters of "+topic+".billing")
 }

@@ -66,7 +66,7 @@ func TestWrongUsage(t *testing.T) {
 		"readviews status nonsense":                    `"dancefinder readviews status" takes no arguments, and was given "nonsense"`,
 		"readviews status --nonsense":                  "unknown flag: --nonsense",
 		"readviews reset":                              "name at least one projection: band, dancehall, event, userpreferences",
-		"readviews reset --json band":                  "unknown flag: --json",
+		"readviews reset --nonsense band":              "unknown flag: --nonsense",
 		"readviews pause":                              "name at least one projection: band, dancehall, event, userpreferences",
 		"readviews pause --nonsense":                   "unknown flag: --nonsense",
 		"readviews resume":                             "name at least one projection: band, dancehall, event, userpreferences",

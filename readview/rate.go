@@ -1,0 +1,92 @@
+package readview
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+)
+
+// rateOver is the time over which a rate is taken, about.
+const rateOver = 5 * time.Second
+
+// meter measures how many events are applied a second. It is safe for concurrent use.
+type meter struct {
+	mu     sync.Mutex
+	events int64 // since at
+	at     time.Time
+	rate   float64
+}
+
+func (m *meter) add(events int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.events += int64(events)
+}
+
+// now returns the rate; what is older counts for less and less.
+func (m *meter) now() float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	took := now.Sub(m.at)
+	switch {
+	case m.at.IsZero():
+		m.at = now
+		return 0
+	case took < 10*time.Millisecond: // too little to tell
+		return m.rate
+	}
+	weight := 1 - math.Exp(-took.Seconds()/rateOver.Seconds())
+	if m.rate == 0 {
+		weight = 1
+	}
+	if m.rate += weight * (float64(m.events)/took.Seconds() - m.rate); m.rate < 0.01 {
+		m.rate = 0
+	}
+	m.events, m.at = 0, now
+	return m.rate
+}
+
+// foretell completes a status that has a backlog with how much it is and how long it takes.
+func foretell(ctx context.Context, log eventsourced.LogReader, names []string, status *consumer.Status) {
+	status.Estimate = status.Behind
+	if estimator, ok := log.(eventsourced.Estimator); ok && status.More {
+		about, err := estimator.EstimateLog(ctx, eventsourced.LogQuery{After: status.Position, Names: names})
+		if err == nil { // it is no reason to do without the rest
+			status.Estimate = max(about, status.Behind)
+		}
+	}
+	if status.Rate > 0 && status.Estimate > 0 && (!status.More || status.Estimate > status.Behind) {
+		status.Left = time.Duration(float64(status.Estimate) / status.Rate * float64(time.Second))
+	}
+}
+
+// replayDead is when a rebuild that does not say anything any more is not under way.
+const replayDead = 30 * time.Second
+
+// status is what the record of a rebuild says.
+func (r rebuildRecord) status() *consumer.Replay {
+	s := &consumer.Replay{
+		Command: r.command, Phase: r.phase, Events: r.events, Total: r.total, Node: consumer.NodeName(r.node), Detail: r.detail, Began: r.started.UTC(),
+	}
+	took := r.beat.Sub(r.started).Seconds()
+	if took > 0 {
+		s.Rate = float64(r.events) / took
+	}
+	if r.ended != nil {
+		s.Ended = r.ended.UTC()
+		return s
+	}
+	if s.Running = time.Since(r.beat) < replayDead; !s.Running {
+		s.Phase = "interrupted"
+		return s
+	}
+	if s.Rate > 0 && r.total > r.events {
+		s.Left = time.Duration(float64(r.total-r.events) / s.Rate * float64(time.Second))
+	}
+	return s
+}
