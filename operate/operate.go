@@ -100,6 +100,7 @@ func (c *Commands) Readviews() *cobra.Command {
 		c.ready(),
 	)
 	command.AddCommand(c.poison()...)
+	command.AddCommand(c.rebuilds()...)
 	return command
 }
 
