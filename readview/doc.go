@@ -155,11 +155,25 @@
 // log that can't be read and for a middleware that refuses pages.
 //
 // An event that can't be applied, by an error, a panic, or because it does not
-// decode, stops its projection and no other. The page's earlier events are
+// decode, stops its projection and no other, or is parked, see below. The page's earlier events are
 // committed, the event is tried [Config.Attempts] times, and for [Config.RetryFor] when its error
 // may pass (a statement timeout, a connection that was lost while its handler ran);
 // then it is on record with its error. What is not the event's (a server that is
 // starting or short of something, a deadlock, a lock) is retried for ever.
+//
+// # An event that can't be applied
+//
+// [Manager.Show] has what is known of it, [Manager.DryRun] what its handler would do. The way past it is [Manager.Skip],
+// or [Manager.Park], which puts it aside; with [ParkFailures] the projection parks by itself:
+//
+//	an event of a stream fails ──▶ parked, position moves past it; others flow
+//	a later one of the stream  ──▶ parked behind it, not tried
+//	Retry, of each stream      ──▶ the first one is applied and taken off the list, in one transaction; then the next
+//	nothing of it is parked    ──▶ its events are applied as they come
+//
+// Who parks and who retries holds the projection's lock, as who applies a page does: so nothing comes out of order, whoever
+// does what at the same time. How many events are parked or skipped is in [consumer.Status]: that the tables lack
+// them is a debt which only Retry, a reset and a rebuild pay.
 //
 // # Several programs
 //
