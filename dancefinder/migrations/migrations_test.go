@@ -157,7 +157,7 @@ func TestPartsThatAreBehind(t *testing.T) {
 	for component, drop := range map[string]string{
 		"pgstore/":  "DROP TABLE events, snapshots, log_identity",
 		"readview/": "DROP TABLE readviews, readview_states, readview_operations, readview_rebuilds, readview_kept",
-		"consumer/": "DROP TABLE consumers",
+		"consumer/": "DROP TABLE consumers, consumer_operations",
 		"relay/":    "DROP TABLE relay_topics, relay_skips, relay_published",
 		"reactor/":  "DROP TABLE parked_events, reactor_done, reactor_skipped",
 	} {
