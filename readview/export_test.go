@@ -2,7 +2,7 @@ package readview
 
 // SetFailpoint has f called at the named points of applying and resetting:
 // "locked", "applied" (after each event), "advanced", "committed", "reset" and
-// "emptied". Call it before the router runs.
+// "emptied", and of rebuilds, see TestRebuildKilledAtEveryPoint. Call it before the router runs.
 func SetFailpoint(m *Manager, f func(point string)) {
 	for _, r := range m.runners {
 		r.failpoint = f

@@ -97,8 +97,19 @@ type bank struct {
 
 func newBank(t *testing.T, configure ...func(*pgxpool.Config)) *bank {
 	t.Helper()
+	return newBankIn(t, testdb.New, configure...)
+}
+
+// newLoneBank has a database of its own: for what waits for the snapshots of all others in one.
+func newLoneBank(t *testing.T) *bank {
+	t.Helper()
+	return newBankIn(t, testdb.NewDatabase)
+}
+
+func newBankIn(t *testing.T, place func(testing.TB, ...testdb.Option) *testdb.DB, configure ...func(*pgxpool.Config)) *bank {
+	t.Helper()
 	application := "bank-" + eventsourced.NewEventID().String()
-	db := testdb.New(t, testdb.MaxConns(20), func(c *pgxpool.Config) {
+	db := place(t, testdb.MaxConns(20), func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["application_name"] = application
 		for _, f := range configure {
 			f(c)

@@ -29,7 +29,7 @@ import (
 const (
 	childURL  = "READVIEW_TEST_URL"  // of the database; makes the binary a child
 	childDies = "READVIEW_TEST_DIES" // "SIGKILL applied 3": of that signal, when it passes that point for the third time
-	childDoes = "READVIEW_TEST_DOES" // "reset" instead of running the projection
+	childDoes = "READVIEW_TEST_DOES" // "reset", "rebuild apply", "rollback swap" or "verify" instead of running the projection
 	childPage = "READVIEW_TEST_PAGE" // events in a page, 7 if it is not set
 	childBulk = "READVIEW_TEST_BULK" // "yes": its rows go together, see entries
 )
@@ -80,16 +80,34 @@ func child(url string) error {
 	if os.Getenv(childBulk) == "yes" {
 		projection = entries()
 	}
+	command := strings.Fields(os.Getenv(childDoes))
+	if len(command) > 0 && command[0] != "reset" {
+		projection = ledger()
+	}
 	if err := manager.Add(projection); err != nil {
 		return err
 	}
-	if plan := strings.Fields(os.Getenv(childDies)); len(plan) == 3 {
-		readview.SetFailpoint(manager, die(plan[0], plan[1], plan[2]))
+	if plan := strings.Fields(os.Getenv(childDies)); len(plan) >= 3 {
+		readview.SetFailpoint(manager, die(plan[0], strings.Join(plan[1:len(plan)-1], " "), plan[len(plan)-1]))
 	}
-	if os.Getenv(childDoes) == "reset" {
+	if len(command) == 0 {
+		return router.Run(ctx)
+	}
+	return carryOut(ctx, manager, command)
+}
+
+func carryOut(ctx context.Context, manager *readview.Manager, command []string) (err error) {
+	switch command[0] {
+	case "reset":
 		return manager.ResetProjection(ctx, "balances")
+	case "rebuild":
+		_, err = manager.Rebuild(ctx, "ledger", readview.RebuildOptions{How: readview.How(command[1])})
+	case "rollback":
+		_, err = manager.Rollback(ctx, "ledger", readview.RebuildOptions{How: readview.How(command[1])})
+	case "verify":
+		_, err = manager.Verify(ctx, "ledger", readview.VerifyOptions{})
 	}
-	return router.Run(ctx)
+	return err
 }
 
 func die(name, at, times string) func(string) {

@@ -57,7 +57,7 @@ func TestHandlersThatMisuseTheirTransaction(t *testing.T) {
 		}
 		return rows.Err()
 	}
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		wrong func(ctx context.Context, tx readview.Tx) error
 		says  string
 	}{
@@ -113,27 +113,44 @@ func TestHandlersThatMisuseTheirTransaction(t *testing.T) {
 			_, err := tx.ExecContext(ctx, `INSERT INTO audit (audits) VALUES (1)`)
 			return err
 		}, "read-only"},
-	} {
-		for _, pageEvents := range []int{1, 1000} {
-			t.Run(fmt.Sprintf("%s, in pages of %d", name, pageEvents), func(t *testing.T) {
-				t.Parallel()
-				b := newBank(t)
-				before := b.deposit(5)
-				position := b.record("account-9", &Deposited{Amount: 99})
-				b.deposit(3)
-				config := fast()
-				config.PageEvents, config.Attempts = pageEvents, 2
-				manager, router := b.manager(config, balances(misuse(c.wrong)))
-				b.start(router)
-				b.eventually("the projection fails", func() bool { return b.status(manager, "balances").State == consumer.Failed })
-				status := b.status(manager, "balances")
-				require.Equal(t, before, status.Position)
-				require.Equal(t, position, status.Failure.Position)
-				require.Contains(t, status.Failure.Error, c.says)
-				b.requireExact(before)
-				require.Zero(t, b.int(`SELECT count(*) FROM audit`))
-			})
-		}
+	}
+	for _, pageEvents := range []int{1, 1000} {
+		t.Run(fmt.Sprintf("in pages of %d", pageEvents), func(t *testing.T) {
+			t.Parallel()
+			b := newBank(t)
+			before := b.deposit(5)
+			position := b.record("account-9", &Deposited{Amount: 99})
+			b.deposit(3)
+			config := fast()
+			config.PageEvents, config.Attempts = pageEvents, 2
+			var all []readview.Projection
+			tables := map[string]string{}
+			for name, c := range cases {
+				table := fmt.Sprintf("journal_%d", len(all))
+				tables[name] = table
+				b.exec(`CREATE TABLE ` + table + ` (position BIGINT)`)
+				all = append(all, readview.Projection{Name: name, Handlers: readview.Handlers{readview.On(
+					func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+						err := readview.Exec(ctx, tx, `INSERT INTO `+table+` (position) VALUES ($1)`, int64(eventsourced.FromContext(ctx).Position))
+						if err != nil || e.Amount != 99 {
+							return err
+						}
+						return c.wrong(ctx, tx)
+					})}})
+			}
+			manager, router := b.manager(config, all...)
+			b.start(router)
+			for name, c := range cases {
+				b.eventually(name+": the projection fails", func() bool { return b.status(manager, name).State == consumer.Failed })
+				status := b.status(manager, name)
+				require.Equal(t, before, status.Position, name)
+				require.Equal(t, position, status.Failure.Position, name)
+				require.Contains(t, status.Failure.Error, c.says, name)
+				require.Equal(t, b.rows(`SELECT tstamp::text FROM events WHERE tstamp <= `+fmt.Sprint(int64(before))+` ORDER BY tstamp`),
+					b.rows(`SELECT position::text FROM `+tables[name]+` ORDER BY position`), name)
+			}
+			require.Zero(t, b.int(`SELECT count(*) FROM audit`))
+		})
 	}
 }
 

@@ -52,7 +52,7 @@ type RebuildOptions struct {
 	Verify bool
 
 	// Patience is how long it waits in all for locks and old snapshots at the end, before it gives up with all as it
-	// was. Meanwhile nobody waits for it for longer than a tenth of a second. Defaults to [DefaultPatience].
+	// was. Meanwhile nobody waits for it for longer than a second. Defaults to [DefaultPatience].
 	Patience time.Duration
 
 	// Progress is told how far it is, twice a second, by one goroutine at a time.
@@ -61,11 +61,12 @@ type RebuildOptions struct {
 	needed func(ctx context.Context) (bool, error) // asked once nobody else rebuilds; nil is yes
 }
 
-// RebuildPlan is what [RebuildOptions].Ask is told.
+// RebuildPlan is what a rebuild is about to do.
 type RebuildPlan struct {
 	Projection  string
-	Tables      []TableChange
-	SwapProblem error // why the tables can't be swapped, nil if they can
+	Events      int64         // that are to be replayed, or have been; -1 when nobody can tell
+	Tables      []TableChange // the rows that differ; before a replay only the tables' names are known
+	SwapProblem error         // why the tables can't be swapped, nil if they can
 }
 
 // TableChange is how many rows of a table a rebuild changes.
@@ -163,13 +164,44 @@ func (m *Manager) replace(ctx context.Context, name, command string, options Reb
 	return done, nil
 }
 
+// PlanRebuild says what [Manager.Rebuild] would do, and changes nothing. Its errors are those that a rebuild
+// finds before it makes anything.
+func (m *Manager) PlanRebuild(ctx context.Context, name string, options RebuildOptions) (plan RebuildPlan, err error) {
+	r, err := m.runner(name)
+	if err != nil {
+		return plan, err
+	}
+	if options, err = options.withDefaults(Apply); err != nil {
+		return plan, err
+	}
+	b, err := m.newRebuild(ctx, r, "rebuild", options)
+	if err == nil {
+		defer b.close()
+		_, err = b.check(ctx)
+	}
+	if err != nil {
+		return plan, fmt.Errorf("rebuild %s: %w", name, explain(err))
+	}
+	plan = RebuildPlan{Projection: name, Events: -1, SwapProblem: b.swapErr}
+	for _, table := range r.Tables {
+		plan.Tables = append(plan.Tables, TableChange{Table: table})
+	}
+	head, err := b.history.head(ctx)
+	if err == nil {
+		plan.Events, err = b.history.count(ctx, 0, head)
+	}
+	return plan, err
+}
+
 // rebuild is a rebuild or a rollback under way.
 type rebuild struct {
 	*replay
 	options RebuildOptions
 	op      consumer.Operation
 	began   time.Time
-	swapErr error // why the tables can't be swapped
+	tries   int           // to lock the tables
+	try     time.Duration // for how long to wait for the tables' locks
+	swapErr error         // why the tables can't be swapped
 	result  Rebuilt
 }
 
@@ -247,32 +279,35 @@ func (b *rebuild) finished(ctx context.Context) (bool, error) {
 
 // prepare finds out what can't work, before anything is made, and makes the shadows.
 func (b *rebuild) prepare(ctx context.Context) error {
-	fingerprint, err := b.describe(ctx)
+	fingerprint, err := b.check(ctx)
 	if err != nil {
 		return err
 	}
-	if b.swapErr, err = b.tables.Swappable(ctx, b.lock); err != nil {
-		return err
-	}
-	applyErr := b.tables.Appliable()
-	switch b.options.How {
-	case Swap:
-		err = b.swapErr
-	case Apply:
-		err = applyErr
-	default:
-		if applyErr != nil && b.swapErr != nil {
-			err = errors.Join(applyErr, b.swapErr)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	b.full = b.options.How != Apply && b.swapErr == nil
 	if b.command == "rollback" {
 		return b.openKept(ctx, fingerprint)
 	}
 	return b.open(ctx, fingerprint)
+}
+
+// check finds out what can't work.
+func (b *rebuild) check(ctx context.Context) (fingerprint string, err error) {
+	if fingerprint, err = b.describe(ctx); err != nil {
+		return "", err
+	}
+	if b.swapErr, err = b.tables.Swappable(ctx, b.lock); err != nil {
+		return "", err
+	}
+	applyErr := b.tables.Appliable()
+	switch {
+	case b.options.How == Swap && b.swapErr != nil:
+		return "", b.swapErr
+	case b.options.How == Apply && applyErr != nil:
+		return "", applyErr
+	case applyErr != nil && b.swapErr != nil:
+		return "", errors.Join(applyErr, b.swapErr)
+	}
+	b.full = (b.options.How != Apply || b.options.Ask != nil) && b.swapErr == nil
+	return fingerprint, nil
 }
 
 // fill brings the shadows to where the live tables are, about.
@@ -327,7 +362,7 @@ func (p *replay) catchUp(ctx context.Context) error {
 
 // ask has the caller decide.
 func (b *rebuild) ask(ctx context.Context) error {
-	plan := RebuildPlan{Projection: b.Name, SwapProblem: b.swapErr}
+	plan := RebuildPlan{Projection: b.Name, Events: b.events.Load(), SwapProblem: b.swapErr}
 	if b.swapErr == nil && !b.full {
 		plan.SwapProblem = fmt.Errorf("%w: the shadow tables were made to be applied", ErrImpossible)
 	}

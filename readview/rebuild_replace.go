@@ -20,7 +20,8 @@ import (
 
 // Waits for locks at the end of a rebuild. Whoever comes after it to a lock waits as long as it does.
 const (
-	lockTry   = 100 * time.Millisecond // for a table; less than the server's deadlock_timeout
+	lockTry   = 100 * time.Millisecond // for a table, the first time; it doubles, as those who come one after the other may leave no gap
+	lastTry   = 800 * time.Millisecond // and stays below the server's deadlock_timeout: then this gives way, and no reader
 	rowTry    = 2 * time.Second        // for the projection's row, which no reader waits for
 	lockPause = 300 * time.Millisecond
 )
@@ -32,7 +33,7 @@ var errNotYet = errors.New("a lock was not to be had")
 // again as long as it has patience.
 func (b *rebuild) replaceTables(ctx context.Context) error {
 	deadline := time.Now().Add(b.options.Patience)
-	for {
+	for b.try = lockTry; ; b.try = min(2*b.try, lastTry) {
 		how, err := b.decide(ctx)
 		if err != nil {
 			return err

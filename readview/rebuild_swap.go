@@ -65,8 +65,9 @@ func (b *rebuild) swap(ctx context.Context, conn *pgx.Conn, before eventsourced.
 	if err := b.report.enter(ctx, PhaseSwapping); err != nil {
 		return err
 	}
-	who := b.whoIsInTheWay(ctx, conn.PgConn().PID(), lockTry/2)
-	err = b.tables.LockAll(ctx, conn, lockTry.Milliseconds())
+	who := b.whoIsInTheWay(ctx, conn.PgConn().PID(), b.try/2)
+	b.tries++
+	err = b.tables.LockAll(ctx, conn, b.tries, b.try.Milliseconds())
 	if by := who(); pgerr.LockTimeout(err) {
 		return &blockedError{"one of the tables " + strings.Join(b.Tables, ", "), by}
 	}

@@ -40,7 +40,20 @@ func ledger(handlers ...readview.Handler) readview.Projection {
 // ledgerBank is a bank whose ledger has n deposits.
 func ledgerBank(t *testing.T, n int) (*bank, *readview.Manager, eventsourced.Position) {
 	t.Helper()
-	b := newBank(t)
+	return ledgerIn(newBank(t), n)
+}
+
+// ledgerFor is a bank whose ledger has n deposits, for rebuilds of a kind.
+func ledgerFor(t *testing.T, how readview.How, n int) (*bank, *readview.Manager, eventsourced.Position) {
+	t.Helper()
+	if how == readview.Swap {
+		return ledgerIn(newLoneBank(t), n)
+	}
+	return ledgerIn(newBank(t), n)
+}
+
+func ledgerIn(b *bank, n int) (*bank, *readview.Manager, eventsourced.Position) {
+	b.t.Helper()
 	b.exec(ledgerTables)
 	last := b.deposit(n)
 	manager, router := b.manager(fast(), ledger())
@@ -80,7 +93,7 @@ func TestRebuild(t *testing.T) {
 	for _, how := range []readview.How{readview.Apply, readview.Swap} {
 		t.Run(string(how)+" gives the tables what a replay gives", func(t *testing.T) {
 			t.Parallel()
-			b, manager, last := ledgerBank(t, 30)
+			b, manager, last := ledgerFor(t, how, 30)
 			b.tamper()
 			done, err := manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{How: how, Keep: -1})
 			require.NoError(t, err)
@@ -108,7 +121,7 @@ func TestRebuildWhenNodesRunAndWritersAppend(t *testing.T) {
 	for _, how := range []readview.How{readview.Apply, readview.Swap} {
 		t.Run(string(how), func(t *testing.T) {
 			t.Parallel()
-			b, manager, _ := ledgerBank(t, 20)
+			b, manager, _ := ledgerFor(t, how, 20)
 			stop := b.write(4)
 			for range soak.Times(3, 100) {
 				b.exec(`UPDATE ledger SET amount = 77 WHERE position = (SELECT min(position) FROM ledger)`)
@@ -129,7 +142,7 @@ func TestRollback(t *testing.T) {
 	for _, how := range []readview.How{readview.Apply, readview.Swap} {
 		t.Run("of "+string(how)+" brings back what was there, and today's events", func(t *testing.T) {
 			t.Parallel()
-			b, manager, _ := ledgerBank(t, 20)
+			b, manager, _ := ledgerFor(t, how, 20)
 			b.tamper()
 			first := b.deposit(5)
 			b.waitFor(manager, first)

@@ -20,20 +20,19 @@ import (
 func TestNothingThatAHandlerSetsOutlivesItsEvent(t *testing.T) {
 	t.Parallel()
 	const ddl = `
-		CREATE SCHEMA IF NOT EXISTS {tenant};
-		CREATE TABLE IF NOT EXISTS {tenant}.note (what TEXT);
 		CREATE TABLE note (what TEXT);
 		CREATE FUNCTION become(tenant TEXT) RETURNS VOID LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('search_path', tenant, true); END $$;
 		CREATE TABLE tenant_note (tenant TEXT);
 		CREATE FUNCTION becoming() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('search_path', NEW.tenant, true); RETURN NEW; END $$;
 		CREATE TRIGGER becoming BEFORE INSERT ON tenant_note FOR EACH ROW EXECUTE FUNCTION becoming();
-		CREATE TABLE seen (n BIGINT, settings TEXT)`
-	const look = `INSERT INTO {schema}.seen (n, settings) SELECT $1, concat_ws(' ', current_setting('search_path') = $2, current_user, current_setting('timezone'),
+		CREATE TABLE seen (projection TEXT, n BIGINT, settings TEXT)`
+	const tenantDDL = `CREATE SCHEMA {tenant}; CREATE TABLE {tenant}.note (what TEXT)`
+	const look = `INSERT INTO {schema}.seen (projection, n, settings) SELECT '{projection}', $1, concat_ws(' ', current_setting('search_path') = $2, current_user, current_setting('timezone'),
 		current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'), current_setting('work_mem'),
 		(SELECT count(*) FROM pg_cursors WHERE name = 'c'), (SELECT count(*) FROM pg_prepared_statements WHERE name = 'p'),
 		to_regclass('pg_temp.t') IS NULL, (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND classid = 7),
 		current_setting('transaction_isolation'), current_setting('my.setting', true) IN (NULL, ''))`
-	for name, statements := range map[string][]string{
+	whatTheySet := map[string][]string{
 		"a search path for the transaction":    {`SET LOCAL search_path = {tenant}`, `INSERT INTO note VALUES ('tenant')`},
 		"a search path, by a function":         {`SELECT set_config('search_path', '{tenant}', true)`, `INSERT INTO note VALUES ('tenant')`},
 		"a search path, by a function of ours": {`SELECT {schema}.become('{tenant}')`, `INSERT INTO note VALUES ('tenant')`},
@@ -57,48 +56,53 @@ func TestNothingThatAHandlerSetsOutlivesItsEvent(t *testing.T) {
 		"a block":                              {`DO $$ BEGIN PERFORM set_config('work_mem', '7MB', true); END $$`},
 		"prepared statements given up":         {`DEALLOCATE ALL`},
 		"everything given up":                  {`DISCARD PLANS`},
-	} {
-		for _, pageEvents := range []int{1, 1000} {
-			t.Run(fmt.Sprintf("%s, in pages of %d", name, pageEvents), func(t *testing.T) {
-				t.Parallel()
-				b := newBank(t)
-				tenant := b.db.Schema + "_tenant"
-				text := strings.NewReplacer("{tenant}", tenant, "{schema}", b.db.Schema).Replace
-				b.exec(text(ddl))
-				t.Cleanup(func() { _, _ = b.pool.Exec(context.Background(), text(`DROP SCHEMA IF EXISTS {tenant} CASCADE`)) })
-				b.deposit(4)
-				b.record("account-9", &Deposited{Amount: 99})
-				b.deposit(4)
-				b.record("account-9", &Deposited{Amount: 99})
-				last := b.deposit(4)
-				config := fast()
-				config.PageEvents = pageEvents
+	}
+	for _, pageEvents := range []int{1, 1000} {
+		t.Run(fmt.Sprintf("in pages of %d", pageEvents), func(t *testing.T) {
+			t.Parallel()
+			b := newBank(t)
+			b.exec(ddl)
+			b.deposit(4)
+			b.record("account-9", &Deposited{Amount: 99})
+			b.deposit(4)
+			b.record("account-9", &Deposited{Amount: 99})
+			last := b.deposit(4)
+			config := fast()
+			config.PageEvents = pageEvents
+			var all []readview.Projection // on connections of one pool
+			for name, statements := range whatTheySet {
+				tenant := fmt.Sprintf("%s_tenant_%d", b.db.Schema, len(all))
+				text := strings.NewReplacer("{tenant}", tenant, "{schema}", b.db.Schema, "{projection}", name).Replace
+				b.exec(text(tenantDDL))
+				t.Cleanup(func() { _, _ = b.pool.Exec(context.Background(), text(`DROP SCHEMA {tenant} CASCADE`)) })
 				n := 0
-				manager, router := b.manager(config, readview.Projection{Name: "sets", Handlers: readview.Handlers{readview.On(
+				all = append(all, readview.Projection{Name: name, Handlers: readview.Handlers{readview.On(
 					func(ctx context.Context, tx readview.Tx, e *Deposited) error {
 						if e.Amount != 99 {
-							if _, err := tx.ExecContext(ctx, text(look), n, b.db.Schema); err != nil {
+							if err := readview.Exec(ctx, tx, text(look), n, b.db.Schema); err != nil {
 								return err
 							}
-							_, err := tx.ExecContext(ctx, `INSERT INTO note (what) VALUES ($1)`, "own")
-							return err
+							return readview.Exec(ctx, tx, `INSERT INTO note (what) VALUES ($1)`, "own of "+name)
 						}
 						for _, statement := range statements {
-							if _, err := tx.ExecContext(ctx, text(statement)); err != nil {
+							if err := readview.Exec(ctx, tx, text(statement)); err != nil {
 								return err
 							}
 						}
 						return nil
 					})}})
-				b.start(router)
-				b.waitFor(manager, last, "sets")
-				require.Equal(t, []string{"12"}, b.rows(`SELECT count(*)::text FROM note WHERE what = 'own'`))
+			}
+			manager, router := b.manager(config, all...)
+			b.start(router)
+			for name := range whatTheySet {
+				b.waitFor(manager, last, name)
+				require.Equal(t, []string{"12"}, b.rows(`SELECT count(*)::text FROM note WHERE what = 'own of `+name+`'`), name)
 				require.Equal(t, []string{"t postgres " + b.rows(`SHOW timezone`)[0] + " 0 0 2s 4MB 0 0 t 0 read committed"},
-					b.rows(`SELECT DISTINCT trim(settings) FROM seen`))
-				require.Zero(t, b.int(`SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-					AND pid IN (SELECT pid FROM pg_stat_activity WHERE application_name = '`+b.application+`')`))
-			})
-		}
+					b.rows(`SELECT DISTINCT trim(settings) FROM seen WHERE projection = '`+name+`'`), name)
+			}
+			require.Zero(t, b.int(`SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+				AND pid IN (SELECT pid FROM pg_stat_activity WHERE application_name = '`+b.application+`')`))
+		})
 	}
 }
 

@@ -156,9 +156,10 @@ func (s *Store) send(ctx context.Context, conn *pgx.Conn, settings string, reque
 		i++
 		return nil
 	}
-	traced := s.trace(conn, x.insert, requests)
+	traced, began := s.trace(conn, x.insert, requests), time.Now()
 	err = s.run(ctx, conn, x)
 	traced(err)
+	s.observe(ctx, x, began, err, requests...)
 	return err
 }
 

@@ -44,11 +44,14 @@ func (s *Store) sendOne(ctx context.Context, r *request) (decided bool, err erro
 		r.position, r.err = eventsourced.Position(integer(values[0])), nil
 		return nil
 	}
-	traced := s.trace(pooled.Conn(), x.insert, []*request{r})
+	traced, began := s.trace(pooled.Conn(), x.insert, []*request{r}), time.Now()
 	err = s.run(ctx, pooled.Conn(), x)
 	traced(err)
 	if pgerr.Constraint(err) != "" || isNotExpected(err) {
 		return false, nil
+	}
+	if inserted || err != nil { // otherwise it goes the other way now
+		s.observe(ctx, x, began, err, r)
 	}
 	return inserted, err
 }

@@ -43,6 +43,8 @@ type exchange struct {
 	row        func(values [][]byte) error
 	setting    func(values [][]byte) // a row of the settings, if not nil
 
+	lockWait time.Duration // how long the server waited
+
 	locking bool // all was sent and bound, and the lock is not there yet
 }
 
@@ -111,6 +113,8 @@ func (x *exchange) receive(conn *pgconn.PgConn) (alive bool, failed error) {
 			switch {
 			case complete == before && failed == nil:
 				failed = x.row(message.Values)
+			case complete == before-1 && len(message.Values) == 2 && len(message.Values[1]) == 8:
+				x.lockWait = seconds(message.Values[1])
 			case complete == before-2 && x.setting != nil:
 				x.setting(message.Values)
 			}

@@ -63,7 +63,7 @@ func newStatements(schema string) statements {
 	replacer := strings.NewReplacer("{next}", next, "{events}", table("events"), "{snapshots}", table("snapshots"), "{oid}", oid, "{columns}", columns)
 	return statements{
 		fill:   replacer.Replace,
-		lock:   replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int)`),
+		lock:   replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int), date_part('epoch', clock_timestamp() - statement_timestamp())`),
 		holder: replacer.Replace(bare(holderSQL)),
 		// In a transaction of our own the plan is kept, as planning an append takes
 		// longer than running it. So it must be one for a large log, also when the

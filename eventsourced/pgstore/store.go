@@ -52,6 +52,9 @@ type Config struct {
 	// Logger gets warnings: of appends that wait for the log's lock for more than a
 	// second, and for whom; of wake-ups that don't work. Defaults to slog.Default().
 	Logger *slog.Logger
+
+	// Observer is told of appends. By default nobody is.
+	Observer Observer
 }
 
 // Store is an event log on PostgreSQL. It is safe for concurrent use, and one
@@ -83,6 +86,9 @@ func (c Config) withDefaults() Config {
 	c.MaxPayload = cmp.Or(c.MaxPayload, DefaultMaxPayload)
 	c.IdleTimeout = min(max(cmp.Or(c.IdleTimeout, DefaultIdleTimeout), minIdleTimeout), maxIdleTimeout)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	if c.Observer == nil {
+		c.Observer = NoObserver{}
+	}
 	return c
 }
 

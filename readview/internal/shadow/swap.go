@@ -5,6 +5,8 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -83,19 +85,21 @@ func Left(ctx context.Context, conn Conn, snapshots []Snapshot) (left []Snapshot
 }
 
 // LockAll keeps everybody else from the live tables, in the transaction of conn. Each wait is bounded; the first one is long enough for an
-// autovacuum to give way, and nobody waits behind it. The caller takes the transaction back when it fails.
-func (s *Set) LockAll(ctx context.Context, conn Conn, try int64) error {
-	tables := ""
-	for i, t := range s.Tables {
-		if i > 0 {
-			tables += ", "
-		}
-		tables += s.liveTables(t)
+// autovacuum to give way, and nobody waits behind it. The caller takes the transaction back when it fails, and tries again: in another order each
+// time, as readers who lock the tables in the opposite order would be in the way for ever.
+func (s *Set) LockAll(ctx context.Context, conn Conn, tries int, patience int64) error {
+	var names []string
+	for i := range s.Tables {
+		names = append(names, s.liveTables(s.Tables[(i+tries/2)%len(s.Tables)]))
 	}
+	if tries%2 == 1 {
+		slices.Reverse(names)
+	}
+	tables := strings.Join(names, ", ")
 	for _, step := range []struct {
 		timeout int64
 		mode    string
-	}{{3000, "SHARE UPDATE EXCLUSIVE"}, {try, "ACCESS EXCLUSIVE"}} {
+	}{{3000, "SHARE UPDATE EXCLUSIVE"}, {patience, "ACCESS EXCLUSIVE"}} {
 		if _, err := conn.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprint(step.timeout)); err != nil {
 			return err
 		}

@@ -1,0 +1,261 @@
+package operate
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dancefinder/eventsourcing/operate/terminal"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+// rebuilding is what "readviews rebuild" and "readviews rollback" are asked to do.
+type rebuilding struct {
+	how                 string
+	keep, patience      time.Duration
+	verify              bool
+	dryRun, yes, asJSON bool
+	do                  func(m *readview.Manager, ctx context.Context, name string, options readview.RebuildOptions) (readview.Rebuilt, error)
+}
+
+// rebuilds returns the commands about tables beside the live ones.
+func (c *Commands) rebuilds() []*cobra.Command {
+	return []*cobra.Command{c.rebuild(), c.rollback(), c.verify(), c.cleanup()}
+}
+
+func (r *rebuilding) flags(command *cobra.Command, how string) {
+	flags := command.Flags()
+	flags.StringVar(&r.how, "how", how, "apply the rows that differ, swap the tables, auto, or ask when they are known")
+	flags.DurationVar(&r.keep, "keep", readview.DefaultKeep, "for how long to keep what was there before; 0 keeps nothing")
+	flags.DurationVar(&r.patience, "patience", readview.DefaultPatience, "how long to wait for others at the end")
+	flags.BoolVar(&r.yes, "yes", false, "don't ask, also in a terminal")
+	flags.BoolVar(&r.asJSON, "json", false, "print a list for programs")
+}
+
+func (c *Commands) rebuild() *cobra.Command {
+	r := &rebuilding{do: (*readview.Manager).Rebuild}
+	command := &cobra.Command{
+		Use:   "rebuild NAME...",
+		Short: "Replay projections beside their tables, and give those the content, while all is read and goes on",
+		Long: "Replays each projection with this program's handlers into tables beside the live ones, at full speed. Then, in\n" +
+			"one transaction, the live tables get the rows that differ (--how=apply), or the new ones take their place\n" +
+			"(--how=swap: refused when anything depends on them). No reader sees an empty or a mixed table.\n" +
+			"Whatever interrupts it, the live tables are as they were, or it is done; run it again to go on.\n" +
+			c.quote("readviews rollback") + " goes back, as long as what was there is kept.",
+		Example: c.examples("readviews rebuild accounts", "readviews rebuild accounts --dry-run", "readviews rebuild accounts --verify --how=auto --keep=72h --yes"),
+		Args:    c.projectionsNamed,
+		RunE:    func(cmd *cobra.Command, names []string) error { return r.run(cmd, c, names) },
+	}
+	r.flags(command, string(readview.Apply))
+	command.Flags().BoolVar(&r.verify, "verify", false, "change nothing when rows differ although the program is the same")
+	command.Flags().BoolVar(&r.dryRun, "dry-run", false, "say what it would do, or what is in the way, and do nothing")
+	return command
+}
+
+func (c *Commands) rollback() *cobra.Command {
+	r := &rebuilding{do: (*readview.Manager).Rollback}
+	command := &cobra.Command{
+		Use:   "rollback NAME...",
+		Short: "Go back to what the last rebuild has replaced, and apply what has come since",
+		Long: "What was kept is brought to today's beside the live tables, and takes their place as in a rebuild. What is\n" +
+			"replaced is kept in turn. Run it with the program whose content is to come back.",
+		Example: c.examples("readviews rollback accounts", "readviews rollback accounts --yes --json"),
+		Args:    c.projectionsNamed,
+		RunE:    func(cmd *cobra.Command, names []string) error { return r.run(cmd, c, names) },
+	}
+	r.flags(command, "")
+	command.Flags().Lookup("how").DefValue = "that of the rebuild"
+	return command
+}
+
+func (r *rebuilding) run(cmd *cobra.Command, c *Commands, names []string) error {
+	if r.how == "ask" && (r.asJSON || len(names) > 1 || !terminal.Is(cmd.InOrStdin())) {
+		return UsageError{errors.New("--how=ask needs a terminal, one name, and no --json")}
+	}
+	if how := readview.How(r.how); r.how != "" && r.how != "ask" && how != readview.Apply && how != readview.Swap && how != readview.Auto {
+		return UsageError{fmt.Errorf("--how is %q, want apply, swap, auto or ask", r.how)}
+	}
+	return c.open(cmd, func(s System) error {
+		ctx := cmd.Context()
+		if r.dryRun {
+			return r.plan(ctx, cmd.OutOrStdout(), s, names)
+		}
+		if in := cmd.InOrStdin(); !r.yes && r.how != "ask" && terminal.Is(in) {
+			if err := terminal.Ask(ctx, in, cmd.ErrOrStderr(), fmt.Sprintf("%s %s, while all is read and goes on?", title(cmd.Name()), strings.Join(names, ", "))); err != nil {
+				return err
+			}
+		}
+		return r.all(cmd, s, names)
+	})
+}
+
+func title(command string) string { return strings.ToUpper(command[:1]) + command[1:] }
+
+// all rebuilds the projections at once. One that fails does not keep the others from it.
+func (r *rebuilding) all(cmd *cobra.Command, s System, names []string) error {
+	results, problems := make([]*readview.Rebuilt, len(names)), make([]error, len(names))
+	report := &rebuildReport{w: cmd.ErrOrStderr(), bar: terminal.Is(cmd.ErrOrStderr()) && len(names) == 1}
+	var running sync.WaitGroup
+	for i, name := range names {
+		running.Go(func() {
+			done, err := r.do(s.Manager, cmd.Context(), name, r.options(cmd, report))
+			if problems[i] = err; err == nil {
+				results[i] = &done
+			}
+		})
+	}
+	running.Wait()
+	report.end()
+	out := cmd.OutOrStdout()
+	if r.asJSON {
+		list := []rebuiltJSON{}
+		for _, done := range results {
+			if done != nil {
+				list = append(list, rebuiltOf(*done))
+			}
+		}
+		return errors.Join(append(problems, terminal.JSON(out, list))...)
+	}
+	for _, done := range results {
+		if done != nil {
+			writeRebuilt(out, *done)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (r *rebuilding) options(cmd *cobra.Command, report *rebuildReport) readview.RebuildOptions {
+	options := readview.RebuildOptions{How: readview.How(r.how), Keep: r.keep, Patience: r.patience, Verify: r.verify, Progress: report.tell}
+	if r.keep == 0 {
+		options.Keep = -1
+	}
+	if r.how == "ask" {
+		options.How = readview.Auto
+		options.Ask = func(ctx context.Context, plan readview.RebuildPlan) (readview.How, error) {
+			report.end()
+			return askHow(ctx, cmd, plan)
+		}
+	}
+	return options
+}
+
+// askHow shows what differs and asks how to go on.
+func askHow(ctx context.Context, cmd *cobra.Command, plan readview.RebuildPlan) (readview.How, error) {
+	w := cmd.ErrOrStderr()
+	writeChanges(w, plan.Tables)
+	choices := "apply, swap, or nothing"
+	if plan.SwapProblem != nil {
+		choices = "apply or nothing"
+		_, _ = fmt.Fprintln(w, plan.SwapProblem)
+	}
+	_, _ = fmt.Fprintf(w, "%s: %s? ", plan.Projection, choices)
+	answer, err := bufio.NewReader(terminal.Interruptible(ctx, cmd.InOrStdin())).ReadString('\n')
+	if err != nil && ctx.Err() != nil {
+		return "", err
+	}
+	switch how := readview.How(strings.TrimSpace(answer)); how {
+	case readview.Apply, readview.Swap:
+		return how, nil
+	}
+	return "", terminal.ErrDeclined
+}
+
+// plan says what a rebuild would do.
+func (r *rebuilding) plan(ctx context.Context, out io.Writer, s System, names []string) error {
+	var plans []planJSON
+	how := readview.How(r.how)
+	if r.how == "ask" {
+		how = readview.Auto
+	}
+	for _, name := range names {
+		plan, err := s.Manager.PlanRebuild(ctx, name, readview.RebuildOptions{How: how, Verify: r.verify})
+		if err != nil {
+			return err
+		}
+		p := planJSON{Projection: name, Events: plan.Events}
+		for _, t := range plan.Tables {
+			p.Tables = append(p.Tables, t.Table)
+		}
+		if plan.SwapProblem != nil {
+			p.SwapProblem = plan.SwapProblem.Error()
+		}
+		plans = append(plans, p)
+	}
+	if r.asJSON {
+		return terminal.JSON(out, plans)
+	}
+	for _, p := range plans {
+		_, _ = fmt.Fprintf(out, "%s: would replay %d events beside %s, then %s\n", p.Projection, p.Events, strings.Join(p.Tables, ", "), ways[how])
+		if p.SwapProblem != "" && how != readview.Apply {
+			_, _ = fmt.Fprintln(out, "  no swap:", p.SwapProblem)
+		}
+	}
+	return nil
+}
+
+var ways = map[readview.How]string{
+	readview.Apply: "write the rows that differ",
+	readview.Swap:  "put the new tables in their place",
+	readview.Auto:  "write the rows that differ, or put the new tables in their place",
+}
+
+// planJSON, rebuiltJSON and changeJSON are what programs read.
+type planJSON struct {
+	Projection  string   `json:"projection"`
+	Events      int64    `json:"events"`
+	Tables      []string `json:"tables"`
+	SwapProblem string   `json:"swap_problem,omitempty"`
+}
+
+type rebuiltJSON struct {
+	Projection string       `json:"projection"`
+	How        string       `json:"how"`
+	Position   int64        `json:"position"`
+	Events     int64        `json:"events"`
+	Seconds    float64      `json:"seconds"`
+	Tables     []changeJSON `json:"tables"`
+	KeptUntil  *time.Time   `json:"kept_until,omitempty"`
+	Warnings   []string     `json:"warnings,omitempty"`
+}
+
+type changeJSON struct {
+	Table    string `json:"table"`
+	Rows     int64  `json:"rows"`
+	Inserted int64  `json:"inserted"`
+	Updated  int64  `json:"updated"`
+	Deleted  int64  `json:"deleted"`
+}
+
+func rebuiltOf(r readview.Rebuilt) rebuiltJSON {
+	j := rebuiltJSON{Projection: r.Projection, How: string(r.How), Position: int64(r.Position), Events: r.Events, Seconds: r.Took.Seconds(), Tables: []changeJSON{}, Warnings: r.Warnings}
+	for _, t := range r.Tables {
+		j.Tables = append(j.Tables, changeJSON(t))
+	}
+	if !r.KeptUntil.IsZero() {
+		j.KeptUntil = &r.KeptUntil
+	}
+	return j
+}
+
+func writeRebuilt(w io.Writer, r readview.Rebuilt) {
+	_, _ = fmt.Fprintf(w, "%s: %s\n", r.Projection, r)
+	for _, warning := range r.Warnings {
+		_, _ = fmt.Fprintln(w, "  note:", warning)
+	}
+	if !r.KeptUntil.IsZero() {
+		_, _ = fmt.Fprintln(w, "  what was there before is kept until", r.KeptUntil.Local().Format(time.DateTime))
+	}
+}
+
+func writeChanges(w io.Writer, changes []readview.TableChange) {
+	_ = terminal.Table(w, "TABLE\tROWS\tLACKING\tDIFFERENT\tTOO MANY", changes, func(t readview.TableChange) string {
+		return fmt.Sprintf("%s\t%d\t%d\t%d\t%d", t.Table, t.Rows, t.Inserted, t.Updated, t.Deleted)
+	})
+}
