@@ -28,7 +28,8 @@ type Config struct {
 	// [readview.Manager.Status]: https://pkg.go.dev/github.com/dancefinder/eventsourcing/readview#Manager.Status
 	Status func(context.Context) ([]consumer.Status, error)
 
-	// Pool says how to connect to the database, in which the nodes agree on who reports. Required
+	// Pool says how to connect to the database, in whose schema, the first one of the search path, the
+	// nodes agree on who reports. Required
 	// with Status.
 	Pool *pgxpool.Pool
 

@@ -111,7 +111,7 @@ func (n *node) value(name string, labels ...string) float64 {
 
 func newDB(t *testing.T) *testdb.DB {
 	t.Helper()
-	db := testdb.NewDatabase(t) // nodes of one database agree on who reports
+	db := testdb.New(t)
 	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations()))
 	_, err := db.Pool.Exec(t.Context(), `CREATE TABLE amount (amount BIGINT)`)
 	require.NoError(t, err)

@@ -3,7 +3,6 @@ package metrics
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"sync"
 	"time"
 
@@ -43,12 +42,8 @@ type reporter struct {
 	err    error // why they could not be read
 }
 
-// lockKey is that of the advisory lock that the reporting node has.
-var lockKey = func() int64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte("eventsourcing metrics reporter"))
-	return int64(h.Sum64()) //nolint:gosec // any number will do
-}()
+// electSQL tries to take the advisory lock that the reporting node of a schema has.
+const electSQL = `SELECT pg_try_advisory_lock(hashtextextended('eventsourcing metrics of ' || coalesce(current_schema(), ''), 0))`
 
 func (r *reporter) collect(metrics chan<- prometheus.Metric) {
 	r.mu.Lock()
@@ -106,7 +101,7 @@ func (r *reporter) elected(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("connect: %w", err)
 	}
 	var locked bool
-	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, lockKey).Scan(&locked); err != nil || !locked {
+	if err := conn.QueryRow(ctx, electSQL).Scan(&locked); err != nil || !locked {
 		_ = conn.Close(ctx)
 		return false, err
 	}
