@@ -96,6 +96,7 @@ func (c *Commands) Readviews() *cobra.Command {
 		c.each("pause", "Stop projections, relays or reactors, in all processes", (*readview.Manager).Pause, (*consumer.Store).Pause, "paused"),
 		c.each("resume", "Let go on what is paused or has failed", (*readview.Manager).Resume, (*consumer.Store).Resume, "resumed"),
 		c.log(),
+		c.explain(),
 		c.ready(),
 	)
 	command.AddCommand(c.poison()...)

@@ -15,7 +15,7 @@ import (
 )
 
 func (c *Commands) verify() *cobra.Command {
-	var first int
+	var first, events int
 	var asJSON bool
 	command := &cobra.Command{
 		Use:   "verify NAME...",
@@ -26,10 +26,13 @@ func (c *Commands) verify() *cobra.Command {
 		Annotations: map[string]string{"exit 0": "equal", "exit 1": "different", "exit 2": "it could not tell: the last line says why"},
 		Args:        c.projectionsNamed,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return couldNotTell(c.open(cmd, func(s System) error { return s.verify(cmd, names, first, asJSON) }))
+			return couldNotTell(c.open(cmd, func(s System) error {
+				return s.verify(cmd, names, readview.VerifyOptions{First: first, Events: events}, asJSON)
+			}))
 		},
 	}
 	command.Flags().IntVar(&first, "first", readview.DefaultFirst, "how many of a table's rows to show that differ")
+	command.Flags().IntVar(&events, "events", 3, "for how many of those to find the events that have touched them, which takes a second, slower replay")
 	command.Flags().BoolVar(&asJSON, "json", false, "print a list for programs")
 	return command
 }
@@ -42,12 +45,13 @@ func couldNotTell(err error) error {
 	return ExitError{err, ExitUsage}
 }
 
-func (s System) verify(cmd *cobra.Command, names []string, first int, asJSON bool) error {
+func (s System) verify(cmd *cobra.Command, names []string, options readview.VerifyOptions, asJSON bool) error {
 	report := &rebuildReport{w: cmd.ErrOrStderr(), bar: terminal.Is(cmd.ErrOrStderr())}
+	options.Progress = report.tell
 	all := []verifiedJSON{}
 	var different []string
 	for _, name := range names {
-		found, err := s.Manager.Verify(cmd.Context(), name, readview.VerifyOptions{First: first, Progress: report.tell})
+		found, err := s.Manager.Verify(cmd.Context(), name, options)
 		report.end()
 		if err != nil {
 			return err
@@ -85,6 +89,9 @@ func writeVerified(w io.Writer, v readview.Verified) {
 		}
 		for _, row := range t.First {
 			writeDifferentRow(w, t.Table, row)
+			for _, event := range row.Events {
+				_, _ = fmt.Fprintf(w, "    %s at position %d: %s\n", event.Name, event.Position, event.Op)
+			}
 		}
 	}
 	for _, warning := range v.Warnings {

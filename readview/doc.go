@@ -152,14 +152,29 @@
 // is in [Status.Failure] within two seconds, with the event if it is about one, the error,
 // the tries and since when; the state is retrying as long as it goes on. That holds for
 // an error, for a handler that has not returned, for a lock (then it says whose), for a
-// log that can't be read and for a middleware that refuses pages.
+// log that can't be read and for a middleware that refuses pages. Such a projection is stalled, with the
+// sessions that hold its lock; one whose tries have failed is retrying.
 //
 // An event that can't be applied, by an error, a panic, or because it does not
-// decode, stops its projection and no other. The page's earlier events are
+// decode, stops its projection and no other, or is parked, see below. The page's earlier events are
 // committed, the event is tried [Config.Attempts] times, and for [Config.RetryFor] when its error
 // may pass (a statement timeout, a connection that was lost while its handler ran);
 // then it is on record with its error. What is not the event's (a server that is
 // starting or short of something, a deadlock, a lock) is retried for ever.
+//
+// # An event that can't be applied
+//
+// [Manager.Show] has what is known of it, [Manager.DryRun] what its handler would do. The way past it is [Manager.Skip],
+// or [Manager.Park], which puts it aside; with [ParkFailures] the projection parks by itself:
+//
+//	an event of a stream fails ──▶ parked, position moves past it; others flow
+//	a later one of the stream  ──▶ parked behind it, not tried
+//	Retry, of each stream      ──▶ the first one is applied and taken off the list, in one transaction; then the next
+//	nothing of it is parked    ──▶ its events are applied as they come
+//
+// Who parks and who retries holds the projection's lock, as who applies a page does: so nothing comes out of order, whoever
+// does what at the same time. How many events are parked or skipped is in [consumer.Status]: that the tables lack
+// them is a debt which only Retry, a reset and a rebuild pay.
 //
 // # Several programs
 //
@@ -168,6 +183,18 @@
 // over events, also when it restarts; its status has [ErrOlderProgram]. A program that
 // handles an event of which some were passed over is refused with [ErrNewEvents], unless
 // it accepts that. Both are cured by a reset with the program that is to run.
+//
+// What else has changed a program says by [Projection.Version]: the identity of what is in the
+// tables is the name, the version, the handled names and the tables' definition, stored beside the
+// position. Of two versions the higher one runs, and the lower one stands by, until somebody
+// resets or rebuilds with the lower one: then it is the other way round, and the higher one does not
+// come back by itself. What the higher one finds of the lower one [Projection.WhenChanged] says:
+//
+//	RefuseWhenChanged   it is refused with [ErrChanged]; what runs the lower one goes on
+//	ResetWhenChanged    one process resets it: under the projection's lock it looks whether another one has
+//	RebuildWhenChanged  one process rebuilds it, see rebuild.go; what runs the lower one goes on until then
+//
+// [Manager.Ready] tells which of these it would be, before a deployment.
 //
 // # Events of another context
 //
@@ -227,6 +254,40 @@
 //
 // Handlers have no effects but those on their transaction; with side effects they
 // would have them again after each reset.
+//
+// # Rebuild, rollback, verify
+//
+// [Manager.Rebuild] replays a projection into shadow tables, in a schema <schema>_rebuild_<name> that is before the live
+// one in the search path, by the same appliers and handlers as ever. Then the live tables get the content, at one position, in one transaction:
+//
+//	checked ─▶ building ─▶ replaying ─▶ indexing ─▶ catching up ─▶ applying ────────────▶ done, kept ─▶ cleaned up
+//	  │            │           │            │            │     └─▶ waiting ─▶ swapping ──▶   │
+//	refused        └───────────┴────────────┴────────────┴───── failed, cancelled: the        └─ Rollback: the same way
+//	(ErrImpossible)                                             shadow schema is dropped         with what is kept
+//
+//	what dies, and when                          what is there afterwards
+//	in building                                  nothing: it is one transaction
+//	in replaying, indexing, catching up          the live tables as they were; the shadows and their position, which were committed together, are
+//	                                             gone on with by the next call, if program and tables are the same, or made anew
+//	in applying, swapping                        one transaction: before or after, never between
+//	after that, before cleaning up               it is done; the next call, or Cleanup, drops the shadows
+//	in a rollback                                likewise; what was kept is kept on, as far as it has been brought
+//	the server                                   likewise. The call itself goes on when the server is back
+//
+// Invariants:
+//
+//   - The row of readview_rebuilds has the shadows' position, and is written in every page's transaction. A run has an id of its own: whoever
+//     takes over changes it, and pages of another run find no row. An advisory lock of the session keeps it to one at a time in the cluster.
+//   - Before the live tables change, their position is locked, the shadows are brought to it, and the definitions of both are compared: the projection
+//     stands still from then to the commit, and its readers do not.
+//   - At the end of every page the locks of its transaction are looked at: whoever has touched a live table, or written what is not
+//     a shadow, has the page taken back, and is told by name ([ErrEscaped]).
+//   - Applying writes the rows that differ, and compares them again before the commit. Every snapshot sees the old rows or the new ones.
+//   - Swapping waits for all transactions of the database that have a snapshot from before: DDL is not MVCC, and they would find empty tables. Its locks
+//     are asked for in short tries, so that a long reader never makes everybody wait.
+//
+// What is skipped or parked is tried again by a rebuild, and stays on record if it fails again. [Manager.Verify] compares a replay up to
+// the projection's position, with what is skipped and parked left out, in one snapshot of both.
 //
 // # Operator log
 //

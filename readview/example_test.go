@@ -2,6 +2,7 @@ package readview_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -78,6 +79,48 @@ func ExampleManager_ResetProjection() {
 	// Output: 5
 }
 
+// A rebuild gives the tables what a replay makes, while they are read and go on; and a rollback goes back.
+func ExampleManager_Rebuild() {
+	ctx := context.Background()
+	b := newExampleBank(accountProjection)
+	defer b.end()
+	check(b.manager.WaitFor(ctx, b.deposit("anna", 5)))
+	_, err := b.pool.Exec(ctx, `UPDATE account SET amount = 99`) // somebody's slip
+	check(err)
+
+	done, err := b.manager.Rebuild(ctx, "accounts", readview.RebuildOptions{})
+	check(err)
+	fmt.Println(done.Events, done.Tables[0].Updated, b.amount("anna"))
+
+	_, err = b.manager.Rollback(ctx, "accounts", readview.RebuildOptions{})
+	check(err)
+	fmt.Println(b.amount("anna"))
+
+	left, err := b.manager.Cleanup(ctx, "accounts", readview.CleanupOptions{Kept: true})
+	check(err)
+	fmt.Println(left[0].What, left[0].Removed)
+	// Output:
+	// 1 1 5
+	// 99
+	// kept true
+}
+
+// A verification compares the tables with a replay, and changes nothing.
+func ExampleManager_Verify() {
+	ctx := context.Background()
+	b := newExampleBank(accountProjection)
+	defer b.end()
+	check(b.manager.WaitFor(ctx, b.deposit("anna", 5)))
+	_, err := b.pool.Exec(ctx, `UPDATE account SET amount = 99`) // somebody's slip
+	check(err)
+
+	found, err := b.manager.Verify(ctx, "accounts", readview.VerifyOptions{})
+	check(err)
+	row := found.Tables[0].First[0]
+	fmt.Println(found.Equal, string(row.Key), *row.Columns["amount"][0], *row.Columns["amount"][1])
+	// Output: false {"id": "anna"} 99 5
+}
+
 // An update of a row that has to be there.
 func ExampleExecOne() {
 	addToAccount := func(ctx context.Context, tx readview.Tx, e *Deposited) error {
@@ -152,4 +195,25 @@ func (b *exampleBank) status() consumer.Status {
 	all, err := b.manager.Status(context.Background())
 	check(err)
 	return all[0]
+}
+
+// A deployment asks the new program, on the production database, what would become of its projections.
+func ExampleManager_Ready() {
+	b := newExampleBank(accountProjection)
+	defer b.end()
+	check(b.manager.WaitFor(context.Background(), b.deposit("anna", 5)))
+
+	changed := accountProjection
+	changed.Version = 1
+	program, err := readview.NewManager(nil, b.store, b.pool, readview.Config{}, changed)
+	check(err)
+	all, err := program.Ready(context.Background())
+	check(err)
+	for _, ready := range all {
+		fmt.Println(ready.Name, ready.Verdict, ready.OK())
+		fmt.Println(errors.Is(ready.Err, readview.ErrChanged))
+	}
+	// Output:
+	// accounts refused false
+	// true
 }
