@@ -123,7 +123,8 @@ func (s *feedSource) complain(ctx context.Context, err error, free bool) {
 	case err != nil:
 		text = err.Error()
 	case remote != nil:
-		text = "the other context's relay can't send the next event: " + remote.Error
+		text = fmt.Sprintf("the other context's relay can't send the next event: %s; who runs it has to mend that, or to leave the event out "+
+			"(Relay.Skip, relay skip --position %d)", remote.Error, remote.Position)
 	}
 	again := text != s.problem || time.Since(s.signOfTrouble) > slowAgain || s.untroubled()
 	switch {

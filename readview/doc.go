@@ -152,7 +152,8 @@
 // is in [Status.Failure] within two seconds, with the event if it is about one, the error,
 // the tries and since when; the state is retrying as long as it goes on. That holds for
 // an error, for a handler that has not returned, for a lock (then it says whose), for a
-// log that can't be read and for a middleware that refuses pages.
+// log that can't be read and for a middleware that refuses pages. Such a projection is stalled, with the
+// sessions that hold its lock; one whose tries have failed is retrying.
 //
 // An event that can't be applied, by an error, a panic, or because it does not
 // decode, stops its projection and no other, or is parked, see below. The page's earlier events are
@@ -182,6 +183,18 @@
 // over events, also when it restarts; its status has [ErrOlderProgram]. A program that
 // handles an event of which some were passed over is refused with [ErrNewEvents], unless
 // it accepts that. Both are cured by a reset with the program that is to run.
+//
+// What else has changed a program says by [Projection.Version]: the identity of what is in the
+// tables is the name, the version, the handled names and the tables' definition, stored beside the
+// position. Of two versions the higher one runs, and the lower one stands by, until somebody
+// resets or rebuilds with the lower one: then it is the other way round, and the higher one does not
+// come back by itself. What the higher one finds of the lower one [Projection.WhenChanged] says:
+//
+//	RefuseWhenChanged   it is refused with [ErrChanged]; what runs the lower one goes on
+//	ResetWhenChanged    one process resets it: under the projection's lock it looks whether another one has
+//	RebuildWhenChanged  one process rebuilds it, see rebuild.go; what runs the lower one goes on until then
+//
+// [Manager.Ready] tells which of these it would be, before a deployment.
 //
 // # Events of another context
 //

@@ -2,6 +2,7 @@ package readview_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -194,4 +195,25 @@ func (b *exampleBank) status() consumer.Status {
 	all, err := b.manager.Status(context.Background())
 	check(err)
 	return all[0]
+}
+
+// A deployment asks the new program, on the production database, what would become of its projections.
+func ExampleManager_Ready() {
+	b := newExampleBank(accountProjection)
+	defer b.end()
+	check(b.manager.WaitFor(context.Background(), b.deposit("anna", 5)))
+
+	changed := accountProjection
+	changed.Version = 1
+	program, err := readview.NewManager(nil, b.store, b.pool, readview.Config{}, changed)
+	check(err)
+	all, err := program.Ready(context.Background())
+	check(err)
+	for _, ready := range all {
+		fmt.Println(ready.Name, ready.Verdict, ready.OK())
+		fmt.Println(errors.Is(ready.Err, readview.ErrChanged))
+	}
+	// Output:
+	// accounts refused false
+	// true
 }

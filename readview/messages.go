@@ -22,7 +22,8 @@ import (
 // router it is the subscriber, around the feed's, and the handler that has them applied.
 type feedSource struct {
 	*applier
-	feed Feed
+	feed  Feed
+	queue any // that it reads from, nil if nobody knows
 
 	nudges     chan struct{} // a reset, a pause or a resume: try again
 	looks      chan struct{} // likewise: look at the state
@@ -44,11 +45,11 @@ type feedSource struct {
 	complaint // of the goroutine that attends
 }
 
-func newFeedSource(a *applier, feed Feed) source {
+func newFeedSource(a *applier, feed Feed, queue any) source {
 	closed := make(chan struct{})
 	feed = feed.withDefaults()
 	return &feedSource{
-		applier: a, feed: feed, nudges: make(chan struct{}, 1), looks: make(chan struct{}, 1),
+		applier: a, feed: feed, queue: queue, nudges: make(chan struct{}, 1), looks: make(chan struct{}, 1),
 		asker: newAsker(feed, a.Name+"@"+a.m.node, a.handled), closed: closed, close: sync.OnceFunc(func() { close(closed) }),
 	}
 }
@@ -136,6 +137,9 @@ func (s *feedSource) handle(msg *message.Message) error {
 	}
 	if content.After != unknown {
 		s.hear(content.UpTo)
+		if content.Head == 0 {
+			s.asker.hears()
+		}
 	}
 	if content.More() {
 		s.hear(content.Head)

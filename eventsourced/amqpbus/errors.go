@@ -23,7 +23,7 @@ var (
 	// metadata key of more than 255 bytes, which AMQP has no room for.
 	ErrTooLong = errors.New("longer than 255 bytes")
 
-	// ErrReplyTo is returned by [Publisher.CheckReply].
+	// ErrReplyTo is returned by [Publisher.CheckReply] and [Subscriber.CheckFeed].
 	ErrReplyTo = errors.New("no queue of those who receive the topic")
 
 	// ErrInUse is returned by [Subscriber.Upgrade] while somebody receives from the queue.
