@@ -23,6 +23,8 @@
 //	killed at any point                         nothing is lost; a reaction of reactor.On may come again,
 //	                                            one of reactor.OnTx is done exactly once
 //	the reception is reset                      history comes again; what was handled is not handled again
+//	a reaction is added                         it begins with what comes from then on, as at home
+//	an older program runs again                 it stands by, the status says so, until Reset is called with it
 //
 // What has been handled is deleted, within seconds; what is parked stays until it is
 // done. So the table holds what waits: up to all of the other context's history of the events

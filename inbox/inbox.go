@@ -28,36 +28,32 @@ type Inbox struct {
 // New returns a reactor to the events that a feed brings, in the types of the feed's registry.
 // All its tables are in the database that pool reaches: for what [reactor.OnTx] does, the
 // one that has one's own log. [reactor.Config.Committed] is that log's Wake. It begins with the
-// first event of the other context's history. The error names every problem.
+// first event of the other context's history. A reaction that is added later, or to what the other context
+// publishes only later, begins with what comes from then on, as that of a reactor at home does; for what was
+// before make another inbox. The error names every problem.
 func New(pool *pgxpool.Pool, feed readview.Feed, config reactor.Config, reactions ...reactor.Reaction) (*Inbox, error) {
-	var problems []error
-	if pool == nil {
-		problems = append(problems, errors.New("inbox.New: the pool is nil"))
-	}
-	if feed.Registry == nil {
-		problems = append(problems, errors.New("readview.Feed: Registry is nil"))
-	}
+	problems := []error{feed.Validate()}
 	if config.StartAtHead {
 		problems = append(problems, errors.New("reactor.Config: StartAtHead is not possible: nobody here knows the other log's head"))
 	}
 	if len("inbox.")+len(config.Name) > eventsourced.MaxName {
 		problems = append(problems, fmt.Errorf("reactor.Config: Name needs 1 to %d bytes, for an inbox", eventsourced.MaxName-len("inbox.")))
 	}
-	if err := errors.Join(problems...); err != nil {
+	l := &log{registry: feed.Registry, name: config.Name, listeners: map[chan struct{}]struct{}{}}
+	it, err := reactor.New(l, pool, config, reactions...)
+	if err := errors.Join(append(problems, err)...); err != nil {
 		return nil, fmt.Errorf("inbox %q: %w", config.Name, err)
 	}
-	l := &log{store: consumer.NewStore(pool, config.Config), registry: feed.Registry, name: config.Name, listeners: map[chan struct{}]struct{}{}}
-	it, err := reactor.New(l, pool, config, reactions...)
-	if err != nil {
-		return nil, err
-	}
+	l.store = consumer.NewStore(pool, config.Config)
 	i := &Inbox{Reactor: it, log: l, config: config.Config.WithDefaults()}
 	receiving := i.config
 	receiving.Observer, receiving.BackOff = waking{receiving.Observer, l}, config.BackOff
 	if i.manager, err = readview.NewManager(nil, nil, pool, readview.Config{Config: receiving}); err != nil {
 		return nil, fmt.Errorf("inbox %q: %w", config.Name, err)
 	}
-	reception := readview.Projection{Name: l.reception(), Reset: readview.ResetFunc(func(context.Context, readview.Tx) error { return nil })}
+	reception := readview.Projection{
+		Name: l.reception(), Reset: readview.ResetFunc(func(context.Context, readview.Tx) error { return nil }), AcceptNewEvents: true,
+	}
 	for _, reaction := range reactions {
 		reception.Handlers = append(reception.Handlers, readview.OnType(reaction.Type(), l.receive))
 	}

@@ -123,11 +123,50 @@ func TestInbox(t *testing.T) {
 	})
 }
 
+// A new reaction, or one to what the other context publishes only later, begins with what comes then, as at
+// home: it stops nothing, and the past stays as it is.
+func TestReactionThatIsAdded(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t)
+	c.bank.Deposit(2)
+	c.bank.Record(&consumertest.Renamed{})
+	var deposits, renames consumertest.Handled
+	deposited := reactor.On(func(ctx context.Context, _ *consumertest.Deposited) error { deposits.Note(ctx); return nil })
+	renamed := reactor.On(func(ctx context.Context, _ *consumertest.Renamed) error { renames.Note(ctx); return nil })
+	narrow := relaying(c.broker)
+	narrow.Names = []string{"Deposited"}
+	_, stopRelay := c.bank.Relay(c.broker, narrow)
+	it, stop := c.inbox(consumertest.Reacting(), deposited)
+	c.office.Becomes(it, "it is live", func(s consumer.Status) bool { return live(s) && len(deposits.All()) == 2 })
+	stop()
+	it, _ = c.inbox(consumertest.Reacting(), deposited, renamed)
+	c.office.Becomes(it, "it goes on", live)
+	stopRelay()
+	c.relay() // which publishes more
+	want := []eventsourced.Recorded{c.bank.Record(&consumertest.Renamed{})}
+	c.office.Becomes(it, "it goes on", func(s consumer.Status) bool { return live(s) && len(renames.All()) == 1 })
+	c.office.Eventually("it knows that there is more", func() (knows bool) {
+		require.NoError(t, c.office.Pool.QueryRow(t.Context(), `SELECT publication > 0 FROM readview_states`).Scan(&knows))
+		return knows
+	})
+	c.office.Becomes(it, "it goes on all the same", live)
+	require.NoError(t, it.Reset(t.Context()))
+	want = append(want, c.bank.Record(&consumertest.Renamed{}))
+	c.office.Becomes(it, "also after a reset", func(s consumer.Status) bool { return live(s) && len(renames.All()) == 2 })
+	require.Equal(t, consumertest.IDsOf(want), renames.All())
+	require.Len(t, deposits.All(), 2)
+}
+
 func TestNew(t *testing.T) {
 	t.Parallel()
 	nothing := reactor.On(func(context.Context, *consumertest.Deposited) error { return nil })
-	_, err := inbox.New(nil, readview.Feed{}, reactor.Config{Name: "r", StartAtHead: true}, nothing)
-	require.EqualError(t, err, `inbox "r": inbox.New: the pool is nil
-readview.Feed: Registry is nil
-reactor.Config: StartAtHead is not possible: nobody here knows the other log's head`)
+	_, err := inbox.New(nil, readview.Feed{AskEvents: -1}, reactor.Config{StartAtHead: true}, nothing, nothing)
+	for _, says := range []string{
+		"pool is nil", "Registry is nil", "Subscriber is nil", "Topic is empty", "AskEvents or AskBytes is negative", "StartAtHead is not possible", "Name needs",
+		"two reactions to *consumertest.Deposited",
+	} {
+		require.ErrorContains(t, err, says)
+	}
+	_, err = inbox.New(nil, readview.Feed{Registry: consumertest.Registry()}, reactor.Config{Name: "r"})
+	require.ErrorContains(t, err, "at least one reaction")
 }

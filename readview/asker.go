@@ -28,7 +28,8 @@ type asker struct {
 	sure    bool        // that nothing was missing, since the last start or reset: see complete and follows
 	asks    int         // since the last page of an answer
 	sign    time.Time   // of life: the last request, or message applied
-	met     bool        // something has come since the start
+	met     bool        // something that it could apply has come since the start
+	heard   bool        // a live message has come
 	vain    int         // requests since the last page of an answer, or message that was in order
 	since   time.Time   // the first of them
 	refused error       // the last one's
@@ -51,7 +52,7 @@ func (a *asker) ask(from checkpoint) {
 	a.askedAt = a.sign
 	a.asks++
 	if a.vain++; a.vain == 1 {
-		a.since = a.sign
+		a.since, a.heard = a.sign, false
 	}
 	nudge(a.news)
 }
@@ -91,6 +92,13 @@ func (a *asker) follows(upTo eventsourced.Position) {
 	}
 }
 
+// hears notes that a live message has come, whether it can be applied or not.
+func (a *asker) hears() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.heard = true
+}
+
 // complete notes that all up to a position is applied, and that there was no more.
 func (a *asker) complete(upTo eventsourced.Position) {
 	a.mu.Lock()
@@ -104,7 +112,7 @@ func (a *asker) complete(upTo eventsourced.Position) {
 func (a *asker) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.begun, a.waiting, a.sure, a.met, a.wanted, a.asks, a.vain, a.refused = false, false, false, false, nil, 0, 0, nil
+	a.begun, a.waiting, a.sure, a.met, a.heard, a.wanted, a.asks, a.vain, a.refused = false, false, false, false, false, nil, 0, 0, nil
 }
 
 // certain tells that no history is missing, as far as one can know.
@@ -177,7 +185,7 @@ func (a *asker) trouble() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.refused != nil {
-		return a.refused
+		return &consumer.ProblemError{Err: a.refused, Since: a.since, Attempts: max(a.vain, 1)}
 	}
 	if a.vain == 0 {
 		return nil
@@ -191,7 +199,11 @@ func (a *asker) trouble() error {
 	if a.vain > 1 {
 		times = fmt.Sprintf("%d times", a.vain)
 	}
-	err := fmt.Errorf("asked %s %s since %s, no answer: is the relay running?", a.feed.RequestTopic, times, a.since.UTC().Format(time.RFC3339))
+	question := "is the relay running?"
+	if a.heard {
+		question = fmt.Sprintf("its messages come, but does the relay receive requests from there, and may it answer to %s (its log says if not)?", a.feed.ReplyTo)
+	}
+	err := fmt.Errorf("asked %s %s since %s, no answer: %s", a.feed.RequestTopic, times, a.since.UTC().Format(time.RFC3339), question)
 	return &consumer.ProblemError{Err: err, Since: a.since, Attempts: a.vain}
 }
 

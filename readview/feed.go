@@ -29,7 +29,9 @@ type Feed struct {
 	// Subscriber delivers the messages of the topic, for this projection alone. Those that it
 	// hands over in another order are put right, a few hundred of them. It is closed with the router.
 	// Its Subscribe should not fail when the broker is down, as that of
-	// amqpbus.Subscriber. If it has a method Problem() error, the status has what that returns. Required.
+	// amqpbus.Subscriber. If it has a method Problem() error, the status has what that returns. If it has a method
+	// CheckFeed(topic, replyTo string) (queue any, err error), as that one has, AddRemote refuses it when that
+	// returns an error, or the queue of another projection. Required.
 	Subscriber message.Subscriber
 
 	// Topic is what the relay publishes to. Required.
@@ -74,7 +76,14 @@ func (f Feed) withDefaults() Feed {
 	return f
 }
 
-func (f Feed) validate() error {
+// Validate returns all that is wrong with the feed, nil if nothing is. [Manager.AddRemote] does so itself.
+func (f Feed) Validate() error {
+	_, err := f.check()
+	return err
+}
+
+// check also returns what tells the queue that the feed reads from others, nil if nobody knows.
+func (f Feed) check() (queue any, err error) {
 	var problems []error
 	if f.Registry == nil {
 		problems = append(problems, errors.New("readview.Feed: Registry is nil"))
@@ -94,7 +103,13 @@ func (f Feed) validate() error {
 	if f.AskEvents < 0 || f.AskBytes < 0 {
 		problems = append(problems, errors.New("readview.Feed: AskEvents or AskBytes is negative"))
 	}
-	return errors.Join(problems...)
+	if subscriber, checks := f.Subscriber.(interface {
+		CheckFeed(topic, replyTo string) (any, error)
+	}); checks && f.Topic != "" {
+		queue, err = subscriber.CheckFeed(f.Topic, f.withDefaults().ReplyTo)
+		problems = append(problems, err)
+	}
+	return queue, errors.Join(problems...)
 }
 
 // AddRemote registers a projection whose events come by messages. All else is as
@@ -113,11 +128,28 @@ func (f Feed) validate() error {
 // did when the projection began to read, see [relay.Publication], it stops, and needs a reset; without
 // [Feed.Requests] it can't tell.
 func (m *Manager) AddRemote(projection Projection, feed Feed) error {
-	if err := feed.validate(); err != nil {
-		return fmt.Errorf("projection %q: %w", projection.Name, err)
+	queue, err := feed.check()
+	if err = errors.Join(err, m.sharedQueue(queue, projection.Name)); err != nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		_, more := m.check(feed.Registry, []Projection{projection})
+		return errors.Join(fmt.Errorf("projection %q: %w", projection.Name, err), more)
 	}
 	return m.add(feed.Registry, []Projection{projection}, func(d *definition) *runner {
 		a := newApplier(m, d, feed.Registry, nil)
-		return &runner{a, newFeedSource(a, feed), feed.Topic}
+		return &runner{a, newFeedSource(a, feed, queue), feed.Topic}
 	})
+}
+
+// sharedQueue returns an error when another projection reads from a queue that is not nil: of two, one would get
+// nothing.
+func (m *Manager) sharedQueue(queue any, name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.runners {
+		if s, remote := r.source.(*feedSource); remote && queue != nil && s.queue == queue && r.Name != name {
+			return fmt.Errorf("readview.Feed: Subscriber reads from the queue of projection %q: each needs one of its own, of a group of its own", r.Name)
+		}
+	}
+	return nil
 }

@@ -85,8 +85,12 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 		problems = append(problems, err)
 	}
 	if err := errors.Join(problems...); err != nil {
-		if !need.Nil(log) && log.Registry() != nil && m.router != nil {
-			_, more := m.check(log.Registry(), projections)
+		if m.router != nil {
+			var registry *eventsourced.Registry
+			if !need.Nil(log) {
+				registry = log.Registry()
+			}
+			_, more := m.check(registry, projections)
 			err = errors.Join(err, more)
 		}
 		return nil, err

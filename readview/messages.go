@@ -22,7 +22,8 @@ import (
 // router it is the subscriber, around the feed's, and the handler that has them applied.
 type feedSource struct {
 	*applier
-	feed Feed
+	feed  Feed
+	queue any // that it reads from, nil if nobody knows
 
 	nudges     chan struct{} // a reset, a pause or a resume: try again
 	looks      chan struct{} // likewise: look at the state
@@ -33,6 +34,7 @@ type feedSource struct {
 	asker      *asker
 	generation atomic.Int64                     // when last seen
 	remote     atomic.Pointer[consumer.Failure] // why the other context can't send what comes next
+	byHistory  atomic.Int32                     // pages of history that had what should have come before, since the last live message
 
 	busy  sync.Mutex // held while a message is handled; guards the handler's part of the applier, and what follows
 	at    checkpoint // as it was when last seen
@@ -44,11 +46,11 @@ type feedSource struct {
 	complaint // of the goroutine that attends
 }
 
-func newFeedSource(a *applier, feed Feed) source {
+func newFeedSource(a *applier, feed Feed, queue any) source {
 	closed := make(chan struct{})
 	feed = feed.withDefaults()
 	return &feedSource{
-		applier: a, feed: feed, nudges: make(chan struct{}, 1), looks: make(chan struct{}, 1),
+		applier: a, feed: feed, queue: queue, nudges: make(chan struct{}, 1), looks: make(chan struct{}, 1),
 		asker: newAsker(feed, a.Name+"@"+a.m.node, a.handled), closed: closed, close: sync.OnceFunc(func() { close(closed) }),
 	}
 }
@@ -136,6 +138,10 @@ func (s *feedSource) handle(msg *message.Message) error {
 	}
 	if content.After != unknown {
 		s.hear(content.UpTo)
+		if content.Head == 0 {
+			s.asker.hears()
+			s.byHistory.Store(0)
+		}
 	}
 	if content.More() {
 		s.hear(content.Head)
@@ -244,6 +250,8 @@ func (s *feedSource) take(ctx context.Context, d *delivery) (done bool, wait tim
 			s.asker.lives()
 			if d.content.Head == 0 {
 				s.asker.follows(p.upTo)
+			} else if len(p.items) > 0 && s.asker.certain() {
+				s.byHistory.Add(1)
 			}
 			s.succeed(ctx, s.at, p)
 			return true, 0, nil

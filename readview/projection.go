@@ -51,6 +51,7 @@ type Projection struct {
 
 	// AcceptNewEvents lets the projection go on when it handles events that it
 	// did not handle when it moved past them: those in the past stay unhandled.
+	// Of a remote projection that holds for what the other context publishes only later, too.
 	// Defaults to false: such a projection is refused until it is reset. Names of which
 	// the log has no event that was passed over need neither.
 	AcceptNewEvents bool
@@ -175,6 +176,9 @@ func define(p Projection, registry *eventsourced.Registry) (*definition, error) 
 			problems = append(problems, errors.New("it has a handler without a function: On(nil), or one that On did not make"))
 			continue
 		}
+		if registry == nil { // that is another problem
+			continue
+		}
 		name, known := registry.NameOf(handler.goType)
 		switch _, twice := d.handlers[name]; {
 		case !known:
@@ -189,7 +193,9 @@ func define(p Projection, registry *eventsourced.Registry) (*definition, error) 
 		problems = append(problems, fmt.Errorf("its OnFailure is %d, want StopAtFailure or ParkFailures", p.OnFailure))
 	}
 	problems = append(problems, d.defineVersion())
-	d.handled = registry.StoredNames(slices.Collect(maps.Keys(d.handlers))...)
+	if registry != nil {
+		d.handled = registry.StoredNames(slices.Collect(maps.Keys(d.handlers))...)
+	}
 	problems = append(problems, d.defineReset())
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("projection %q: %w", p.Name, err)

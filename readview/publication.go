@@ -7,7 +7,8 @@ import (
 )
 
 // takePublished takes a message, unless it tells that the other context publishes more since the
-// projection began to read: then its tables lack what was before, and it stops until it is reset.
+// projection began to read: then its tables lack what was before, and it stops until it is reset. With
+// [Projection.AcceptNewEvents] it goes on.
 func (s *feedSource) takePublished(ctx context.Context, d *delivery) (done bool, wait time.Duration, err error) {
 	told := d.content.Publication
 	live := d.content.Head == 0
@@ -26,6 +27,13 @@ func (s *feedSource) takePublished(ctx context.Context, d *delivery) (done bool,
 			s.heard = told
 			s.asker.ask(s.at)
 		}
+	case told > *s.read && s.AcceptNewEvents:
+		if err := s.m.states.reads(ctx, s.Name, s.at.Generation, told); err != nil {
+			return false, 0, err
+		}
+		s.logger.WarnContext(ctx, "the other context publishes more of the events that are handled, or in another form: what was before is passed over",
+			"from", int64(d.content.PublishedFrom))
+		s.read = &told
 	case told > *s.read:
 		_ = s.stop(ctx, s.at, "failed", fmt.Errorf("the other context publishes more of the events that %s handles since position %d, "+
 			"or in another form: what %s has read before lacks them. Reset %s, and it reads all from the beginning",

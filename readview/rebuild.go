@@ -55,6 +55,10 @@ type RebuildOptions struct {
 	// was. Meanwhile nobody waits for it for longer than a second. Defaults to [DefaultPatience].
 	Patience time.Duration
 
+	// History is where the events of a projection of [Manager.AddRemote] come from: a Subscriber for this rebuild alone, and the
+	// ReplyTo that leads to it. What else it lacks is as in the projection's feed. The Subscriber is not closed.
+	History *Feed
+
 	// Progress is told how far it is, twice a second, by one goroutine at a time.
 	Progress func(RebuildProgress)
 
@@ -206,7 +210,7 @@ type rebuild struct {
 }
 
 func (m *Manager) newRebuild(ctx context.Context, r *runner, command string, options RebuildOptions) (*rebuild, error) {
-	p, err := m.newReplay(ctx, r, kindRebuild, command, nil, options.Progress)
+	p, err := m.newReplay(ctx, r, kindRebuild, command, options.History, options.Progress)
 	if err != nil {
 		return nil, err
 	}
@@ -320,7 +324,10 @@ func (b *rebuild) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.report.expect(b.events.Load()+left, int64(head))
+	if left >= 0 {
+		left += b.events.Load()
+	}
+	b.report.expect(left, int64(head))
 	if err := b.replayTo(ctx, head); err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func newRebuildStatements(schema string) rebuildStatements {
 			WHERE name = $1`),
 		putBack: r(`SELECT position FROM {rebuilds} WHERE name = $1 AND kind = $2 AND ended_at IS NULL FOR UPDATE`),
 		unkeep:  r(`DELETE FROM {kept} WHERE name = $1`),
-		rebuilt: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', version = $3, shape = '', withdrawn = {gone back},
+		rebuilt: r(`UPDATE {states} SET generation = generation + 1, publication = NULL, handled = $2, dropped = '{}', version = $3, shape = '', withdrawn = {gone back},
 				superseded = (SELECT coalesce(jsonb_agg(names), '[]') FROM jsonb_array_elements(superseded || jsonb_build_array(to_jsonb(handled))) AS names
 					WHERE names <> to_jsonb($2::text[])),
 				status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}

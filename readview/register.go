@@ -21,7 +21,10 @@ import (
 // passed over shows later, as its failure: see [ErrNewEvents].
 func (m *Manager) Add(projections ...Projection) error {
 	if m.log == nil {
-		return errors.New("readview: the manager has no log, only AddRemote is possible")
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		_, err := m.check(nil, projections)
+		return errors.Join(errors.New("readview: the manager has no log, only AddRemote is possible"), err)
 	}
 	return m.add(m.log.Registry(), projections, func(d *definition) *runner {
 		a := newApplier(m, d, m.log.Registry(), m.log)

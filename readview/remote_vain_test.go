@@ -1,6 +1,7 @@
 package readview_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -64,4 +65,26 @@ func TestLostRequestIsRepeatedInTraffic(t *testing.T) {
 		return len(b.queues["requests"].messages) > 1
 	})
 	require.Equal(t, consumer.CatchingUp, c.branch.status(manager, "balances").State, "nobody is blamed, and nothing is certain")
+}
+
+// Who gets messages knows that the relay runs: then it is the answer's way that is wrong.
+func TestRequestThatTheRelayRefuses(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	c.deposit(2)
+	running := c.startRelayOver(b, func(config *relay.Config) {
+		config.CheckReply = func(string, string) error { return errUnlucky }
+	})
+	c.eventually("the first are published, to nobody", func() bool { return running.status().Behind == 0 })
+	b.bind(c.topic, "branch")
+	manager, router := c.branchManagerOver(b, func(feed *readview.Feed) { feed.AskAgain = 100 * time.Millisecond })
+	c.start(router)
+	c.branch.eventually("it asks in vain", func() bool { return c.branch.status(manager, "balances").State == consumer.Retrying })
+	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "is the relay running?")
+	c.deposit(1)
+	c.branch.eventually("it knows better", func() bool {
+		failure := c.branch.status(manager, "balances").Failure
+		return failure != nil && strings.Contains(failure.Error, "may it answer to queue:branch")
+	})
 }

@@ -25,15 +25,16 @@ import (
 // those of the live tables. It goes on from the position in its row of readview_rebuilds.
 type replay struct {
 	*applier
-	origin  *runner // of the live tables
-	kind    string
-	command string
-	id      string // its own: whoever takes over has another one
-	config  shadow.Config
-	sql     rebuildSQL
-	lock    *pgxpool.Conn // its session has the lock of the projection's replays of this kind
-	history history
-	report  reporter
+	origin      *runner // of the live tables
+	kind        string
+	command     string
+	id          string // its own: whoever takes over has another one
+	config      shadow.Config
+	sql         rebuildSQL
+	lock        *pgxpool.Conn // its session has the lock of the projection's replays of this kind
+	history     history
+	unsubscribe func() // from it
+	report      reporter
 
 	tables *shadow.Set
 	schema string
@@ -71,7 +72,7 @@ type history interface {
 }
 
 // newReplay returns the replay of a kind once no other node has one of the projection.
-func (m *Manager) newReplay(ctx context.Context, r *runner, kind, command string, history history, progress func(RebuildProgress)) (*replay, error) {
+func (m *Manager) newReplay(ctx context.Context, r *runner, kind, command string, from *Feed, progress func(RebuildProgress)) (*replay, error) {
 	if len(r.Tables) == 0 {
 		return nil, ErrNoTables
 	}
@@ -87,14 +88,18 @@ func (m *Manager) newReplay(ctx context.Context, r *runner, kind, command string
 	}
 	a.target = shadowed{p}
 	a.failpoint = func(point string) { r.failpoint("shadow " + point) }
-	if p.history = history; history == nil {
-		if r.log == nil {
-			return nil, ErrNoHistory
+	if source, remote := r.source.(*feedSource); remote {
+		history, err := newFeedHistory(ctx, a, source.feed, from)
+		if err != nil {
+			return nil, err
 		}
-		p.history = &logHistory{newLogSource(a).(*logSource)}
+		p.history, p.unsubscribe = history, history.stop
+	} else {
+		p.history, p.unsubscribe = &logHistory{newLogSource(a).(*logSource)}, func() {}
 	}
 	p.report.init(p, progress)
 	if err := p.enter(ctx); err != nil {
+		p.unsubscribe()
 		return nil, err
 	}
 	a.db = pipeline.Open(m.pool)
@@ -143,6 +148,7 @@ func lockName(kind, schema, projection string) string {
 
 // close ends the replay; its row and its tables stay as they are.
 func (p *replay) close() {
+	p.unsubscribe()
 	_ = p.db.Close() // the pages are
 	p.leave()
 }

@@ -27,6 +27,7 @@ const DefaultFirst = 10
 type VerifyOptions struct {
 	Events   int                   // for how many of those rows of a table to find the events that have touched them, by another replay that takes two to three times as long. Defaults to none.
 	First    int                   // how many of the rows of a table to return that differ. Defaults to [DefaultFirst].
+	History  *Feed                 // as in [RebuildOptions]
 	Progress func(RebuildProgress) // is told how far it is, twice a second, by one goroutine at a time
 }
 
@@ -85,7 +86,7 @@ func (m *Manager) Verify(ctx context.Context, name string, options VerifyOptions
 		return Verified{}, errors.New("readview.VerifyOptions: First or Events is negative")
 	}
 	setDefault(&options.First, DefaultFirst)
-	p, err := m.newReplay(ctx, r, kindVerify, "verify", nil, options.Progress)
+	p, err := m.newReplay(ctx, r, kindVerify, "verify", options.History, options.Progress)
 	if err != nil {
 		return Verified{}, fmt.Errorf("verify %s: %w", name, explain(err))
 	}

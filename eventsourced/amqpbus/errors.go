@@ -16,14 +16,14 @@ var (
 	ErrBlocked = errors.New("the broker accepts no messages")
 
 	// ErrUnroutable is returned by [Publisher.Publish] for a [QueueTopic] whose queue
-	// is not there, and by [Subscriber.Upgrade] without one.
+	// is not there, for a request that no queue takes, and by [Subscriber.Upgrade] without one.
 	ErrUnroutable = errors.New("there is no such queue")
 
 	// ErrTooLong is returned by Publish and Subscribe for a topic, a queue or a
 	// metadata key of more than 255 bytes, which AMQP has no room for.
 	ErrTooLong = errors.New("longer than 255 bytes")
 
-	// ErrReplyTo is returned by [Publisher.CheckReply].
+	// ErrReplyTo is returned by [Publisher.CheckReply] and [Subscriber.CheckFeed].
 	ErrReplyTo = errors.New("no queue of those who receive the topic")
 
 	// ErrInUse is returned by [Subscriber.Upgrade] while somebody receives from the queue.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,6 +59,29 @@ func (s *Subscriber) Queue(topic string) string { return topic + "." + s.config.
 func (s *Subscriber) DeadLetterQueue(topic string) string { return s.Queue(topic) + deadSuffix }
 
 const deadSuffix = ".dead"
+
+// CheckFeed tells whether a projection of another context's events can do with the subscriber: it needs all
+// messages of the topic, for itself, in order, and again until they are handled; and replyTo has to
+// lead to its queue. It returns what tells that queue from others. Package readview asks it.
+func (s *Subscriber) CheckFeed(topic, replyTo string) (queue any, err error) {
+	var problems []error
+	if s.config.Attempts > 0 {
+		problems = append(problems, errors.New("amqpbus.SubscriberConfig: Attempts has to be 0: a dead letter would be asked for again for ever"))
+	}
+	if s.config.Competing {
+		problems = append(problems, errors.New("amqpbus.SubscriberConfig: Competing has to be false: the order counts"))
+	}
+	if !slices.Contains(s.config.Bindings, "#") {
+		problems = append(problems, fmt.Errorf(`amqpbus.SubscriberConfig: Bindings are %q, want "#", all: what is not bound is taken for lost`, s.config.Bindings))
+	}
+	if own := QueueTopic(s.Queue(topic)); replyTo != topic && replyTo != own {
+		problems = append(problems, fmt.Errorf("ReplyTo is %.100q: %w: want %s or %s", replyTo, ErrReplyTo, own, topic))
+	}
+	return queueID{strings.Join(s.broker.urls, ","), s.Queue(topic)}, errors.Join(problems...)
+}
+
+// queueID is a queue at a broker.
+type queueID struct{ urls, queue string }
 
 // Subscribe returns the messages of a topic, from the moment on at which the queue
 // was declared first. Each comes when the one before was acked, and again, as a new

@@ -78,6 +78,7 @@ func OnTx[E any, P interface {
 // wrong with them.
 func reactionsByName(log eventsourced.Log, reactions []Reaction) (byName map[string]Reaction, problems []error) {
 	byName = map[string]Reaction{}
+	seen := map[reflect.Type]bool{}
 	for _, reaction := range reactions {
 		switch {
 		case reaction.goType == nil:
@@ -87,6 +88,10 @@ func reactionsByName(log eventsourced.Log, reactions []Reaction) (byName map[str
 			problems = append(problems, fmt.Errorf("the reaction to %v is nil", reaction.goType))
 		}
 		if len(need.Log("", log)) > 0 {
+			if seen[reaction.goType] {
+				problems = append(problems, fmt.Errorf("two reactions to %v", reaction.goType))
+			}
+			seen[reaction.goType] = true
 			continue
 		}
 		name, known := log.Registry().NameOf(reaction.goType)

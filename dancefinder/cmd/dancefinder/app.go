@@ -20,6 +20,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/operate"
+	"github.com/dancefinder/eventsourcing/operate/metrics"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -36,6 +37,7 @@ type app struct {
 	relay     *relay.Relay
 	reactor   *reactor.Reactor
 	geocoding *geocoding.Worker
+	metrics   *metrics.Metrics
 }
 
 // appOptions are what the command line and the environment say.
@@ -61,7 +63,9 @@ func openApp(ctx context.Context, options appOptions) (*app, error) {
 		pool.Close()
 		return nil, err
 	}
-	a := &app{logger: options.logger, pool: pool, store: pgstore.New(pool, registry, pgstore.Config{Logger: options.logger})}
+	a := &app{logger: options.logger, pool: pool}
+	a.metrics = a.newMetrics()
+	a.store = pgstore.New(pool, registry, pgstore.Config{Observer: a.metrics, Logger: options.logger})
 	a.service = domain.NewService(a.store)
 	if err := errors.Join(a.wire(options.logger), a.integrate(options)); err != nil {
 		a.Close()
@@ -81,10 +85,15 @@ func (a *app) wire(logger *slog.Logger) (err error) {
 		return err
 	}
 	a.router.AddMiddleware(middleware.Recoverer)
-	if a.manager, err = readview.NewManager(a.router, a.store, a.pool, readview.Config{Config: log.Config{Logger: logger}}); err != nil {
+	if a.manager, err = readview.NewManager(a.router, a.store, a.pool, readview.Config{Config: a.observed(logger)}); err != nil {
 		return err
 	}
 	return a.manager.Add(projections.All()...)
+}
+
+// observed is the configuration that all have in common who go through the log.
+func (a *app) observed(logger *slog.Logger) log.Config {
+	return log.Config{Observer: a.metrics, Logger: logger}
 }
 
 // Run applies, relays and reacts to events until ctx ends or one of these fails. What makes

@@ -74,7 +74,7 @@ func (a *app) integrate(options appOptions) (err error) {
 	if a.bus, err = openBus(options); err != nil {
 		return err
 	}
-	common := log.Config{Logger: options.logger}
+	common := a.observed(options.logger)
 	a.positions = log.NewStore(a.pool, common)
 	if a.relay, err = a.relayNamed(a.bus.relayName, options.logger); err != nil {
 		return err
@@ -92,7 +92,7 @@ func (a *app) integrate(options appOptions) (err error) {
 // relayNamed returns the relay of that name, which goes through the log on its own.
 func (a *app) relayNamed(name string, logger *slog.Logger) (*relay.Relay, error) {
 	return relay.New(a.store, a.pool, a.bus.publisher, relay.Config{
-		Config:       log.Config{Logger: logger},
+		Config:       a.observed(logger),
 		Name:         name,
 		Topic:        func(eventsourced.Recorded) string { return eventsTopic },
 		AppID:        "dancefinder",

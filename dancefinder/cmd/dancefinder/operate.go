@@ -42,11 +42,12 @@ func projectorCommand() *cobra.Command {
 				}
 				a.announce(cmd.Context(), logger(cmd))
 				logger(cmd).InfoContext(cmd.Context(), "projector runs", "projections", a.manager.Names())
-				return a.Run(cmd.Context())
+				return a.measured(cmd.Context(), setting(cmd, "metrics-listen", "METRICS_LISTEN"), a.Run)
 			})
 		},
 	}
 	addGeocoderFlags(command)
+	addMetricsFlag(command)
 	return command
 }
 

@@ -51,11 +51,14 @@ func serveCommand() *cobra.Command {
 					return err
 				}
 				options.logger = logger(cmd)
-				return a.serve(cmd.Context(), options, webOnly)
+				return a.measured(cmd.Context(), setting(cmd, "metrics-listen", "METRICS_LISTEN"), func(ctx context.Context) error {
+					return a.serve(ctx, options, webOnly)
+				})
 			})
 		},
 	}
 	addGeocoderFlags(command)
+	addMetricsFlag(command)
 	flags := command.Flags()
 	flags.BoolVar(&webOnly, "web-only", false, "leave projections, relay and geocoding to projectors elsewhere")
 	flags.StringVar(&options.listen, "listen", "", "address and port (default: LISTEN, then "+defaultListen+")")

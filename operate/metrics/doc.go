@@ -1,0 +1,39 @@
+// Package metrics makes Prometheus metrics of a log and of what goes through it: projections,
+// relays, reactors. A program makes one [Metrics], registers it, and gives it to the log's store
+// and to all consumers as their observer:
+//
+//	m := metrics.New(metrics.Config{Pool: pool, Status: manager.Status})
+//	prometheus.MustRegister(m)
+//	store := pgstore.New(pool, registry, pgstore.Config{Observer: m})
+//	manager, err := readview.NewManager(router, store, pool, readview.Config{Config: consumer.Config{Observer: m}})
+//
+// What happens on a node, that node counts:
+//
+//	eventlog_appends_total{outcome}        appends that were "appended", in "conflict" or in "error"
+//	eventlog_appended_events_total         events of those that were appended
+//	eventlog_append_seconds                transactions that append
+//	eventlog_group_size                    appends that went together in one
+//	eventlog_lock_wait_seconds             waits for the log's lock
+//	consumer_events_total{kind,name}       events handled
+//	consumer_page_seconds{kind,name}       handling of a page or a group of them
+//	consumer_failures_total{kind,name,category}  tries that failed: a "panic", at an "event", or "other"
+//	consumer_parked_total, consumer_stalls_total, consumer_resets_total, consumer_rebuilds_total{kind,name}
+//
+// How consumers stand in the database, whichever node runs them, one node of many says, the one with
+// consumer_reporter 1; it keeps one connection of its own for that. When it ends, another one takes over
+// at its next scrape:
+//
+//	consumer_status_up                     1 if that could be read
+//	eventlog_head_position                 microseconds since 1970, of the newest event
+//	consumer_position{kind,name}           likewise, all up to it is done
+//	consumer_events_behind{kind,name}      up to 10,000
+//	consumer_lag_seconds{kind,name}        the wait of the first of them
+//	consumer_state{kind,name,state}        1 for the state that it has, 0 for the others
+//	consumer_failing_seconds{kind,name}    since what keeps it from getting on began, 0 without
+//	consumer_debt_events{kind,name}        skipped or parked
+//	consumer_rebuild_ratio{kind,name}      of a rebuild that runs, 0 to 1
+//
+// There are about 45 series for each consumer, 20 of them a histogram, and 50 of the log: their number does not depend on
+// events, streams or errors. A scrape reads a row for each consumer and counts at most 10,000 events of an index for one
+// that is behind, at most once in [Config.Interval].
+package metrics

@@ -1,0 +1,184 @@
+package metrics_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/internal/bank"
+	"github.com/dancefinder/eventsourcing/internal/testdb"
+	"github.com/dancefinder/eventsourcing/operate/metrics"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+func TestMain(m *testing.M) { testdb.Main(m) }
+
+// node is a program with a log, a projection and metrics.
+type node struct {
+	t        *testing.T
+	metrics  *metrics.Metrics
+	registry *prometheus.Registry
+	accounts *eventsourced.Repository[bank.Account]
+	manager  *readview.Manager
+}
+
+var errOdd = errors.New("an odd amount")
+
+func newNode(t *testing.T, db *testdb.DB) *node {
+	t.Helper()
+	n := &node{t: t, registry: prometheus.NewPedanticRegistry()}
+	logger := slog.New(slog.DiscardHandler)
+	n.metrics = metrics.New(metrics.Config{
+		Pool: db.Pool, Interval: time.Nanosecond, Logger: logger,
+		Status: func(ctx context.Context) ([]consumer.Status, error) { return n.manager.Status(ctx) },
+	})
+	t.Cleanup(func() { require.NoError(t, n.metrics.Close(context.Background())) })
+	n.registry.MustRegister(n.metrics)
+	store := pgstore.New(db.Pool, bank.Registry(), pgstore.Config{Observer: n.metrics})
+	n.accounts = bank.Accounts(store)
+	var err error
+	n.manager, err = readview.NewManager(nil, store, db.Pool, readview.Config{
+		Attempts: 1, Config: consumer.Config{Observer: n.metrics, Logger: logger, PollInterval: 200 * time.Millisecond},
+	})
+	require.NoError(t, err)
+	require.NoError(t, n.manager.Add(readview.Projection{Name: "amounts", Handlers: readview.Handlers{readview.On(
+		func(ctx context.Context, tx readview.Tx, e *bank.Deposited) error {
+			if e.Amount == 13 {
+				return errOdd
+			}
+			return readview.Exec(ctx, tx, `INSERT INTO amount (amount) VALUES ($1)`, e.Amount)
+		})}}))
+	return n
+}
+
+// deposit appends one event.
+func (n *node) deposit(amount int64) eventsourced.Position {
+	n.t.Helper()
+	position, err := n.accounts.Update(n.t.Context(), "anna", func(a *bank.Account) error {
+		return eventsourced.Record(a, &bank.Deposited{Amount: amount})
+	})
+	require.NoError(n.t, err)
+	return position
+}
+
+// run runs the projection until the test ends.
+func (n *node) run() {
+	ctx, stop := context.WithCancel(context.WithoutCancel(n.t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- n.manager.Run(ctx) }()
+	n.t.Cleanup(func() {
+		stop()
+		require.NoError(n.t, <-ended)
+	})
+}
+
+// value returns the value of a metric with these labels, in the order of their names; -1 without.
+func (n *node) value(name string, labels ...string) float64 {
+	n.t.Helper()
+	families, err := n.registry.Gather()
+	require.NoError(n.t, err)
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			var got []string
+			for _, label := range metric.GetLabel() {
+				got = append(got, label.GetValue())
+			}
+			if strings.Join(got, " ") != strings.Join(labels, " ") {
+				continue
+			}
+			if histogram := metric.GetHistogram(); histogram != nil {
+				return float64(histogram.GetSampleCount())
+			}
+			return metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
+		}
+	}
+	return -1
+}
+
+func newDB(t *testing.T) *testdb.DB {
+	t.Helper()
+	db := testdb.New(t)
+	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations()))
+	_, err := db.Pool.Exec(t.Context(), `CREATE TABLE amount (amount BIGINT)`)
+	require.NoError(t, err)
+	return db
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, newDB(t))
+	n.run()
+	require.NoError(t, n.manager.WaitFor(t.Context(), n.deposit(1)))
+	last := n.deposit(2)
+	require.NoError(t, n.manager.WaitFor(t.Context(), last))
+	require.EqualValues(t, 2, n.value("consumer_events_total", "projection", "amounts"))
+	require.Positive(t, n.value("consumer_page_seconds", "projection", "amounts"))
+	require.EqualValues(t, 2, n.value("eventlog_appends_total", "appended"))
+	require.EqualValues(t, 2, n.value("eventlog_appended_events_total"))
+	require.EqualValues(t, 2, n.value("eventlog_append_seconds"))
+	require.EqualValues(t, 1, n.value("consumer_status_up"))
+	require.EqualValues(t, last, n.value("consumer_position", "projection", "amounts"))
+	require.EqualValues(t, last, n.value("eventlog_head_position"))
+	require.EqualValues(t, 1, n.value("consumer_state", "projection", "amounts", "live"))
+	require.EqualValues(t, 0, n.value("consumer_debt_events", "projection", "amounts"))
+
+	n.deposit(13)
+	require.Eventually(t, func() bool { return n.value("consumer_state", "projection", "amounts", "failed") == 1 }, 20*time.Second, 25*time.Millisecond)
+	require.EqualValues(t, 0, n.value("consumer_state", "projection", "amounts", "live"))
+	require.EqualValues(t, 1, n.value("consumer_failures_total", "event", "projection", "amounts"))
+	require.EqualValues(t, 1, n.value("consumer_events_behind", "projection", "amounts"))
+	require.Positive(t, n.value("consumer_failing_seconds", "projection", "amounts"))
+
+	problems, err := testutil.GatherAndLint(n.registry)
+	require.NoError(t, err)
+	require.Empty(t, problems, "what promtool check metrics says")
+}
+
+// Of two nodes one says how consumers stand, and the other one when that has gone.
+func TestOneNodeReports(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	first, second := newNode(t, db), newNode(t, db)
+	first.deposit(1)
+	require.EqualValues(t, 1, first.value("consumer_reporter"))
+	require.EqualValues(t, 0, second.value("consumer_reporter"))
+	require.EqualValues(t, -1, second.value("consumer_position", "projection", "amounts"))
+	require.EqualValues(t, -1, second.value("consumer_status_up"))
+	require.EqualValues(t, 0, second.value("eventlog_appends_total", "appended"), "but what it does itself it counts")
+	require.NoError(t, first.metrics.Close(t.Context()))
+	require.EqualValues(t, 1, second.value("consumer_reporter"))
+	require.EqualValues(t, 0, second.value("consumer_position", "projection", "amounts"))
+	require.EqualValues(t, 0, first.value("consumer_reporter"))
+}
+
+func TestDatabaseThatIsGone(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	n := newNode(t, db)
+	require.EqualValues(t, 1, n.value("consumer_status_up"))
+	_, err := db.Pool.Exec(t.Context(), `ALTER TABLE readview_states RENAME TO gone`)
+	require.NoError(t, err)
+	require.EqualValues(t, 0, n.value("consumer_status_up"))
+	require.EqualValues(t, -1, n.value("consumer_position", "projection", "amounts"), "nothing that was true once")
+}
+
+func TestConfigThatMakesNoSense(t *testing.T) {
+	t.Parallel()
+	status := func(context.Context) ([]consumer.Status, error) { return nil, nil }
+	require.PanicsWithValue(t, "metrics.Config: Pool is nil, and Status is not\nmetrics.Config: Interval is negative\nmetrics.Config: Timeout is negative",
+		func() { metrics.New(metrics.Config{Status: status, Interval: -1, Timeout: -1}) })
+}

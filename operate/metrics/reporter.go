@@ -1,0 +1,148 @@
+package metrics
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+)
+
+var (
+	ofConsumer = []string{"kind", "name"}
+
+	reporterDesc = prometheus.NewDesc("consumer_reporter", "1 on the node that says how consumers stand in the database.", nil, nil)
+	upDesc       = prometheus.NewDesc("consumer_status_up", "1 if the status of the consumers could be read.", nil, nil)
+	headDesc     = prometheus.NewDesc("eventlog_head_position", "Position of the newest event, in microseconds since 1970.", nil, nil)
+	positionDesc = prometheus.NewDesc("consumer_position", "Position up to which everything is done, in microseconds since 1970.", ofConsumer, nil)
+	behindDesc   = prometheus.NewDesc("consumer_events_behind", "Events that wait, up to 10000.", ofConsumer, nil)
+	lagDesc      = prometheus.NewDesc("consumer_lag_seconds", "How long the first event that waits has been waiting.", ofConsumer, nil)
+	stateDesc    = prometheus.NewDesc("consumer_state", "1 for the state that a consumer has.", append(ofConsumer, "state"), nil)
+	failingDesc  = prometheus.NewDesc("consumer_failing_seconds", "Since what keeps a consumer from getting on began, 0 without.", ofConsumer, nil)
+	debtDesc     = prometheus.NewDesc("consumer_debt_events", "Events that were skipped or are parked.", ofConsumer, nil)
+	rebuildDesc  = prometheus.NewDesc("consumer_rebuild_ratio", "How far a rebuild is that runs, 0 to 1.", ofConsumer, nil)
+
+	standing = []*prometheus.Desc{reporterDesc, upDesc, headDesc, positionDesc, behindDesc, lagDesc, stateDesc, failingDesc, debtDesc, rebuildDesc}
+)
+
+var states = []consumer.State{consumer.Live, consumer.CatchingUp, consumer.Retrying, consumer.Stalled, consumer.Paused, consumer.Failed, consumer.Ahead, consumer.Standby}
+
+// reporter says how consumers stand, on one node of those that share a database.
+type reporter struct {
+	config Config
+
+	mu     sync.Mutex
+	conn   *pgx.Conn // has the lock by which the nodes agree, nil when another node has it
+	looked time.Time
+	all    []consumer.Status
+	err    error // why they could not be read
+}
+
+// electSQL tries to take the advisory lock that the reporting node of a schema has.
+const electSQL = `SELECT pg_try_advisory_lock(hashtextextended('eventsourcing metrics of ' || coalesce(current_schema(), ''), 0))`
+
+func (r *reporter) collect(metrics chan<- prometheus.Metric) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), r.config.Timeout)
+	defer cancel()
+	if time.Since(r.looked) >= r.config.Interval {
+		reports, err := r.elected(ctx)
+		if err == nil && reports {
+			r.all, err = r.config.Status(ctx)
+		}
+		if err != nil && (r.err == nil || err.Error() != r.err.Error()) {
+			r.config.Logger.WarnContext(ctx, "metrics: the status of the consumers can't be read", "error", err)
+		}
+		r.looked, r.err = time.Now(), err
+	}
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	switch {
+	case r.err != nil: // nobody may be able to say more
+		gauge(upDesc, 0)
+	case r.conn == nil:
+		gauge(reporterDesc, 0)
+		return
+	default:
+		gauge(upDesc, 1)
+	}
+	gauge(reporterDesc, truth(r.conn != nil))
+	if r.err == nil {
+		r.report(gauge)
+	}
+}
+
+func truth(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// elected tells whether this node reports, after trying to be the one.
+func (r *reporter) elected(ctx context.Context) (bool, error) {
+	if r.conn != nil {
+		if err := r.conn.Ping(ctx); err == nil {
+			return true, nil
+		}
+		_ = r.conn.Close(ctx)
+		r.conn = nil
+	}
+	config := r.config.Pool.Config().ConnConfig.Copy()
+	config.RuntimeParams["application_name"] = "metrics"
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return false, fmt.Errorf("connect: %w", err)
+	}
+	var locked bool
+	if err := conn.QueryRow(ctx, electSQL).Scan(&locked); err != nil || !locked {
+		_ = conn.Close(ctx)
+		return false, err
+	}
+	r.conn = conn
+	return true, nil
+}
+
+// report says what was last seen.
+func (r *reporter) report(gauge func(*prometheus.Desc, float64, ...string)) {
+	head := 0.0
+	for _, status := range r.all {
+		of := labels(status.ID())
+		gauge(positionDesc, float64(status.Position), of...)
+		if status.Behind >= 0 {
+			gauge(behindDesc, float64(status.Behind), of...)
+		}
+		gauge(lagDesc, status.Lag.Seconds(), of...)
+		for _, state := range states {
+			gauge(stateDesc, truth(state == status.State), append(of, string(state))...)
+		}
+		failing := 0.0
+		if status.Failure != nil {
+			failing = max(0, time.Since(status.Failure.Since).Seconds())
+		}
+		gauge(failingDesc, failing, of...)
+		gauge(debtDesc, float64(status.Parked+status.Skipped), of...)
+		if replay := status.Rebuild; replay != nil && replay.Running && replay.Total > 0 {
+			gauge(rebuildDesc, min(1, float64(replay.Events)/float64(replay.Total)), of...)
+		}
+		head = max(head, float64(status.Head))
+	}
+	gauge(headDesc, head)
+}
+
+func (r *reporter) close(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.conn == nil {
+		return nil
+	}
+	conn := r.conn
+	r.conn, r.looked = nil, time.Now()
+	return conn.Close(ctx)
+}

@@ -1,0 +1,112 @@
+package readview_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+func TestRebuildIsCancelled(t *testing.T) {
+	t.Parallel()
+	for name, heeds := range map[string]bool{"and the handler heeds its context": true, "and the handler does not": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, _, last := ledgerBank(t, 20)
+			b.tamper()
+			before := b.rows(`SELECT ledger::text FROM ledger ORDER BY position`)
+			ctx, cancel := context.WithCancel(t.Context())
+			release := make(chan struct{})
+			defer close(release)
+			manager, _ := b.manager(fast(), ledger(readview.On(func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+				if eventsourced.FromContext(ctx).Position == last {
+					cancel()
+					if heeds {
+						<-ctx.Done()
+						return ctx.Err()
+					}
+					<-release
+				}
+				return onLedger(ctx, tx, e)
+			})))
+			_, err := manager.Rebuild(ctx, "ledger", readview.RebuildOptions{})
+			require.ErrorIs(t, err, readview.ErrCancelled)
+			require.ErrorContains(t, err, "all is as it was")
+			require.Equal(t, before, b.rows(`SELECT ledger::text FROM ledger ORDER BY position`))
+			b.requireNothingLeft()
+		})
+	}
+}
+
+func TestRebuildOneAtATime(t *testing.T) {
+	t.Parallel()
+	b, _, _ := ledgerBank(t, 10)
+	entered, release := make(chan struct{}), make(chan struct{})
+	n := 0
+	slow, _ := b.manager(fast(), ledger(readview.On(func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		if n++; n == 5 {
+			close(entered)
+			<-release
+		}
+		return onLedger(ctx, tx, e)
+	})))
+	done := make(chan error, 1)
+	go func() {
+		_, err := slow.Rebuild(context.WithoutCancel(t.Context()), "ledger", readview.RebuildOptions{})
+		done <- err
+	}()
+	<-entered
+	manager, _ := b.manager(fast(), ledger())
+	_, err := manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{})
+	require.ErrorIs(t, err, readview.ErrRebuilding)
+	require.ErrorContains(t, err, "replaying")
+	left, err := manager.Cleanup(t.Context(), "ledger", readview.CleanupOptions{})
+	require.NoError(t, err)
+	require.True(t, left[0].Busy)
+	require.False(t, left[0].Removed)
+	close(release)
+	require.NoError(t, <-done)
+}
+
+// A swap waits for old snapshots and locks, says for whom, and gives up with all as it was.
+func TestSwapIsImpatient(t *testing.T) {
+	t.Parallel()
+	for name, query := range map[string]string{
+		"an old snapshot":   `SELECT 1 FROM pg_class LIMIT 1`,
+		"a table is locked": `LOCK TABLE ledger IN ACCESS SHARE MODE`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, manager, last := ledgerFor(t, readview.Swap, 10)
+			b.exec(`UPDATE ledger SET note = 'old'`)
+			tx, err := b.pool.Begin(t.Context())
+			require.NoError(t, err)
+			isolation := "REPEATABLE READ"
+			if name == "a table is locked" {
+				isolation = "READ COMMITTED"
+			}
+			_, err = tx.Exec(t.Context(), `SET TRANSACTION ISOLATION LEVEL `+isolation)
+			require.NoError(t, err)
+			_, err = tx.Exec(t.Context(), query)
+			require.NoError(t, err)
+			waits := ""
+			_, err = manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{How: readview.Swap, Patience: time.Second,
+				Progress: func(p readview.RebuildProgress) { waits += p.Waits }})
+			require.ErrorIs(t, err, readview.ErrImpatient)
+			who := fmt.Sprintf("pid %d", tx.Conn().PgConn().PID())
+			require.ErrorContains(t, err, who)
+			require.Contains(t, waits, who)
+			require.NoError(t, tx.Rollback(t.Context()))
+			require.EqualValues(t, 10, b.int(`SELECT count(*) FROM ledger WHERE note = 'old'`))
+			b.requireNothingLeft()
+			_, err = manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{How: readview.Swap})
+			require.NoError(t, err)
+			b.requireLedger(last)
+		})
+	}
+}
