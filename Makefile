@@ -6,7 +6,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 each = for module in . operate internal/jetstream dancefinder; do (cd $$module && GOWORK=off $(1)) || exit 1; done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-root test-reconnect test-large-dancefinder test-dancefinder test-operate test-jetstream test-brokers test-beside screenshots chromium soak check lint generate bench profile cgo
+.PHONY: help demo test test-root test-reconnect test-large-dancefinder test-dancefinder test-operate test-jetstream test-brokers test-beside screenshots chromium promtool soak check lint generate bench profile cgo
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ demo: ## Run DanceFinder end to end on private servers; in a terminal it stays u
 # First all is compiled, by both cores. Then the large packages run alone, which keep two cores and
 # their servers busy and have times to keep, and the others two at a time. Tests that mostly wait for
 # brokers to come back run beside the last of those, and the checks. What go vet finds, check finds.
-test: cgo chromium ## Run the tests of all modules, and the checks
+test: cgo chromium promtool ## Run the tests of all modules, and the checks
 	for module in . operate dancefinder; do (cd $$module && GOWORK=off go list -export -race -test -deps ./... >/dev/null) || exit 1; done
 	go run ./internal/services -rabbitmq -install -- $(MAKE) --no-print-directory --keep-going test-root test-reconnect test-large-dancefinder test-beside
 
@@ -72,10 +72,12 @@ soak: chromium ## Run longer campaigns: brokers and nodes that are killed, a leg
 generated = find dancefinder/graph/internal dancefinder/graph/documents dancefinder/graph/schema.graphql -type f | sort | xargs cat | cksum
 
 # The other modules are looked at as their tests have compiled them, with -race, not compiled once more.
-check: ## Check format, vet, staticcheck, generated code, go.mod and go.work.sum; part of test
+check: promtool ## Check format, vet, staticcheck, alert rules, generated code, go.mod and go.work.sum; part of test
 	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	for module in . internal/jetstream; do (cd $$module && export GOWORK=off && go vet ./... && go run $(STATICCHECK) ./...) || exit 1; done
 	for module in operate dancefinder; do (cd $$module && export GOWORK=off GOFLAGS="$$(go env GOFLAGS) -race" && go vet ./... && go run -race=false $(STATICCHECK) ./...) || exit 1; done
+	promtool check rules docs/monitoring/alerts.yml
+	promtool test rules docs/monitoring/alerts_test.yml
 	@before=$$($(generated)); (cd dancefinder && GOWORK=off go generate ./graph) && [ "$$before" = "$$($(generated))" ] || \
 		{ echo "the generated code of dancefinder/graph was not current: commit what it is now"; exit 1; }
 	$(call each,go mod tidy -diff)
@@ -110,3 +112,11 @@ chromium:
 		echo "no Chromium for the tests of the page: installing it with apt-get"; \
 		{ $$sudo apt-get update; $$sudo apt-get install -y --no-install-recommends chromium; } >/dev/null 2>&1; \
 		command -v chromium >/dev/null || { echo "install Chromium: \`apt-get install chromium\` on Debian"; exit 1; }; }
+
+# It tests the alert rules.
+promtool:
+	@command -v promtool >/dev/null || { \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+		echo "no promtool for the alert rules: installing prometheus with apt-get"; \
+		{ $$sudo apt-get update; $$sudo apt-get install -y --no-install-recommends prometheus; } >/dev/null 2>&1; \
+		command -v promtool >/dev/null || { echo "install promtool: \`apt-get install prometheus\` on Debian"; exit 1; }; }

@@ -2,6 +2,7 @@ package operate
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -38,16 +39,39 @@ func actor() string {
 	return cmp.Or(name, fmt.Sprint("uid ", os.Getuid())) + "@" + cmp.Or(host, "unknown")
 }
 
+// operations returns what was done to projections, and to relays, reactors and consumer groups.
+func (s System) operations(ctx context.Context, query readview.OperationsQuery) ([]consumer.Operation, error) {
+	all, err := s.Manager.Operations(ctx, query)
+	if err != nil || s.Consumers == nil {
+		return all, err
+	}
+	others, err := s.Consumers.Operations(ctx, maxOthers)
+	if err != nil {
+		return nil, err
+	}
+	for _, op := range others {
+		if len(query.Names) == 0 || slices.Contains(query.Names, op.Name) {
+			all = append(all, op)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b consumer.Operation) int { return a.Began.Compare(b.Began) })
+	return all[max(0, len(all)-query.Limit):], nil
+}
+
+// maxOthers is how many operations on what is no projection are looked through.
+const maxOthers = 10_000
+
 type operationJSON struct {
-	ID         int64             `json:"id"`
-	Projection string            `json:"projection"`
-	Command    string            `json:"command"`
-	Actor      string            `json:"actor"`
-	Arguments  map[string]string `json:"arguments"`
-	Outcome    string            `json:"outcome"`
-	Detail     string            `json:"detail,omitempty"`
-	Began      time.Time         `json:"began"`
-	Ended      *time.Time        `json:"ended"` // null while it is under way
+	ID        int64             `json:"id"` // of its kind
+	Kind      string            `json:"kind"`
+	Name      string            `json:"name"`
+	Command   string            `json:"command"`
+	Actor     string            `json:"actor"`
+	Arguments map[string]string `json:"arguments"`
+	Outcome   string            `json:"outcome"`
+	Detail    string            `json:"detail,omitempty"`
+	Began     time.Time         `json:"began"`
+	Ended     *time.Time        `json:"ended"` // null while it is under way
 }
 
 func (c *Commands) log() *cobra.Command {
@@ -55,39 +79,38 @@ func (c *Commands) log() *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
 		Use:   "log [NAME...]",
-		Short: "Show what was done to projections, by whom, and what came of it",
-		Long: "Shows what was done to projections, by whom, and what came of it: every command that changes something is on\n" +
+		Short: "Show what was done to projections, relays and reactors, by whom, and what came of it",
+		Long: "Shows what was done to projections, relays and reactors, by whom, and what came of it: every command that changes something is on\n" +
 			"record in the transaction that changes it, whichever program did it. The last ones, in the order of time.",
 		Example: c.examples("readviews log", "readviews log accounts --limit 10", "readviews log --json"),
 		Args: func(cmd *cobra.Command, names []string) error {
-			if query.Limit < 0 || query.Before < 0 {
-				return UsageError{fmt.Errorf("--limit and --before are not below 0")}
+			if query.Limit < 1 {
+				return UsageError{fmt.Errorf("--limit: want at least 1")}
 			}
 			return nil // also of projections that are no more
 		},
 		RunE: func(cmd *cobra.Command, names []string) error {
 			query.Names = names
 			return c.open(cmd, func(s System) error {
-				operations, err := s.Manager.Operations(cmd.Context(), query)
+				operations, err := s.operations(cmd.Context(), query)
 				if err != nil {
 					return err
 				}
 				if asJSON {
 					rows := make([]operationJSON, len(operations))
 					for i, op := range operations {
-						rows[i] = operationJSON{op.ID, op.Name, op.Command, op.Actor, op.Arguments, string(op.Outcome), op.Detail, op.Began, nil}
+						rows[i] = operationJSON{op.ID, string(op.Kind), op.Name, op.Command, op.Actor, op.Arguments, string(op.Outcome), op.Detail, op.Began, nil}
 						if !op.Ended.IsZero() {
 							rows[i].Ended = &op.Ended
 						}
 					}
 					return terminal.JSON(cmd.OutOrStdout(), rows)
 				}
-				return terminal.Table(cmd.OutOrStdout(), "TIME\tID\tPROJECTION\tCOMMAND\tACTOR\tARGUMENTS\tOUTCOME", operations, operationLine)
+				return terminal.Table(cmd.OutOrStdout(), "TIME\tKIND\tNAME\tCOMMAND\tACTOR\tARGUMENTS\tOUTCOME", operations, operationLine)
 			})
 		},
 	}
 	command.Flags().IntVar(&query.Limit, "limit", readview.DefaultOperations, "how many, the last ones")
-	command.Flags().Int64Var(&query.Before, "before", 0, "only those with a lower ID (default: all)")
 	command.Flags().BoolVar(&asJSON, "json", false, "print an array of objects for programs")
 	return command
 }
@@ -101,6 +124,6 @@ func operationLine(op consumer.Operation) string {
 	if op.Detail != "" {
 		outcome += ": " + strings.ReplaceAll(op.Detail, "\n", "; ")
 	}
-	return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s\t%s", op.Began.UTC().Format(time.RFC3339), op.ID, op.Name, op.Command, op.Actor,
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", op.Began.UTC().Format(time.RFC3339), op.Kind, op.Name, op.Command, op.Actor,
 		cmp.Or(strings.Join(arguments, " "), "-"), outcome)
 }

@@ -49,6 +49,8 @@ func (c *Commands) advice(s consumer.Status) string {
 	case consumer.Ahead:
 		return "The log has gone back: see docs/operating.md before you do anything."
 	case consumer.Failed:
+	case consumer.Paused:
+		return "It goes on when it is resumed: " + c.quote("readviews resume "+s.Name) + "."
 	case consumer.Stalled:
 		if len(s.Failure.Blockers) == 0 {
 			return "It goes on by itself when that returns. If it never does, restart the process that runs it."
@@ -61,11 +63,10 @@ func (c *Commands) advice(s consumer.Status) string {
 	default:
 		return "It tries again by itself once the cause is gone."
 	}
-	command := "resume"
 	if s.Kind == consumer.KindProjection && s.Failure.EventName == "" { // it is refused, or misses events
-		command = "reset"
+		return "Run " + c.quote("readviews rebuild "+s.Name) + " beside its tables, or " + c.quote("readviews reset "+s.Name) + "."
 	}
-	return "Fix the cause, then run " + c.quote("readviews "+command+" "+s.Name) + "."
+	return "Fix the cause, then run " + c.quote("readviews resume "+s.Name) + "."
 }
 
 // column is one of a status.

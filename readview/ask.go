@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
@@ -15,6 +18,7 @@ import (
 type complaint struct {
 	problem       string
 	signOfTrouble time.Time // that was when
+	boundAgain    time.Time // because of one
 }
 
 // gapPatience is how long a projection that can't ask waits for what is missing.
@@ -66,7 +70,8 @@ func (s *feedSource) done(content relay.Page) {
 	if n := len(content.Events); n > 0 && content.Events[n-1].Position <= s.at.Position {
 		s.known = max(s.known, content.Events[n-1].Position)
 	}
-	if f := s.remote.Load(); f != nil && s.at.Position >= f.Position {
+	comes := slices.ContainsFunc(content.Events, func(e eventsourced.Recorded) bool { return slices.Contains(s.handled, e.Name) })
+	if f := s.remote.Load(); f != nil && s.at.Position >= f.Position && (f.Position > 0 || comes) {
 		s.remote.Store(nil)
 	}
 	if !content.Last || s.at.Position < content.UpTo {
@@ -118,10 +123,16 @@ func (s *feedSource) complain(ctx context.Context, err error, free bool) {
 	if err == nil {
 		err = s.asker.trouble()
 	}
+	if err == nil && s.byHistory.Load() >= byHistoryOnly {
+		err = s.bindAgain(ctx)
+	}
 	text, remote := "", s.remote.Load()
 	switch {
 	case err != nil:
 		text = err.Error()
+	case remote != nil && remote.EventID.IsZero():
+		text = "nothing comes from the other context: " + remote.Error
+		err = errors.New(text)
 	case remote != nil:
 		text = fmt.Sprintf("the other context's relay can't send the next event: %s; who runs it has to mend that, or to leave the event out "+
 			"(Relay.Skip, relay skip --position %d)", remote.Error, remote.Position)
@@ -143,6 +154,22 @@ func (s *feedSource) complain(ctx context.Context, err error, free bool) {
 		s.logger.WarnContext(ctx, "the other context can't send an event", "error", text)
 		s.note(ctx, &EventError{Projection: s.Name, Event: *event, Err: errors.New(text)}, consumer.Failure{Error: text, Since: time.Now().UTC()}, 1)
 	}
+}
+
+// byHistoryOnly is after how many answers in a row that had what no message had brought.
+const byHistoryOnly = 3
+
+// bindAgain has the subscriber declare its queue and its binding once more, if it can, as somebody seems to have
+// taken that away, and returns what is wrong as long as no live message has come.
+func (s *feedSource) bindAgain(ctx context.Context) error {
+	err := fmt.Errorf("no live messages come, what comes is by history only: is the subscriber's queue bound to %s?", s.feed.Topic)
+	if subscriber, can := s.feed.Subscriber.(message.SubscribeInitializer); can && time.Since(s.boundAgain) > slowAgain {
+		s.boundAgain = time.Now()
+		if failed := subscriber.SubscribeInitialize(s.feed.Topic); failed != nil {
+			s.logger.WarnContext(ctx, "queue not bound again", "error", failed)
+		}
+	}
+	return err
 }
 
 // untroubled tells that nothing is on record.

@@ -74,7 +74,7 @@ func (sql *statements) debt(r func(string) string) {
 		UPDATE {states} SET parked = parked - 1, skipped = skipped + 1 WHERE name = $1 AND EXISTS (SELECT FROM gone)`)
 	sql.skipped = r(`SELECT position, event_id, event_name, aggregate_name, aggregate_id, error, reason, actor, skipped_at
 		FROM {skipped} WHERE name = $1 ORDER BY position`)
-	sql.standing = r(`SELECT generation, failed_position, EXISTS (SELECT FROM {parked} p WHERE p.name = s.name AND p.position = $2) FROM {states} s WHERE s.name = $1`)
+	sql.standing = r(`SELECT generation, CASE WHEN status <> 'running' THEN failed_position END, EXISTS (SELECT FROM {parked} p WHERE p.name = s.name AND p.position = $2) FROM {states} s WHERE s.name = $1`)
 	sql.clearDebt = r(`WITH parked AS (DELETE FROM {parked} WHERE name = $1), skipped AS (DELETE FROM {skipped} WHERE name = $1)
 		UPDATE {states} SET parked = 0, skipped = 0 WHERE name = $1`)
 	sql.recorded = r(`SELECT p.recorded FROM {parked} p WHERE p.name = $1 AND p.position = $2

@@ -34,6 +34,7 @@ type feedSource struct {
 	asker      *asker
 	generation atomic.Int64                     // when last seen
 	remote     atomic.Pointer[consumer.Failure] // why the other context can't send what comes next
+	byHistory  atomic.Int32                     // pages of history that had what should have come before, since the last live message
 
 	busy  sync.Mutex // held while a message is handled; guards the handler's part of the applier, and what follows
 	at    checkpoint // as it was when last seen
@@ -139,6 +140,7 @@ func (s *feedSource) handle(msg *message.Message) error {
 		s.hear(content.UpTo)
 		if content.Head == 0 {
 			s.asker.hears()
+			s.byHistory.Store(0)
 		}
 	}
 	if content.More() {
@@ -248,6 +250,8 @@ func (s *feedSource) take(ctx context.Context, d *delivery) (done bool, wait tim
 			s.asker.lives()
 			if d.content.Head == 0 {
 				s.asker.follows(p.upTo)
+			} else if len(p.items) > 0 && s.asker.certain() {
+				s.byHistory.Add(1)
 			}
 			s.succeed(ctx, s.at, p)
 			return true, 0, nil

@@ -116,6 +116,8 @@ func TestSkip(t *testing.T) {
 		require.ErrorIs(t, manager.Skip(anna, "balances", position, "why not"), readview.ErrNotThere, wrong)
 	}
 	require.Error(t, manager.Skip(anna, "balances", first, " "), "without a reason")
+	require.NoError(t, manager.Resume(anna, "balances"))
+	require.ErrorIs(t, manager.Skip(anna, "balances", first, "a typo"), readview.ErrNotThere, "while it is tried")
 	require.NoError(t, manager.Pause(anna, "balances"))
 	require.NoError(t, manager.Skip(anna, "balances", first, "a typo"))
 	require.ErrorIs(t, manager.Skip(anna, "balances", first, "a typo"), readview.ErrNotThere, "twice")

@@ -3,6 +3,7 @@ package readview_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -63,6 +64,32 @@ func TestEventsThatArePublishedLater(t *testing.T) {
 			c.branch.waitFor(manager, last, "balances")
 			c.requireSame()
 			c.branch.eventually("it is live", func() bool { return c.branch.status(manager, "balances").State == consumer.Live })
+		})
+	}
+}
+
+// What nobody publishes is no quiet topic: the status says so.
+func TestWhatIsNotPublished(t *testing.T) {
+	t.Parallel()
+	for says, change := range map[string]func(*relay.Config, *readview.Feed){
+		"has published nothing to the topic": func(_ *relay.Config, feed *readview.Feed) { feed.Topic += "s" },
+		"publishes none of Deposited":        func(config *relay.Config, _ *readview.Feed) { config.Names = []string{"Audited"} },
+	} {
+		t.Run(says, func(t *testing.T) {
+			t.Parallel()
+			c := newContexts(t, "amqp://unused/")
+			b := newBus(1, 0)
+			b.bind(c.topic, "branch")
+			c.deposit(1)
+			c.record("account-0", &Audited{})
+			var feeding readview.Feed
+			c.startRelayOver(b, func(config *relay.Config) { change(config, &feeding) })
+			manager, router := c.branchManagerOver(b, func(feed *readview.Feed) { change(&relay.Config{}, feed) })
+			c.start(router)
+			c.branch.eventually("it is said", func() bool {
+				status := c.branch.status(manager, "balances")
+				return status.State == consumer.Retrying && strings.Contains(status.Failure.Error, says)
+			})
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package readview_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -133,4 +134,66 @@ func TestRequestForAnotherQueue(t *testing.T) {
 	victim, err = channel.QueueDeclarePassive(victim.Name, true, false, false, false, nil)
 	require.NoError(t, err)
 	require.Zero(t, victim.Messages)
+}
+
+// A request that no queue takes is not lost: the status says that nobody receives it.
+func TestRequestsThatNobodyReceives(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, testamqp.URL(t))
+	manager, router := c.branchManager()
+	c.start(router)
+	c.branch.eventually("it is said", func() bool {
+		status := c.branch.status(manager, "balances")
+		return status.State == consumer.Retrying && strings.Contains(status.Failure.Error, "nobody receives")
+	})
+	last := c.deposit(3)
+	c.startRelay()
+	c.branch.waitFor(manager, last)
+	c.branch.eventually("it is over", func() bool { return c.branch.status(manager, "balances").State == consumer.Live })
+}
+
+// bindable is a receiver that can be bound again.
+type bindable struct {
+	*receiver
+	again chan string
+}
+
+func (r bindable) SubscribeInitialize(topic string) error {
+	r.again <- topic
+	return nil
+}
+
+// Somebody takes the binding of the queue away: that what comes is by history only is told, and the
+// subscriber may bind it again.
+func TestBindingThatIsTakenAway(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	b.bind(c.topic, "branch")
+	c.startRelayOver(b)
+	subscriber := bindable{b.receiver("branch"), make(chan string, 10)}
+	manager, router := c.branchManagerOver(b, func(feed *readview.Feed) {
+		feed.Subscriber, feed.AskAtLeast = subscriber, 20*time.Millisecond
+	})
+	c.start(router)
+	c.branch.waitFor(manager, c.deposit(1))
+	c.branch.eventually("it is live", func() bool { return c.branch.status(manager, "balances").State == consumer.Live })
+	bound := func(queues ...string) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.topics[c.topic] = queues
+	}
+	bound()
+	for range 3 {
+		c.branch.waitFor(manager, c.deposit(1))
+	}
+	c.branch.eventually("it is said", func() bool {
+		failure := c.branch.status(manager, "balances").Failure
+		return failure != nil && strings.Contains(failure.Error, "is the subscriber's queue bound to "+c.topic)
+	})
+	require.Equal(t, c.topic, <-subscriber.again)
+	bound("branch")
+	c.branch.waitFor(manager, c.deposit(1))
+	c.branch.eventually("it is over", func() bool { return c.branch.status(manager, "balances").State == consumer.Live })
+	c.requireSame()
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // Skip has a projection go on behind the event at a position without applying it: that event
-// and no other, and only if the projection stands there, or the event is parked. It is on
+// and no other, and only if the projection has failed there (or is paused there after it did), or the event is parked. It is on
 // record with the reason and with who did it, see [Manager.Skipped] and [Manager.Operations],
 // and the projection's tables lack it until a reset or a rebuild. A projection that is paused
 // stays so; events of the same stream that are parked behind the event stay there, until
@@ -154,8 +154,15 @@ func (a *applier) standing(ctx context.Context, stored record, position eventsou
 }
 
 func notThereError(stored record, position eventsourced.Position) error {
-	if f := stored.failure; f != nil && f.Position != 0 {
+	f := stored.failure
+	if f != nil && f.Position != 0 && stored.status == "running" {
+		return fmt.Errorf("%w: it is at position %d, and %s at position %d is being tried; wait until it has failed, or pause it", ErrNotThere, position, f.EventName, f.Position)
+	}
+	if f != nil && f.Position != 0 {
 		return fmt.Errorf("%w: it is at position %d, before %s at position %d", ErrNotThere, position, f.EventName, f.Position)
+	}
+	if stored.parked > 0 {
+		return fmt.Errorf("%w: it is at position %d, and no event has failed; %d are parked", ErrNotThere, position, stored.parked)
 	}
 	return fmt.Errorf("%w: it is at position %d, and no event has failed", ErrNotThere, position)
 }

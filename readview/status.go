@@ -76,6 +76,9 @@ func (r *runner) status(ctx context.Context) (consumer.Status, error) {
 	case errors.Is(err, ErrOlderProgram) && status.State != consumer.Paused:
 		status.State, status.Failure = consumer.Standby, failureOf(err)
 	case refused(err) && r.WhenChanged != RefuseWhenChanged: // it is as it is until this program starts
+		if status.State == consumer.Paused && status.Failure == nil {
+			status.Failure = failureOf(err)
+		}
 	case refused(err):
 		status.State, status.Failure = consumer.Failed, failureOf(err)
 	case err != nil && !errors.Is(err, ErrOlderProgram):

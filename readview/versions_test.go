@@ -81,10 +81,15 @@ func TestVersionsNeverFight(t *testing.T) {
 	b.start(router)
 	b.waitFor(first, b.deposit(3))
 	var second *readview.Manager
+	release := b.hold(`SELECT FROM readviews FOR UPDATE`)
 	for range 3 {
 		second, router = b.manager(fast(), version(2, readview.ResetWhenChanged))
 		b.start(router)
 	}
+	b.eventually("all three are about to reset it", func() bool {
+		return b.int(`SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%' AND application_name = '`+b.application+`'`) >= 3
+	})
+	release()
 	b.waitFor(second, b.deposit(1))
 	require.EqualValues(t, 8, b.made())
 	require.EqualValues(t, 1, b.int(`SELECT count(*) FROM readview_operations WHERE command = 'reset' AND arguments->>'because' LIKE '%version 1%'`))
@@ -110,6 +115,17 @@ func TestVersionsNeverFight(t *testing.T) {
 	require.NoError(t, second.ResetProjection(t.Context(), "balances"))
 	b.waitFor(second, b.deposit(1))
 	require.EqualValues(t, 14, b.made())
+	require.NoError(t, second.Pause(t.Context(), "balances"))
+	third, router := b.manager(fast(), version(3, readview.ResetWhenChanged))
+	b.start(router)
+	b.eventually("a policy leaves alone what is paused", func() bool { return b.status(third, "balances").Failure != nil })
+	require.Equal(t, consumer.Paused, b.status(third, "balances").State)
+	require.EqualValues(t, 14, b.made())
+	require.NoError(t, second.Resume(t.Context(), "balances"))
+	b.waitFor(third, b.deposit(1))
+	require.EqualValues(t, 24, b.made())
+	require.NoError(t, second.ResetProjection(t.Context(), "balances"))
+	b.waitFor(second, b.deposit(1))
 	require.Equal(t, readview.VerdictReady, b.verdict(version(2, readview.ResetWhenChanged)))
 }
 

@@ -156,8 +156,8 @@ func TestPartsThatAreBehind(t *testing.T) {
 	t.Parallel()
 	for component, drop := range map[string]string{
 		"pgstore/":  "DROP TABLE events, snapshots, log_identity",
-		"readview/": "DROP TABLE readviews, readview_states, readview_operations, readview_rebuilds, readview_kept",
-		"consumer/": "DROP TABLE consumers",
+		"readview/": "DROP TABLE readviews, readview_states, readview_operations, readview_rebuilds, readview_kept, readview_parked, readview_skipped",
+		"consumer/": "DROP TABLE consumers, consumer_operations",
 		"relay/":    "DROP TABLE relay_topics, relay_skips, relay_published",
 		"reactor/":  "DROP TABLE parked_events, reactor_done, reactor_skipped",
 	} {

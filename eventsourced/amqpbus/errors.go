@@ -16,7 +16,7 @@ var (
 	ErrBlocked = errors.New("the broker accepts no messages")
 
 	// ErrUnroutable is returned by [Publisher.Publish] for a [QueueTopic] whose queue
-	// is not there, and by [Subscriber.Upgrade] without one.
+	// is not there, for a request that no queue takes, and by [Subscriber.Upgrade] without one.
 	ErrUnroutable = errors.New("there is no such queue")
 
 	// ErrTooLong is returned by Publish and Subscribe for a topic, a queue or a

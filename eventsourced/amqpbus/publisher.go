@@ -15,6 +15,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
 )
 
 // inFlight is how many messages wait for their confirms at the same time.
@@ -61,7 +62,8 @@ func NewPublisher(url string, config PublisherConfig) (*Publisher, error) {
 // necessarily the first ones: publish all of them again, with the same ids.
 //
 // A message without a queue is confirmed and dropped: have the queues declared
-// first, see [Subscriber.SubscribeInitialize].
+// first, see [Subscriber.SubscribeInitialize]. A request, which is a message with [messaging.MetaExpires],
+// is not: who asks is to know that nobody receives it, by [ErrUnroutable].
 //
 // Publish returns when the context of the first message ends, and after
 // [PublisherConfig.ConfirmTimeout]. It returns [ErrNotConfirmed], [ErrBlocked],
@@ -77,7 +79,7 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 		p.problem.Store(nil)
 		return nil
 	}
-	if p.session != nil {
+	if p.session != nil && !errors.Is(err, ErrUnroutable) {
 		// The confirms of what was sent might be taken for those of what comes next.
 		p.session.end()
 		p.session = nil
@@ -288,7 +290,8 @@ func (s *session) send(ctx context.Context, topic string, messages []*message.Me
 		} else if key, err = route(msg, &publishing, routingKey); err != nil {
 			return fmt.Errorf("message %s: %w", msg.UUID, err)
 		}
-		if confirms[i], err = s.channel.PublishWithDeferredConfirmWithContext(ctx, exchange, key, direct, false, publishing); err != nil {
+		mandatory := direct || msg.Metadata[messaging.MetaExpires] != ""
+		if confirms[i], err = s.channel.PublishWithDeferredConfirmWithContext(ctx, exchange, key, mandatory, false, publishing); err != nil {
 			return fmt.Errorf("message %s: %w", msg.UUID, err)
 		}
 	}
@@ -297,11 +300,17 @@ func (s *session) send(ctx context.Context, topic string, messages []*message.Me
 			return fmt.Errorf("message %s: %w", messages[i].UUID, errors.Join(ErrNotConfirmed, err))
 		}
 	}
-	select {
-	case returned := <-s.returns: // before it was confirmed
-		return fmt.Errorf("message %s: %w", returned.MessageId, ErrUnroutable)
-	default:
-		return nil
+	var unroutable error
+	for {
+		select {
+		case returned := <-s.returns: // before it was confirmed
+			unroutable = cmp.Or(unroutable, fmt.Errorf("message %s: %w", returned.MessageId, ErrUnroutable))
+			if returned.Exchange != "" {
+				unroutable = fmt.Errorf("nobody receives from there: %w", ErrUnroutable)
+			}
+		default:
+			return unroutable
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
@@ -84,10 +86,13 @@ func (s *Store) Resume(ctx context.Context, id ID) error {
 }
 
 func (s *Store) change(ctx context.Context, what, sql string, id ID) error {
-	tag, err := s.pool.Exec(ctx, s.Qualify(sql), id.Name, id.column())
-	if err == nil && tag.RowsAffected() == 0 {
-		err = ErrUnknown
-	}
+	err := s.Operate(ctx, id, what, nil, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, s.Qualify(sql), id.Name, id.column())
+		if err == nil && tag.RowsAffected() == 0 {
+			err = ErrUnknown
+		}
+		return err
+	})
 	return s.Explain(what+" "+id.String(), err)
 }
 

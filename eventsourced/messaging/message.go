@@ -76,7 +76,8 @@ const (
 	MetaAsker = "asker"
 
 	// MetaFailure is, in the last page of an answer, a JSON object with the event that ends it,
-	// as that can't be sent, and why: event_id, name, position and error.
+	// as that can't be sent, and why: event_id, name, position and error. Without an event (position
+	// 0) the error is why there is nothing of what was asked for.
 	MetaFailure = "failure"
 
 	// MetaExpires is after how many milliseconds nobody waits for a message any longer, a request

@@ -69,26 +69,26 @@ func (p Parking) Skipped(ctx context.Context) ([]ParkedEvent, error) { return p.
 // ResumeAll has all parked events tried again, each stream's in order, up to the first one of
 // each that fails again. Each is tried once. It returns how many there are.
 func (p Parking) ResumeAll(ctx context.Context) (int64, error) {
-	return p.change(ctx, "resume the parked events of", resumeAllSQL)
+	return p.change(ctx, "resume", nil, "resume the parked events of", resumeAllSQL)
 }
 
 // ResumeStream is ResumeAll for one stream. It returns [ErrNotParked] when it has none.
 func (p Parking) ResumeStream(ctx context.Context, stream eventsourced.Stream) (int64, error) {
-	n, err := p.change(ctx, "resume the parked events of "+stream.String()+" of", resumeStreamSQL, stream.AggregateName, stream.AggregateID)
+	n, err := p.change(ctx, "resume", map[string]string{"stream": stream.String()}, "resume the parked events of "+stream.String()+" of", resumeStreamSQL, stream.AggregateName, stream.AggregateID)
 	return n, orNotParked(n, err, stream)
 }
 
 // ResumeEvent is ResumeAll for one event, and those of its stream that are parked before it. It
 // returns [ErrNotParked] when it is not parked.
 func (p Parking) ResumeEvent(ctx context.Context, id eventsourced.EventID) (int64, error) {
-	n, err := p.change(ctx, "resume a parked event of", resumeEventSQL, [16]byte(id))
+	n, err := p.change(ctx, "resume", map[string]string{"event": id.String()}, "resume a parked event of", resumeEventSQL, [16]byte(id))
 	return n, orNotParked(n, err, id)
 }
 
 // Skip gives a parked event up: it is not handled, and is on record as skipped, with the reason.
 // Those behind it wait until they are resumed. It returns [ErrNotParked] when it is not parked.
 func (p Parking) Skip(ctx context.Context, id eventsourced.EventID, reason string) error {
-	n, err := p.change(ctx, "skip a parked event of", giveUpSQL, [16]byte(id), pgerr.Text(reason))
+	n, err := p.change(ctx, "skip", map[string]string{"event": id.String(), "reason": reason}, "skip a parked event of", giveUpSQL, [16]byte(id), pgerr.Text(reason))
 	return orNotParked(n, err, id)
 }
 
@@ -99,14 +99,17 @@ func orNotParked(n int64, err error, what fmt.Stringer) error {
 	return err
 }
 
-// change changes rows while nobody parks events.
-func (p Parking) change(ctx context.Context, what, sql string, arguments ...any) (n int64, err error) {
-	err = pgx.BeginFunc(ctx, p.store.Pool(), func(tx pgx.Tx) error {
+// change changes rows while nobody parks events, as the operator log says.
+func (p Parking) change(ctx context.Context, command string, asked map[string]string, what, sql string, arguments ...any) (n int64, err error) {
+	id := consumer.ID{Kind: consumer.KindReactor, Name: p.name}
+	err = p.store.Operate(ctx, id, command, asked, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, p.store.Qualify(lockSQL), p.name); err != nil {
 			return err
 		}
 		tag, err := tx.Exec(ctx, p.store.Qualify(sql), append([]any{p.name}, arguments...)...)
-		n = tag.RowsAffected()
+		if n = tag.RowsAffected(); err == nil && n == 0 && asked != nil {
+			err = ErrNotParked
+		}
 		return err
 	})
 	return n, p.store.Explain(what+" reactor "+p.name, err)

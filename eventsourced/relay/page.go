@@ -37,7 +37,8 @@ type Page struct {
 	Asker string
 
 	// Failure is why the answer ends at UpTo: the event after it that can't be sent. Of its fields
-	// EventID, EventName, Position and Error are set. It is nil when nothing is wrong.
+	// EventID, EventName, Position and Error are set. Without an event it is why there is nothing of what was
+	// asked for: a topic or names that are not published. It is nil when nothing is wrong.
 	Failure *consumer.Failure
 
 	// Publication is the number of the last [Publication] that made more events public, and

@@ -119,7 +119,9 @@ func (r *Relay) serve(ctx context.Context, w *window, reached eventsourced.Posit
 		r.follower.Nudge()
 		return
 	case found == allOfIt:
-		page.Last, page.Failure = true, r.failureAfter(reached)
+		if page.Last, page.Failure = true, r.failureAfter(reached); page.Failure == nil {
+			page.Failure = r.unknown(w.request)
+		}
 		r.warnOfAhead(ctx, w, reached)
 	case found == aPage:
 		page.Last = w.leftEvents <= len(w.events) || w.leftBytes <= w.size

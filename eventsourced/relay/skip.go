@@ -45,8 +45,13 @@ func (r *Relay) Skip(ctx context.Context, position eventsourced.Position, reason
 	if err != nil || skip.By != "" {
 		return skip, err
 	}
-	_, err = r.store.Pool().Exec(ctx, r.store.Qualify(skipSQL), r.config.Name, int64(position), skip.EventID.String(), skip.EventName,
-		pgerr.Text(skip.Error), pgerr.Text(reason), pgerr.Text(by))
+	id := consumer.ID{Kind: consumer.KindRelay, Name: r.config.Name}
+	asked := map[string]string{"position": fmt.Sprint(position), "reason": reason}
+	err = r.store.Operate(eventsourced.WithActor(ctx, by), id, "skip", asked, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, r.store.Qualify(skipSQL), r.config.Name, int64(position), skip.EventID.String(), skip.EventName,
+			pgerr.Text(skip.Error), pgerr.Text(reason), pgerr.Text(by))
+		return err
+	})
 	if err != nil {
 		return Skip{}, r.store.Explain("skip an event", err)
 	}

@@ -60,6 +60,10 @@ func TestReactorsParked(t *testing.T) {
 	got = d.run("reactors", "skip", "mails", "--event", other, "--reason", "a test")
 	require.Equal(t, operate.ExitFailed, got.code)
 	require.Contains(t, got.err, "not parked")
+	d.done("readviews", "pause", "mails")
+	log := d.done("readviews", "log", "mails", "--limit", "3")
+	require.Equal(t, []string{"COMMAND", "resume", "skip", "pause"}, column(log, 3))
+	require.Regexp(t, `reactor +mails +skip +\S+@\S+ +event="`+other+`" reason="a test" +done\n`, log)
 	require.Contains(t, d.run("reactors", "resume", "mails", "--stream", "domain.Band/b").err, "not parked")
 	for says, args := range map[string][]string{
 		"unknown reactor":      {"reactors", "parked", "nonsense"},
