@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/internal/bank"
@@ -72,6 +73,17 @@ func (b *bounded) live(amounts ...int64) {
 	require.NoError(b.t, manager.WaitFor(b.t.Context(), last))
 	stop()
 	require.NoError(b.t, <-ran)
+}
+
+// The status of a relay that stands at an event says how to leave it out, and of one without its broker not.
+func TestAdviceForARelay(t *testing.T) {
+	t.Parallel()
+	commands := operate.New(func(*cobra.Command, func(operate.System) error) error { return nil }, operate.Config{Program: "bank"})
+	stands := consumer.Status{Kind: consumer.KindRelay, Name: "relay", State: consumer.Retrying,
+		Failure: &consumer.Failure{Error: "relay Deposited of bank.Account/anna, position 7: an odd name", Position: 7, EventName: "Deposited"}}
+	require.Contains(t, operate.Advice(commands, stands), "'bank relay skip --position 7 --reason TEXT'")
+	stands.Failure.Error = "publish to events: connection refused"
+	require.NotContains(t, operate.Advice(commands, stands), "skip")
 }
 
 // root is the program of the bounded context: these are the few lines that it needs.

@@ -61,7 +61,11 @@ func (c *Commands) advice(s consumer.Status) string {
 		}
 		return "It goes on by itself when that session ends; to end it: " + strings.Join(ends, "; ")
 	default:
-		return "It tries again by itself once the cause is gone."
+		again := "It tries again by itself once the cause is gone."
+		if f := s.Failure; s.Kind == consumer.KindRelay && f.Position != 0 && !strings.HasPrefix(f.Error, "publish to ") {
+			again += " If that event can't be mended: " + c.quote(fmt.Sprintf("relay skip --position %d --reason TEXT", f.Position)) + "."
+		}
+		return again
 	}
 	if s.Kind == consumer.KindProjection && s.Failure.EventName == "" { // it is refused, or misses events
 		return "Run " + c.quote("readviews rebuild "+s.Name) + " beside its tables, or " + c.quote("readviews reset "+s.Name) + "."

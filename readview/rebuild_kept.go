@@ -171,7 +171,7 @@ func dropSchema(ctx context.Context, conn *pgxpool.Conn, schema, comment string)
 		}
 		for _, drop := range drops {
 			if _, err := tx.Exec(ctx, `DROP `+drop); err != nil {
-				return fmt.Errorf("drop schema %s: %w", schema, err)
+				return fmt.Errorf("drop schema %s: %w", schema, shadow.Detailed(err))
 			}
 		}
 		return nil

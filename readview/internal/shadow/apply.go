@@ -11,7 +11,10 @@ import (
 )
 
 // source is what tables are written from: those, and the keys of the rows that differ.
-type source struct{ target, rows, keys place }
+type source struct {
+	target, rows, keys place
+	again              func() error // finds the rows that differ once more, as some may have gone along with others; may be nil
+}
 
 // Apply writes the difference that [Set.Diff] has found, in the same transaction, to the live tables. With keep, what was
 // there before is kept in the shadows' schema, for [Set.Restore]. Afterwards the tables are compared again: [ErrNotEqual].
@@ -21,7 +24,11 @@ func (s *Set) Apply(ctx context.Context, conn Conn, schema string, keep bool) er
 			return err
 		}
 	}
-	if err := s.write(ctx, conn, source{s.liveTables, in(schema), s.different}); err != nil {
+	from := source{s.liveTables, in(schema), s.different, func() error {
+		_, err := s.Diff(ctx, conn, schema)
+		return err
+	}}
+	if err := s.write(ctx, conn, from, false); err != nil {
 		return err
 	}
 	if err := s.equal(ctx, conn, schema); err != nil {
@@ -50,9 +57,21 @@ func (s *Set) keep(ctx context.Context, conn Conn, schema string) error {
 
 // Restore gives the shadows the content that the live tables had when their difference was written with keep, in one transaction.
 func (s *Set) Restore(ctx context.Context, conn Conn, schema string) error {
-	place := func(name func(*Table) string) place { return func(t *Table) string { return quote(schema, name(t)) } }
-	if err := s.write(ctx, conn, source{in(schema), place(before), place(changed)}); err != nil {
+	back, err := s.loosen(ctx, conn, schema)
+	if err != nil {
 		return err
+	}
+	place := func(name func(*Table) string) place { return func(t *Table) string { return quote(schema, name(t)) } }
+	if err := s.write(ctx, conn, source{in(schema), place(before), place(changed), nil}, true); err != nil {
+		return err
+	}
+	if err := setPath(ctx, conn, s.Path(schema)); err != nil {
+		return err
+	}
+	for _, statement := range back {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return err
+		}
 	}
 	for _, t := range s.Tables {
 		if _, err := conn.Exec(ctx, `DROP TABLE `+quote(schema, before(t))+`, `+quote(schema, changed(t))); err != nil {
@@ -65,25 +84,56 @@ func (s *Set) Restore(ctx context.Context, conn Conn, schema string) error {
 // step is a statement about one table.
 type step func(t *Table, from source) string
 
-// write writes the rows that differ, in the first form that works.
-func (s *Set) write(ctx context.Context, conn Conn, from source) error {
-	parents := s.parentsFirst()
-	children := slices.Clone(parents)
-	slices.Reverse(children)
+// loosen drops the foreign keys of the shadows, and returns the statements that make them again.
+func (s *Set) loosen(ctx context.Context, conn Conn, schema string) (back []string, err error) {
+	live, err := s.definitions(ctx, conn, s.live, s.oids())
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range s.Tables {
+		for _, p := range live[i] {
+			if p.kind != "g reference" {
+				continue
+			}
+			var there bool
+			if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass($1) AND conname = $2)`, in(schema)(t), p.name).Scan(&there); err != nil {
+				return nil, err
+			}
+			if there {
+				if _, err := conn.Exec(ctx, `ALTER TABLE `+in(schema)(t)+` DROP CONSTRAINT `+quote(p.name)); err != nil {
+					return nil, err
+				}
+				back = append(back, t.filled(p.statement, schema))
+			}
+		}
+	}
+	return back, nil
+}
+
+// write writes the rows that differ, in the first form that works. loose is for tables without foreign keys.
+func (s *Set) write(ctx context.Context, conn Conn, from source, loose bool) error {
 	type round struct {
 		step   step
 		tables []*Table
+		again  bool // look before
 	}
+	parents := s.parentsFirst()
+	children := slices.Clone(parents)
+	slices.Reverse(children)
+	replace := []round{{deleteAll, children, false}, {insertAll, parents, true}}
 	forms := [][]round{
-		{{deleteExtra, children}, {update, parents}, {insertMissing, parents}},
-		{{insertMissing, parents}, {update, parents}, {deleteExtra, children}},
-	}
-	cascade := s.cascade("")
-	if cascade == nil {
-		forms = append(forms, []round{{deleteAll, children}, {insertAll, parents}})
+		{{deleteExtra, children, false}, {update, parents, false}, {insertMissing, parents, false}},
+		{{insertMissing, parents, false}, {update, parents, false}, {deleteExtra, children, false}},
 	}
 	if slices.ContainsFunc(s.Tables, func(t *Table) bool { return t.always }) {
-		forms = forms[2:]
+		forms = forms[:1] // those are deleted before they are inserted again
+	}
+	cascade := s.cascade("")
+	if loose {
+		forms = nil
+	}
+	if cascade == nil || loose {
+		forms = append(forms, replace)
 	}
 	var problems []error
 	for _, form := range forms {
@@ -92,7 +142,15 @@ func (s *Set) write(ctx context.Context, conn Conn, from source) error {
 		}
 		err := func() error {
 			for _, r := range form {
+				if r.again && from.again != nil {
+					if err := from.again(); err != nil {
+						return err
+					}
+				}
 				for _, t := range r.tables {
+					if t.always && r.step(t, from) == "" {
+						continue
+					}
 					if _, err := conn.Exec(ctx, r.step(t, from)); err != nil {
 						return fmt.Errorf("write table %s: %w", t.Name, err)
 					}
@@ -120,6 +178,9 @@ func (s *Set) write(ctx context.Context, conn Conn, from source) error {
 }
 
 func deleteExtra(t *Table, from source) string {
+	if t.always {
+		return deleteAll(t, from)
+	}
 	return `DELETE FROM ` + from.target(t) + ` l USING ` + from.keys(t) + ` d WHERE ` + t.on("l", "d") + ` AND d.del`
 }
 
@@ -128,12 +189,20 @@ func deleteAll(t *Table, from source) string {
 }
 
 func update(t *Table, from source) string {
+	if t.always {
+		return ""
+	}
 	columns := t.compared(func(c Column) bool { return c.Generated || c.Always })
 	return `UPDATE ` + from.target(t) + ` l SET (` + list("", columns) + `) = ROW(` + list("s", columns) + `)
 		FROM ` + from.keys(t) + ` d JOIN ` + from.rows(t) + ` s ON ` + t.on("s", "d") + ` WHERE ` + t.on("l", "d") + ` AND NOT d.ins AND NOT d.del`
 }
 
-func insertMissing(t *Table, from source) string { return insert(t, from, `d.ins`) }
+func insertMissing(t *Table, from source) string {
+	if t.always {
+		return insertAll(t, from)
+	}
+	return insert(t, from, `d.ins`)
+}
 
 func insertAll(t *Table, from source) string { return insert(t, from, `NOT d.del`) }
 

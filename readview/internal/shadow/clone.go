@@ -81,7 +81,7 @@ func (s *Set) Fingerprint(ctx context.Context, conn Conn) (string, error) {
 }
 
 // Clone makes a schema with an empty shadow of each table, in the transaction of conn. full is for those that shall take the place
-// of the tables. The indexes that no statement needs to work are left for [Set.Finish]. comment is the schema's.
+// of the tables, with everything. Otherwise the indexes that no statement needs to work are left for [Set.Finish]. comment is the schema's.
 func (s *Set) Clone(ctx context.Context, conn Conn, schema, comment string, full bool) error {
 	definitions, err := s.definitions(ctx, conn, s.live, s.oids())
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *Set) Clone(ctx context.Context, conn Conn, schema, comment string, full
 			quote(schema, t.Name), quote(t.Schema, t.Name))
 	}
 	for stage := beforeReplay; stage <= inPlace; stage++ {
-		if stage == afterReplay || stage == inPlace && !full {
+		if !full && (stage == afterReplay || stage == inPlace) { // what counts in their place may be about those indexes
 			continue
 		}
 		for i, t := range s.Tables {

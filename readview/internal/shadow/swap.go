@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 //go:embed dependents.sql
@@ -116,10 +117,29 @@ func (s *Set) Swap(ctx context.Context, conn Conn, schema, old string) error {
 	for _, t := range s.Tables {
 		statements = append(statements, `ALTER TABLE `+s.liveTables(t)+` SET SCHEMA `+quote(old), `ALTER TABLE `+quote(schema, t.Name)+` SET SCHEMA `+quote(t.Schema))
 	}
+	// Statistics stay where they are when their table goes.
+	shadows, err := s.shadows(ctx, conn, schema)
+	if err != nil {
+		return err
+	}
+	for _, move := range []struct {
+		tables []uint32
+		to     string
+	}{{s.oids(), old}, {shadows, s.Tables[0].Schema}} {
+		rows, err := conn.Query(ctx, `SELECT format('ALTER STATISTICS %s.%I SET SCHEMA %I', stxnamespace::regnamespace, stxname, $2::text) FROM pg_statistic_ext WHERE stxrelid = ANY($1::oid[])`, move.tables, move.to)
+		if err != nil {
+			return err
+		}
+		moves, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		statements = append(statements, moves...)
+	}
 	statements = append(statements, `DROP SCHEMA `+quote(schema))
 	for _, statement := range statements {
 		if _, err := conn.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("swap the tables: %w", err)
+			return fmt.Errorf("swap the tables: %w", Detailed(err))
 		}
 	}
 	return nil
@@ -140,3 +160,12 @@ func (s *Set) LivePath() string { return s.live }
 
 // Literal returns text as SQL has it.
 func Literal(text string) string { return literal(text) }
+
+// Detailed adds what the server says besides to an error: what depends on something, above all.
+func Detailed(err error) error {
+	var server *pgconn.PgError
+	if errors.As(err, &server) && server.Detail != "" {
+		return fmt.Errorf("%w: %s", err, server.Detail)
+	}
+	return err
+}
