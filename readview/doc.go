@@ -51,6 +51,9 @@
 // do not read in vain; nothing else depends on them. When the active node dies,
 // another one takes over within [Config.PollInterval].
 //
+// The package has more than fifty names, because each call of the [Manager] that operators make has its
+// options and its result: a program that only projects needs Projection, On, Exec, NewManager.
+//
 // # From a command to a row
 //
 // The files in the order in which an event passes them; nothing goes back.
