@@ -227,7 +227,7 @@ func TestHandlerThatNeverReturns(t *testing.T) {
 	<-entered
 	began := time.Now()
 	for _, m := range []*readview.Manager{manager, first(b.manager(fast(), balances()))} { // here, and in a process that does not run it
-		b.eventually("it shows", func() bool { return b.status(m, "balances").State == consumer.Retrying })
+		b.eventually("it shows", func() bool { return b.status(m, "balances").State == consumer.Stalled })
 		require.Less(t, time.Since(began), 2*time.Second)
 		status := b.status(m, "balances")
 		require.Equal(t, position, status.Failure.Position)

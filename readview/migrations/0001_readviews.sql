@@ -30,5 +30,96 @@ CREATE TABLE readview_states (
 	failed_event    UUID,
 	failed_name     TEXT,
 	failed_position BIGINT,
+	failed_stack    TEXT,                              -- of a panic, or of a goroutine that was ended
+	failed_statement TEXT,                             -- that the event's handler failed with
+	failed_recorded TEXT,                              -- the event as JSON, where no log has it
+	parked          BIGINT      NOT NULL DEFAULT 0,    -- rows in readview_parked
+	skipped         BIGINT      NOT NULL DEFAULT 0,    -- rows in readview_skipped
 	stall           JSONB                              -- with error, when nothing has failed but something takes long: the sessions that hold a lock
+);
+
+-- The operator log: what somebody did to a projection, written in the transaction that does it.
+CREATE TABLE readview_operations (
+	id        BIGINT      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	name      TEXT        NOT NULL,                             -- the projection
+	command   TEXT        NOT NULL,                             -- reset, pause, skip, ...
+	actor     TEXT        NOT NULL,
+	arguments JSONB       NOT NULL DEFAULT '{}',
+	outcome   TEXT        NOT NULL CHECK (outcome IN ('done', 'failed', 'under way')),
+	detail    TEXT        NOT NULL DEFAULT '',                  -- what came of it, or the error
+	began_at  TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+	ended_at  TIMESTAMPTZ DEFAULT clock_timestamp()             -- NULL while it is under way
+);
+CREATE INDEX readview_operations_name ON readview_operations (name, id);
+
+-- Events that were put aside because they could not be applied, and those of the same streams that
+-- came after them: none of those is applied before.
+CREATE TABLE readview_parked (
+	name           TEXT        NOT NULL,               -- the projection
+	position       BIGINT      NOT NULL,               -- of the event in the log
+	event_id       UUID        NOT NULL,
+	event_name     TEXT        NOT NULL,
+	aggregate_name TEXT        NOT NULL,               -- its stream
+	aggregate_id   TEXT        NOT NULL,
+	error          TEXT,                               -- of the last try; none if it only waits for those before it
+	stack          TEXT,
+	statement      TEXT,
+	tries          BIGINT      NOT NULL DEFAULT 0,
+	parked_at      TIMESTAMPTZ NOT NULL DEFAULT now(), -- or tried again
+	recorded       TEXT,                               -- the event as JSON, where no log has it
+	PRIMARY KEY (name, position)
+);
+CREATE INDEX readview_parked_stream ON readview_parked (name, aggregate_name, aggregate_id, position);
+
+-- Events that somebody has decided not to apply.
+CREATE TABLE readview_skipped (
+	name           TEXT        NOT NULL,
+	position       BIGINT      NOT NULL,
+	event_id       UUID        NOT NULL,
+	event_name     TEXT        NOT NULL,
+	aggregate_name TEXT        NOT NULL,
+	aggregate_id   TEXT        NOT NULL,
+	error          TEXT        NOT NULL,
+	reason         TEXT        NOT NULL,
+	actor          TEXT        NOT NULL,
+	skipped_at     TIMESTAMPTZ NOT NULL DEFAULT now(),
+	PRIMARY KEY (name, position)
+);
+
+-- What is, or was last, replayed into shadow tables: a rebuild (or a rollback) and a verification of each projection.
+CREATE TABLE readview_rebuilds (
+	name        TEXT        NOT NULL,
+	kind        TEXT        NOT NULL CHECK (kind IN ('rebuild', 'verify', 'explain')),
+	command     TEXT        NOT NULL,                 -- rebuild, rollback, verify or explain
+	run         UUID        NOT NULL,                 -- who does it: a page of another run finds no row
+	phase       TEXT        NOT NULL,                 -- building, replaying, ...; done, failed, cancelled
+	schema      TEXT        NOT NULL,                 -- of the shadow tables
+	fingerprint TEXT        NOT NULL,                 -- of the definition of the live ones
+	complete    BOOLEAN     NOT NULL,                 -- the shadow tables have all that the live ones have, to take their place
+	handled     TEXT[]      NOT NULL,
+	version     BIGINT      NOT NULL,
+	position    BIGINT      NOT NULL DEFAULT 0,       -- of the shadow tables: set with every page's writes
+	events      BIGINT      NOT NULL DEFAULT 0,       -- applied
+	total       BIGINT      NOT NULL DEFAULT 0,       -- that there were when it began
+	target      BIGINT      NOT NULL DEFAULT 0,       -- the log's head then
+	node        TEXT        NOT NULL,
+	detail      TEXT        NOT NULL DEFAULT '',      -- what it waits for, what came of it, or the error
+	result      JSONB,                                -- of a verification
+	started_at  TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+	beat_at     TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+	ended_at    TIMESTAMPTZ,
+	PRIMARY KEY (name, kind)
+);
+
+-- What the last rebuild has replaced, for a rollback.
+CREATE TABLE readview_kept (
+	name        TEXT        PRIMARY KEY,
+	schema      TEXT        NOT NULL,
+	how         TEXT        NOT NULL CHECK (how IN ('apply', 'swap')), -- apply: the rows that it changed are beside the tables
+	position    BIGINT      NOT NULL,                                  -- of what is kept
+	fingerprint TEXT        NOT NULL,
+	handled     TEXT[]      NOT NULL,                                  -- by the program that made it
+	version     BIGINT      NOT NULL,                                  -- of the projection then
+	kept_at     TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+	keep_until  TIMESTAMPTZ NOT NULL
 );
