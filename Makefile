@@ -61,7 +61,7 @@ screenshots: chromium ## Write pictures of the page to dancefinder/web/screensho
 	cd dancefinder && SCREENSHOTS=$(CURDIR)/dancefinder/web/screenshots GOWORK=off go test -count=1 -run "^TestPages$$" ./web/browser
 
 # These repeat what they leave to chance, see internal/soak.
-campaigns = ^Test(RabbitMQCluster|Cluster|BrokerKilled|KilledAtEveryPoint|RelayKilledAtEveryPoint|ReactorKilledAtEveryPoint|TransactionsKilledAtEveryPoint|InboxKilled|RebuildKilledAtEveryPoint|RebuildKilledAtRandom|RebuildWhenNodesRunAndWritersAppend|ReadersNoticeNothingOfARebuild|PagesAreInvisible|NodesComeAndGo|ResetsWhileFourWritersAppend|LostConnectionsLoseNothing|ConsistencyReadsWhatWasWritten|UnreliableBroker|AppendsThatGoTogether)$$
+campaigns = ^Test(RabbitMQCluster|Cluster|BrokerKilled|KilledAtEveryPoint|RelayKilledAtEveryPoint|ReactorKilledAtEveryPoint|TransactionsKilledAtEveryPoint|InboxKilled|RebuildKilledAtEveryPoint|RebuildKilledAtRandom|RebuildWhenNodesRunAndWritersAppend|ReadersNoticeNothingOfARebuild|PagesAreInvisible|NodesComeAndGo|StoppedNodeIsTakenOverAndDoesNoHarm|ResetsWhileFourWritersAppend|LostConnectionsLoseNothing|ConsistencyReadsWhatWasWritten|UnreliableBroker|AppendsThatGoTogether)$$
 
 soak: chromium ## Run longer campaigns: brokers and nodes that are killed, a legacy database of full size, the time of a first visit; about an hour
 	SOAK=1 GOWORK=off go run ./internal/services -rabbitmq -install -- go test -p 1 -timeout 2h -v -run "$(campaigns)" ./devservices ./inbox ./readview ./eventsourced/...
