@@ -62,7 +62,8 @@ func (c *Commands) advice(s consumer.Status) string {
 		return "It goes on by itself when that session ends; to end it: " + strings.Join(ends, "; ")
 	default:
 		again := "It tries again by itself once the cause is gone."
-		if f := s.Failure; s.Kind == consumer.KindRelay && f.Position != 0 && !strings.HasPrefix(f.Error, "publish to ") {
+		if f := s.Failure; s.Kind == consumer.KindRelay && f.Position != 0 &&
+			(strings.HasPrefix(f.Error, "relay "+f.EventName) || strings.HasPrefix(f.Error, "Translate")) { // not for want of a broker
 			again += " If that event can't be mended: " + c.quote(fmt.Sprintf("relay skip --position %d --reason TEXT", f.Position)) + "."
 		}
 		return again
