@@ -2,6 +2,7 @@ package generator_test
 
 import (
 	"bytes"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +33,9 @@ func TestEditions(t *testing.T) {
 
 			var updated, cancelled, vanished, late int
 			for key, before := range first {
-				require.False(t, before.Cancelled)
+				if before.Cancelled {
+					require.Fail(t, "cancelled in the first edition")
+				}
 				switch after, ok := second[key]; {
 				case !ok:
 					vanished++
@@ -41,7 +44,9 @@ func TestEditions(t *testing.T) {
 				case after.End != before.End || after.Extra != before.Extra:
 					updated++
 				default:
-					require.Equal(t, before, after)
+					if !reflect.DeepEqual(before, after) {
+						require.Equal(t, before, after)
+					}
 				}
 			}
 			for key := range second {
@@ -89,9 +94,10 @@ func TestAnEditionReadsBackEqual(t *testing.T) {
 
 	i := 0
 	for row, err := range listing.Read(&file, listing.Options{}) {
-		require.NoError(t, err)
-		row.Line = 0
-		require.Equal(t, rows[i], row)
+		if row.Line = 0; err != nil || !reflect.DeepEqual(row, rows[i]) { // asserting 20,000 times takes long
+			require.NoError(t, err)
+			require.Equal(t, rows[i], row)
+		}
 		i++
 	}
 	require.Len(t, rows, i)
