@@ -143,7 +143,7 @@ func (a *applier) databaseFault(ctx context.Context, failed *EventError) bool {
 		return false
 	case pgerr.Lost(failed.Err), pgerr.Canceled(failed.Err), pgerr.Retryable(failed.Err):
 		return true
-	case code == "42501", pgerr.Undefined(failed.Err) && a.m.missingTables(ctx, a.definition) != nil:
+	case pgerr.Denied(failed.Err), pgerr.Undefined(failed.Err) && a.m.missingTables(ctx, a.definition) != nil:
 		return true
 	}
 	// Connections, states of transactions, permissions, databases, resources, the operator, the system, and what should not be.

@@ -71,7 +71,7 @@ func (b *rebuild) swap(ctx context.Context, conn *pgx.Conn, before eventsourced.
 	if by := who(); pgerr.LockTimeout(err) {
 		return &blockedError{"one of the tables " + strings.Join(b.Tables, ", "), by}
 	}
-	if pgerr.Code(err) == "40P01" {
+	if pgerr.Deadlock(err) {
 		return errNotYet
 	}
 	if err != nil {

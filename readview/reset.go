@@ -16,6 +16,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
 	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
@@ -54,8 +55,21 @@ func (tables truncate) Reset(ctx context.Context, tx Tx) error {
 // reset runs the reset handler and sets the position to 0 in one transaction.
 // The lock is the same as a page's, and the new generation makes pages that were
 // read before useless. With a generation other than 0 it returns errStale when that is not the
-// projection's any more.
+// projection's any more. It is tried again when its wait for the tables' locks was ended because
+// somebody who has one of them waits for another one: a reader who joins them in another order.
 func (a *applier) reset(ctx context.Context, op consumer.Operation, generation int64) error {
+	for tries := 1; ; tries++ {
+		err := a.tryReset(ctx, op, generation)
+		if !pgerr.Deadlock(err) || tries == resetTries || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// resetTries is how often a reset gives way to others.
+const resetTries = 5
+
+func (a *applier) tryReset(ctx context.Context, op consumer.Operation, generation int64) error {
 	statements, err := a.m.states.sql(ctx)
 	if err != nil {
 		return err

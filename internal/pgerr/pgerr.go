@@ -69,6 +69,18 @@ func Constraint(err error) string {
 	return ""
 }
 
+// Deadlock tells that the server has ended a statement because others wait for its locks, as it for theirs.
+func Deadlock(err error) bool { return Code(err) == "40P01" }
+
+// Denied tells that the role lacks a right.
+func Denied(err error) bool { return Code(err) == "42501" }
+
+// Violated tells that a statement has violated a foreign key, a unique or an exclusion constraint.
+func Violated(err error) bool {
+	code := Code(err)
+	return code == "23503" || code == "23505" || code == "23P01"
+}
+
 // Taken tells that a statement has violated a unique constraint.
 func Taken(err error) bool { return Code(err) == "23505" }
 

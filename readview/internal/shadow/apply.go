@@ -163,7 +163,7 @@ func (s *Set) write(ctx context.Context, conn Conn, from source, loose bool) err
 			return nil
 		}
 		problems = append(problems, err)
-		if code := pgerr.Code(err); code != "23503" && code != "23505" && code != "23P01" {
+		if !pgerr.Violated(err) {
 			return err
 		}
 		if _, err := conn.Exec(ctx, `ROLLBACK TO SAVEPOINT readview_write`); err != nil {
