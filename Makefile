@@ -65,7 +65,7 @@ campaigns = ^Test(RabbitMQCluster|Cluster|BrokerKilled|KilledAtEveryPoint|RelayK
 
 soak: chromium ## Run longer campaigns: brokers and nodes that are killed, a legacy database of full size, the time of a first visit; about an hour
 	SOAK=1 GOWORK=off go run ./internal/services -rabbitmq -install -- go test -p 1 -timeout 2h -v -run "$(campaigns)" ./devservices ./inbox ./readview ./eventsourced/...
-	SOAK=1 go run ./internal/services -install -- go test -timeout 1h -v -run "^TestAdoptLegacy$$" ./dancefinder/cmd/dancefinder
+	SOAK=1 go run ./internal/services -install -- go test -timeout 1h -v -run "^Test(AdoptLegacy|ReadYourOwnWrites|ProjectionReplay|ImportTakesNoMemoryForRows)$$" ./dancefinder/cmd/dancefinder ./dancefinder/graph ./dancefinder/projections ./dancefinder/importer
 	cd dancefinder && SOAK=1 GOWORK=off go test -count=1 -v -run "^TestFirstView$$" ./web/browser
 
 # Of dancefinder/graph, what go generate makes.

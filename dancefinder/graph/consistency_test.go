@@ -12,6 +12,7 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/graph"
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/soak"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -19,7 +20,8 @@ func TestReadYourOwnWrites(t *testing.T) {
 	t.Parallel()
 	a := newApp(t)
 	c := a.fill(4, 40)
-	const users, rounds = 8, 125
+	const users = 8
+	rounds := soak.Times(25, 125)
 	var each sync.WaitGroup
 	stale := make([]int, users)
 	for user := range users {

@@ -22,7 +22,9 @@ func TestReadStreams(t *testing.T) { // not parallel: it measures memory
 			before, n, most := heap(), 0, uint64(0)
 			in := io.MultiReader(strings.NewReader(test.header), &repeat{text: test.row, n: rows}, strings.NewReader(test.end))
 			for _, err := range listing.Read(in, listing.Options{}) {
-				require.NoError(t, err)
+				if err != nil { // asserting each time takes longer than reading
+					require.NoError(t, err)
+				}
 				if n++; n%(rows/4) == 0 {
 					most = max(most, heap())
 				}
