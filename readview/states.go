@@ -135,11 +135,11 @@ func (s states) locked(ctx context.Context, d *definition, f func(tx *sql.Tx, sq
 		return err
 	}
 	return s.within(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, statements.insertState, d.Name, d.handled, d.Version); err != nil {
+		position, err := s.lock(ctx, tx, d.Name) // first, as all do who make both rows
+		if err != nil {
 			return err
 		}
-		position, err := s.lock(ctx, tx, d.Name)
-		if err != nil {
+		if _, err := tx.ExecContext(ctx, statements.insertState, d.Name, d.handled, d.Version); err != nil {
 			return err
 		}
 		return f(tx, statements, position)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,6 +20,9 @@ import (
 func TestReadYourOwnWrites(t *testing.T) {
 	t.Parallel()
 	a := newApp(t)
+	patient, err := readview.NewConsistency(t.Context(), a.manager, a.pool, readview.ConsistencyConfig{Keys: [][]byte{bytes.Repeat([]byte("k"), 32)}, Limit: 20 * time.Second})
+	require.NoError(t, err)
+	a.serve(func(config *graph.Config) { config.Consistency = patient }) // on a machine that may be busy
 	c := a.fill(4, 40)
 	const users = 8
 	rounds := soak.Times(25, 125)
