@@ -18,10 +18,10 @@ var ownTables = []string{"readviews", "readview_states", "readview_rebuilds", "r
 type rebuildStatements struct {
 	page, pageSet             string // of a page
 	begin, resume, read, beat string
-	phase, end, rerun         string
+	phase, end                string
 	keep, kept, unkeep        string
 	putBack, settleDebt       string
-	list, rebuilt             string
+	rebuilt                   string
 }
 
 func newRebuildStatements(schema string) rebuildStatements {

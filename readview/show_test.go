@@ -165,7 +165,7 @@ func TestDryRun(t *testing.T) {
 				require.Empty(t, rehearsal.Error)
 			}
 			require.Contains(t, rehearsal.Error, c.err)
-			require.Equal(t, c.unseen, fmt.Sprintf("%s", join(rehearsal.Unseen)))
+			require.Equal(t, c.unseen, join(rehearsal.Unseen))
 			require.False(t, rehearsal.Applied)
 
 			require.Equal(t, []string{"account-1 1"}, b.rows(`SELECT account || ' ' || amount FROM balance`), "nothing has changed")
