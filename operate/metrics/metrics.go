@@ -47,7 +47,6 @@ type Config struct {
 // safe for concurrent use.
 type Metrics struct {
 	consumer.NoObserver
-	noAppends
 
 	config   Config
 	reporter *reporter
@@ -71,8 +70,6 @@ var (
 	_ consumer.Observer    = (*Metrics)(nil)
 	_ pgstore.Observer     = (*Metrics)(nil)
 )
-
-type noAppends = pgstore.NoObserver
 
 // outcomes of appends, all of them there from the start: a rate wants a beginning.
 var outcomes = []string{"appended", "conflict", "error"}
