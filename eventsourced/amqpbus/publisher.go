@@ -303,7 +303,10 @@ func (s *session) send(ctx context.Context, topic string, messages []*message.Me
 	var unroutable error
 	for {
 		select {
-		case returned := <-s.returns: // before it was confirmed
+		case returned, open := <-s.returns: // before it was confirmed
+			if !open { // the connection is lost, and all was confirmed before
+				return unroutable
+			}
 			unroutable = cmp.Or(unroutable, fmt.Errorf("message %s: %w", returned.MessageId, ErrUnroutable))
 			if returned.Exchange != "" {
 				unroutable = fmt.Errorf("nobody receives from there: %w", ErrUnroutable)
