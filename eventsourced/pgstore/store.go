@@ -55,6 +55,9 @@ type Config struct {
 
 	// Observer is told of appends. By default nobody is.
 	Observer Observer
+
+	// Tracer is told of appends when they begin. By default nobody is.
+	Tracer Tracer
 }
 
 // Store is an event log on PostgreSQL. It is safe for concurrent use, and one
