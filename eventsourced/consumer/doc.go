@@ -13,7 +13,7 @@
 // [Store] is the table consumers, for those who run them and those who look after them.
 //
 // Of several nodes that run a consumer, one is active and the others stand by; the lease in
-// the [PositionStore] decides. Invariants:
+// the [LeaseStore] decides. Invariants:
 //
 //   - the position moves only forward, by the one who holds the lease, from where
 //     that one knows it to be: whoever lost the lease unawares (a stopped process, a
