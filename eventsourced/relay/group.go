@@ -65,7 +65,7 @@ func (g *group) addTo(ctx context.Context, topic string, recorded eventsourced.R
 	}
 	msg, err := g.relay.marshalParts(g.last, parts)
 	if err != nil {
-		return errors.Join(&consumer.EventError{Event: recorded, Err: newTranslateError(recorded, err)}, g.publish(ctx))
+		return errors.Join(&consumer.WorkError{Event: recorded, Err: newTranslateError(recorded, err)}, g.publish(ctx))
 	}
 	if len(g.messages) == 0 {
 		g.first = recorded
@@ -122,7 +122,7 @@ func (g *group) publish(ctx context.Context) error {
 	if len(g.messages) > 0 {
 		g.relay.failpoint("publishing")
 		if err := g.relay.publish(ctx, consumer.PartEvents, &g.first, g.topic, g.messages...); err != nil {
-			return &consumer.EventError{Event: g.first, Err: err}
+			return &consumer.WorkError{Event: g.first, Err: err}
 		}
 		g.sent[g.topic] = g.last
 		g.messages, g.topic = nil, ""
