@@ -66,7 +66,7 @@ func (g *group) addTo(ctx context.Context, topic string, recorded eventsourced.R
 	}
 	msg, err := g.relay.marshalParts(g.last, parts)
 	if err != nil {
-		return errors.Join(&consumer.EventError{Event: recorded, Err: newTranslateError(recorded, err)}, g.publish(ctx))
+		return errors.Join(&consumer.WorkError{Event: recorded, Err: newTranslateError(recorded, err)}, g.publish(ctx))
 	}
 	if len(g.messages) == 0 {
 		g.first = recorded
@@ -127,7 +127,7 @@ func (g *group) publish(ctx context.Context) error {
 		})
 		if err := g.relay.publish(ctx, consumer.PartEvents, &g.first, g.topic, g.messages...); err != nil {
 			ended(0, err)
-			return &consumer.EventError{Event: g.first, Err: err}
+			return &consumer.WorkError{Event: g.first, Err: err}
 		}
 		ended(g.last, nil)
 		g.sent[g.topic] = g.last
