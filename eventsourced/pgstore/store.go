@@ -75,6 +75,11 @@ type Store struct {
 	unusable error           // why the pool does not do
 	prepares bool            // its connections keep prepared statements
 	tracer   pgx.QueryTracer // the pool's, or nil
+
+	totals struct {
+		sync.Mutex
+		AppendTotals
+	}
 }
 
 var (
