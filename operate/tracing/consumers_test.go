@@ -214,4 +214,3 @@ func TestSubscriber(t *testing.T) {
 	require.Equal(t, within.SpanID(), tries[1].SpanContext().SpanID())
 	require.Equal(t, s.await("append bank.Account", 1)[0].SpanContext().SpanID(), tries[1].Parent().SpanID())
 }
-
