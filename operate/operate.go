@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
@@ -129,11 +130,15 @@ func (c *Commands) quote(command string) string { return "'" + c.config.Program 
 
 // examples returns commands as they are typed, each on a line.
 func (c *Commands) examples(commands ...string) (lines string) {
+	projection := "accounts"
+	if len(c.config.Projections) > 0 {
+		projection = c.config.Projections[0]
+	}
 	for i, command := range commands {
 		if i > 0 {
 			lines += "\n"
 		}
-		lines += "  " + c.config.Program + " " + command
+		lines += "  " + c.config.Program + " " + strings.ReplaceAll(command, " accounts", " "+projection)
 	}
 	return lines
 }

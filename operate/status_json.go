@@ -11,6 +11,7 @@ import (
 // statusJSON is a consumer for programs: all that the table and what is below it say.
 type statusJSON struct {
 	Name        string           `json:"name"`
+	Topic       string           `json:"topic"` // of a subscription, else ""
 	Kind        string           `json:"kind"`
 	State       string           `json:"state"`
 	Position    int64            `json:"position"`
@@ -27,13 +28,27 @@ type statusJSON struct {
 	Rate        float64          `json:"rate"`         // events a second
 	LeftSeconds float64          `json:"left_seconds"` // about; 0 when it is not known
 	Skipped     int64            `json:"skipped"`      // events that somebody has given up
-	Rebuild     *consumer.Replay `json:"rebuild"`      // under way, or the last one
-	Verify      *consumer.Replay `json:"verify"`
+	Rebuild     *replayJSON      `json:"rebuild"`      // under way, or the last one
+	Verify      *replayJSON      `json:"verify"`
+}
+
+// replayJSON is how far a rebuild, a rollback or a verification is.
+type replayJSON struct {
+	*consumer.Replay
+	LeftSeconds float64    `json:"left_seconds"` // about; 0 when it is not known
+	Ended       *time.Time `json:"ended"`        // null while it runs
 }
 
 // failureJSON is why a consumer does not get on.
 type failureJSON struct {
-	Event  string     `json:"event"` // "" when it is not about one
+	Event     string `json:"event"` // for people, "" when it is not about one
+	EventID   string `json:"event_id"`
+	EventName string `json:"event_name"`
+	Position  int64  `json:"position"`  // 0 when it is not about an event
+	Statement string `json:"statement"` // that a handler failed with
+	Stack     string `json:"stack"`     // of one that panicked
+	Stalled   bool   `json:"stalled"`   // nothing has failed, but something takes long
+
 	Time   time.Time  `json:"time"`
 	Since  *time.Time `json:"since"` // null when it is not known
 	Tries  int        `json:"tries"`
@@ -47,18 +62,37 @@ func (c *Commands) writeJSON(w io.Writer, all []consumer.Status) error {
 	rows := make([]statusJSON, len(all))
 	for i, s := range all {
 		rows[i] = statusJSON{
-			Name: s.Name, Kind: string(s.Kind), State: string(s.State), Position: int64(s.Position), Head: int64(s.Head),
+			Name: s.Name, Topic: s.Topic, Kind: string(s.Kind), State: string(s.State), Position: int64(s.Position), Head: int64(s.Head),
 			Behind: s.Behind, More: s.More, LagSeconds: s.Lag.Seconds(), Estimate: max(s.Estimate, s.Behind), Rate: s.Rate, LeftSeconds: s.Left.Seconds(),
-			Version: s.Version, Parked: s.Parked, Skipped: s.Skipped, Node: s.Node, Rebuild: s.Rebuild, Verify: s.Verify,
+			Version: s.Version, Parked: s.Parked, Skipped: s.Skipped, Node: s.Node, Rebuild: replayOf(s.Rebuild), Verify: replayOf(s.Verify),
 		}
 		if s.Failure == nil {
 			continue
 		}
 		text := failureOf(s)
 		rows[i].Error = &text
-		rows[i].Failure = &failureJSON{eventOf(s.Failure), s.Failure.Time.UTC(), known(s.Failure.Since), s.Failure.Attempts, known(s.Failure.Next), c.advice(s), append([]consumer.Session{}, s.Failure.Blockers...)}
+		rows[i].Failure = c.failure(s)
 	}
 	return terminal.JSON(w, rows)
+}
+
+func (c *Commands) failure(s consumer.Status) *failureJSON {
+	f := s.Failure
+	about := &failureJSON{
+		Event: eventOf(f), EventName: f.EventName, Position: int64(f.Position), Statement: f.Statement, Stack: f.Stack, Stalled: f.Stalled,
+		Time: f.Time.UTC(), Since: known(f.Since), Tries: f.Attempts, Next: known(f.Next), Advice: c.advice(s), Blockers: append([]consumer.Session{}, f.Blockers...),
+	}
+	if f.EventName != "" {
+		about.EventID = f.EventID.String()
+	}
+	return about
+}
+
+func replayOf(r *consumer.Replay) *replayJSON {
+	if r == nil {
+		return nil
+	}
+	return &replayJSON{Replay: r, LeftSeconds: r.Left.Seconds(), Ended: known(r.Ended)}
 }
 
 // known returns a time for programs, nil for none.

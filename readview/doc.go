@@ -52,13 +52,14 @@
 // another one takes over within [Config.PollInterval].
 //
 // The package has more than fifty names, because each call of the [Manager] that operators make has its
-// options and its result: a program that only projects needs Projection, On, Exec, NewManager.
+// options and its result, and [Consistency] needs the manager's positions and states: a program that only projects needs Projection, On, Exec, NewManager.
 //
 // # From a command to a row
 //
 // The files in the order in which an event passes them; nothing goes back.
 //
 //	eventsourced/repository.go       Update loads, acts, and appends what was recorded
+//	eventsourced/pgstore/coalesce.go appends that meet go together, in one transaction
 //	eventsourced/pgstore/append.go   the events get their positions under the log's lock, and are committed
 //	eventsourced/pgstore/listen.go   a wake-up is sent, after the commit: a hint
 //	log.go                           follow hears it, or polls; it has the lease
@@ -66,7 +67,9 @@
 //	router.go                        emits one message with the page; the application's middlewares; handle
 //	page.go                          attempt: in a goroutine of its own, which a handler may end or hang up
 //	apply.go                         apply, transact: begin
+//	target.go                        what is written: the live tables, or those of a rebuild
 //	position.go                      checkpoint: lock the position, compare it with the page's
+//	park.go                          behind: is an earlier event of the aggregate parked?
 //	call.go                          the handlers, event by event
 //	exec.go                          Exec, or tx itself: the statements
 //	internal/pipeline/doc.go         how they get to the server; and begin and commit
@@ -81,6 +84,7 @@
 //	feed.go                          AddRemote: which topic, and where to ask for history
 //	messages.go                      handle: the message's events are a page; process
 //	messages.go                      proof: has the other log gone back?
+//	publication.go                   stale, takePublished: does the relay still publish what this program was told?
 //	messages.go                      take: is it the page's turn? It is known already, or it fits, or some are missing
 //	ask.go                           miss: this one is kept until those before it have come, and that is asked for
 //	early.go                         keep; next: it is its turn
@@ -297,9 +301,4 @@
 // What somebody does to a projection (a reset, a pause, ...) is in the table readview_operations, written
 // in the transaction that does it, with who did it: [Manager.Operations]. The actor is that of the context,
 // see [eventsourced.WithActor].
-//
-// # Names
-//
-// The package has more than fifty: a third of them is [Consistency]'s, which is here because it needs the
-// manager's positions and states. A projection needs Projection, Handlers, On, Exec, NewManager and Config.
 package readview

@@ -70,7 +70,7 @@ func (s *logSource) Close() error {
 	return nil
 }
 
-// run emits pages until ctx ends. Outside of [runner.follow] it waits for its
+// run emits pages until ctx ends. Outside of [logSource.follow] it waits for its
 // turn: for the database, for the end of a pause, for another node to go away.
 func (s *logSource) run(ctx context.Context, out chan<- *message.Message) {
 	news := s.m.log.Listen(ctx)

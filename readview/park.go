@@ -1,12 +1,10 @@
 package readview
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
@@ -137,7 +135,6 @@ func (a *applier) putAside(ctx context.Context, tx *sql.Tx, statements *statemen
 // about the tables and so about all events: whatever else is wrong with the event, it is not
 // parked for that.
 func (a *applier) databaseFault(ctx context.Context, failed *EventError) bool {
-	code := pgerr.Code(failed.Err)
 	switch {
 	case errors.Is(failed.Err, errSlow), errors.Is(failed.Err, errLate): // by itself the event takes too long
 		return false
@@ -146,6 +143,5 @@ func (a *applier) databaseFault(ctx context.Context, failed *EventError) bool {
 	case pgerr.Denied(failed.Err), pgerr.Undefined(failed.Err) && a.m.missingTables(ctx, a.definition) != nil:
 		return true
 	}
-	// Connections, states of transactions, permissions, databases, resources, the operator, the system, and what should not be.
-	return code != "" && strings.Contains(" 08 25 28 3D 40 53 57 58 XX ", " "+cmp.Or(code, "  ")[:2]+" ")
+	return pgerr.OfServer(failed.Err)
 }

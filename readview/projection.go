@@ -211,6 +211,8 @@ func (d *definition) defineReset() error {
 		switch {
 		case strings.TrimSpace(table) == "":
 			problems = append(problems, fmt.Errorf("its Tables[%d] is empty", i))
+		case strings.Contains(table, "."):
+			problems = append(problems, fmt.Errorf("its Tables have %q: tables are named without a schema, see Config.Schema", table))
 		case slices.Contains(d.Tables[:i], table):
 			problems = append(problems, fmt.Errorf("its Tables have %q twice", table))
 		}

@@ -74,7 +74,7 @@ type TouchingEvent struct {
 }
 
 // Verify replays the projection's events into shadow tables, up to where the live ones are, and compares them row by row. It never changes the
-// live tables, and holds the projection up for moments only. What it has found is also on record, see [Manager.Rebuilds].
+// live tables, and holds the projection up for moments only. What it has found is also on record, see Verify of [consumer.Status].
 //
 // Its errors are those of [Manager.Rebuild]: then it could not tell. Tables without a key can be verified, other than rebuilt.
 func (m *Manager) Verify(ctx context.Context, name string, options VerifyOptions) (Verified, error) {

@@ -103,17 +103,19 @@ func refused(err error) bool { return errors.Is(err, ErrNewEvents) || errors.Is(
 
 // defineVersion checks the version and what is to become of others.
 func (d *definition) defineVersion() error {
-	switch {
-	case d.Version < 0:
-		return errors.New("its Version is negative")
-	case d.WhenChanged < RefuseWhenChanged || d.WhenChanged > RebuildWhenChanged:
-		return fmt.Errorf("its WhenChanged is %d, want RefuseWhenChanged, ResetWhenChanged or RebuildWhenChanged", d.WhenChanged)
-	case d.WhenChanged == ResetWhenChanged && d.Reset == nil && len(d.Tables) == 0:
-		return errors.New("its WhenChanged is ResetWhenChanged, and it has neither Reset nor Tables")
-	case d.WhenChanged == RebuildWhenChanged && len(d.Tables) == 0:
-		return errors.New("its WhenChanged is RebuildWhenChanged, and it has no Tables")
+	var problems []error
+	if d.Version < 0 {
+		problems = append(problems, errors.New("its Version is negative"))
 	}
-	return nil
+	switch {
+	case d.WhenChanged < RefuseWhenChanged || d.WhenChanged > RebuildWhenChanged:
+		problems = append(problems, fmt.Errorf("its WhenChanged is %d, want RefuseWhenChanged, ResetWhenChanged or RebuildWhenChanged", d.WhenChanged))
+	case d.WhenChanged == ResetWhenChanged && d.Reset == nil && len(d.Tables) == 0:
+		problems = append(problems, errors.New("its WhenChanged is ResetWhenChanged, and it has neither Reset nor Tables"))
+	case d.WhenChanged == RebuildWhenChanged && len(d.Tables) == 0:
+		problems = append(problems, errors.New("its WhenChanged is RebuildWhenChanged, and it has no Tables"))
+	}
+	return errors.Join(problems...)
 }
 
 // remake carries out the policy for a projection that this program can't run for cause, and tells

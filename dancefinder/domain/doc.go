@@ -12,5 +12,7 @@
 // A command that breaks a rule is refused with an [*Error], which is data for the
 // person who asked. Any other error comes from the store.
 //
+// The package has more than fifty names because each command and each event is a type with its own.
+//
 // README.md describes the architecture and the naming conventions.
 package domain

@@ -51,6 +51,13 @@ func Retryable(err error) bool {
 	return strings.HasPrefix(code, "53") || Lost(err)
 }
 
+// OfServer tells that an error is about connections, states of transactions, permissions, databases,
+// resources, the operator, the system, or what should not be: not about what a statement says.
+func OfServer(err error) bool {
+	code := Code(err)
+	return code != "" && strings.Contains(" 08 25 28 3D 40 53 57 58 XX ", " "+code[:2]+" ")
+}
+
 // Code returns the SQLSTATE of err, "" when it is not the server's.
 func Code(err error) string {
 	var pgErr *pgconn.PgError
