@@ -94,6 +94,17 @@ func (s *subscription) send(ctx context.Context, event eventsourced.Recorded) (a
 	if err != nil {
 		return false, &consumer.WorkError{Event: event, Err: err}
 	}
+	ctx, tell := s.Config().Tracer.Handling(ctx, consumer.Handling{ID: s.ID(), Events: 1, Causes: consumer.Causes(&event)})
+	defer func() {
+		switch {
+		case acked:
+			tell(event.Position, nil)
+		case ctx.Err() != nil:
+			tell(0, context.Cause(ctx))
+		default:
+			tell(0, errNotAcked)
+		}
+	}()
 	w := s.Watch(consumer.PartEvents, &event, "handing out a message")
 	defer func() { w.End() }()
 	msgCtx, cancel := context.WithCancel(eventsourced.WithRecorded(context.WithoutCancel(ctx), &event))
