@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/readview"
 )
 
 // Who looks sees which node applies a projection, whether it gave it back, and whether it is gone.
@@ -43,4 +44,15 @@ func TestLeases(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, leases[1].Held)
 	require.WithinDuration(t, time.Now().Add(-time.Minute), leases[1].Until, 30*time.Second, "it was not renewed")
+}
+
+func TestHandles(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	manager, _ := b.manager(fast(), balances(), audits())
+	names, err := manager.Handles("balances")
+	require.NoError(t, err)
+	require.Equal(t, []string{"Deposited"}, names)
+	_, err = manager.Handles("nobody")
+	require.ErrorIs(t, err, readview.ErrUnknownProjection)
 }

@@ -65,6 +65,27 @@ type Slot struct {
 	Kept   int64 // bytes of WAL, -1 when that is not known
 }
 
+// Client is a program that is connected to the log's database, as the server tells its sessions apart.
+type Client struct {
+	Application string // the application_name
+	User        string
+	Address     string // "" for one on the server's own machine, and for one that the role may not look into
+	Sessions    int
+	Active      int       // of which do something just now, or have a transaction open
+	Listening   bool      // it waits for new events of this log
+	Since       time.Time // the oldest of its sessions
+}
+
+// Clients returns the programs that are connected to the log's database, those with the most sessions
+// first, 50 at most. Errors: [ErrTooLong].
+func (i *Inspector) Clients(ctx context.Context) (all []Client, err error) {
+	err = i.ask(ctx, "look at the sessions", func(ctx context.Context, tx pgx.Tx) error {
+		all, err = rowsOf[Client](ctx, tx, i.store.sql.clients, maxReplicas)
+		return err
+	})
+	return all, err
+}
+
 // Figures returns them, of the moment. It looks at no event: it counts positions of the last
 // minute. Errors: [ErrTooLong].
 func (i *Inspector) Figures(ctx context.Context) (f Figures, err error) {
@@ -131,6 +152,12 @@ const (
 		SELECT 0, gid, '', '', owner::text, '', '', prepared, (date_part('epoch', clock_timestamp() - prepared) * 1000000)::bigint
 		FROM pg_prepared_xacts WHERE database = current_database()
 		ORDER BY 8 LIMIT 1`
+	// A listener shows itself by a lock, see Listen.
+	clientsSQL = `SELECT coalesce(application_name, ''), coalesce(usename, '')::text, coalesce(host(client_addr), ''), count(*)::int,
+			count(*) FILTER (WHERE state <> 'idle' AND pid <> pg_backend_pid())::int, coalesce(bool_or(pid = ANY (ARRAY(SELECT pid FROM pg_locks
+				WHERE locktype = 'advisory' AND classid = 1702260335 AND objid = {oid} AND objsubid = 2
+					AND database = (SELECT oid FROM pg_database WHERE datname = current_database())))), false), coalesce(min(backend_start), 'epoch')
+		FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT $1`
 	walSQL      = `CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END`
 	replicasSQL = `SELECT coalesce(application_name, ''), coalesce(host(client_addr), ''), coalesce(state, ''), coalesce(sync_state, ''),
 			coalesce(pg_wal_lsn_diff(` + walSQL + `, replay_lsn)::bigint, -1), coalesce((date_part('epoch', replay_lag) * 1000000)::bigint, 0)

@@ -42,6 +42,21 @@ func TestFigures(t *testing.T) {
 	require.NotNil(t, figures.Oldest)
 	require.Positive(t, figures.Oldest.PID)
 	require.Positive(t, figures.Oldest.Age)
+	t.Run("who is connected", func(t *testing.T) {
+		store, _ := openURL(t, db.URL+"&application_name=figures-"+t.Name()[:11], pgstore.Config{})
+		_ = store.Listen(t.Context())
+		var clients []pgstore.Client
+		require.Eventually(t, func() bool {
+			clients, err = inspector.Clients(t.Context())
+			require.NoError(t, err)
+			for _, c := range clients {
+				if c.Application == "figures-TestFigures" && c.Listening {
+					return c.Sessions > 0 && time.Since(c.Since) < time.Minute
+				}
+			}
+			return false
+		}, 5*time.Second, 10*time.Millisecond, "%+v", &clients)
+	})
 	sizes := map[string]string{}
 	for _, relation := range figures.Relations {
 		sizes[relation.Name] = relation.Table

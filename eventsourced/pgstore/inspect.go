@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -153,6 +154,28 @@ func (i *Inspector) Find(ctx context.Context, query eventsourced.LogQuery) (foun
 		return nil
 	})
 	return found, err
+}
+
+// Count returns how many events a query selects, up to its Limit, which is [DefaultScan] if it is 0, and
+// whether there are more, or may be: it looks for them as [Inspector.Find] does. Errors:
+// [eventsourced.ErrInvalid], [ErrTooLong].
+func (i *Inspector) Count(ctx context.Context, query eventsourced.LogQuery) (n int64, more bool, err error) {
+	const what = "count events"
+	if err := query.Validate(); err != nil {
+		return 0, false, fmt.Errorf("%s: %w", what, err)
+	}
+	limit := int64(cmp.Or(query.Limit, DefaultScan))
+	query.Limit = int(min(limit, math.MaxInt-1)) + 1
+	err = i.ask(ctx, what, func(ctx context.Context, tx pgx.Tx) error {
+		narrowed, err := i.narrow(ctx, tx, query)
+		if err != nil {
+			return err
+		}
+		sql, arguments := i.store.sql.counting(narrowed)
+		more = narrowed.After != query.After || narrowed.UpTo != query.UpTo
+		return tx.QueryRow(ctx, sql, arguments...).Scan(&n)
+	})
+	return min(n, limit), more || n > limit, err
 }
 
 // narrow returns the query with bounds between which no more than Scan events have to be looked at.

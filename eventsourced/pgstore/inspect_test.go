@@ -74,6 +74,27 @@ func TestInspectorFinds(t *testing.T) {
 			require.Equal(t, test.more, found)
 		})
 	}
+	t.Run("counted, as far as it looks", func(t *testing.T) {
+		for _, test := range []struct {
+			query query
+			n     int64
+			more  bool
+		}{
+			{query{}, 100, false},
+			{query{Limit: 100}, 100, false},
+			{query{Limit: 99}, 99, true},
+			{query{Correlation: "c"}, 2, true},
+			{query{Correlation: "c", After: 80}, 2, false},
+			{query{Correlation: "c", Backwards: true}, 3, true},
+		} {
+			n, more, err := inspector.Count(t.Context(), test.query)
+			require.NoError(t, err)
+			require.Equal(t, test.n, n, "%+v", test.query)
+			require.Equal(t, test.more, more, "%+v", test.query)
+		}
+		_, _, err := inspector.Count(t.Context(), query{Limit: -1})
+		require.ErrorIs(t, err, eventsourced.ErrInvalid)
+	})
 	t.Run("one event, with its payload", func(t *testing.T) {
 		event, err := inspector.Event(t.Context(), 20)
 		require.NoError(t, err)

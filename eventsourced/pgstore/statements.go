@@ -25,7 +25,7 @@ type statements struct {
 	readStream                   string
 	eventAt, eventByID           string
 	listedAt, listedByID         string // without payloads
-	figures, relations           string
+	figures, relations, clients  string
 	head, identity               string
 	loadSnapshot, saveSnapshot   string
 	channel, listening, notify   string
@@ -85,6 +85,7 @@ func newStatements(schema string) statements {
 		eventByID:    replacer.Replace(`SELECT {columns} FROM {events} WHERE id = $1`),
 		listedAt:     replacer.Replace(`SELECT ` + listed + ` FROM {events} WHERE tstamp = ANY ($1::bigint[]) ORDER BY tstamp`),
 		listedByID:   replacer.Replace(`SELECT ` + listed + ` FROM {events} WHERE id = $1`),
+		clients:      replacer.Replace(clientsSQL),
 		figures:      replacer.Replace(figuresSQL),
 		relations:    strings.ReplaceAll(replacer.Replace(relationsSQL), "{oid_snapshots}", "'"+strings.ReplaceAll(table("snapshots"), "'", "''")+"'::regclass::oid"),
 		head:         replacer.Replace(`SELECT coalesce(max(tstamp), 0) FROM {events}`),

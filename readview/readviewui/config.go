@@ -41,6 +41,10 @@ type Config struct {
 	// asking for it, which goes into the operator log. By default nothing is hidden.
 	Redact func(event eventsourced.Recorded) eventsourced.Recorded
 
+	// States has, by the name of an aggregate such as "domain.Band", what shows how one was after each of
+	// its events, see [StatesOf]. By default the history of an aggregate is its events.
+	States map[string]States
+
 	// Consumers has relays, reactors and consumer groups, whichever process runs them.
 	// By default the page is without.
 	Consumers *consumer.Store

@@ -24,6 +24,11 @@
 //	SQL in a condition                      columns and values are quoted, and only columns that there are
 //	reading personal data                   Config.Redact; asking for it is in the operator log
 //
+// # The last 15 minutes
+//
+// The curves of lag and rate are of what this process has seen, in its memory, in 30 steps: nothing is written for
+// who looks. [Handler.Watch] has it look also while nobody else does.
+//
 // # Pages
 //
 // All are in one folder, so that links need no prefix: a page is a function that returns a view, which is also

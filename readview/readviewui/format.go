@@ -15,7 +15,8 @@ func (h *Handler) functions() template.FuncMap {
 	return template.FuncMap{
 		"asset": h.assetURL, "num": num[int64], "dur": dur, "clock": h.clock, "day": h.day, "moment": h.moment, "rate": rate,
 		"query": query, "short": short, "dict": dict, "plural": plural,
-		"pos": func(p any) string { return num(toInt(p)) },
+		"pos":   func(p any) string { return num(toInt(p)) },
+		"exact": func(t time.Time) string { return t.In(h.config.Location).Format("15:04:05.000") }, "bytes": byteSize,
 		"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	}
 }
@@ -124,4 +125,16 @@ func plural(n any, one, many string) string {
 		return "1 " + one
 	}
 	return num(count) + " " + many
+}
+
+// byteSize writes how much is stored.
+func byteSize(n int64) string {
+	if n < 1024 {
+		return fmt.Sprint(n, " B")
+	}
+	size, unit := float64(n)/1024, 0
+	for size >= 1000 && unit < 3 {
+		size, unit = size/1024, unit+1
+	}
+	return fmt.Sprintf("%.3g %s", size, []string{"kB", "MB", "GB", "TB"}[unit])
 }

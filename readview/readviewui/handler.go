@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -31,6 +32,8 @@ type Handler struct {
 	assets    map[string]asset
 	outer     http.Handler
 	looks     looks
+	trends    *trends
+	inspector *pgstore.Inspector // of a log that can be looked into, or nil
 	streams   atomic.Int64
 	closing   chan struct{}
 	close     sync.Once
@@ -56,7 +59,10 @@ func New(manager *readview.Manager, log eventsourced.Log, pool *pgxpool.Pool, co
 	if err = errors.Join(append(missing, err)...); err != nil {
 		return nil, err
 	}
-	h := &Handler{manager: manager, log: log, pool: pool, config: config, closing: make(chan struct{})}
+	h := &Handler{manager: manager, log: log, pool: pool, config: config, closing: make(chan struct{}), trends: newTrends()}
+	if log, ok := log.(inspected); ok {
+		h.inspector = log.Inspector(pgstore.InspectorConfig{Timeout: min(inspectTimeout, config.Timeout)})
+	}
 	if h.assets, err = readAssets(); err != nil {
 		return nil, err
 	}
@@ -75,6 +81,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.outer.Se
 func (h *Handler) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", h.page("overview", h.overview))
+	mux.Handle("GET /events", h.page("events", h.events))
+	mux.Handle("POST /events", h.page("events", h.events)) // asks for what is hidden, see revealed
+	mux.Handle("GET /stream", h.page("stream", h.stream))
+	mux.Handle("POST /stream", h.page("stream", h.stream))
+	mux.Handle("GET /nodes", h.page("nodes", h.nodes))
+	mux.Handle("GET /log", h.page("log", h.logPage))
+	mux.Handle("GET /operations", h.page("operations", h.operations))
 	mux.HandleFunc("GET /live", h.live)
 	mux.HandleFunc("GET /static/{file}", h.static)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

@@ -78,6 +78,10 @@ func (h *Handler) lookAgain(ctx context.Context, last *look, done chan struct{})
 			now.All, now.At = last.All, last.At
 		}
 	}
+	if len(all) > 0 {
+		log, _ := h.log.(inspected)
+		h.trends.add(now, log)
+	}
 	now.Version = versionOf(now)
 	h.looks.mu.Lock()
 	h.looks.last, h.looks.running = now, nil

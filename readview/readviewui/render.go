@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -105,7 +106,11 @@ func (f *frame) Can(action Action) bool {
 
 // Nav are the pages in the head.
 func (f *frame) Nav() []link {
-	return []link{{"overview", ".", "Overview"}}
+	pages := []link{{"overview", ".", "Overview"}, {"events", "events", "Events"}, {"nodes", "nodes", "Nodes"}, {"log", "log", "Log"}, {"operations", "operations", "Operator log"}}
+	if f.h.inspector == nil {
+		pages = slices.DeleteFunc(pages, func(l link) bool { return l.Name == "events" || l.Name == "log" })
+	}
+	return pages
 }
 
 type link struct{ Name, URL, Text string }
