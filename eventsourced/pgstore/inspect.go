@@ -67,9 +67,11 @@ func (s *Store) Inspector(config InspectorConfig) *Inspector {
 }
 
 // limits are those of one inspection's transaction. Parallel workers would take the processors from
-// those who append, and compiling a plan takes longer than anything here may.
+// those who append, and compiling a plan takes longer than anything here may. A plan that gathers and sorts
+// all that may match, as the planner thinks fit for several names with a filter, is never the one for a page.
 const limits = `SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $1, true),
-	set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)`
+	set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true),
+	set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`
 
 // ask has f ask the database something. The error is [ErrTooLong] when that took too long.
 func (i *Inspector) ask(ctx context.Context, what string, f func(context.Context, pgx.Tx) error) error {
