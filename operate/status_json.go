@@ -10,26 +10,26 @@ import (
 
 // statusJSON is a consumer for programs: all that the table and what is below it say.
 type statusJSON struct {
-	Name        string           `json:"name"`
-	Topic       string           `json:"topic"` // of a subscription, else ""
-	Kind        string           `json:"kind"`
-	State       string           `json:"state"`
-	Position    int64            `json:"position"`
-	Head        int64            `json:"head"`
-	Behind      int64            `json:"behind"`
-	More        bool             `json:"more"` // than behind says
-	LagSeconds  float64          `json:"lag_seconds"`
-	Parked      int64            `json:"parked"` // events that were put aside
-	Node        string           `json:"node"`   // "" when nobody runs it
-	Error       *string          `json:"error"`
-	Failure     *failureJSON     `json:"failure"`
-	Version     int              `json:"version"`      // of a projection
-	Estimate    int64            `json:"estimate"`     // about how many events wait, also when there are more than behind says
-	Rate        float64          `json:"rate"`         // events a second
-	LeftSeconds float64          `json:"left_seconds"` // about; 0 when it is not known
-	Skipped     int64            `json:"skipped"`      // events that somebody has given up
-	Rebuild     *replayJSON      `json:"rebuild"`      // under way, or the last one
-	Verify      *replayJSON      `json:"verify"`
+	Name        string       `json:"name"`
+	Topic       string       `json:"topic"` // of a subscription, else ""
+	Kind        string       `json:"kind"`
+	State       string       `json:"state"`
+	Position    int64        `json:"position"`
+	Head        int64        `json:"head"`
+	Behind      int64        `json:"behind"`
+	More        bool         `json:"more"` // than behind says
+	LagSeconds  float64      `json:"lag_seconds"`
+	Parked      int64        `json:"parked"` // events that were put aside
+	Node        string       `json:"node"`   // "" when nobody runs it
+	Error       *string      `json:"error"`
+	Failure     *failureJSON `json:"failure"`
+	Version     int          `json:"version"`      // of a projection
+	Estimate    int64        `json:"estimate"`     // about how many events wait, also when there are more than behind says
+	Rate        float64      `json:"rate"`         // events a second
+	LeftSeconds float64      `json:"left_seconds"` // about; 0 when it is not known
+	Skipped     int64        `json:"skipped"`      // events that somebody has given up
+	Rebuild     *replayJSON  `json:"rebuild"`      // under way, or the last one
+	Verify      *replayJSON  `json:"verify"`
 }
 
 // replayJSON is how far a rebuild, a rollback or a verification is.
