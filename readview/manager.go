@@ -225,9 +225,8 @@ func (m *Manager) changes() <-chan struct{} {
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrations are those of the tables readviews, readview_states, readview_operations, readview_rebuilds and
-// readview_kept, for
-// [migrate.Run].
+// Migrations are those of the tables readviews, readview_states, readview_operations, readview_rebuilds, readview_kept
+// and others that begin with readview_, for [migrate.Run].
 func Migrations() migrate.Component {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

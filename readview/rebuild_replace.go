@@ -238,8 +238,7 @@ func (b *rebuild) keep(ctx context.Context, conn shadow.Conn, how How, before ev
 	if _, err := conn.Exec(ctx, fmt.Sprintf(`COMMENT ON SCHEMA %s IS %s`, quote(schema), shadow.Literal(b.comment("kept")))); err != nil {
 		return err
 	}
-	if b.options.Keep < 0 { // then it is removed afterwards
-		_, err := conn.Exec(ctx, b.sql.unkeep, b.Name)
+	if _, err := conn.Exec(ctx, b.sql.unkeep, b.Name); err != nil || b.options.Keep < 0 { // then it is removed afterwards
 		return err
 	}
 	kept := shadow.Name(b.tables.Tables[0].Schema+"_kept_"+b.Name, "_"+b.id[:8])
@@ -255,6 +254,9 @@ func (b *rebuild) keep(ctx context.Context, conn shadow.Conn, how How, before ev
 		handled, version, err = b.handled, b.Version, nil
 	}
 	if err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, b.sql.keepDebt, b.Name); err != nil {
 		return err
 	}
 	_, err = conn.Exec(ctx, b.sql.keep, b.Name, kept, string(how), int64(before), b.print, handled, b.options.Keep.Microseconds(), version)
