@@ -38,6 +38,8 @@ type Manager struct {
 	config Config
 	node   string // unique to this manager
 
+	replays chan struct{} // has an item for each replay under way: they share the pool
+
 	mu      sync.Mutex
 	names   []string // in the order of Add
 	runners map[string]*runner
@@ -77,6 +79,9 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 		node:    config.Node + "/" + eventsourced.NewEventID().String()[32:],
 		runners: map[string]*runner{},
 		changed: make(chan struct{}),
+	}
+	if pool != nil {
+		m.replays = make(chan struct{}, max(1, pool.Config().MaxConns/replayConns))
 	}
 	m.states = m.statesIn(pool)
 	if router == nil {

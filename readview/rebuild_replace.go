@@ -187,6 +187,21 @@ func (b *rebuild) writeDifference(ctx context.Context, conn *pgx.Conn, before ev
 	if err := b.report.enter(ctx, PhaseApplying); err != nil {
 		return err
 	}
+	who := b.whoIsInTheWay(ctx, conn.PgConn().PID(), rowTry/2)
+	err := b.writeRows(ctx, conn)
+	switch by := who(); {
+	case pgerr.LockTimeout(err):
+		return &blockedError{"rows of one of the tables " + strings.Join(b.Tables, ", "), by}
+	case pgerr.Deadlock(err):
+		return errNotYet
+	case err != nil:
+		return err
+	}
+	b.origin.failpoint("applied rows")
+	return b.keep(ctx, conn, Apply, before, b.schema)
+}
+
+func (b *rebuild) writeRows(ctx context.Context, conn *pgx.Conn) error {
 	changes, err := b.tables.Diff(ctx, conn, b.schema)
 	if err != nil {
 		return err
@@ -196,11 +211,7 @@ func (b *rebuild) writeDifference(ctx context.Context, conn *pgx.Conn, before ev
 		return err
 	}
 	b.origin.failpoint("compared")
-	if err := b.tables.Apply(ctx, conn, b.schema, b.options.Keep > 0); err != nil {
-		return err
-	}
-	b.origin.failpoint("applied rows")
-	return b.keep(ctx, conn, Apply, before, b.schema)
+	return b.tables.Apply(ctx, conn, b.schema, b.options.Keep > 0)
 }
 
 // explained returns [ErrDiffers] when it was asked to verify and rows differ although the program is the same.
