@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"sync"
 )
@@ -202,6 +203,42 @@ func newMetadata(ctx context.Context) Metadata {
 	}
 	maps.Copy(metadata, own)
 	return metadata
+}
+
+// WithTrace returns a context under which new events are of the trace that metadata has, and of no other. It is
+// [WithMetadata] for [MetaTraceParent] and [MetaTraceState].
+func WithTrace(ctx context.Context, metadata Metadata) context.Context {
+	own := maps.Clone(contextMetadata(ctx))
+	if own == nil {
+		own = make(Metadata, 2)
+	}
+	delete(own, MetaTraceParent)
+	delete(own, MetaTraceState)
+	PassTrace(metadata, own)
+	return context.WithValue(ctx, metadataKey{}, own)
+}
+
+// Traced returns events with the trace that ctx has by [WithTrace] in the place of theirs; those that ctx has none
+// for, and an event whose metadata would exceed [MaxMetadata] by it, as they are. It is for stores, and changes
+// nothing of what it is given.
+func Traced(ctx context.Context, events []EventData) []EventData {
+	trace := contextMetadata(ctx)
+	if trace[MetaTraceParent] == "" {
+		return events
+	}
+	events = slices.Clone(events)
+	for i := range events {
+		metadata := maps.Clone(events[i].Metadata)
+		if metadata == nil {
+			metadata = make(Metadata, 2)
+		}
+		delete(metadata, MetaTraceState)
+		PassTrace(trace, metadata)
+		if validateMetadata(metadata) == nil {
+			events[i].Metadata = metadata
+		}
+	}
+	return events
 }
 
 // PassTrace copies the trace from one event's metadata to that of another, which belongs to it.

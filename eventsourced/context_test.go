@@ -3,6 +3,7 @@ package eventsourced_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -89,6 +90,24 @@ func TestWithRecorded(t *testing.T) {
 		require.Equal(t, eventsourced.Metadata{"correlation_id": "c", "causation_id": event.ID.String(), "traceparent": "00-1", "tracestate": "a=b"}, metadata(ctx, t))
 		own := eventsourced.WithMetadata(ctx, eventsourced.MetaTraceParent, "00-2")
 		require.Equal(t, eventsourced.Metadata{"correlation_id": "c", "causation_id": event.ID.String(), "traceparent": "00-2"}, metadata(own, t))
+	})
+	t.Run("takes a trace, with all that belongs to it, in the place of another", func(t *testing.T) {
+		t.Parallel()
+		ctx := eventsourced.WithActor(eventsourced.WithTrace(t.Context(), eventsourced.Metadata{"traceparent": "00-1", "tracestate": "a=b", "actor": "no"}), "anna")
+		require.Equal(t, eventsourced.Metadata{"actor": "anna", "traceparent": "00-1", "tracestate": "a=b"}, metadata(ctx, t))
+		require.Equal(t, eventsourced.Metadata{"actor": "anna", "traceparent": "00-2"}, metadata(eventsourced.WithTrace(ctx, eventsourced.Metadata{"traceparent": "00-2"}), t))
+	})
+	t.Run("gives encoded events its trace", func(t *testing.T) {
+		t.Parallel()
+		ctx := eventsourced.WithTrace(eventsourced.WithActor(t.Context(), "not this"), eventsourced.Metadata{"traceparent": "00-2"})
+		full := eventsourced.Metadata{"text": strings.Repeat("x", eventsourced.MaxMetadata-len("text"))}
+		events := []eventsourced.EventData{{Metadata: eventsourced.Metadata{"actor": "anna", "traceparent": "00-1", "tracestate": "a=b"}}, {}, {Metadata: full}}
+		traced := eventsourced.Traced(ctx, events)
+		require.Equal(t, []eventsourced.EventData{{Metadata: eventsourced.Metadata{"actor": "anna", "traceparent": "00-2"}},
+			{Metadata: eventsourced.Metadata{"traceparent": "00-2"}}, {Metadata: full}}, traced, "but not one that has no room for it")
+		require.Equal(t, "00-1", events[0].Metadata["traceparent"], "what was given is not changed")
+		require.Len(t, full, 1)
+		require.Equal(t, events, eventsourced.Traced(t.Context(), events))
 	})
 	t.Run("starts a chain at an event without a correlation", func(t *testing.T) {
 		t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 )
 
 // LoadAt returns the aggregate id as it was at a version, to look at: an event that is
@@ -62,4 +63,26 @@ func (r *Repository[A]) UpdateTx(ctx context.Context, tx Store, id string, act f
 	bound := &Repository[A]{tx, r.aggregateName, r.config, nil}
 	bound.config.Attempts, bound.config.SnapshotEvery = 1, 0
 	return bound.Update(ctx, id, act)
+}
+
+// History yields the aggregate id after each of its events from version after+1 on, in order, and ends
+// after one that it can't read or apply, with an error. Each time it is the same aggregate, changed: look at it, and
+// keep nothing of it. It reads all events from the first.
+func (r *Repository[A]) History(ctx context.Context, id string, after Version) iter.Seq2[*A, error] {
+	return func(yield func(*A, error) bool) {
+		a := r.newAggregate(id)
+		goesOn := func() bool { v := rootOf(a).version; return v == 0 || v <= after || yield(a, nil) }
+		ended := false
+		_, err := r.replayOn(ctx, a, nil, func(Version, Position) bool { // before each event, when the one before was applied
+			ended = !goesOn()
+			return !ended
+		})
+		switch {
+		case ended:
+		case err != nil:
+			yield(nil, fmt.Errorf("history of %s: %w", r.stream(id), err))
+		default:
+			goesOn()
+		}
+	}
 }

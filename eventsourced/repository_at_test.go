@@ -1,6 +1,7 @@
 package eventsourced_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,6 +32,44 @@ func TestTheAggregateAsItWas(t *testing.T) {
 	}
 	_, err := accounts.LoadAsOf(t.Context(), accountID, first-1)
 	require.ErrorIs(t, err, eventsourced.ErrNotFound)
+}
+
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	store := newSpy(t)
+	accounts := newRepository(store)
+	for _, amount := range []int{5, 7, 11} {
+		deposit(t, store, amount)
+	}
+	history := func(after eventsourced.Version, most int) (balances []int) {
+		for a, err := range accounts.History(t.Context(), accountID, after) {
+			require.NoError(t, err)
+			balances = append(balances, a.balance)
+			require.EqualValues(t, max(int(after), 0)+len(balances), a.Version())
+			if len(balances) == most {
+				break
+			}
+		}
+		return balances
+	}
+	require.Equal(t, []int{5, 12, 23}, history(0, 9))
+	require.Equal(t, []int{5, 12, 23}, history(-1, 9))
+	require.Equal(t, []int{12, 23}, history(1, 9))
+	require.Equal(t, []int{5, 12}, history(0, 2))
+	require.Equal(t, []int{23}, history(2, 1))
+	require.Empty(t, history(3, 9))
+	for range accounts.History(t.Context(), "nobody", 0) {
+		require.Fail(t, "it has no history")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	var failures []error
+	for a, err := range accounts.History(ended, accountID, 0) {
+		require.Nil(t, a)
+		failures = append(failures, err)
+	}
+	require.Len(t, failures, 1)
+	require.ErrorIs(t, failures[0], context.Canceled)
 }
 
 func TestUpdateAt(t *testing.T) {

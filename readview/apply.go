@@ -24,7 +24,7 @@ func (a *applier) apply(ctx context.Context, p *page) error {
 			from, to, how = a.part(p, from, to, how)
 		}
 		began := time.Now()
-		end, failed, err := a.transact(ctx, p, from, to, how)
+		end, failed, err := a.traced(ctx, p, from, to, how)
 		if err == nil && end > from {
 			a.meter.add(end - from)
 			a.target.applied(ctx, consumer.Progress{ID: a.id(), Events: end - from, Position: p.position(end), Took: time.Since(began)})
@@ -67,6 +67,23 @@ func (a *applier) part(p *page, from, to int, how pipeline.How) (int, int, pipel
 		return from, i, how
 	}
 	return from, to, how
+}
+
+// traced is transact, of which the tracer is told.
+func (a *applier) traced(ctx context.Context, p *page, from, to int, how pipeline.How) (end, failed int, err error) {
+	ctx, ended := a.m.config.Tracer.Handling(ctx, consumer.Handling{ID: a.id(), Events: to - from, Causes: p.causes(from, to)})
+	end, err = from, errGoexit // if a handler ends the goroutine
+	defer func() {
+		switch {
+		case errors.Is(err, errStale): // as if it had not been tried
+			ended(0, nil)
+		case err != nil || end == from:
+			ended(0, err)
+		default:
+			ended(p.position(end), nil)
+		}
+	}()
+	return a.transact(ctx, p, from, to, how)
 }
 
 // transact applies the items [from, to) of a page and moves the position past them,

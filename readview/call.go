@@ -64,13 +64,18 @@ func halfTime(ctx context.Context) time.Time {
 }
 
 // call runs the handler of one event, or those of the parts that it has today.
-func (a *applier) call(ctx context.Context, tx *pipeline.Tx, p *page, i int) error {
+func (a *applier) call(ctx context.Context, tx *pipeline.Tx, p *page, i int) (err error) {
 	it := &p.items[i]
 	if it.err != nil {
 		return it.err
 	}
+	ctx, ended := a.m.config.Tracer.HandlingEvent(ctx, a.id(), &it.recorded)
+	if ended != nil {
+		defer func() { ended(err) }()
+	}
 	own := tx.Turn(ctx, i)
-	err := a.safely(ctx, own, p, i)
+	err = errGoexit // if the handler ends the goroutine
+	err = a.safely(ctx, own, p, i)
 	var panicked *wait.PanicError
 	if wrong := own.End(errors.As(err, &panicked)); err == nil || errors.Is(wrong, sql.ErrTxDone) {
 		err = wrong

@@ -141,6 +141,16 @@ func (m *Manager) Names() []string {
 	return slices.Clone(m.names)
 }
 
+// Handles returns the names under which the events that the projection handles are stored, in alphabetical
+// order; [ErrUnknownProjection] when there is none of that name.
+func (m *Manager) Handles(name string) ([]string, error) {
+	r, err := m.runner(name)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(r.handled), nil
+}
+
 // Tables returns the tables that the projection has declared, [ErrUnknownProjection] when
 // there is none of that name.
 func (m *Manager) Tables(name string) ([]string, error) {

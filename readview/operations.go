@@ -32,7 +32,7 @@ type OperationsQuery struct {
 // they did it with, in the order in which it began. Resets, pauses and all else that a
 // method of [Manager] changes is written in the transaction that changes it, with the actor
 // that [eventsourced.WithActor] has put into the context, or else this program's
-// [consumer.Config] Node. What failed is written by itself, as far as the database is there.
+// [consumer.Config] Node, and with the reason of [consumer.WithReason]. What failed is written by itself, as far as the database is there.
 // Of what nodes do on their own accord, it has the events that they park.
 func (m *Manager) Operations(ctx context.Context, query OperationsQuery) ([]consumer.Operation, error) {
 	if query.Limit < 0 || query.Before < 0 {
@@ -73,7 +73,7 @@ func scanOperation(row pgx.CollectableRow) (consumer.Operation, error) {
 // carried out.
 func (m *Manager) operation(ctx context.Context, name, command string, arguments map[string]string) consumer.Operation {
 	return consumer.Operation{
-		Kind: consumer.KindProjection, Name: name, Command: command, Arguments: arguments, Outcome: consumer.OutcomeDone,
+		Kind: consumer.KindProjection, Name: name, Command: command, Arguments: consumer.Arguments(ctx, arguments), Outcome: consumer.OutcomeDone,
 		Actor: m.actor(ctx),
 	}
 }
@@ -81,6 +81,14 @@ func (m *Manager) operation(ctx context.Context, name, command string, arguments
 // actor is who does what is done under ctx.
 func (m *Manager) actor(ctx context.Context) string {
 	return cmp.Or(eventsourced.ContextActor(ctx), m.config.Node)
+}
+
+// Record puts something into the operator log that somebody has done by other means than the manager's methods, such
+// as a look at what is hidden from others. name is that of a projection, known here or not; "" is none.
+func (m *Manager) Record(ctx context.Context, name, command string, arguments map[string]string) error {
+	db := stdlib.OpenDBFromPool(m.pool)
+	defer func() { _ = db.Close() }()
+	return explain(m.states.record(ctx, db, m.operation(ctx, name, command, arguments)))
 }
 
 // begin puts an operation into the operator log that takes long, by itself; record ends it.

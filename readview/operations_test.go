@@ -64,6 +64,23 @@ func TestOperatorLog(t *testing.T) {
 	require.Error(t, err)
 }
 
+func TestReasonsInTheOperatorLog(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	manager, _ := b.manager(fast(), audits())
+	eva := consumer.WithReason(eventsourced.WithActor(t.Context(), "eva"), "the disk")
+	require.NoError(t, manager.Pause(eva, "audits"))
+	require.NoError(t, manager.ResetProjection(eva, "audits"))
+	require.NoError(t, manager.Record(eva, "audits", "reveal", map[string]string{"position": "7"}))
+	require.NoError(t, manager.Record(eva, "", "reveal", map[string]string{"reason": "its own"}))
+	require.Equal(t, []string{
+		"eva pause audits done map[reason:the disk]",
+		"eva reset audits done map[reason:the disk]",
+		"eva reveal audits done map[position:7 reason:the disk]",
+		"eva reveal  done map[reason:its own]",
+	}, b.operations(manager, readview.OperationsQuery{}))
+}
+
 func TestOperationIsDoneWithItsRecordOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,17 @@ func (p *page) recorded(from, end int) *eventsourced.Recorded {
 		return nil
 	}
 	return &p.items[from].recorded
+}
+
+// causes are the metadata of the events of the items [from, to).
+func (p *page) causes(from, to int) iter.Seq[eventsourced.Metadata] {
+	return func(yield func(eventsourced.Metadata) bool) {
+		for i := from; i < to; i++ {
+			if !yield(p.items[i].recorded.Metadata) {
+				return
+			}
+		}
+	}
 }
 
 // newPage returns an empty page after a checkpoint.

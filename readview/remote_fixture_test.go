@@ -156,3 +156,54 @@ func (c *contexts) write(n int) (last eventsourced.Position) {
 	writers.Wait()
 	return last
 }
+
+// runningRelay is a relay over a bus.
+type runningRelay struct {
+	relay  *relay.Relay
+	status func() consumer.Status
+	stop   func()
+}
+
+// startRelayOver runs a relay over a bus until the test ends or it is stopped.
+func (c *contexts) startRelayOver(b *bus, changes ...func(*relay.Config)) runningRelay {
+	c.t.Helper()
+	b.bind(c.requestTopic(), "requests")
+	requests := b.receiver("requests")
+	config := c.relayConfig(requests)
+	for _, change := range changes {
+		change(&config)
+	}
+	it, err := relay.New(c.store, c.pool, b, config)
+	require.NoError(c.t, err)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { _ = it.Run(ctx) })
+	stop := sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
+		require.NoError(c.t, requests.Close())
+	})
+	c.t.Cleanup(stop)
+	return runningRelay{relay: it, stop: stop, status: func() consumer.Status {
+		status, err := it.Status(c.t.Context())
+		require.NoError(c.t, err)
+		return status
+	}}
+}
+
+func (c *contexts) branchManagerOver(b *bus, change func(*readview.Feed)) (*readview.Manager, *message.Router) {
+	c.t.Helper()
+	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
+	require.NoError(c.t, err)
+	manager, err := readview.NewManager(router, nil, c.branch.pool, fast())
+	require.NoError(c.t, err)
+	feed := readview.Feed{
+		Registry: registry(), Subscriber: b.receiver("branch"), Topic: c.topic,
+		Requests: b, RequestTopic: c.requestTopic(), ReplyTo: "queue:branch",
+	}
+	if change != nil {
+		change(&feed)
+	}
+	require.NoError(c.t, manager.AddRemote(balances(), feed))
+	return manager, router
+}

@@ -26,7 +26,7 @@ type statements struct {
 	read, readMany                    string
 	insert, insertState, register     string
 	retry, status, fail, note, forget string
-	lease, release                    string
+	lease, release, leases            string
 	reset, resetState, generation     string
 	shaped                            string
 	publication                       string
@@ -103,6 +103,9 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 		lease: r(`UPDATE {states} s SET node = $2, lease_length = $3 * interval '1 microsecond', lease_until = clock_timestamp() + $3 * interval '1 microsecond', rate = $5
 			WHERE name = $1 AND (node = $2 OR NOT {valid}) AND generation = $4 AND status = 'running'
 			RETURNING {position of s}, error IS NOT NULL`),
+		leases: r(`SELECT s.name, s.node, {valid}, CASE WHEN isfinite(s.lease_until) THEN s.lease_until END,
+			CASE WHEN {valid} THEN (extract(epoch FROM s.lease_until - clock_timestamp()) * 1000000)::bigint ELSE 0 END
+			FROM {states} s WHERE s.node <> '' ORDER BY s.name`),
 		release: r(`UPDATE {states} SET lease_until = '-infinity' WHERE name = $1 AND node = $2`),
 		reset:   r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT (name) DO UPDATE SET position = 0`),
 		resetState: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', version = $4, shape = '', withdrawn = {gone back}, rebuild_to = greatest(rebuild_to, $3),

@@ -59,6 +59,9 @@ type Config struct {
 	// Observer is told what consumers do. By default nobody is.
 	Observer Observer
 
+	// Tracer is told of what consumers do when it begins. By default nobody is.
+	Tracer Tracer
+
 	// Schema has the tables. By default it is the first one of the connection's search
 	// path that has them.
 	Schema string
@@ -84,6 +87,9 @@ func (c Config) WithDefaults() Config {
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if c.Observer == nil {
 		c.Observer = NoObserver{}
+	}
+	if c.Tracer == nil {
+		c.Tracer = NoTracer{}
 	}
 	return c
 }

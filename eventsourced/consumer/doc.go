@@ -11,9 +11,10 @@
 // All have a name, a position in the log, a [State] of one set, a [Status], a [Failure] when
 // they don't get on, and a [Config]. A program makes one Config and gives it to all.
 // [Store] is the table consumers, for those who run them and those who look after them.
+// It has more than fifty names because states, kinds and outcomes are constants, each with one.
 //
 // Of several nodes that run a consumer, one is active and the others stand by; the lease in
-// the [PositionStore] decides. Invariants:
+// the [LeaseStore] decides. Invariants:
 //
 //   - the position moves only forward, by the one who holds the lease, from where
 //     that one knows it to be: whoever lost the lease unawares (a stopped process, a

@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	// ErrLeaseLost is returned by a [PositionStore] to a node that holds the lease
+	// ErrLeaseLost is returned by a [LeaseStore] to a node that holds the lease
 	// no more, or that is wrong about the position.
 	ErrLeaseLost = errors.New("another node is active, or the position was changed")
 
@@ -39,14 +39,14 @@ func (e *ProblemError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *ProblemError) Unwrap() error { return e.Err }
 
-// EventError says which event an error is about. Its text is that of the cause, to
-// which it unwraps.
-type EventError struct {
+// WorkError is returned by a [Work] that knows which event its error is about. Its text is that of
+// the cause, to which it unwraps.
+type WorkError struct {
 	Event eventsourced.Recorded
 	Err   error
 }
 
-func (e *EventError) Error() string { return e.Err.Error() }
+func (e *WorkError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the cause.
-func (e *EventError) Unwrap() error { return e.Err }
+func (e *WorkError) Unwrap() error { return e.Err }

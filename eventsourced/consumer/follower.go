@@ -69,7 +69,7 @@ type Work struct {
 // called concurrently; all else is for the functions of [Work].
 type Follower struct {
 	log       eventsourced.Log
-	positions PositionStore
+	positions LeaseStore
 	table     *Store // the positions, if they are those: it has the record, too
 	config    Config
 	logger    *slog.Logger
@@ -97,7 +97,7 @@ type Follower struct {
 
 // NewFollower returns a follower of log. It sends nothing. It panics with all that is wrong: a log or
 // positions that are nil, a config or work that makes no sense.
-func NewFollower(log eventsourced.Log, positions PositionStore, config Config, work Work) *Follower {
+func NewFollower(log eventsourced.Log, positions LeaseStore, config Config, work Work) *Follower {
 	if err := errors.Join(followerProblems(log, positions, config, work)...); err != nil {
 		panic(err.Error())
 	}
@@ -122,7 +122,7 @@ func NewFollower(log eventsourced.Log, positions PositionStore, config Config, w
 	return f
 }
 
-func followerProblems(log eventsourced.Log, positions PositionStore, config Config, work Work) []error {
+func followerProblems(log eventsourced.Log, positions LeaseStore, config Config, work Work) []error {
 	problems := append(need.Log("consumer.NewFollower", log), config.Problems("consumer.Config")...)
 	if need.Nil(positions) {
 		problems = append(problems, errors.New("consumer.NewFollower: the positions are nil"))

@@ -1,6 +1,10 @@
 package consumer
 
-import "time"
+import (
+	"context"
+	"maps"
+	"time"
+)
 
 // Operation is what somebody did to a consumer, as the operator log has it.
 type Operation struct {
@@ -28,3 +32,24 @@ const (
 	// ended before it.
 	OutcomeUnderWay Outcome = "under way"
 )
+
+type reasonKey struct{}
+
+// WithReason returns a context under which whatever is written into the operator log, of projections as well, has
+// the reason among its arguments: for calls that don't ask for one.
+func WithReason(ctx context.Context, reason string) context.Context {
+	return context.WithValue(ctx, reasonKey{}, reason)
+}
+
+// Arguments returns those of an operation under ctx: with the reason that [WithReason] has put into it, if they
+// have none.
+func Arguments(ctx context.Context, arguments map[string]string) map[string]string {
+	reason, _ := ctx.Value(reasonKey{}).(string)
+	if reason == "" || arguments["reason"] != "" {
+		return arguments
+	}
+	all := map[string]string{}
+	maps.Copy(all, arguments)
+	all["reason"] = reason
+	return all
+}

@@ -23,7 +23,7 @@ const (
 // that of the context, see [eventsourced.WithActor], or else this process. When do fails, nothing has changed, and
 // that is in the log as well, as far as the database is there, unless there is no such consumer.
 func (s *Store) Operate(ctx context.Context, id ID, command string, arguments map[string]string, do func(tx pgx.Tx) error) error {
-	op := Operation{Kind: id.Kind, Name: id.Name, Command: command, Actor: cmp.Or(eventsourced.ContextActor(ctx), DefaultNode()), Arguments: arguments, Outcome: OutcomeDone}
+	op := Operation{Kind: id.Kind, Name: id.Name, Command: command, Actor: cmp.Or(eventsourced.ContextActor(ctx), DefaultNode()), Arguments: Arguments(ctx, arguments), Outcome: OutcomeDone}
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := do(tx); err != nil {
 			return err

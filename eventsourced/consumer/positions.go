@@ -52,10 +52,10 @@ func idOf(name, topic string) ID {
 	return ID{Kind: KindSubscriber, Name: name, Topic: topic}
 }
 
-// PositionStore keeps how far each consumer is, and who consumes for it. Its
+// LeaseStore keeps how far each consumer is, and who consumes for it. Its
 // methods are called by all nodes, concurrently, and repeated when they fail: the
 // outcome of a call that returns an error may be either.
-type PositionStore interface {
+type LeaseStore interface {
 	// Acquire makes node the active one for ttl, unless another node's lease is
 	// valid. A consumer that was never seen starts at position 0.
 	Acquire(ctx context.Context, id ID, node string, ttl time.Duration) (Lease, error)
@@ -76,7 +76,7 @@ type PositionStore interface {
 	Release(ctx context.Context, id ID, node string) error
 }
 
-// Lease is the outcome of [PositionStore.Acquire].
+// Lease is the outcome of [LeaseStore.Acquire].
 type Lease struct {
 	Held     bool
 	Position eventsourced.Position // of the consumer, if held

@@ -49,7 +49,7 @@ func newRecord(tell func(Failure)) *record {
 // note has a try that failed on record. event may be nil; then it is that of cause,
 // if cause is about one.
 func (r *record) note(p Part, event *eventsourced.Recorded, cause error) {
-	var about *EventError
+	var about *WorkError
 	if event == nil && errors.As(cause, &about) {
 		event = &about.Event
 	}
@@ -197,7 +197,7 @@ func (f *Follower) writeRecord(ctx context.Context) error {
 }
 
 // Note has a try that failed on record. event may be nil; then it is that of cause, if
-// cause is an [EventError].
+// cause is an [WorkError].
 func (f *Follower) Note(p Part, event *eventsourced.Recorded, cause error) {
 	f.record.note(p, event, cause)
 }

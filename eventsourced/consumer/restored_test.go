@@ -69,11 +69,11 @@ func TestRightLogComesBack(t *testing.T) {
 	}
 }
 
-func TestRightLogComesBackForAnotherPositionStore(t *testing.T) {
+func TestRightLogComesBackForAnotherLeaseStore(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
 	events := b.Deposit(2)
-	subscriber := b.SubscriberOver(&consumertest.CutOff{PositionStore: b.Consumers}, consumertest.Grouped("g"))
+	subscriber := b.SubscriberOver(&consumertest.CutOff{LeaseStore: b.Consumers}, consumertest.Grouped("g"))
 	messages := b.Subscribe(subscriber, "Deposited")
 	for _, event := range events {
 		b.Receive(messages, event).Ack()

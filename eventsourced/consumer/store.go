@@ -30,7 +30,7 @@ type Store struct {
 	receives atomic.Bool // and inbox_events
 }
 
-var _ PositionStore = (*Store)(nil)
+var _ LeaseStore = (*Store)(nil)
 
 // NewStore returns the store in [Config.Schema]; nothing else of the configuration
 // matters. It sends nothing. The pool stays the caller's; NewStore panics without one, and
@@ -80,7 +80,7 @@ const (
 	releaseSQL = `UPDATE {schema}consumers SET lease_until = '-infinity' WHERE name = $1 AND topic = $2 AND node = $3`
 )
 
-// Acquire implements [PositionStore].
+// Acquire implements [LeaseStore].
 func (s *Store) Acquire(ctx context.Context, id ID, node string, ttl time.Duration) (Lease, error) {
 	lease, err := s.acquire(ctx, id, node, ttl)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -113,7 +113,7 @@ func (s *Store) acquire(ctx context.Context, id ID, node string, ttl time.Durati
 	return lease, err
 }
 
-// Renew implements [PositionStore].
+// Renew implements [LeaseStore].
 func (s *Store) Renew(ctx context.Context, id ID, node string, ttl time.Duration) error {
 	_, err := s.renew(ctx, id, node, ttl)
 	return err
@@ -134,7 +134,7 @@ func (s *Store) renew(ctx context.Context, id ID, node string, ttl time.Duration
 	return paused, s.Explain("renew the lease of "+id.String(), err)
 }
 
-// Save implements [PositionStore].
+// Save implements [LeaseStore].
 func (s *Store) Save(ctx context.Context, id ID, node string, from, to eventsourced.Position) error {
 	changed := false
 	batch := &pgx.Batch{}
@@ -150,7 +150,7 @@ func (s *Store) Save(ctx context.Context, id ID, node string, from, to eventsour
 	return s.Explain("save the position of "+id.String(), err)
 }
 
-// Release implements [PositionStore].
+// Release implements [LeaseStore].
 func (s *Store) Release(ctx context.Context, id ID, node string) error {
 	_, err := s.pool.Exec(ctx, s.Qualify(releaseSQL), id.Name, id.column(), node)
 	return s.Explain("release the lease of "+id.String(), err)

@@ -28,10 +28,10 @@ type SubscriberConfig struct {
 	Unregistered bool
 }
 
-func (c SubscriberConfig) problems(positions consumer.PositionStore) []error {
+func (c SubscriberConfig) problems(positions consumer.LeaseStore) []error {
 	problems := c.Problems("messaging.SubscriberConfig")
 	if c.ConsumerGroup != "" && need.Nil(positions) {
-		problems = append(problems, errors.New("messaging.SubscriberConfig: ConsumerGroup needs a consumer.PositionStore"))
+		problems = append(problems, errors.New("messaging.SubscriberConfig: ConsumerGroup needs a consumer.LeaseStore"))
 	}
 	return problems
 }

@@ -23,7 +23,7 @@ func TestConstructorsRefuse(t *testing.T) {
 		_, err := messaging.NewSubscriber(none, (*consumer.Store)(nil), messaging.SubscriberConfig{ConsumerGroup: "g", Config: consumer.Config{HangTimeout: -1}})
 		require.EqualError(t, err, `messaging.NewSubscriber: the log is nil
 messaging.SubscriberConfig: HangTimeout is negative
-messaging.SubscriberConfig: ConsumerGroup needs a consumer.PositionStore`)
+messaging.SubscriberConfig: ConsumerGroup needs a consumer.LeaseStore`)
 	})
 	t.Run("a subscription to a name that no event has", func(t *testing.T) {
 		t.Parallel()

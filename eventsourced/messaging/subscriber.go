@@ -24,7 +24,7 @@ const AllEvents = "$all"
 // see the package documentation. It is safe for concurrent use.
 type Subscriber struct {
 	log       eventsourced.Log
-	positions consumer.PositionStore
+	positions consumer.LeaseStore
 	config    SubscriberConfig
 
 	mu      sync.Mutex
@@ -38,7 +38,7 @@ var _ message.Subscriber = (*Subscriber)(nil)
 // NewSubscriber returns a subscriber to log. It sends nothing yet. positions is
 // needed for a consumer group only and may be nil without one. With a [consumer.Store], an
 // active subscription uses up to two connections of their pool for moments.
-func NewSubscriber(log eventsourced.Log, positions consumer.PositionStore, config SubscriberConfig) (*Subscriber, error) {
+func NewSubscriber(log eventsourced.Log, positions consumer.LeaseStore, config SubscriberConfig) (*Subscriber, error) {
 	if err := errors.Join(append(need.Log("messaging.NewSubscriber", log), config.problems(positions)...)...); err != nil {
 		return nil, err
 	}

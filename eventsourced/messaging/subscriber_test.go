@@ -197,7 +197,7 @@ func TestZombie(t *testing.T) {
 			t.Parallel()
 			b := newBank(t)
 			events := b.Deposit(3)
-			network := &consumertest.CutOff{PositionStore: b.Consumers}
+			network := &consumertest.CutOff{LeaseStore: b.Consumers}
 			config := consumertest.Grouped("g")
 			config.DrainTimeout = time.Hour
 			zombie := b.Subscribe(b.SubscriberOver(network, config), "Deposited")
@@ -227,7 +227,7 @@ func TestAckDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
 	events := b.Deposit(2)
-	network := &consumertest.CutOff{PositionStore: b.Consumers}
+	network := &consumertest.CutOff{LeaseStore: b.Consumers}
 	config := consumertest.Grouped("g")
 	logger, failed := consumertest.LogSignal("position not saved")
 	config.Logger = logger
@@ -377,5 +377,5 @@ messaging.SubscriberConfig: PollInterval is negative
 messaging.SubscriberConfig: BackOff is negative
 messaging.SubscriberConfig: MaxBackOff is negative
 messaging.SubscriberConfig: DrainTimeout is negative
-messaging.SubscriberConfig: ConsumerGroup needs a consumer.PositionStore`)
+messaging.SubscriberConfig: ConsumerGroup needs a consumer.LeaseStore`)
 }

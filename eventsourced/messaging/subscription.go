@@ -54,7 +54,7 @@ func newSubscription(s *Subscriber, topic string) *subscription {
 func (s *subscription) deliver(ctx context.Context, event eventsourced.Recorded) error {
 	parts, err := s.upcast(ctx, event)
 	if err != nil {
-		return &consumer.EventError{Event: event, Err: err}
+		return &consumer.WorkError{Event: event, Err: err}
 	}
 	for _, part := range parts {
 		if topic := s.ID().Topic; topic != AllEvents && topic != part.Name {
@@ -92,8 +92,19 @@ func (s *subscription) deliverPart(ctx context.Context, event eventsourced.Recor
 func (s *subscription) send(ctx context.Context, event eventsourced.Recorded) (acked bool, err error) {
 	msg, err := MarshalRecorded(event)
 	if err != nil {
-		return false, &consumer.EventError{Event: event, Err: err}
+		return false, &consumer.WorkError{Event: event, Err: err}
 	}
+	ctx, tell := s.Config().Tracer.Handling(ctx, consumer.Handling{ID: s.ID(), Events: 1, Causes: consumer.Causes(&event)})
+	defer func() {
+		switch {
+		case acked:
+			tell(event.Position, nil)
+		case ctx.Err() != nil:
+			tell(0, context.Cause(ctx))
+		default:
+			tell(0, errNotAcked)
+		}
+	}()
 	w := s.Watch(consumer.PartEvents, &event, "handing out a message")
 	defer func() { w.End() }()
 	msgCtx, cancel := context.WithCancel(eventsourced.WithRecorded(context.WithoutCancel(ctx), &event))

@@ -18,11 +18,13 @@ import (
 // which it shares with other appends that are made at the same time.
 // When the connection is lost it sends the append again, a few times: that is
 // safe because it is idempotent by event id.
-func (s *Store) Append(ctx context.Context, stream eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData) (eventsourced.Position, error) {
-	r, err := s.newRequest(ctx, stream, expected, events)
+func (s *Store) Append(ctx context.Context, stream eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData) (at eventsourced.Position, err error) {
+	r, err := s.newRequest(stream, expected, events)
 	if err != nil {
 		return 0, err
 	}
+	ctx, end := s.begin(ctx, r)
+	defer func() { end(at, err) }()
 	began := time.Now()
 	if err := s.appends.append(ctx, r); err != nil {
 		if ctx.Err() != nil && !errors.Is(err, ErrLockTimeout) { // it did not come to its turn
@@ -51,11 +53,13 @@ func (s *Store) Append(ctx context.Context, stream eventsourced.Stream, expected
 // It returns [ErrIsolation] when the transaction runs at another level, and
 // [ErrLockTimeout] when it gave up waiting for the lock. When ctx ends meanwhile the
 // connection is closed, and the transaction with it.
-func (s *Store) AppendTx(ctx context.Context, tx pgx.Tx, stream eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData) (eventsourced.Position, error) {
-	r, err := s.newRequest(ctx, stream, expected, events)
+func (s *Store) AppendTx(ctx context.Context, tx pgx.Tx, stream eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData) (at eventsourced.Position, err error) {
+	r, err := s.newRequest(stream, expected, events)
 	if err != nil {
 		return 0, err
 	}
+	ctx, end := s.begin(ctx, r)
+	defer func() { end(at, err) }()
 	// By tx itself: it knows whether it is still open.
 	if _, err = tx.Exec(ctx, s.sql.forTx, s.config.IdleTimeout.Milliseconds()); err == nil {
 		err = s.send(ctx, tx.Conn(), "", r)
@@ -91,14 +95,14 @@ type request struct {
 	done    chan struct{} // closed when there is an outcome
 }
 
-func (s *Store) newRequest(ctx context.Context, stream eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData) (*request, error) {
+func (s *Store) newRequest(stream eventsourced.Stream, expected eventsourced.Expected, events []eventsourced.EventData) (*request, error) {
 	if err := eventsourced.ValidateAppend(stream, events, s.config.MaxPayload); err != nil {
 		return nil, err
 	}
 	if s.unusable != nil {
 		return nil, s.unusable
 	}
-	r := &request{ctx: ctx, stream: stream, expected: expected, events: events}
+	r := &request{stream: stream, expected: expected, events: events}
 	for _, event := range events {
 		r.bytes += len(event.Payload)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,6 +14,9 @@ import (
 
 // columns of an event, in the order in which decoder reads them.
 const columns = `tstamp, id, name, aggregate_name, aggregate_id, version, schema_version, occurred_at, payload, metadata, tags`
+
+// listed are the same without the payload.
+var listed = strings.Replace(columns, "payload", "NULL::json AS payload", 1)
 
 // decoder reads events from the rows of one query. It takes the bytes as the
 // server sends them: of what a projection costs, [pgx.Rows.Scan] would be a good

@@ -28,6 +28,9 @@ var ErrProtocol = errors.New("the connection's query mode does not do: use pgx.Q
 // The error is a [*LockError].
 var ErrLockTimeout = errors.New("gave up waiting for the log's lock")
 
+// ErrTooLong is returned by an [Inspector] when its timeout is over: the server is busy, or the question is too large.
+var ErrTooLong = errors.New("it takes too long, and was given up")
+
 // LockError says how long an append waited for the log's lock, and for whom. It unwraps to
 // [ErrLockTimeout] and to what ended the wait: the context's error or the server's.
 type LockError struct {

@@ -17,3 +17,9 @@ func ReadStreamSQL(s *Store) string { return s.sql.readStream }
 
 // LockSQL is the statement that takes the log's lock.
 func LockSQL(s *Store) string { return s.sql.lock }
+
+// Counted is what is counted of one transaction.
+func Counted(stats AppendStats) (totals AppendTotals) {
+	totals.add(stats)
+	return totals
+}

@@ -51,6 +51,9 @@ func (s *Store) observe(ctx context.Context, x *exchange, began time.Time, err e
 			stats.Conflicts++
 		}
 	}
+	s.totals.Lock()
+	s.totals.add(stats)
+	s.totals.Unlock()
 	s.config.Observer.Appended(ctx, stats)
 }
 

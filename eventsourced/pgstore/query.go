@@ -107,10 +107,14 @@ func (c *selector) and(condition string, value any) {
 	c.filter += " AND " + strings.ReplaceAll(condition, "?", c.argument(value))
 }
 
-// correlation of an event. The server refuses to look into JSON with a NUL in it, which metadata may
+// An event's metadata. The server refuses to look into JSON with a NUL in it, which metadata may
 // have; the value that it has here instead is of no matter.
-const correlation = `(CASE WHEN strpos(e.metadata::text, '\u0000') = 0 THEN e.metadata
-	ELSE replace(e.metadata::text, '\u0000', '\u0001')::json END) ->> '` + eventsourced.MetaCorrelation + `'`
+const (
+	meta = `(CASE WHEN strpos(e.metadata::text, '\u0000') = 0 THEN e.metadata
+	ELSE replace(e.metadata::text, '\u0000', '\u0001')::json END) ->> `
+	correlation = meta + `'` + eventsourced.MetaCorrelation + `'`
+	causation   = meta + `'` + eventsourced.MetaCausation + `'`
+)
 
 // from returns the events' place: SQL from FROM on, in order, with the limit. The one that is named twice
 // is there once.
@@ -165,15 +169,53 @@ func (c *selector) from() string {
 		) hit ORDER BY hit.tstamp%s LIMIT $3`, wanted, way, c.filter, order, c.direction)
 }
 
+// newFilter returns what a query asks for that is looked at in what lies on its way.
+func newFilter(query eventsourced.LogQuery) string {
+	c := newSelector(query)
+	c.from()
+	return c.filter
+}
+
 // selection returns the statement that reads a query's events.
 func (s statements) selection(query eventsourced.LogQuery) (sql string, arguments []any) {
+	return s.selecting("{columns}", query)
+}
+
+// listing returns the one that reads them without their payloads.
+func (s statements) listing(query eventsourced.LogQuery) (sql string, arguments []any) {
+	return s.selecting(listed, query)
+}
+
+// reach returns the statement that counts them, up to the limit, and tells the position of the last of those.
+func (s statements) reach(query eventsourced.LogQuery) (sql string, arguments []any) {
+	c := newSelector(query)
+	from := c.from()
+	column, last := "hit.tstamp", "max"
+	if strings.HasPrefix(from, "{events}") {
+		column = "e.tstamp"
+	}
+	if query.Backwards {
+		last = "min"
+	}
+	return s.fill(fmt.Sprintf("SELECT count(*), coalesce(%s(at), 0) FROM (SELECT %s AS at FROM %s) reached", last, column, from)), c.planned()
+}
+
+// relatives returns the statement that reads position, id and cause of a query's events that share a
+// correlation, or name one of the two as their cause.
+func (s statements) relatives(query eventsourced.LogQuery, shared, cause string) (sql string, arguments []any) {
+	c := newSelector(query)
+	c.filter = fmt.Sprintf(" AND e.metadata IS NOT NULL AND (%s = %s OR %s = %s)", correlation, c.argument(shared), causation, c.argument(cause))
+	return s.fill("SELECT e.tstamp, e.id, coalesce(" + causation + ", '') FROM " + c.from()), c.planned()
+}
+
+func (s statements) selecting(columns string, query eventsourced.LogQuery) (sql string, arguments []any) {
 	c := newSelector(query)
 	from := c.from()
 	if strings.HasPrefix(from, "{events}") {
-		sql = "SELECT {columns} FROM " + from
+		sql = "SELECT " + columns + " FROM " + from
 	} else {
 		// OFFSET 0 keeps the planner from reading the whole table for a page.
-		sql = "SELECT {columns} FROM (SELECT hit.tstamp AS at FROM " + from +
+		sql = "SELECT " + columns + " FROM (SELECT hit.tstamp AS at FROM " + from +
 			") page CROSS JOIN LATERAL (SELECT * FROM {events} e WHERE e.tstamp = page.at OFFSET 0) event ORDER BY tstamp" + c.direction
 	}
 	return s.fill(sql), c.planned()

@@ -23,6 +23,9 @@ type statements struct {
 	forOne, forGroup, forTx      string // settings
 	append, appendOne, appendNew string
 	readStream                   string
+	eventAt, eventByID           string
+	listedAt, listedByID         string // without payloads
+	figures, relations, clients  string
 	head, identity               string
 	loadSnapshot, saveSnapshot   string
 	channel, listening, notify   string
@@ -78,6 +81,13 @@ func newStatements(schema string) statements {
 		appendOne: replacer.Replace(strings.ReplaceAll(bare(appendOneSQL), "{expected}",
 			"EXISTS (SELECT FROM {events} WHERE aggregate_name = $3 AND aggregate_id = $4 AND version = $5)")),
 		readStream:   replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
+		eventAt:      replacer.Replace(`SELECT {columns} FROM {events} WHERE tstamp = $1`),
+		eventByID:    replacer.Replace(`SELECT {columns} FROM {events} WHERE id = $1`),
+		listedAt:     replacer.Replace(`SELECT ` + listed + ` FROM {events} WHERE tstamp = ANY ($1::bigint[]) ORDER BY tstamp`),
+		listedByID:   replacer.Replace(`SELECT ` + listed + ` FROM {events} WHERE id = $1`),
+		clients:      replacer.Replace(clientsSQL),
+		figures:      replacer.Replace(figuresSQL),
+		relations:    strings.ReplaceAll(replacer.Replace(relationsSQL), "{oid_snapshots}", "'"+strings.ReplaceAll(table("snapshots"), "'", "''")+"'::regclass::oid"),
 		head:         replacer.Replace(`SELECT coalesce(max(tstamp), 0) FROM {events}`),
 		identity:     `SELECT id::text FROM ` + table("log_identity"),
 		loadSnapshot: replacer.Replace(`SELECT version, tstamp, schema_version, state FROM {snapshots} WHERE aggregate_name = $1 AND aggregate_id = $2`),

@@ -55,6 +55,9 @@ type Config struct {
 
 	// Observer is told of appends. By default nobody is.
 	Observer Observer
+
+	// Tracer is told of appends when they begin. By default nobody is.
+	Tracer Tracer
 }
 
 // Store is an event log on PostgreSQL. It is safe for concurrent use, and one
@@ -72,6 +75,11 @@ type Store struct {
 	unusable error           // why the pool does not do
 	prepares bool            // its connections keep prepared statements
 	tracer   pgx.QueryTracer // the pool's, or nil
+
+	totals struct {
+		sync.Mutex
+		AppendTotals
+	}
 }
 
 var (

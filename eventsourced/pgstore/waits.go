@@ -21,7 +21,7 @@ const (
 	poolTimeout = 200 * time.Millisecond // for a connection of the pool for it; then it has one of its own
 )
 
-// LockHolder is who has the log's lock, as far as the store's role may see it: without the
+// LockHolder is who has the log's lock, or a transaction open, as far as the store's role may see it: without the
 // rights of pg_read_all_stats State and Query of other users are empty.
 type LockHolder struct {
 	PID         int           // of the server's process, 0 for a prepared transaction
@@ -170,10 +170,11 @@ func (w *waits) look(ctx context.Context, pid uint32) (h LockHolder, ok bool) {
 		return h, false
 	}
 	defer release()
-	var micros int64
-	err = conn.QueryRow(ctx, w.sql, int32(pid)).
-		Scan(&h.PID, &h.Transaction, &h.State, &h.Query, &h.User, &h.Application, &h.Client, &h.Since, &micros)
-	h.Age = time.Duration(micros) * time.Microsecond
+	rows, err := conn.Query(ctx, w.sql, int32(pid))
+	if err != nil {
+		return h, false
+	}
+	h, err = pgx.CollectOneRow(rows, scanHolder)
 	return h, err == nil
 }
 

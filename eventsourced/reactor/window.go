@@ -297,7 +297,7 @@ func (w *window) stop(ctx context.Context, at *unit) error {
 	w.r.logger(&event).ErrorContext(ctx, "reactor stopped at an event; fix the cause, then resume or restart", "error", at.err)
 	w.r.follower.Show(consumer.PartEvents, at.failure())
 	if err := w.r.follower.Stop(ctx, event, at.err); err != nil {
-		return &consumer.EventError{Event: event, Err: errors.Join(at.err, err)} // it is tried again
+		return &consumer.WorkError{Event: event, Err: errors.Join(at.err, err)} // it is tried again
 	}
 	return consumer.ErrStopped
 }

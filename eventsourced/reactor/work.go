@@ -210,7 +210,15 @@ func (r *Reactor) logger(event *eventsourced.Recorded) *slog.Logger {
 }
 
 // call runs the reactions to all parts of a unit once.
-func (r *Reactor) call(ctx context.Context, u *unit) error {
+func (r *Reactor) call(ctx context.Context, u *unit) (err error) {
+	ctx, ended := r.config.Tracer.Handling(ctx, consumer.Handling{ID: r.follower.ID(), Events: 1, Causes: consumer.Causes(u.event())})
+	defer func() {
+		if err != nil {
+			ended(0, err)
+			return
+		}
+		ended(u.position(), nil)
+	}()
 	return r.follower.Guard(ctx, consumer.PartEvents, u.event(), "a reaction", func(ctx context.Context) error {
 		var decoded []eventsourced.Decoded
 		for i := range u.parts {

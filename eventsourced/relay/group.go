@@ -19,6 +19,7 @@ type group struct {
 	relay    *Relay
 	topic    string
 	messages []*message.Message
+	causes   []eventsourced.Metadata          // of their events
 	first    eventsourced.Recorded            // of the messages
 	last     eventsourced.Position            // of the messages
 	passed   eventsourced.Position            // all up to it is done once the messages are out
@@ -65,14 +66,14 @@ func (g *group) addTo(ctx context.Context, topic string, recorded eventsourced.R
 	}
 	msg, err := g.relay.marshalParts(g.last, parts)
 	if err != nil {
-		return errors.Join(&consumer.EventError{Event: recorded, Err: newTranslateError(recorded, err)}, g.publish(ctx))
+		return errors.Join(&consumer.WorkError{Event: recorded, Err: newTranslateError(recorded, err)}, g.publish(ctx))
 	}
 	if len(g.messages) == 0 {
 		g.first = recorded
 	}
 	msg.Metadata[messaging.MetaPrevious] = formatPosition(g.last)
 	setPublication(msg, g.relay.widened(nil))
-	g.messages = append(g.messages, msg)
+	g.messages, g.causes = append(g.messages, msg), append(g.causes, recorded.Metadata)
 	g.last = recorded.Position
 	return nil
 }
@@ -121,11 +122,16 @@ func setNames(msg *message.Message, parts []eventsourced.Recorded) error {
 func (g *group) publish(ctx context.Context) error {
 	if len(g.messages) > 0 {
 		g.relay.failpoint("publishing")
+		ctx, ended := g.relay.config.Tracer.Handling(ctx, consumer.Handling{
+			ID: g.relay.follower.ID(), Topic: g.topic, Events: len(g.messages), Causes: slices.Values(g.causes),
+		})
 		if err := g.relay.publish(ctx, consumer.PartEvents, &g.first, g.topic, g.messages...); err != nil {
-			return &consumer.EventError{Event: g.first, Err: err}
+			ended(0, err)
+			return &consumer.WorkError{Event: g.first, Err: err}
 		}
+		ended(g.last, nil)
 		g.sent[g.topic] = g.last
-		g.messages, g.topic = nil, ""
+		g.messages, g.causes, g.topic = nil, nil, ""
 	}
 	g.done = g.passed
 	return nil

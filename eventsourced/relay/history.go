@@ -25,7 +25,7 @@ const (
 )
 
 // collect adds to a window's page what comes up to a position, as far as one look at the log goes.
-// With anInvalid comes the error, a [*consumer.EventError]; any other error changes nothing.
+// With anInvalid comes the error, a [*consumer.WorkError]; any other error changes nothing.
 func (r *Relay) collect(ctx context.Context, w *window, upTo eventsourced.Position) (found, error) {
 	names, none := r.storedNames(w.request.Names)
 	if w.scanned >= upTo || none {
@@ -42,7 +42,7 @@ func (r *Relay) collect(ctx context.Context, w *window, upTo eventsourced.Positi
 	limit := r.sizes.limit(w.request.ReplyTo, r.config.PageBytes)
 	for i, recorded := range events { // the query has ended: Translate may need its connection
 		parts, size, err := r.wanted(ctx, w, recorded)
-		var invalid *consumer.EventError
+		var invalid *consumer.WorkError
 		switch {
 		case errors.As(err, &invalid) && ctx.Err() == nil:
 			w.scanned = max(w.scanned, recorded.Position-1)
@@ -81,7 +81,7 @@ func (r *Relay) wanted(ctx context.Context, w *window, recorded eventsourced.Rec
 		}
 		part, err := marshalEvent(o.event)
 		if err != nil {
-			return nil, 0, &consumer.EventError{Event: recorded, Err: err}
+			return nil, 0, &consumer.WorkError{Event: recorded, Err: err}
 		}
 		parts, size = append(parts, part), size+len(part)+1
 	}

@@ -21,7 +21,7 @@ type outgoing struct {
 
 // outgoing returns how an event leaves: not at all, if all of it stays inside or it is left
 // out, and in parts if it was split. The error is a [*TranslateError] in a
-// [consumer.EventError]: it survives functions that panic.
+// [consumer.WorkError]: it survives functions that panic.
 func (r *Relay) outgoing(ctx context.Context, p consumer.Part, recorded eventsourced.Recorded) ([]outgoing, error) {
 	if r.skipped(recorded.Position) {
 		return nil, nil
@@ -33,7 +33,7 @@ func (r *Relay) outgoing(ctx context.Context, p consumer.Part, recorded eventsou
 		return err
 	})
 	if err != nil {
-		return nil, &consumer.EventError{Event: recorded, Err: newTranslateError(recorded, err)}
+		return nil, &consumer.WorkError{Event: recorded, Err: newTranslateError(recorded, err)}
 	}
 	return <-made, nil
 }

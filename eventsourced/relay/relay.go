@@ -46,7 +46,7 @@ type Relay struct {
 	line         *line
 	reached      atomic.Int64                                   // about the follower's position, for the replays
 	skips        atomic.Pointer[map[eventsourced.Position]bool] // what is left out
-	stuck        *consumer.EventError                           // the event that can't be published now; of the follower's goroutine
+	stuck        *consumer.WorkError                            // the event that can't be published now; of the follower's goroutine
 	sizes        workingSizes                                   // of pages, when some were refused
 	beside       trouble                                        // with requests and their answers
 	sent         map[string]eventsourced.Position               // the last message to each topic; of the follower's goroutine

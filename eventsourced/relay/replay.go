@@ -153,7 +153,7 @@ func (r *Relay) failureAfter(position eventsourced.Position) *consumer.Failure {
 }
 
 func failureOf(err error) *consumer.Failure {
-	var about *consumer.EventError
+	var about *consumer.WorkError
 	if !errors.As(err, &about) {
 		return nil
 	}
@@ -187,7 +187,7 @@ func (r *Relay) failed(ctx context.Context, w *window, err error) {
 		if first != nil { // who asked is to know which event it is, if only that is too large
 			reached := eventsourced.Position(r.reached.Load())
 			page := Page{After: w.after, UpTo: w.after, Head: max(reached, beforeAll), Asker: w.request.Asker, Last: true}
-			page.Failure = failureOf(&consumer.EventError{Event: *first, Err: err})
+			page.Failure = failureOf(&consumer.WorkError{Event: *first, Err: err})
 			_ = r.publishPage(ctx, w, page) // asking again will tell
 		}
 		r.line.remove(w)

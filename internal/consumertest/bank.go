@@ -170,7 +170,7 @@ func (b *Bank) Subscriber(config messaging.SubscriberConfig) *messaging.Subscrib
 	return b.SubscriberOver(b.Consumers, config)
 }
 
-func (b *Bank) SubscriberOver(positions consumer.PositionStore, config messaging.SubscriberConfig) *messaging.Subscriber {
+func (b *Bank) SubscriberOver(positions consumer.LeaseStore, config messaging.SubscriberConfig) *messaging.Subscriber {
 	b.T.Helper()
 	subscriber, err := messaging.NewSubscriber(b.Store, positions, config)
 	require.NoError(b.T, err)
@@ -250,7 +250,7 @@ var errCutOff = errors.New("no connection")
 
 // CutOff is the position store as a node sees it that may lose its connection.
 type CutOff struct {
-	consumer.PositionStore
+	consumer.LeaseStore
 	Cut atomic.Bool
 }
 
@@ -258,14 +258,14 @@ func (c *CutOff) Renew(ctx context.Context, consumer consumer.ID, node string, t
 	if c.Cut.Load() {
 		return errCutOff
 	}
-	return c.PositionStore.Renew(ctx, consumer, node, ttl)
+	return c.LeaseStore.Renew(ctx, consumer, node, ttl)
 }
 
 func (c *CutOff) Save(ctx context.Context, consumer consumer.ID, node string, from, to eventsourced.Position) error {
 	if c.Cut.Load() {
 		return errCutOff
 	}
-	return c.PositionStore.Save(ctx, consumer, node, from, to)
+	return c.LeaseStore.Save(ctx, consumer, node, from, to)
 }
 
 // LogSignal is a logger that closes the channel when it is given the message.

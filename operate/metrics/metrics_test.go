@@ -165,6 +165,24 @@ func TestOneNodeReports(t *testing.T) {
 	require.EqualValues(t, 0, first.value("consumer_reporter"))
 }
 
+// The node that reports may stand by for what another one runs, and that is no reason to wake somebody.
+func TestOneThatAnotherNodeRuns(t *testing.T) {
+	t.Parallel()
+	all := []consumer.Status{
+		{Kind: consumer.KindProjection, Name: "here", State: consumer.Live, Node: "a"},
+		{Kind: consumer.KindProjection, Name: "there", State: consumer.Standby, Node: "b"},
+		{Kind: consumer.KindProjection, Name: "nowhere", State: consumer.Standby},
+	}
+	n := &node{t: t, registry: prometheus.NewPedanticRegistry()}
+	n.metrics = metrics.New(metrics.Config{Pool: testdb.New(t).Pool, Status: func(context.Context) ([]consumer.Status, error) { return all, nil }})
+	t.Cleanup(func() { require.NoError(t, n.metrics.Close(context.Background())) })
+	n.registry.MustRegister(n.metrics)
+	for name, state := range map[string]string{"here": "live", "there": "live", "nowhere": "standby"} {
+		require.EqualValues(t, 1, n.value("consumer_state", "projection", name, state), name)
+	}
+	require.EqualValues(t, 0, n.value("consumer_state", "projection", "there", "standby"))
+}
+
 func TestDatabaseThatIsGone(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)

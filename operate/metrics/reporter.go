@@ -78,6 +78,14 @@ func (r *reporter) collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
+// standsAs is a consumer's state, whichever node one looks from: a node stands by for what another one runs.
+func standsAs(status consumer.Status) consumer.State {
+	if status.State == consumer.Standby && status.Node != "" {
+		return consumer.Live
+	}
+	return status.State
+}
+
 func truth(is bool) float64 {
 	if is {
 		return 1
@@ -120,7 +128,7 @@ func (r *reporter) report(gauge func(*prometheus.Desc, float64, ...string)) {
 		}
 		gauge(lagDesc, status.Lag.Seconds(), of...)
 		for _, state := range states {
-			gauge(stateDesc, truth(state == status.State), append(of, string(state))...)
+			gauge(stateDesc, truth(state == standsAs(status)), append(of, string(state))...)
 		}
 		failing := 0.0
 		if status.Failure != nil {

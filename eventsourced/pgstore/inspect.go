@@ -1,0 +1,248 @@
+package pgstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+)
+
+// Defaults of [InspectorConfig], and what is not to be changed.
+const (
+	DefaultInspectTimeout = 2 * time.Second
+	DefaultScan           = 20_000
+
+	DefaultFound = 50   // events that [Inspector.Find] returns
+	MaxFound     = 1000 // at most
+
+	inspections = 4               // at the same time, of one inspector
+	clientGrace = time.Second     // the server is to give up first: then the connection is kept
+	maxTimeout  = 1 * time.Minute // of an inspection
+)
+
+// InspectorConfig is the optional part of an [Inspector]. The zero value works.
+type InspectorConfig struct {
+	// Timeout is for how long the server works on one question, and how long that waits for a
+	// connection. It is a minute at most. Defaults to [DefaultInspectTimeout].
+	Timeout time.Duration
+
+	// Scan is how many events one question looks at that has no index for what it asks. Defaults
+	// to [DefaultScan].
+	Scan int
+}
+
+// Inspector reads the log for people who look into something. Whatever they ask, it can't hurt the
+// database: a question is a read-only transaction with a timeout on the server and no parallel
+// workers, looks at no more than so many events, and four at most are asked at the same time. An
+// answer that is not all of it says so. It is safe for concurrent use.
+type Inspector struct {
+	store  *Store
+	config InspectorConfig
+	places chan struct{}
+}
+
+// Inspector returns one for the log. It panics with all that is wrong with config.
+func (s *Store) Inspector(config InspectorConfig) *Inspector {
+	var problems []error
+	if config.Timeout < 0 || config.Timeout > maxTimeout {
+		problems = append(problems, fmt.Errorf("pgstore.InspectorConfig: Timeout is %s, want up to %s, or 0 for %s", config.Timeout, maxTimeout, DefaultInspectTimeout))
+	}
+	if config.Scan < 0 {
+		problems = append(problems, fmt.Errorf("pgstore.InspectorConfig: Scan is negative"))
+	}
+	if err := errors.Join(problems...); err != nil {
+		panic(err.Error())
+	}
+	config.Timeout, config.Scan = cmp.Or(config.Timeout, DefaultInspectTimeout), cmp.Or(config.Scan, DefaultScan)
+	return &Inspector{s, config, make(chan struct{}, inspections)}
+}
+
+// limits are those of one inspection's transaction. Parallel workers would take the processors from
+// those who append, and compiling a plan takes longer than anything here may.
+const limits = `SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $1, true),
+	set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)`
+
+// ask has f ask the database something. The error is [ErrTooLong] when that took too long.
+func (i *Inspector) ask(ctx context.Context, what string, f func(context.Context, pgx.Tx) error) error {
+	if i.store.unusable != nil {
+		return fmt.Errorf("%s: %w", what, i.store.unusable)
+	}
+	within, cancel := context.WithTimeout(ctx, i.config.Timeout+clientGrace)
+	defer cancel()
+	select {
+	case i.places <- struct{}{}:
+		defer func() { <-i.places }()
+	case <-within.Done():
+		return i.explain(ctx, what, within.Err())
+	}
+	err := again(within, i.store.pool, func() error {
+		return pgx.BeginTxFunc(within, i.store.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(within, limits, strconv.FormatInt(max(i.config.Timeout.Milliseconds(), 1), 10)); err != nil {
+				return err
+			}
+			return f(within, tx)
+		})
+	})
+	return i.explain(ctx, what, err)
+}
+
+func (i *Inspector) explain(ctx context.Context, what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case isTimeout(err) || errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		return fmt.Errorf("%s: %w after %s: %w", what, ErrTooLong, i.config.Timeout, err)
+	case pgerr.Code(err) == "":
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return fmt.Errorf("%s: %w", what, translate(err))
+}
+
+// Found is what [Inspector.Find] has found.
+type Found struct {
+	Events []eventsourced.Recorded // in the order of the query, without their payloads
+	More   bool                    // there are more, or may be, from Next on
+	Next   eventsourced.Position   // After of the query that goes on, or UpTo if it is Backwards
+	Cut    bool                    // it ended because it had looked at [InspectorConfig] Scan events, not because it had found Limit of them
+}
+
+// Find returns the events that a query selects, without their payloads: the first Limit, which is
+// [DefaultFound] if it is 0 and [MaxFound] at most. What of a query has no index (AggregateName,
+// Since, Until, Correlation, and Names together with Streams) it looks for among the first
+// [InspectorConfig] Scan events that the rest of it selects. Errors: [eventsourced.ErrInvalid], [ErrTooLong].
+func (i *Inspector) Find(ctx context.Context, query eventsourced.LogQuery) (found Found, err error) {
+	const what = "look into the log"
+	if err := query.Validate(); err != nil {
+		return Found{}, fmt.Errorf("%s: %w", what, err)
+	}
+	limit := min(cmp.Or(query.Limit, DefaultFound), MaxFound)
+	query.Limit = limit + 1
+	err = i.ask(ctx, what, func(ctx context.Context, tx pgx.Tx) error {
+		found = Found{}
+		narrowed, err := i.narrow(ctx, tx, query)
+		if err != nil {
+			return err
+		}
+		sql, arguments := i.store.sql.listing(narrowed)
+		if found.Events, err = collect(ctx, tx, sql, arguments...); err != nil {
+			return err
+		}
+		switch {
+		case len(found.Events) > limit:
+			found.Events = found.Events[:limit]
+			found.More, found.Next = true, found.Events[limit-1].Position
+			if query.Backwards {
+				found.Next--
+			}
+		case narrowed.After != query.After:
+			found.More, found.Cut, found.Next = true, true, narrowed.After
+		case narrowed.UpTo != query.UpTo:
+			found.More, found.Cut, found.Next = true, true, narrowed.UpTo
+		}
+		if found.More && query.Backwards && found.Next <= 0 { // there is nothing down there, and 0 would be no bound
+			found.More, found.Cut, found.Next = false, false, 0
+		}
+		return nil
+	})
+	return found, err
+}
+
+// Count returns how many events a query selects, up to its Limit, which is [DefaultScan] if it is 0, and
+// whether there are more, or may be: it looks for them as [Inspector.Find] does. Errors:
+// [eventsourced.ErrInvalid], [ErrTooLong].
+func (i *Inspector) Count(ctx context.Context, query eventsourced.LogQuery) (n int64, more bool, err error) {
+	const what = "count events"
+	if err := query.Validate(); err != nil {
+		return 0, false, fmt.Errorf("%s: %w", what, err)
+	}
+	limit := int64(cmp.Or(query.Limit, DefaultScan))
+	query.Limit = int(min(limit, math.MaxInt-1)) + 1
+	err = i.ask(ctx, what, func(ctx context.Context, tx pgx.Tx) error {
+		narrowed, err := i.narrow(ctx, tx, query)
+		if err != nil {
+			return err
+		}
+		sql, arguments := i.store.sql.counting(narrowed)
+		more = narrowed.After != query.After || narrowed.UpTo != query.UpTo
+		return tx.QueryRow(ctx, sql, arguments...).Scan(&n)
+	})
+	return min(n, limit), more || n > limit, err
+}
+
+// narrow returns the query with bounds between which no more than Scan events have to be looked at.
+func (i *Inspector) narrow(ctx context.Context, tx pgx.Tx, query eventsourced.LogQuery) (eventsourced.LogQuery, error) {
+	way := query
+	way.AggregateName, way.Correlation, way.Since, way.Until = "", "", time.Time{}, time.Time{}
+	if len(way.Streams) > 0 {
+		way.Names = nil
+	}
+	if newFilter(query) == "" {
+		return query, nil
+	}
+	last, cut, err := i.reach(ctx, tx, way)
+	switch {
+	case err != nil || !cut:
+	case query.Backwards:
+		query.After = last - 1
+	default:
+		query.UpTo = last
+	}
+	return query, err
+}
+
+// reach returns the position of the last of Scan events that way selects, and whether there are
+// as many.
+func (i *Inspector) reach(ctx context.Context, tx pgx.Tx, way eventsourced.LogQuery) (last eventsourced.Position, cut bool, err error) {
+	way.Limit = i.config.Scan
+	sql, arguments := i.store.sql.reach(way)
+	var n int
+	err = tx.QueryRow(ctx, sql, arguments...).Scan(&n, (*int64)(&last))
+	return last, n == i.config.Scan, err
+}
+
+// Event returns the event at a position with its payload, nil when there is none. Errors: [ErrTooLong].
+func (i *Inspector) Event(ctx context.Context, position eventsourced.Position) (*eventsourced.Recorded, error) {
+	return i.one(ctx, i.store.sql.eventAt, int64(position))
+}
+
+// EventByID returns the event of an id with its payload, nil when there is none. Errors: [ErrTooLong].
+func (i *Inspector) EventByID(ctx context.Context, id eventsourced.EventID) (*eventsourced.Recorded, error) {
+	return i.one(ctx, i.store.sql.eventByID, [16]byte(id))
+}
+
+func (i *Inspector) one(ctx context.Context, sql string, key any) (event *eventsourced.Recorded, err error) {
+	err = i.ask(ctx, "read an event", func(ctx context.Context, tx pgx.Tx) error {
+		events, err := collect(ctx, tx, sql, key)
+		if len(events) > 0 {
+			event = &events[0]
+		}
+		return err
+	})
+	return event, err
+}
+
+func collect(ctx context.Context, tx pgx.Tx, sql string, arguments ...any) (events []eventsourced.Recorded, err error) {
+	rows, err := tx.Query(ctx, sql, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	d := decoder{}
+	for rows.Next() {
+		event, err := d.event(rows)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, event)
+	}
+	return slices.Clip(events), rows.Err()
+}

@@ -1,0 +1,61 @@
+package readviewui
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+)
+
+// logPage is the page of the log's figures.
+type logPage struct {
+	pgstore.Figures
+	Rate      float64       `json:"events_per_second"` // of all processes, over the last minute
+	Bytes     int64         `json:"bytes"`
+	Appends   int64         `json:"appends_here"` // of this process, in the last 15 minutes
+	Conflicts int64         `json:"conflicts_here"`
+	Failed    int64         `json:"failed_here"`
+	Group     float64       `json:"group_size_here"`
+	WaitP50   time.Duration `json:"lock_wait_p50_here"`
+	WaitP99   time.Duration `json:"lock_wait_p99_here"`
+	Spark     *spark        `json:"-"`
+	Largest   int64         `json:"-"`
+	Old       bool          `json:"transaction_is_old"`
+}
+
+// oldTransaction is how long a transaction may be open before the page says that it is in the way.
+const oldTransaction = 5 * time.Minute
+
+// DocumentTitle names the document.
+func (l *logPage) DocumentTitle() string { return "Log" }
+
+func (h *Handler) logPage(ctx context.Context, _ *http.Request) (any, error) {
+	if h.inspector == nil {
+		return nil, noLog
+	}
+	figures, err := h.inspector.Figures(ctx)
+	if err != nil {
+		return nil, tooLong(err)
+	}
+	l := &logPage{Figures: figures, Rate: float64(figures.Recent) / pgstore.RecentTime.Seconds(), Old: figures.Oldest != nil && figures.Oldest.Age > oldTransaction}
+	for _, relation := range figures.Relations {
+		l.Bytes += relation.Bytes
+		l.Largest = max(l.Largest, relation.Bytes)
+	}
+	h.look(ctx) // it is remembered
+	var all pgstore.AppendTotals
+	var rates []float64
+	for _, totals := range h.trends.appends.Of(struct{}{}, time.Now()) {
+		if totals == nil {
+			rates = append(rates, math.NaN())
+			continue
+		}
+		all = totals.Since(pgstore.AppendTotals{}.Since(all))
+		rates = append(rates, float64(totals.Events)/trendStep.Seconds())
+	}
+	l.Appends, l.Conflicts, l.Failed, l.Group = all.Appends, all.Conflicts, all.Failed, all.GroupSize()
+	l.WaitP50, l.WaitP99, l.Spark = all.LockWait(0.5), all.LockWait(0.99), curve(rates, 1)
+	return l, nil
+}

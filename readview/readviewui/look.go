@@ -1,0 +1,123 @@
+package readviewui
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+)
+
+// How often all is looked at, while somebody does.
+const (
+	lookEvery = time.Second
+	// lookShare is how much more time passes between looks than they take: a database that is
+	// slow is not kept busy by those who want to know why.
+	lookShare = 10
+)
+
+// look is how all consumers stood at a time. It is read-only.
+type look struct {
+	At      time.Time
+	All     []consumer.Status
+	Version string // another one when something has changed
+	Problem string // why it is older than it should be, or lacks something; "" when it is neither
+	took    time.Duration
+}
+
+// looks has the last look, which all share.
+type looks struct {
+	mu      sync.Mutex
+	last    *look
+	running chan struct{} // closed when the look under way is done; nil when none is
+}
+
+// look returns how all stand: as it was a moment ago, or as it is. When the database does not answer, it
+// is what was known last.
+func (h *Handler) look(ctx context.Context) *look {
+	h.looks.mu.Lock()
+	last, running := h.looks.last, h.looks.running
+	if last != nil && time.Since(last.At) < max(lookEvery, lookShare*last.took) {
+		h.looks.mu.Unlock()
+		return last
+	}
+	if running == nil {
+		running = make(chan struct{})
+		h.looks.running = running
+		go h.lookAgain(context.WithoutCancel(ctx), last, running)
+	}
+	h.looks.mu.Unlock()
+	select {
+	case <-running:
+	case <-ctx.Done():
+	}
+	h.looks.mu.Lock()
+	defer h.looks.mu.Unlock()
+	if h.looks.last == nil {
+		return &look{At: time.Now(), Problem: "The database does not answer: nothing is known yet."}
+	}
+	return h.looks.last
+}
+
+// lookAgain looks, and is done after Config.Timeout whatever happens.
+func (h *Handler) lookAgain(ctx context.Context, last *look, done chan struct{}) {
+	ctx, cancel := h.bounded(ctx)
+	defer cancel()
+	began := time.Now()
+	all, err := h.status(ctx)
+	now := &look{At: time.Now(), All: all, took: time.Since(began)}
+	if err != nil {
+		h.config.Logger.WarnContext(ctx, "the admin page could not look at everything", "error", err)
+		now.Problem = err.Error()
+		if len(all) == 0 && last != nil {
+			now.All, now.At = last.All, last.At
+		}
+	}
+	if len(all) > 0 {
+		log, _ := h.log.(inspected)
+		h.trends.add(now, log)
+	}
+	now.Version = versionOf(now)
+	h.looks.mu.Lock()
+	h.looks.last, h.looks.running = now, nil
+	h.looks.mu.Unlock()
+	close(done)
+}
+
+// status returns all that goes through the log, as the command line's status does. With an error it
+// returns what is known all the same.
+func (h *Handler) status(ctx context.Context) ([]consumer.Status, error) {
+	all, err := h.manager.Status(ctx)
+	problems := []error{err}
+	var others []consumer.Status
+	if h.config.Consumers != nil {
+		others, err = h.config.Consumers.Status(ctx, h.log)
+		problems = append(problems, err)
+	}
+	all = append(all, others...)
+	for _, r := range h.config.Reactors {
+		status, err := r.Status(ctx)
+		if err == nil && !slices.ContainsFunc(others, func(other consumer.Status) bool { return other.ID() == status.ID() }) {
+			all = append(all, status)
+		}
+		problems = append(problems, err)
+	}
+	return all, errors.Join(problems...)
+}
+
+func versionOf(l *look) string {
+	shown := slices.Clone(l.All)
+	for i := range shown {
+		shown[i].Lag = shown[i].Lag.Round(time.Second)
+	}
+	text, _ := json.Marshal(shown)
+	sum := fnv.New64a()
+	_, _ = sum.Write(text)
+	_, _ = sum.Write([]byte(l.Problem))
+	return fmt.Sprintf("%x", sum.Sum64())
+}

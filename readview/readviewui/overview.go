@@ -1,0 +1,210 @@
+package readviewui
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+)
+
+// maxText is how long what somebody filters by may be, in bytes.
+const maxText = 200
+
+// overview is the page of all consumers.
+type overview struct {
+	Title    string                `json:"title"`
+	At       time.Time             `json:"at"`
+	Head     eventsourced.Position `json:"head"`
+	Problem  string                `json:"problem,omitempty"` // why it is old, or lacks something
+	Trouble  []trouble             `json:"trouble"`
+	More     int                   `json:"more_trouble"` // that are not among Trouble
+	Rows     []row                 `json:"consumers"`
+	All      int                   `json:"-"`
+	Filters  []filter              `json:"-"`
+	Columns  []sorting             `json:"-"`
+	State    string                `json:"-"`
+	Text     string                `json:"-"`
+	Sort     string                `json:"-"`
+	Nodes    int                   `json:"nodes"`
+	Unsorted bool                  `json:"-"`
+}
+
+// DocumentTitle names the document.
+func (o *overview) DocumentTitle() string { return o.Title }
+
+// row is a consumer in the list.
+type row struct {
+	standing `json:"-"`
+	Word     string                `json:"state"`
+	Kind     consumer.Kind         `json:"kind"`
+	Name     string                `json:"name"`
+	Topic    string                `json:"topic,omitempty"`
+	Behind   int64                 `json:"behind"` // -1 when nobody knows
+	More     bool                  `json:"more"`
+	Lag      time.Duration         `json:"-"`
+	LagMS    int64                 `json:"lag_ms"`
+	Rate     float64               `json:"rate"`
+	Left     time.Duration         `json:"-"`
+	LeftMS   int64                 `json:"left_ms"`
+	Position eventsourced.Position `json:"position"`
+	Version  int                   `json:"version"`
+	Node     string                `json:"node"`
+	Parked   int64                 `json:"parked"`
+	Skipped  int64                 `json:"skipped"`
+	Rebuild  *consumer.Replay      `json:"rebuild,omitempty"`
+	Error    string                `json:"error,omitempty"`
+	Spark    *spark                `json:"-"`
+}
+
+func (h *Handler) rowOf(s consumer.Status) row {
+	r := row{standing: standingOf(s), Kind: s.Kind, Name: s.Name, Topic: s.Topic, Behind: s.Behind, More: s.More, Lag: s.Lag, LagMS: s.Lag.Milliseconds(), Rate: s.Rate,
+		Left: s.Left, LeftMS: s.Left.Milliseconds(), Position: s.Position, Version: s.Version, Node: s.Node, Parked: s.Parked, Skipped: s.Skipped, Spark: h.spark(s.ID())}
+	r.Word = r.standing.Word
+	if s.Rebuild != nil && s.Rebuild.Running {
+		r.Rebuild = s.Rebuild
+	}
+	if s.Failure != nil {
+		r.Error = s.Failure.Error
+	}
+	return r
+}
+
+// Percent is how far a rebuild is.
+func (r row) Percent() int { return percent(r.Rebuild) }
+
+func percent(r *consumer.Replay) int {
+	if r == nil || r.Total <= 0 {
+		return 0
+	}
+	return int(min(100, 100*r.Events/r.Total))
+}
+
+// filter is a state that rows can be filtered by.
+type filter struct {
+	State, Word, URL string
+	Count            int
+	Chosen           bool
+}
+
+// sorting is a column that rows can be sorted by.
+type sorting struct{ Name, Head, URL, Aria, Class string }
+
+// byColumn compares rows by what a column shows.
+var byColumn = map[string]func(a, b row) int{
+	"state":    func(a, b row) int { return slices.Index(order, a.Class) - slices.Index(order, b.Class) },
+	"name":     func(a, b row) int { return cmp.Compare(a.Name, b.Name) },
+	"behind":   func(a, b row) int { return cmp.Compare(a.Behind, b.Behind) },
+	"lag":      func(a, b row) int { return cmp.Compare(a.Lag, b.Lag) },
+	"rate":     func(a, b row) int { return cmp.Compare(a.Rate, b.Rate) },
+	"position": func(a, b row) int { return cmp.Compare(a.Position, b.Position) },
+	"version":  func(a, b row) int { return cmp.Compare(a.Version, b.Version) },
+	"node":     func(a, b row) int { return cmp.Compare(a.Node, b.Node) },
+	"debt":     func(a, b row) int { return cmp.Compare(a.Parked+a.Skipped, b.Parked+b.Skipped) },
+}
+
+var columns = []sorting{
+	{Name: "state", Head: "State"}, {Name: "name", Head: "Name"}, {Name: "behind", Head: "Events behind", Class: "n"}, {Name: "lag", Head: "Lag, last 15 min", Class: "n"},
+	{Name: "rate", Head: "Events/s", Class: "n"}, {Name: "position", Head: "Position", Class: "n"}, {Name: "version", Head: "Version", Class: "n"},
+	{Name: "node", Head: "Node"}, {Name: "debt", Head: "Debt"},
+}
+
+func (h *Handler) overview(ctx context.Context, r *http.Request) (any, error) {
+	l := h.look(ctx)
+	o := &overview{At: l.At, Problem: l.Problem, All: len(l.All)}
+	asked := r.URL.Query()
+	o.State, o.Text, o.Sort = asked.Get("state"), strings.TrimSpace(asked.Get("q")), asked.Get("sort")
+	if len(o.Text) > maxText {
+		o.Text = strings.ToValidUTF8(o.Text[:maxText], "")
+	}
+	if byColumn[strings.TrimPrefix(o.Sort, "-")] == nil {
+		o.Sort = ""
+	}
+	counts, words, nodes := map[string]int{}, map[string]string{}, map[string]bool{}
+	for _, s := range l.All {
+		row := h.rowOf(s)
+		counts[row.Class]++
+		words[row.Class] = row.standing.Word
+		if s.Node != "" {
+			nodes[s.Node] = true
+		}
+		o.Head = max(o.Head, s.Head)
+		if (o.State == "" || o.State == row.Class) && row.matches(o.Text) {
+			o.Rows = append(o.Rows, row)
+		}
+	}
+	o.Nodes = len(nodes)
+	o.sort()
+	o.links(counts, words)
+	o.Trouble, o.More = h.troubles(ctx, l.All)
+	o.Title = titleOf(l.All, counts)
+	return o, nil
+}
+
+// matches tells whether a row has a text in its name, its kind or its node.
+func (r row) matches(text string) bool {
+	text = strings.ToLower(text)
+	return strings.Contains(strings.ToLower(r.Name+" "+r.Topic+" "+string(r.Kind)+" "+r.Node), text)
+}
+
+// sort puts the rows into the order that is asked for: the worst first, if none is.
+func (o *overview) sort() {
+	by := byColumn["state"]
+	if o.Sort != "" {
+		by = byColumn[strings.TrimPrefix(o.Sort, "-")]
+	}
+	slices.SortStableFunc(o.Rows, func(a, b row) int {
+		if strings.HasPrefix(o.Sort, "-") {
+			a, b = b, a
+		}
+		return by(a, b)
+	})
+}
+
+// links makes those that lead to other filters and orders.
+func (o *overview) links(counts map[string]int, words map[string]string) {
+	at := func(state, sort string) string {
+		url, _ := query(".", "state", state, "q", o.Text, "sort", sort)
+		return url
+	}
+	o.Filters = []filter{{"", "All", at("", o.Sort), o.All, o.State == ""}}
+	for _, class := range append(slices.Clone(order), "unknown") {
+		if counts[class] > 0 || o.State == class {
+			o.Filters = append(o.Filters, filter{class, cmp.Or(words[class], class), at(class, o.Sort), counts[class], o.State == class})
+		}
+	}
+	for _, column := range columns {
+		column.Aria, column.URL = "none", at(o.State, column.Name)
+		switch o.Sort {
+		case column.Name:
+			column.Aria, column.URL = "ascending", at(o.State, "-"+column.Name)
+		case "-" + column.Name:
+			column.Aria = "descending"
+		}
+		o.Columns = append(o.Columns, column)
+	}
+}
+
+// titleOf counts what is wrong.
+func titleOf(all []consumer.Status, counts map[string]int) string {
+	var wrong []string
+	for _, class := range []string{"failed", "stalled", "retrying"} {
+		if n := counts[class]; n > 0 {
+			wrong = append(wrong, fmt.Sprintf("%d %s", n, class))
+		}
+	}
+	switch {
+	case len(wrong) > 0:
+		return strings.Join(wrong, ", ")
+	case len(all) == 0:
+		return "No projections are registered."
+	case counts["live"] == len(all):
+		return fmt.Sprintf("All %d live", len(all))
+	}
+	return fmt.Sprintf("%d of %d live", counts["live"], len(all))
+}

@@ -1,0 +1,113 @@
+package readviewui
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+)
+
+// States returns how an aggregate was after each of at most so many of its events, those after a
+// version: something that can be shown as JSON. [StatesOf] makes one of a repository.
+type States func(ctx context.Context, id string, after eventsourced.Version, most int) ([]any, error)
+
+// maxHistory is up to which version states are shown: all events before have to be read.
+const maxHistory = 5000
+
+// StatesOf returns what shows the states of a repository's aggregates, for [Config.States]. show
+// returns what of an aggregate is to be seen, which must not change with it.
+func StatesOf[A any](repository *eventsourced.Repository[A], show func(*A) any) States {
+	return func(ctx context.Context, id string, after eventsourced.Version, most int) (states []any, err error) {
+		for a, err := range repository.History(ctx, id, after) {
+			if err != nil {
+				return states, err
+			}
+			if states = append(states, show(a)); len(states) == most {
+				break
+			}
+		}
+		return states, nil
+	}
+}
+
+// stream is the page of an aggregate's events.
+type stream struct {
+	Aggregate string      `json:"aggregate"`
+	Of        string      `json:"id"`
+	Events    []streamRow `json:"events"`
+	Next      string      `json:"next,omitempty"` // later ones
+	First     string      `json:"-"`
+	NoStates  string      `json:"no_states,omitempty"` // why there are none
+	Hides     bool        `json:"redacted"`
+	Here      string      `json:"-"`
+}
+
+// streamRow is an event with the state after it.
+type streamRow struct {
+	eventRow
+	State any    `json:"state,omitempty"`
+	Text  string `json:"-"` // the state, for people
+}
+
+// DocumentTitle names the document.
+func (s *stream) DocumentTitle() string { return s.Aggregate + " " + short(s.Of) }
+
+func (h *Handler) stream(ctx context.Context, r *http.Request) (any, error) {
+	if h.inspector == nil {
+		return nil, noLog
+	}
+	asked := r.URL.Query()
+	s := &stream{Aggregate: asked.Get("aggregate"), Of: asked.Get("id")}
+	after := eventsourced.Position(position(asked.Get("after")))
+	found, err := h.inspector.Find(ctx, eventsourced.LogQuery{After: after, Limit: eventsShown,
+		Streams: []eventsourced.Stream{{AggregateName: s.Aggregate, AggregateID: s.Of}}})
+	if err != nil {
+		return nil, tooLong(err)
+	}
+	if len(found.Events) == 0 && after == 0 {
+		return nil, problem{Status: http.StatusNotFound, Title: "There is no such aggregate", Text: "No event is of " + s.Aggregate + " " + s.Of + ".", Back: "events"}
+	}
+	revealed, err := h.revealed(ctx, r, "", map[string]string{"stream": s.Aggregate + "/" + s.Of})
+	if err != nil {
+		return nil, err
+	}
+	s.Hides = h.hides(revealed)
+	for _, event := range found.Events {
+		row := streamRow{eventRow: rowOfEvent(event)}
+		row.URL = askedLog{aggregate: s.Aggregate, of: s.Of, at: event.Position}.url(nil)
+		s.Events = append(s.Events, row)
+	}
+	s.First, _ = query("stream", "aggregate", s.Aggregate, "id", s.Of)
+	if s.Here = s.First; after > 0 {
+		s.Here, _ = query("stream", "aggregate", s.Aggregate, "id", s.Of, "after", int64(after))
+	}
+	if found.More {
+		s.Next, _ = query("stream", "aggregate", s.Aggregate, "id", s.Of, "after", int64(found.Next))
+	}
+	h.states(ctx, s)
+	return s, nil
+}
+
+// states adds the state after each event, or says why it can't.
+func (h *Handler) states(ctx context.Context, s *stream) {
+	states := h.config.States[s.Aggregate]
+	if states == nil || len(s.Events) == 0 {
+		return
+	}
+	if s.Hides {
+		s.NoStates = "The states are hidden: they may have personal data."
+		return
+	}
+	if last := s.Events[len(s.Events)-1].Version; last > maxHistory {
+		s.NoStates = fmt.Sprintf("States are shown up to version %s: all events before have to be read for them.", num(int64(maxHistory)))
+		return
+	}
+	all, err := states(ctx, s.Of, s.Events[0].Version-1, len(s.Events))
+	if err != nil {
+		s.NoStates = err.Error()
+	}
+	for i := range min(len(all), len(s.Events)) {
+		s.Events[i].State, s.Events[i].Text = all[i], indentedJSON(all[i])
+	}
+}
