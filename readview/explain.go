@@ -164,7 +164,7 @@ const maxLive = 10
 func (e *explanation) steps(ctx context.Context) error {
 	var noted []shadow.Noted
 	err := e.readOnly(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT to_jsonb(r)::text FROM (SELECT * FROM `+quote(e.result.Table)+` WHERE `+shadow.Condition(e.options.Where)+` LIMIT $1) AS r`, maxLive)
+		rows, err := tx.Query(ctx, `SELECT to_jsonb(r.*)::text FROM (SELECT * FROM `+quote(e.result.Table)+` WHERE `+shadow.Condition(e.options.Where)+` LIMIT $1) AS r`, maxLive)
 		if err != nil {
 			return err
 		}

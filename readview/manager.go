@@ -38,6 +38,8 @@ type Manager struct {
 	config Config
 	node   string // unique to this manager
 
+	replays chan struct{} // has an item for each replay under way: they share the pool
+
 	mu      sync.Mutex
 	names   []string // in the order of Add
 	runners map[string]*runner
@@ -77,6 +79,9 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 		node:    config.Node + "/" + eventsourced.NewEventID().String()[32:],
 		runners: map[string]*runner{},
 		changed: make(chan struct{}),
+	}
+	if pool != nil {
+		m.replays = make(chan struct{}, max(1, pool.Config().MaxConns/replayConns))
 	}
 	m.states = m.statesIn(pool)
 	if router == nil {
@@ -235,9 +240,8 @@ func (m *Manager) changes() <-chan struct{} {
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrations are those of the tables readviews, readview_states, readview_operations, readview_rebuilds and
-// readview_kept, for
-// [migrate.Run].
+// Migrations are those of the tables readviews, readview_states, readview_operations, readview_rebuilds, readview_kept
+// and others that begin with readview_, for [migrate.Run].
 func Migrations() migrate.Component {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

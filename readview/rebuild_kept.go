@@ -27,8 +27,10 @@ func (b *rebuild) openKept(ctx context.Context, fingerprint string) error {
 		return err
 	}
 	if left != nil && left.ended == nil && left.command == b.command && left.schema == b.schema { // of one that died
-		if resumed, err := b.resume(ctx, left); resumed || err != nil {
+		if resumed, err := b.resume(ctx, left); err != nil {
 			return err
+		} else if resumed {
+			return b.loadBack(ctx)
 		}
 	}
 	all, err := b.m.states.keptOf(ctx, b.Name)
@@ -55,7 +57,7 @@ func (b *rebuild) openKept(ctx context.Context, fingerprint string) error {
 	if b.options.How == Swap && !b.full {
 		return fmt.Errorf("%w: what is kept of an apply can't take the place of the tables: roll back by apply", ErrImpossible)
 	}
-	return inTx(ctx, b.lock, func(tx pgx.Tx) error {
+	err = inTx(ctx, b.lock, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, fmt.Sprintf(`ALTER SCHEMA %s RENAME TO %s`, quote(kept.schema), quote(b.schema))); err != nil {
 			return err
 		}
@@ -68,11 +70,17 @@ func (b *rebuild) openKept(ctx context.Context, fingerprint string) error {
 			}
 		}
 		b.origin.failpoint("restoring")
-		if _, err := tx.Exec(ctx, b.sql.unkeep, b.Name); err != nil {
-			return err
+		for _, sql := range []string{b.sql.takeDebt, b.sql.unkeep} {
+			if _, err := tx.Exec(ctx, sql, b.Name); err != nil {
+				return err
+			}
 		}
 		return b.begin(ctx, tx, fingerprint)
 	})
+	if err != nil {
+		return err
+	}
+	return b.loadBack(ctx)
 }
 
 // putBack keeps what a rollback has left that did not come to its end.
@@ -98,6 +106,9 @@ func (p *replay) putBack(ctx context.Context, left *rebuildRecord) error {
 			return err
 		}
 		// Its tables are whole, as after a swap.
+		if _, err := tx.Exec(ctx, p.sql.returnDebt, p.Name); err != nil {
+			return err
+		}
 		_, err = tx.Exec(ctx, p.sql.keep, p.Name, kept, string(Swap), position, left.fingerprint, left.handled, DefaultKeep.Microseconds(), left.version)
 		return err
 	})

@@ -187,6 +187,21 @@ func (b *rebuild) writeDifference(ctx context.Context, conn *pgx.Conn, before ev
 	if err := b.report.enter(ctx, PhaseApplying); err != nil {
 		return err
 	}
+	who := b.whoIsInTheWay(ctx, conn.PgConn().PID(), rowTry/2)
+	err := b.writeRows(ctx, conn)
+	switch by := who(); {
+	case pgerr.LockTimeout(err):
+		return &blockedError{"rows of one of the tables " + strings.Join(b.Tables, ", "), by}
+	case pgerr.Deadlock(err):
+		return errNotYet
+	case err != nil:
+		return err
+	}
+	b.origin.failpoint("applied rows")
+	return b.keep(ctx, conn, Apply, before, b.schema)
+}
+
+func (b *rebuild) writeRows(ctx context.Context, conn *pgx.Conn) error {
 	changes, err := b.tables.Diff(ctx, conn, b.schema)
 	if err != nil {
 		return err
@@ -196,11 +211,7 @@ func (b *rebuild) writeDifference(ctx context.Context, conn *pgx.Conn, before ev
 		return err
 	}
 	b.origin.failpoint("compared")
-	if err := b.tables.Apply(ctx, conn, b.schema, b.options.Keep > 0); err != nil {
-		return err
-	}
-	b.origin.failpoint("applied rows")
-	return b.keep(ctx, conn, Apply, before, b.schema)
+	return b.tables.Apply(ctx, conn, b.schema, b.options.Keep > 0)
 }
 
 // explained returns [ErrDiffers] when it was asked to verify and rows differ although the program is the same.
@@ -238,8 +249,7 @@ func (b *rebuild) keep(ctx context.Context, conn shadow.Conn, how How, before ev
 	if _, err := conn.Exec(ctx, fmt.Sprintf(`COMMENT ON SCHEMA %s IS %s`, quote(schema), shadow.Literal(b.comment("kept")))); err != nil {
 		return err
 	}
-	if b.options.Keep < 0 { // then it is removed afterwards
-		_, err := conn.Exec(ctx, b.sql.unkeep, b.Name)
+	if _, err := conn.Exec(ctx, b.sql.unkeep, b.Name); err != nil || b.options.Keep < 0 { // then it is removed afterwards
 		return err
 	}
 	kept := shadow.Name(b.tables.Tables[0].Schema+"_kept_"+b.Name, "_"+b.id[:8])
@@ -255,6 +265,9 @@ func (b *rebuild) keep(ctx context.Context, conn shadow.Conn, how How, before ev
 		handled, version, err = b.handled, b.Version, nil
 	}
 	if err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, b.sql.keepDebt, b.Name); err != nil {
 		return err
 	}
 	_, err = conn.Exec(ctx, b.sql.keep, b.Name, kept, string(how), int64(before), b.print, handled, b.options.Keep.Microseconds(), version)

@@ -49,18 +49,25 @@ func (b *rebuild) run(ctx context.Context) (Rebuilt, error) {
 		if err == nil {
 			return b.result, nil
 		}
-		lost := pgerr.Lost(err) && ctx.Err() == nil
 		if failures++; b.at > reached {
 			failures, reached = 1, b.at
 		}
-		if lost && failures <= 10 && wait.Sleep(ctx, wait.BackOff{First: b.m.config.BackOff, Last: b.m.config.MaxBackOff}.After(failures)) {
-			b.logger.WarnContext(ctx, b.command+" lost its connection, and goes on", "error", err)
-			if b.reenter(ctx) == nil {
-				continue
-			}
+		if !pgerr.Lost(err) || !b.goOn(ctx, err, &failures) {
+			return Rebuilt{}, b.abandon(ctx, err)
 		}
-		return Rebuilt{}, b.abandon(ctx, err)
 	}
+}
+
+// goOn takes the lock again after a lost connection, as soon as there is a server, and tells whether it has.
+func (b *rebuild) goOn(ctx context.Context, cause error, failures *int) bool {
+	b.logger.WarnContext(ctx, b.command+" lost its connection, and goes on", "error", cause)
+	for ; *failures <= 10 && wait.Sleep(ctx, wait.BackOff{First: b.m.config.BackOff, Last: b.m.config.MaxBackOff}.After(*failures)); *failures++ {
+		err := b.reenter(ctx)
+		if err == nil || errors.Is(err, ErrRebuilding) {
+			return err == nil
+		}
+	}
+	return false
 }
 
 // reenter takes the lock on a new connection.

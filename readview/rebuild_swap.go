@@ -86,30 +86,25 @@ func (b *rebuild) swap(ctx context.Context, conn *pgx.Conn, before eventsourced.
 	return b.keep(ctx, conn, Swap, before, old)
 }
 
-// whoIsInTheWay asks, after a while, for whom a session waits; the returned function tells.
-func (p *replay) whoIsInTheWay(ctx context.Context, pid uint32, after time.Duration) func() string {
+// whoIsInTheWay asks, again and again, for whom a session waits; the returned function tells whom it was last.
+func (p *replay) whoIsInTheWay(ctx context.Context, pid uint32, every time.Duration) func() string {
 	ctx, cancel := context.WithCancel(ctx)
 	answer := make(chan string, 1)
 	go func() {
-		who := ""
-		if wait.Sleep(ctx, after) {
+		last := "somebody who has gone"
+		for wait.Sleep(ctx, every) {
+			var who []string
 			for _, session := range p.blockers(ctx, pid) {
-				who = strings.TrimPrefix(who+"; "+describe(session), "; ")
+				who = append(who, describe(session))
+			}
+			if len(who) > 0 {
+				last = strings.Join(who, "; ")
 			}
 		}
-		answer <- who
+		answer <- last
 	}()
 	return func() string {
-		defer cancel()
-		select {
-		case who := <-answer:
-			if who != "" {
-				return who
-			}
-		default:
-			cancel()
-			<-answer
-		}
-		return "somebody who has gone"
+		cancel()
+		return <-answer
 	}
 }

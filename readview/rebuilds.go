@@ -21,12 +21,16 @@ type rebuildStatements struct {
 	phase, end                string
 	keep, kept, unkeep        string
 	putBack, settleDebt       string
+	keepDebt, takeDebt        string
+	passDebt, behindDebt      string
+	backDebt, returnDebt      string
+	restoreDebt               string
 	rebuilt                   string
 }
 
 func newRebuildStatements(schema string) rebuildStatements {
 	r := strings.NewReplacer("{rebuilds}", schema+".readview_rebuilds", "{kept}", schema+".readview_kept", "{states}", schema+".readview_states",
-		"{parked}", schema+".readview_parked", "{skipped}", schema+".readview_skipped",
+		"{parked}", schema+".readview_parked", "{skipped}", schema+".readview_skipped", "{debt}", schema+".readview_kept_debt",
 		"{mine}", "name = $1 AND kind = $2 AND run = $3", "{no failure}", noFailure, "{gone back}", goneBack("$3")).Replace
 	return rebuildStatements{
 		page: r(`SELECT position, set_config('synchronous_commit', 'off', true) || set_config('idle_in_transaction_session_timeout', $4, true)
@@ -52,7 +56,20 @@ func newRebuildStatements(schema string) rebuildStatements {
 			UPDATE {states} SET parked = (SELECT count(*) FROM {parked} WHERE name = $1 AND position = ANY($2)), skipped = (SELECT count(*) FROM {skipped} WHERE name = $1 AND position = ANY($2))
 			WHERE name = $1`),
 		putBack: r(`SELECT position FROM {rebuilds} WHERE name = $1 AND kind = $2 AND ended_at IS NULL FOR UPDATE`),
-		unkeep:  r(`DELETE FROM {kept} WHERE name = $1`),
+		unkeep:  r(`WITH debt AS (DELETE FROM {debt} WHERE name = $1 AND NOT back) DELETE FROM {kept} WHERE name = $1`),
+		keepDebt: r(`INSERT INTO {debt} SELECT name, false, position, false, to_jsonb(p) FROM {parked} p WHERE name = $1
+			UNION ALL SELECT name, false, position, true, to_jsonb(s) FROM {skipped} s WHERE name = $1`),
+		takeDebt: r(`UPDATE {debt} SET back = true WHERE name = $1 AND NOT back`),
+		passDebt: r(`INSERT INTO {debt} SELECT name, true, position, false, to_jsonb(p) FROM {parked} p WHERE name = $1 AND position = $2
+			UNION ALL SELECT name, true, position, true, to_jsonb(s) FROM {skipped} s WHERE name = $1 AND position = $2 ON CONFLICT DO NOTHING`),
+		behindDebt: r(`INSERT INTO {debt} VALUES ($1, true, $2, false, jsonb_build_object('name', $1::text, 'position', $2::bigint, 'event_id', $3::text, 'event_name', $4::text,
+			'aggregate_name', $5::text, 'aggregate_id', $6::text, 'recorded', $7::text, 'tries', 0, 'parked_at', clock_timestamp())) ON CONFLICT DO NOTHING`),
+		backDebt:   r(`SELECT position, skipped, debt->>'aggregate_name', debt->>'aggregate_id' FROM {debt} WHERE name = $1 AND back`),
+		returnDebt: r(`UPDATE {debt} SET back = false WHERE name = $1 AND back`),
+		restoreDebt: r(`WITH gone AS (DELETE FROM {debt} WHERE name = $1 AND back RETURNING skipped, debt),
+				p AS (INSERT INTO {parked} SELECT row.* FROM gone, jsonb_populate_record(NULL::{parked}, debt) AS row WHERE NOT gone.skipped RETURNING 1),
+				s AS (INSERT INTO {skipped} SELECT row.* FROM gone, jsonb_populate_record(NULL::{skipped}, debt) AS row WHERE gone.skipped RETURNING 1)
+			UPDATE {states} SET parked = (SELECT count(*) FROM p), skipped = (SELECT count(*) FROM s) WHERE name = $1`),
 		rebuilt: r(`UPDATE {states} SET generation = generation + 1, publication = NULL, handled = $2, dropped = '{}', version = $3, shape = '', withdrawn = {gone back},
 				superseded = (SELECT coalesce(jsonb_agg(names), '[]') FROM jsonb_array_elements(superseded || jsonb_build_array(to_jsonb(handled))) AS names
 					WHERE names <> to_jsonb($2::text[])),

@@ -97,12 +97,37 @@ func (m *Manager) newReplay(ctx context.Context, r *runner, kind, command string
 		p.history, p.unsubscribe = &logHistory{newLogSource(a).(*logSource)}, func() {}
 	}
 	p.report.init(p, progress)
+	if err := m.takeTurn(ctx); err != nil {
+		p.unsubscribe()
+		return nil, err
+	}
 	if err := p.enter(ctx); err != nil {
+		<-m.replays
 		p.unsubscribe()
 		return nil, err
 	}
 	a.db = pipeline.Open(m.pool)
 	return p, nil
+}
+
+// Connections of the pool that a replay takes at once: with fewer than the least it would wait for itself.
+const (
+	replayConns      = 4
+	leastReplayConns = 3
+)
+
+// takeTurn waits until the pool has room for another replay. Who waits for a connection with others in hand, as
+// another does, waits for ever.
+func (m *Manager) takeTurn(ctx context.Context) error {
+	if n := m.pool.Config().MaxConns; n < leastReplayConns {
+		return fmt.Errorf("%w: the pool has %d connections, and a replay takes up to %d at once: raise pool_max_conns", ErrImpossible, n, replayConns)
+	}
+	select {
+	case m.replays <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func newRun() string {
@@ -150,6 +175,7 @@ func (p *replay) close() {
 	p.unsubscribe()
 	_ = p.db.Close() // the pages are
 	p.leave()
+	<-p.m.replays
 }
 
 // leave gives the lock back, with the connection if that is the only way.

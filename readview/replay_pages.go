@@ -82,7 +82,9 @@ func (p *replay) follow(ctx context.Context, upTo eventsourced.Position) error {
 			return r.err
 		}
 		next = read(r.page.upTo)
-		p.debt.leaveOut(r.page)
+		if err := p.leaveOut(ctx, r.page); err != nil {
+			return err
+		}
 		if err := p.applyPage(ctx, r.page); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -90,10 +91,10 @@ func (m *Manager) Verify(ctx context.Context, name string, options VerifyOptions
 	if err != nil {
 		return Verified{}, fmt.Errorf("verify %s: %w", name, explain(err))
 	}
-	defer p.close()
 	v := &verification{replay: p, options: options, began: time.Now()}
-	err = v.run(ctx)
-	if err = v.end(ctx, err); err == nil && options.Events > 0 {
+	err = v.end(ctx, v.run(ctx))
+	p.close()
+	if err == nil && options.Events > 0 {
 		err = m.touching(ctx, &v.result, options)
 	}
 	if err != nil {
@@ -119,31 +120,51 @@ func (v *verification) run(ctx context.Context) error {
 		return err
 	}
 	defer v.report.run(ctx)()
-	stored, err := v.m.states.read(ctx, v.Name)
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = nil // it has never run
-	}
-	if err != nil {
-		return err
-	}
-	total, err := v.history.count(ctx, 0, stored.Position)
-	if err != nil {
-		return err
-	}
-	v.report.expect(total, int64(stored.Position))
-	if err := v.replayTo(ctx, stored.Position); err != nil {
-		return err
-	}
-	for range 20 { // what was applied meanwhile, until that is little
-		began := time.Now()
-		if stored, err = v.m.states.read(ctx, v.Name); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+	for tries := 1; ; tries++ {
+		err := v.once(ctx)
+		if !errors.Is(err, errMeanwhile) || tries == 3 {
 			return err
 		}
-		if err := v.replayTo(ctx, stored.Position); err != nil {
+		v.logger.InfoContext(ctx, "a verification begins again", "cause", err)
+		v.debt = replayDebt{}
+		if err := v.build(ctx, fingerprint); err != nil {
+			return err
+		}
+	}
+}
+
+// errMeanwhile says that the live tables were given another content than the shadows can have.
+var errMeanwhile = errors.New("the projection was reset, or parked events were applied, meanwhile: verify it again")
+
+// stand returns where the live tables are, and reads what they lack up to there.
+func (v *verification) stand(ctx context.Context) (eventsourced.Position, error) {
+	stored, err := v.m.states.read(ctx, v.Name)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) { // then it has never run
+		return 0, err
+	}
+	return stored.Position, v.debt.load(ctx, v.m, v.Name)
+}
+
+func (v *verification) once(ctx context.Context) error {
+	at, err := v.stand(ctx)
+	if err != nil {
+		return err
+	}
+	total, err := v.history.count(ctx, 0, at)
+	if err != nil {
+		return err
+	}
+	v.report.expect(total, int64(at))
+	for range 20 { // what was applied meanwhile, until that is little
+		began := time.Now()
+		if err := v.replayTo(ctx, at); err != nil {
 			return err
 		}
 		if time.Since(began) < time.Second {
 			break
+		}
+		if at, err = v.stand(ctx); err != nil {
+			return err
 		}
 	}
 	v.origin.failpoint("replayed")
@@ -196,8 +217,11 @@ func verifiedTable(c shadow.Comparison) VerifiedTable {
 // freeze holds the projection until the shadows are where it is and a snapshot has both.
 func (v *verification) freeze(ctx context.Context) error {
 	return v.m.held(ctx, v.Name, func(at eventsourced.Position) error {
-		if err := v.debt.load(ctx, v.m, v.Name); err != nil {
+		if err := v.sameDebt(ctx); err != nil {
 			return err
+		}
+		if at < v.at {
+			return errMeanwhile
 		}
 		if err := v.replayTo(ctx, at); err != nil {
 			return err
@@ -213,6 +237,22 @@ func (v *verification) freeze(ctx context.Context) error {
 		var one int
 		return v.lock.QueryRow(ctx, `SELECT 1 FROM pg_class LIMIT 1`).Scan(&one) // takes the snapshot
 	})
+}
+
+// sameDebt reads anew what the live tables lack, and returns errMeanwhile when the shadows lack something else.
+func (v *verification) sameDebt(ctx context.Context) error {
+	before := v.debt.known
+	if err := v.debt.load(ctx, v.m, v.Name); err != nil {
+		return err
+	}
+	for _, at := range slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(v.debt.known)), v.debt.passed) {
+		_, then := before[at]
+		_, now := v.debt.known[at]
+		if at <= v.at && (then != now || !now) {
+			return errMeanwhile
+		}
+	}
+	return nil
 }
 
 // touching finds the events that have touched the first rows that differ.

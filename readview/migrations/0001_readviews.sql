@@ -123,3 +123,13 @@ CREATE TABLE readview_kept (
 	kept_at     TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
 	keep_until  TIMESTAMPTZ NOT NULL
 );
+
+-- What was skipped or parked in what is kept: it lacks those events, and lacks them again after a rollback.
+CREATE TABLE readview_kept_debt (
+	name     TEXT    NOT NULL,
+	back     BOOLEAN NOT NULL, -- of a rollback under way, with what that passes over
+	position BIGINT  NOT NULL,
+	skipped  BOOLEAN NOT NULL, -- or it was parked
+	debt     JSONB   NOT NULL, -- the row of readview_skipped or readview_parked
+	PRIMARY KEY (name, back, position)
+);

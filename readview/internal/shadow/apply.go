@@ -44,8 +44,8 @@ func changed(t *Table) string { return Name(t.Name, " (changed)") }
 func (s *Set) keep(ctx context.Context, conn Conn, schema string) error {
 	for _, t := range s.Tables {
 		for _, sql := range []string{
-			`CREATE TABLE ` + quote(schema, before(t)) + ` AS SELECT l.* FROM ` + s.different(t) + ` d JOIN ` + s.liveTables(t) + ` l ON ` + t.on("l", "d") + ` WHERE NOT d.ins`,
-			`CREATE TABLE ` + quote(schema, changed(t)) + ` AS SELECT ` + list("", t.Key) + `, del AS ins, ins AS del FROM ` + s.different(t),
+			`CREATE TABLE ` + quote(schema, before(t)) + ` AS SELECT l.* FROM ` + s.different(t) + ` d JOIN ` + s.liveTables(t) + ` l ON ` + t.on("l", "d") + ` WHERE NOT d."(ins)"`,
+			`CREATE TABLE ` + quote(schema, changed(t)) + ` AS SELECT ` + list("", t.Key) + `, "(del)" AS "(ins)", "(ins)" AS "(del)" FROM ` + s.different(t),
 		} {
 			if _, err := conn.Exec(ctx, sql); err != nil {
 				return fmt.Errorf("keep the rows of %s: %w", t.Name, err)
@@ -181,11 +181,11 @@ func deleteExtra(t *Table, from source) string {
 	if t.always {
 		return deleteAll(t, from)
 	}
-	return `DELETE FROM ` + from.target(t) + ` l USING ` + from.keys(t) + ` d WHERE ` + t.on("l", "d") + ` AND d.del`
+	return `DELETE FROM ` + from.target(t) + ` l USING ` + from.keys(t) + ` d WHERE ` + t.on("l", "d") + ` AND d."(del)"`
 }
 
 func deleteAll(t *Table, from source) string {
-	return `DELETE FROM ` + from.target(t) + ` l USING ` + from.keys(t) + ` d WHERE ` + t.on("l", "d") + ` AND NOT d.ins`
+	return `DELETE FROM ` + from.target(t) + ` l USING ` + from.keys(t) + ` d WHERE ` + t.on("l", "d") + ` AND NOT d."(ins)"`
 }
 
 func update(t *Table, from source) string {
@@ -194,17 +194,17 @@ func update(t *Table, from source) string {
 	}
 	columns := t.compared(func(c Column) bool { return c.Generated || c.Always })
 	return `UPDATE ` + from.target(t) + ` l SET (` + list("", columns) + `) = ROW(` + list("s", columns) + `)
-		FROM ` + from.keys(t) + ` d JOIN ` + from.rows(t) + ` s ON ` + t.on("s", "d") + ` WHERE ` + t.on("l", "d") + ` AND NOT d.ins AND NOT d.del`
+		FROM ` + from.keys(t) + ` d JOIN ` + from.rows(t) + ` s ON ` + t.on("s", "d") + ` WHERE ` + t.on("l", "d") + ` AND NOT d."(ins)" AND NOT d."(del)"`
 }
 
 func insertMissing(t *Table, from source) string {
 	if t.always {
 		return insertAll(t, from)
 	}
-	return insert(t, from, `d.ins`)
+	return insert(t, from, `d."(ins)"`)
 }
 
-func insertAll(t *Table, from source) string { return insert(t, from, `NOT d.del`) }
+func insertAll(t *Table, from source) string { return insert(t, from, `NOT d."(del)"`) }
 
 // insert inserts rows. What is left out takes its default, if it has one.
 func insert(t *Table, from source, which string) string {

@@ -56,8 +56,8 @@ func (s *Set) compareRows(ctx context.Context, conn Conn, t *Table, schema strin
 		return c, err
 	}
 	c.Keyed = true
-	err = conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE ins), count(*) FILTER (WHERE NOT ins AND NOT del), count(*) FILTER (WHERE del), (SELECT count(*) FROM `+shadow+`)
-		FROM `+d).Scan(&c.Inserted, &c.Updated, &c.Deleted, &c.Rows)
+	err = conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE d."(ins)"), count(*) FILTER (WHERE NOT d."(ins)" AND NOT d."(del)"), count(*) FILTER (WHERE d."(del)"), (SELECT count(*) FROM `+shadow+`)
+		FROM `+d+` d`).Scan(&c.Inserted, &c.Updated, &c.Deleted, &c.Rows)
 	if err != nil || !c.Any() {
 		return c, err
 	}
@@ -75,7 +75,7 @@ func (s *Set) compareRows(ctx context.Context, conn Conn, t *Table, schema strin
 		n := min(len(counts), 40)
 		objects, counts = append(objects, `jsonb_build_object(`+strings.Join(counts[:n], ", ")+`)`), counts[n:]
 	}
-	if err := conn.QueryRow(ctx, `SELECT (`+strings.Join(objects, " || ")+`)::text`+both+` WHERE NOT ins AND NOT del`).Scan(&text); err != nil {
+	if err := conn.QueryRow(ctx, `SELECT (`+strings.Join(objects, " || ")+`)::text`+both+` WHERE NOT d."(ins)" AND NOT d."(del)"`).Scan(&text); err != nil {
 		return c, err
 	}
 	if err := json.Unmarshal([]byte(text), &c.Columns); err != nil {
@@ -86,9 +86,9 @@ func (s *Set) compareRows(ctx context.Context, conn Conn, t *Table, schema strin
 			delete(c.Columns, name)
 		}
 	}
-	rows, err := conn.Query(ctx, `SELECT (SELECT to_jsonb(k) FROM (SELECT `+list("d", t.Key)+`) AS k)::text,
-		CASE WHEN NOT ins THEN to_jsonb(l)::text END, CASE WHEN NOT del THEN to_jsonb(s)::text END,
-		CASE WHEN NOT ins AND NOT del THEN (`+strings.Join(columns, " || ")+`)::text END`+both+` ORDER BY `+list("d", t.Key)+` LIMIT `+fmt.Sprint(first))
+	rows, err := conn.Query(ctx, `SELECT (SELECT to_jsonb(k.*) FROM (SELECT `+list("d", t.Key)+`) AS k)::text,
+		CASE WHEN NOT d."(ins)" THEN to_jsonb(l.*)::text END, CASE WHEN NOT d."(del)" THEN to_jsonb(s.*)::text END,
+		CASE WHEN NOT d."(ins)" AND NOT d."(del)" THEN (`+strings.Join(columns, " || ")+`)::text END`+both+` ORDER BY `+list("d", t.Key)+` LIMIT `+fmt.Sprint(first))
 	if err != nil {
 		return c, err
 	}

@@ -115,7 +115,7 @@ func (s *Set) Diff(ctx context.Context, conn Conn, schema string) (changes []Cha
 			return nil, fmt.Errorf("compare table %s: %w", t.Name, err)
 		}
 		c := Change{Table: t.Name}
-		err := conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE ins), count(*) FILTER (WHERE NOT ins AND NOT del), count(*) FILTER (WHERE del), (SELECT count(*) FROM `+in(schema)(t)+`)
+		err := conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE "(ins)"), count(*) FILTER (WHERE NOT "(ins)" AND NOT "(del)"), count(*) FILTER (WHERE "(del)"), (SELECT count(*) FROM `+in(schema)(t)+`)
 			FROM `+s.different(t)).Scan(&c.Inserted, &c.Updated, &c.Deleted, &c.Rows)
 		if err != nil {
 			return nil, err
@@ -125,11 +125,12 @@ func (s *Set) Diff(ctx context.Context, conn Conn, schema string) (changes []Cha
 	return changes, nil
 }
 
-// differenceSQL selects the keys of the rows that differ: ins is lacking in live, del in shadow.
+// differenceSQL selects the keys of the rows that differ: (ins) is lacking in live, (del) in shadow; columns of the table may
+// have any other name.
 func (t *Table) differenceSQL(live, shadow string) string {
 	key := quote(t.Key[0])
 	compared := t.compared(nil)
-	return `SELECT ` + list("", t.Key) + `, l.` + key + ` IS NULL AS ins, s.` + key + ` IS NULL AS del
+	return `SELECT ` + list("", t.Key) + `, l.` + key + ` IS NULL AS "(ins)", s.` + key + ` IS NULL AS "(del)"
 		FROM ` + live + ` l FULL JOIN ` + shadow + ` s USING (` + list("", t.Key) + `)
 		WHERE l.` + key + ` IS NULL OR s.` + key + ` IS NULL OR ` + image("l", compared) + ` *<> ` + image("s", compared)
 }
