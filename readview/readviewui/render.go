@@ -106,7 +106,7 @@ func (f *frame) Can(action Action) bool {
 
 // Nav are the pages in the head.
 func (f *frame) Nav() []link {
-	pages := []link{{"overview", ".", "Overview"}, {"events", "events", "Events"}, {"nodes", "nodes", "Nodes"}, {"log", "log", "Log"}, {"operations", "operations", "Operator log"}}
+	pages := []link{{"overview", ".", "Overview"}, {"events", "events", "Events"}, {"parked", "parked", "Parked"}, {"nodes", "nodes", "Nodes"}, {"log", "log", "Log"}, {"operations", "operations", "Operator log"}}
 	if f.h.inspector == nil {
 		pages = slices.DeleteFunc(pages, func(l link) bool { return l.Name == "events" || l.Name == "log" })
 	}

@@ -28,6 +28,8 @@ type trouble struct {
 	Next     string        `json:"next"`
 	Hint     string        `json:"hint,omitempty"`
 	Button   string        `json:"-"`
+
+	Blockers []consumer.Session `json:"blockers,omitempty"` // who holds the lock that it waits for
 }
 
 // troubles says what is wrong, the worst first, and how much more there is.
@@ -55,6 +57,7 @@ func (h *Handler) troubleOf(s consumer.Status) trouble {
 	t.State = t.Word
 	since := ""
 	if f := s.Failure; f != nil {
+		t.Blockers = f.Blockers
 		t.Cause = causeOf(s)
 		if !f.Since.IsZero() {
 			since = " " + dur(time.Since(f.Since)) + " ago"
