@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
@@ -100,7 +101,7 @@ func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := id.Name
+	name, open := id.Name, slices.Contains(h.config.OpenRows, id.Name)
 	if id.Kind != consumer.KindProjection {
 		name = ""
 	}
@@ -108,7 +109,7 @@ func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &consumerView{row: h.rowOf(s), Hides: h.hides(revealed), Still: revealed, Rebuilt: s.Rebuild, Verify: s.Verify, IsView: id.Kind == consumer.KindProjection,
+	v := &consumerView{row: h.rowOf(s), Hides: h.hides(revealed) && !open, Still: revealed, Rebuilt: s.Rebuild, Verify: s.Verify, IsView: id.Kind == consumer.KindProjection,
 		Done: doneWord(Action(asked.Get("done"))), Here: h.placeOf(id)}
 	if said, _ := h.troubles(ctx, []consumer.Status{s}); len(said) > 0 {
 		v.Trouble = &said[0]
@@ -127,10 +128,11 @@ func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 	}
 	if v.IsView {
 		v.Tables, _ = h.manager.Tables(id.Name)
-		v.Failure, err = h.failure(ctx, s, known, revealed)
+		v.Failure, err = h.failure(ctx, s, known, revealed, v.Hides)
 		load("the failure", err)
 		load("debts", v.debts(ctx, h, s))
 		v.found(known)
+		v.Hides = v.Hides || v.Failure != nil && v.Failure.redacted
 	} else if id.Kind == consumer.KindReactor && s.Parked > 0 {
 		load("parked events", v.reactorDebts(ctx, h, s))
 	}

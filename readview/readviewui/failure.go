@@ -33,6 +33,8 @@ type failureView struct {
 	Metadata  string                `json:"metadata,omitempty"`
 
 	Rehearsed *rehearsed `json:"dry_run,omitempty"`
+
+	redacted bool // something of it is hidden
 }
 
 // Kind is the aggregate's name without its package.
@@ -88,12 +90,12 @@ type column struct {
 	Changed bool   `json:"changed"`
 }
 
-func (h *Handler) failure(ctx context.Context, s consumer.Status, known results, revealed bool) (*failureView, error) {
+func (h *Handler) failure(ctx context.Context, s consumer.Status, known results, revealed, hideRows bool) (*failureView, error) {
 	f := s.Failure
 	if f == nil || f.EventName == "" {
 		return nil, nil
 	}
-	v := &failureView{Error: f.Error, Position: f.Position, Event: f.EventName, ID: f.EventID.String(), Tries: f.Attempts, LastTry: f.Time, Stack: f.Stack, Statement: f.Statement}
+	v := &failureView{Error: bare(f.Error), Position: f.Position, Event: f.EventName, ID: f.EventID.String(), Tries: f.Attempts, LastTry: f.Time, Stack: f.Stack, Statement: f.Statement}
 	shown, err := h.manager.Show(ctx, s.Name, f.Position)
 	if err != nil {
 		if notThere(err) {
@@ -104,6 +106,7 @@ func (h *Handler) failure(ctx context.Context, s consumer.Status, known results,
 	v.Problem = shown.Problem
 	if len(shown.Recorded) > 0 {
 		event := h.redacted(shown.Recorded[0], revealed)
+		v.redacted = !bytes.Equal(event.Payload, shown.Recorded[0].Payload) || !maps.Equal(event.Metadata, shown.Recorded[0].Metadata)
 		v.Aggregate, v.Of, v.Recorded = event.Stream.AggregateName, event.Stream.AggregateID, event.Position.Time()
 		v.Payload, v.Metadata = indented(event.Payload), indentedJSON(event.Metadata)
 		today := ""
@@ -117,13 +120,13 @@ func (h *Handler) failure(ctx context.Context, s consumer.Status, known results,
 		}
 	}
 	if known.Rehearsal != nil && known.Rehearsal.Position == f.Position {
-		v.Rehearsed = rehearsedOf(known.Rehearsal, known.Rehearsed, h.hides(revealed))
+		v.Rehearsed = rehearsedOf(known.Rehearsal, known.Rehearsed, hideRows)
 	}
 	return v, nil
 }
 
 func rehearsedOf(r *readview.Rehearsal, at time.Time, hidden bool) *rehearsed {
-	v := &rehearsed{At: at, Error: r.Error, Statement: r.Statement, Stack: r.Stack, Count: len(r.Statements), Unseen: r.Unseen}
+	v := &rehearsed{At: at, Error: bare(r.Error), Statement: r.Statement, Stack: r.Stack, Count: len(r.Statements), Unseen: r.Unseen}
 	if hidden {
 		return v
 	}

@@ -3,6 +3,7 @@ package readviewui
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -111,10 +112,16 @@ func ago(since string) string {
 	return ", since" + strings.TrimSuffix(since, " ago")
 }
 
+// eventPrefix is what errors of a projection say about the event, which the page says itself.
+var eventPrefix = regexp.MustCompile(`^(projection .{1,200}?: )?apply .{1,600}?, position \d+, id [0-9a-f-]{36}: `)
+
+// bare is an error without what the page says around it.
+func bare(text string) string { return eventPrefix.ReplaceAllString(text, "") }
+
 // causeOf is the error, with the event that it is about and the tries.
 func causeOf(s consumer.Status) string {
 	f := s.Failure
-	text := f.Error
+	text := bare(f.Error)
 	if f.EventName != "" && !strings.Contains(text, f.EventName) {
 		text = fmt.Sprintf("At event %s, %s: %s", num(f.Position), f.EventName, text)
 	}
