@@ -3,6 +3,7 @@
 //
 //	request ─▶ limits (number, body, time) ─▶ cross-site protection ─▶ who is asking ─▶ /         the page
 //	                                                                                ├─▶ /graphql  GraphQL
+//	                                                                                ├─▶ /admin/   for operators
 //	                                                                                └─▶ /login ...
 //	        ─▶ /healthz, /readyz, without any of these
 //

@@ -26,6 +26,7 @@ type Config struct {
 	Page     http.Handler // answers what nobody else does. Required
 	GraphQL  http.Handler // Required
 	GraphiQL http.Handler // nil: there is none, as in production
+	Admin    http.Handler // of /admin/; nil: there is none
 	Gate     Gate         // Required
 
 	// Ready returns why taking requests makes no sense here, such as a database that
@@ -105,6 +106,9 @@ func New(config Config) (*Site, error) {
 	inner.Handle("/graphql", config.GraphQL)
 	if config.GraphiQL != nil {
 		inner.Handle("/graphiql/", config.GraphiQL)
+	}
+	if config.Admin != nil {
+		inner.Handle("/admin/", config.Admin)
 	}
 	inner.Handle("/", config.Page)
 

@@ -45,6 +45,9 @@ type Config struct {
 	// its events, see [StatesOf]. By default the history of an aggregate is its events.
 	States map[string]States
 
+	// OpenRows are projections whose rows have nothing to hide, when Redact is set.
+	OpenRows []string
+
 	// Consumers has relays, reactors and consumer groups, whichever process runs them.
 	// By default the page is without.
 	Consumers *consumer.Store

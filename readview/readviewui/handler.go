@@ -35,6 +35,7 @@ type Handler struct {
 	trends    *trends
 	inspector *pgstore.Inspector // of a log that can be looked into, or nil
 	streams   atomic.Int64
+	jobs      jobs
 	closing   chan struct{}
 	close     sync.Once
 }
@@ -81,6 +82,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.outer.Se
 func (h *Handler) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", h.page("overview", h.overview))
+	mux.Handle("GET /consumer", h.page("consumer", h.consumer))
+	mux.Handle("POST /consumer", h.page("consumer", h.consumer)) // asks for what is hidden, see revealed
+	mux.Handle("GET /confirm", h.page("confirm", h.confirm))
+	mux.HandleFunc("POST /act", h.act)
+	mux.Handle("GET /parked", h.page("parked", h.parked))
 	mux.Handle("GET /events", h.page("events", h.events))
 	mux.Handle("POST /events", h.page("events", h.events)) // asks for what is hidden, see revealed
 	mux.Handle("GET /stream", h.page("stream", h.stream))
@@ -130,8 +136,10 @@ func (h *Handler) bounded(ctx context.Context) (context.Context, context.CancelF
 	return context.WithTimeout(ctx, h.config.Timeout)
 }
 
-// Close ends the streams, so that a server that shuts down need not wait for them. Other requests are answered all
-// the same.
+// Close ends the streams, so that a server that shuts down need not wait for them, and the rebuilds, verifications
+// and explanations that were begun from the page here: they change nothing then. It waits for them. Other requests are
+// answered all the same.
 func (h *Handler) Close() {
 	h.close.Do(func() { close(h.closing) })
+	h.jobs.group.Wait()
 }

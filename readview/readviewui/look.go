@@ -35,33 +35,40 @@ type looks struct {
 	mu      sync.Mutex
 	last    *look
 	running chan struct{} // closed when the look under way is done; nil when none is
+	stale   bool          // something has changed since that began
 }
 
 // look returns how all stand: as it was a moment ago, or as it is. When the database does not answer, it
 // is what was known last.
 func (h *Handler) look(ctx context.Context) *look {
-	h.looks.mu.Lock()
-	last, running := h.looks.last, h.looks.running
-	if last != nil && time.Since(last.At) < max(lookEvery, lookShare*last.took) {
+	for {
+		h.looks.mu.Lock()
+		last, running := h.looks.last, h.looks.running
+		switch {
+		case last != nil && !h.looks.stale && time.Since(last.At) < max(lookEvery, lookShare*last.took):
+			h.looks.mu.Unlock()
+			return last
+		case running == nil:
+			running = make(chan struct{})
+			h.looks.running, h.looks.stale = running, false
+			go h.lookAgain(context.WithoutCancel(ctx), last, running)
+		}
 		h.looks.mu.Unlock()
+		select {
+		case <-running:
+		case <-ctx.Done():
+		}
+		h.looks.mu.Lock()
+		last, stale := h.looks.last, h.looks.stale
+		h.looks.mu.Unlock()
+		if stale && ctx.Err() == nil {
+			continue
+		}
+		if last == nil {
+			return &look{At: time.Now(), Problem: "The database does not answer: nothing is known yet."}
+		}
 		return last
 	}
-	if running == nil {
-		running = make(chan struct{})
-		h.looks.running = running
-		go h.lookAgain(context.WithoutCancel(ctx), last, running)
-	}
-	h.looks.mu.Unlock()
-	select {
-	case <-running:
-	case <-ctx.Done():
-	}
-	h.looks.mu.Lock()
-	defer h.looks.mu.Unlock()
-	if h.looks.last == nil {
-		return &look{At: time.Now(), Problem: "The database does not answer: nothing is known yet."}
-	}
-	return h.looks.last
 }
 
 // lookAgain looks, and is done after Config.Timeout whatever happens.
@@ -120,4 +127,11 @@ func versionOf(l *look) string {
 	_, _ = sum.Write(text)
 	_, _ = sum.Write([]byte(l.Problem))
 	return fmt.Sprintf("%x", sum.Sum64())
+}
+
+// forget has all looked at again: something was changed.
+func (l *looks) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stale = true
 }

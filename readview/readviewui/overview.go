@@ -69,6 +69,9 @@ func (h *Handler) rowOf(s consumer.Status) row {
 	if s.Rebuild != nil && s.Rebuild.Running {
 		r.Rebuild = s.Rebuild
 	}
+	if s.State == consumer.Failed || s.State == consumer.Paused || s.State == consumer.Ahead { // it does not go on, whatever was measured before
+		r.Rate, r.Left, r.LeftMS = 0, 0, 0
+	}
 	if s.Failure != nil {
 		r.Error = s.Failure.Error
 	}

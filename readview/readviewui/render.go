@@ -104,9 +104,20 @@ func (f *frame) Can(action Action) bool {
 	return can
 }
 
+// Section is the page in the head to which this one belongs.
+func (f *frame) Section() string {
+	switch f.Name {
+	case "consumer", "confirm":
+		return "overview"
+	case "stream":
+		return "events"
+	}
+	return f.Name
+}
+
 // Nav are the pages in the head.
 func (f *frame) Nav() []link {
-	pages := []link{{"overview", ".", "Overview"}, {"events", "events", "Events"}, {"nodes", "nodes", "Nodes"}, {"log", "log", "Log"}, {"operations", "operations", "Operator log"}}
+	pages := []link{{"overview", ".", "Overview"}, {"events", "events", "Events"}, {"parked", "parked", "Parked"}, {"nodes", "nodes", "Nodes"}, {"log", "log", "Log"}, {"operations", "operations", "Operator log"}}
 	if f.h.inspector == nil {
 		pages = slices.DeleteFunc(pages, func(l link) bool { return l.Name == "events" || l.Name == "log" })
 	}

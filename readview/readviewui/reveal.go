@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 )
@@ -46,5 +47,8 @@ func indented(payload []byte) string {
 	if json.Indent(&text, payload, "", "  ") != nil {
 		return string(payload)
 	}
-	return text.String()
+	return unescaped.Replace(text.String())
 }
+
+// unescaped writes what encoding/json escapes for markup as it is: the page is no markup of it.
+var unescaped = strings.NewReplacer(`\\`, `\\`, `\u003c`, "<", `\u003e`, ">", `\u0026`, "&")

@@ -89,10 +89,30 @@ func (h *Handler) spark(id consumer.ID) *spark {
 	return curve(values, 1)
 }
 
-// curve draws values; gaps, which are NaN, are passed over. The highest is floor at least.
+// gap is a step of time of which nothing is known.
+var gap = math.NaN()
+
+// curve draws values; gaps are passed over. The highest is floor at least.
 func curve(values []float64, floor float64) *spark {
-	const width, height = 96.0, 24.0
-	highest := floor
+	points, _ := polyline(values, floor, 96, 24)
+	if points == "" {
+		return nil
+	}
+	return &spark{points}
+}
+
+// newChart draws values large, nil when there are not two.
+func newChart(values []float64, floor float64, word func(float64) string) *chart {
+	points, highest := polyline(values, floor, 360, 110)
+	if points == "" {
+		return nil
+	}
+	return &chart{Points: points, Top: word(highest), Half: word(highest / 2)}
+}
+
+// polyline returns the points of values in a box, "" when there are not two, and the value on top.
+func polyline(values []float64, floor, width, height float64) (text string, highest float64) {
+	highest = floor
 	for _, v := range values {
 		if v > highest {
 			highest = v
@@ -105,7 +125,7 @@ func curve(values []float64, floor float64) *spark {
 		}
 	}
 	if len(points) < 2 {
-		return nil
+		return "", highest
 	}
-	return &spark{strings.Join(points, " ")}
+	return strings.Join(points, " "), highest
 }

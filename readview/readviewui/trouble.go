@@ -3,6 +3,7 @@ package readviewui
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,8 @@ type trouble struct {
 	Next     string        `json:"next"`
 	Hint     string        `json:"hint,omitempty"`
 	Button   string        `json:"-"`
+
+	Blockers []consumer.Session `json:"blockers,omitempty"` // who holds the lock that it waits for
 }
 
 // troubles says what is wrong, the worst first, and how much more there is.
@@ -55,6 +58,7 @@ func (h *Handler) troubleOf(s consumer.Status) trouble {
 	t.State = t.Word
 	since := ""
 	if f := s.Failure; f != nil {
+		t.Blockers = f.Blockers
 		t.Cause = causeOf(s)
 		if !f.Since.IsZero() {
 			since = " " + dur(time.Since(f.Since)) + " ago"
@@ -108,10 +112,16 @@ func ago(since string) string {
 	return ", since" + strings.TrimSuffix(since, " ago")
 }
 
+// eventPrefix is what errors of a projection say about the event, which the page says itself.
+var eventPrefix = regexp.MustCompile(`^(projection .{1,200}?: )?apply .{1,600}?, position \d+, id [0-9a-f-]{36}: `)
+
+// bare is an error without what the page says around it.
+func bare(text string) string { return eventPrefix.ReplaceAllString(text, "") }
+
 // causeOf is the error, with the event that it is about and the tries.
 func causeOf(s consumer.Status) string {
 	f := s.Failure
-	text := f.Error
+	text := bare(f.Error)
 	if f.EventName != "" && !strings.Contains(text, f.EventName) {
 		text = fmt.Sprintf("At event %s, %s: %s", num(f.Position), f.EventName, text)
 	}

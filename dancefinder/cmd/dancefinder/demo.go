@@ -121,6 +121,7 @@ It stays up, and keeps projecting, until Ctrl-C. Look at it from another termina
 
 and in a browser, where you may log in with any name:
   DanceFinder  %[2]s/
+  admin        %[2]s/admin/ (log in with a name and the role of an operator)
   GraphiQL     %[2]s/graphiql/
 `, servers.postgres.URL(), w.url)
 	<-ctx.Done()

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dancefinder/eventsourcing/dancefinder/admin"
 	"github.com/dancefinder/eventsourcing/dancefinder/graph"
 	"github.com/dancefinder/eventsourcing/dancefinder/identity"
 	"github.com/dancefinder/eventsourcing/dancefinder/live"
@@ -16,6 +17,7 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/web"
 	"github.com/dancefinder/eventsourcing/operate"
 	"github.com/dancefinder/eventsourcing/readview"
+	"github.com/dancefinder/eventsourcing/readview/readviewui"
 )
 
 // website is the page and GraphQL on an address.
@@ -24,6 +26,7 @@ type website struct {
 	site     *site.Site
 	gate     *identity.Gate
 	hub      *live.Hub
+	admin    *admin.Page
 	listener net.Listener
 }
 
@@ -58,8 +61,15 @@ func (a *app) openWebsite(ctx context.Context, options webOptions, listener net.
 	if err != nil {
 		return nil, err
 	}
+	system := a.system()
+	w.admin, err = admin.New(a.manager, a.store, a.pool, w.gate.Login(), readviewui.Config{
+		Consumers: system.Consumers, Reactors: system.Reactors, Relay: system.Relay, CheckReset: system.CheckReset, Hint: system.Hint, Logger: options.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
 	config := site.Config{
-		Page: page, GraphQL: queries, Gate: w.gate, Ready: a.pool.Ping, Streams: []string{"/nytt"}, TrustedOrigins: options.trustedOrigins, Logger: options.logger,
+		Page: page, Admin: w.admin, GraphQL: queries, Gate: w.gate, Ready: a.pool.Ping, Streams: []string{"/nytt", admin.Stream}, TrustedOrigins: options.trustedOrigins, Logger: options.logger,
 	}
 	if options.development {
 		config.GraphiQL = graph.GraphiQL("/graphql")
@@ -99,6 +109,10 @@ func (w *website) serve(ctx context.Context, run func(context.Context) error) er
 	})
 	// Whoever is subscribed is told that the server stops, before the site ends the streams.
 	group.Go(func() error { return w.hub.Run(failed) })
+	group.Go(func() error {
+		w.admin.Watch(failed)
+		return nil
+	})
 	group.Go(func() error {
 		err := run(running)
 		if err == nil && running.Err() == nil {

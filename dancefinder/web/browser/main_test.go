@@ -25,6 +25,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/dancefinder/identity"
 	"github.com/dancefinder/eventsourcing/dancefinder/web/webtest"
 )
 
@@ -79,6 +80,7 @@ type look struct {
 	dark          bool
 	noScript      bool
 	user          string // who is logged in; nobody when it is empty
+	operator      bool   // with that role
 	motion        bool   // not reduced
 	forced        bool   // forced colours
 }
@@ -89,6 +91,8 @@ var (
 )
 
 func (l look) as(user string) look { l.user = user; return l }
+
+func (l look) asOperator(user string) look { l.user, l.operator = user, true; return l }
 
 func (l look) inTheDark() look { l.dark = true; return l }
 
@@ -138,7 +142,7 @@ func open(t *testing.T, site *webtest.Site, l look, path string) *tab {
 		emulation.SetEmulatedMedia().WithFeatures(features), emulation.SetScriptExecutionDisabled(l.noScript),
 		emulation.SetFocusEmulationEnabled(true)) // or only one window at a time would be in front
 	if l.user != "" {
-		b.login(l.user)
+		b.login(l.user, l.operator)
 	}
 	b.goTo(path)
 	if !l.noScript {
@@ -186,10 +190,14 @@ func (b *tab) forgive() {
 }
 
 // login posts the demo's form, and gives the browser the cookie.
-func (b *tab) login(name string) {
+func (b *tab) login(name string, operator bool) {
 	b.t.Helper()
+	form := url.Values{"name": {name}}
+	if operator {
+		form.Set("role", identity.RoleOperator)
+	}
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	answer, err := client.PostForm(b.site.URL+"/login", url.Values{"name": {name}})
+	answer, err := client.PostForm(b.site.URL+"/login", form)
 	require.NoError(b.t, err)
 	require.NoError(b.t, answer.Body.Close())
 	require.NotEmpty(b.t, answer.Cookies())

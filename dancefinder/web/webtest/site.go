@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dancefinder/eventsourcing/dancefinder/admin"
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/identity"
 	"github.com/dancefinder/eventsourcing/dancefinder/live"
@@ -26,6 +27,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 	"github.com/dancefinder/eventsourcing/readview/readviewtest"
+	"github.com/dancefinder/eventsourcing/readview/readviewui"
 )
 
 // Now is when the page believes to be: the day of the design's pictures.
@@ -77,9 +79,13 @@ func New(t testing.TB, changeFunc func(*web.Config)) *Site {
 	mux := http.NewServeMux()
 	s.Gate.Register(mux)
 	mux.Handle("/", page)
+	operators, err := admin.New(s.Manager, s.Store, db.Pool, s.Gate.Login(), readviewui.Config{})
+	require.NoError(t, err)
+	mux.Handle(admin.Path, operators)
 	server := httptest.NewServer(http.NewCrossOriginProtection().Handler(s.Gate.Middleware(mux)))
 	s.URL = server.URL
 	t.Cleanup(server.Close)
+	t.Cleanup(operators.Close)
 	s.run(router)
 	return s
 }

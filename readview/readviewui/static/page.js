@@ -77,3 +77,25 @@ document.addEventListener("input", (event) => {
 		refresh()
 	}, 200)
 })
+
+// A question before something is done, in a dialog. Without script it is a page.
+document.addEventListener("click", async (event) => {
+	const link = event.target.closest("a[data-ask]")
+	if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return
+	event.preventDefault()
+	let form
+	try {
+		const answer = await fetch(link.href, {headers: {Accept: "text/html"}})
+		form = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("form.confirm")
+	} catch { /* then the page itself says what is wrong */ }
+	if (!form) { location.href = link.href; return }
+	const dialog = document.createElement("dialog")
+	dialog.setAttribute("aria-labelledby", "question")
+	form.querySelector("h1").id = "question"
+	dialog.append(form)
+	document.body.append(dialog)
+	dialog.addEventListener("close", () => { dialog.remove(); if (link.isConnected) link.focus() })
+	dialog.querySelector(".ends a").addEventListener("click", (cancel) => { cancel.preventDefault(); dialog.close() })
+	dialog.showModal()
+	dialog.querySelector("#reason").focus()
+})

@@ -1,0 +1,306 @@
+package readviewui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+const (
+	maxReason  = 2000 // bytes
+	actTimeout = 20 * time.Second
+)
+
+// asked is what somebody wants done, as the forms have it.
+type asked struct {
+	Action   Action
+	ID       consumer.ID
+	Position eventsourced.Position
+	Event    string // the id of a reactor's event
+	Stream   string // of parked events, "" for all
+	Reason   string
+	Typed    string // the name, to confirm
+	Table    string
+	Column   string
+	Value    string
+}
+
+// readAsked reads what is wanted, from a form or an address. What does not exist is a problem.
+func (h *Handler) readAsked(ctx context.Context, values url.Values) (asked, error) {
+	a := asked{Action: Action(values.Get("action")), Event: values.Get("event"), Stream: values.Get("stream"), Reason: strings.TrimSpace(values.Get("reason")), Typed: strings.TrimSpace(values.Get("typed")),
+		Table: values.Get("table"), Column: values.Get("column"), Value: values.Get("value"), Position: position(values.Get("position")),
+		ID: consumer.ID{Kind: consumer.Kind(values.Get("kind")), Name: values.Get("name"), Topic: values.Get("topic")}}
+	if !slices.Contains(actions, a.Action) {
+		return a, problem{Status: http.StatusBadRequest, Title: "There is no such action", Text: "Nothing has changed."}
+	}
+	for _, text := range []string{a.Reason, a.Value, a.Stream, a.Event} {
+		if len(text) > maxReason || strings.ContainsRune(text, 0) || strings.ToValidUTF8(text, "") != text {
+			return a, problem{Status: http.StatusBadRequest, Title: "That is too long, or no text", Text: "Nothing has changed."}
+		}
+	}
+	_, err := h.find(ctx, a.ID)
+	return a, err
+}
+
+// find returns how a consumer stands; one that is not there is a problem.
+func (h *Handler) find(ctx context.Context, id consumer.ID) (consumer.Status, error) {
+	l := h.look(ctx)
+	for _, s := range l.All {
+		if s.ID() == id {
+			return s, nil
+		}
+	}
+	if id.Kind == consumer.KindProjection && slices.Contains(h.manager.Names(), id.Name) { // it could not be looked at
+		return consumer.Status{Kind: id.Kind, Name: id.Name, Behind: -1}, nil
+	}
+	return consumer.Status{}, problem{Status: http.StatusNotFound, Title: "There is no such " + kindWord(id.Kind), Text: "Nothing of that name is registered here or has run on this database."}
+}
+
+func kindWord(kind consumer.Kind) string {
+	switch kind {
+	case consumer.KindProjection, consumer.KindRelay, consumer.KindReactor, consumer.KindSubscriber:
+		return string(kind)
+	}
+	return "consumer"
+}
+
+// act does what a form asks for.
+func (h *Handler) act(w http.ResponseWriter, r *http.Request) {
+	if !h.readForm(w, r) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), actTimeout)
+	defer cancel()
+	a, err := h.readAsked(ctx, r.PostForm)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	actor, err := h.authorize(r, a.Action)
+	if err != nil {
+		h.fail(w, r, h.forbidden(r, a.Action, err))
+		return
+	}
+	q, err := h.question(ctx, a)
+	if err == nil {
+		if wrong := q.answered(a); wrong != "" {
+			q.Wrong, q.Reason = wrong, a.Reason
+			h.respond(w, r, http.StatusUnprocessableEntity, "confirm", q)
+			return
+		}
+		err = h.do(eventsourced.WithActor(consumer.WithReason(ctx, a.Reason), actor), a, actor)
+	}
+	h.looks.forget()
+	if err != nil {
+		p := h.notDone(r, a, err)
+		h.refuse(w, r, p)
+		return
+	}
+	if wantsJSON(r) {
+		h.respond(w, r, http.StatusOK, "problem", map[string]any{"action": a.Action, "kind": a.ID.Kind, "name": a.ID.Name, "actor": actor, "outcome": "done"})
+		return
+	}
+	w.Header().Set("Location", h.placeOf(a.ID, "done", string(a.Action)))
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// readForm reads a small form, and answers if it can't.
+func (h *Handler) readForm(w http.ResponseWriter, r *http.Request) bool {
+	err := r.ParseForm()
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		h.refuse(w, r, problem{Status: http.StatusRequestEntityTooLarge, Title: "The form is too large", Text: "Nothing has changed."})
+	case err != nil:
+		h.refuse(w, r, problem{Status: http.StatusBadRequest, Title: "The form can't be read", Text: "Nothing has changed."})
+	}
+	return err == nil
+}
+
+// placeOf is the page of a consumer.
+func (h *Handler) placeOf(id consumer.ID, more ...any) string {
+	place, _ := query("consumer", append([]any{"kind", id.Kind, "name", id.Name, "topic", id.Topic}, more...)...)
+	return place
+}
+
+// notDone says why something was not done.
+func (h *Handler) notDone(r *http.Request, a asked, err error) problem {
+	p := problem{}
+	switch {
+	case errors.As(err, &p):
+	case errors.Is(err, context.DeadlineExceeded):
+		p = problem{Status: http.StatusGatewayTimeout, Title: "It took too long", Text: "It was given up. See on the page how it is now."}
+	case errors.Is(err, readview.ErrNotThere):
+		p = problem{Status: http.StatusConflict, Title: "It has moved meanwhile", Text: "Nothing has changed: " + err.Error()}
+	default:
+		h.config.Logger.WarnContext(r.Context(), "not done on the admin page", "action", string(a.Action), "name", a.ID.Name, "error", err)
+		p = problem{Status: http.StatusConflict, Title: strings.ToUpper(string(a.Action[:1])) + string(a.Action[1:]) + " did not work", Text: err.Error()}
+	}
+	p.Back = h.placeOf(a.ID)
+	return p
+}
+
+// errNotOf is why an action is refused that goes with other kinds of consumers.
+var errNotOf = problem{Status: http.StatusBadRequest, Title: "That does not go with it", Text: "Nothing has changed."}
+
+// do calls the library as the command line does.
+func (h *Handler) do(ctx context.Context, a asked, actor string) error {
+	if a.ID.Kind == consumer.KindProjection {
+		return h.doProjection(ctx, a)
+	}
+	if h.config.Consumers == nil {
+		return errNotOf
+	}
+	switch a.Action {
+	case Pause:
+		return h.config.Consumers.Pause(ctx, a.ID)
+	case Resume:
+		return h.config.Consumers.Resume(ctx, a.ID)
+	case Retry, Skip:
+		if a.ID.Kind == consumer.KindReactor {
+			return h.doParked(ctx, a)
+		}
+		if a.ID.Kind == consumer.KindRelay && a.Action == Skip && h.config.Relay != nil {
+			return h.skipRelay(ctx, a, actor)
+		}
+	}
+	return errNotOf
+}
+
+func (h *Handler) skipRelay(ctx context.Context, a asked, actor string) error {
+	r, err := h.config.Relay(a.ID.Name)
+	if err != nil {
+		return err
+	}
+	_, err = r.Skip(ctx, a.Position, a.Reason, actor)
+	if errors.Is(err, relay.ErrNotInTheWay) {
+		err = problem{Status: http.StatusConflict, Title: "The event is not in the way", Text: "Nothing has changed: " + err.Error()}
+	}
+	return err
+}
+
+func (h *Handler) doParked(ctx context.Context, a asked) error {
+	parking := reactor.NewParking(h.config.Consumers, a.ID.Name)
+	if a.Event == "" {
+		if a.Action == Skip {
+			return errNotOf
+		}
+		_, err := parking.ResumeAll(ctx)
+		return err
+	}
+	id, err := eventsourced.ParseEventID(a.Event)
+	if err != nil {
+		return problem{Status: http.StatusBadRequest, Title: "There is no such event", Text: "Nothing has changed."}
+	}
+	if a.Action == Skip {
+		return parking.Skip(ctx, id, a.Reason)
+	}
+	_, err = parking.ResumeEvent(ctx, id)
+	return err
+}
+
+func (h *Handler) doProjection(ctx context.Context, a asked) error {
+	m, name := h.manager, a.ID.Name
+	switch a.Action {
+	case Pause:
+		return m.Pause(ctx, name)
+	case Resume:
+		return m.Resume(ctx, name)
+	case Reset:
+		if h.config.CheckReset != nil {
+			if err := h.config.CheckReset(ctx); err != nil {
+				return err
+			}
+		}
+		return m.ResetProjection(ctx, name)
+	case Skip:
+		return m.Skip(ctx, name, a.Position, a.Reason)
+	case Park:
+		return m.Park(ctx, name, a.Position, a.Reason)
+	case DryRun:
+		if err := m.Record(ctx, name, string(DryRun), map[string]string{"position": fmt.Sprint(a.Position)}); err != nil {
+			return err
+		}
+		rehearsal, err := m.DryRun(ctx, name, a.Position)
+		if err == nil {
+			h.jobs.change(a.ID, func(r *results) { r.Rehearsal, r.Rehearsed = rehearsal, time.Now() })
+		}
+		return err
+	}
+	return h.start(ctx, a.ID, a.Action, func(ctx context.Context) error { return h.doLong(ctx, a) })
+}
+
+// doLong does what takes as long as a replay.
+func (h *Handler) doLong(ctx context.Context, a asked) error {
+	m, name := h.manager, a.ID.Name
+	switch a.Action {
+	case Rebuild, Swap:
+		how := readview.Apply
+		if a.Action == Swap {
+			how = readview.Swap
+		}
+		_, err := m.Rebuild(ctx, name, readview.RebuildOptions{How: how})
+		return err
+	case Rollback:
+		_, err := m.Rollback(ctx, name, readview.RebuildOptions{})
+		return err
+	case Verify:
+		if err := m.Record(ctx, name, string(Verify), nil); err != nil {
+			return err
+		}
+		verified, err := m.Verify(ctx, name, readview.VerifyOptions{Events: 3})
+		if err == nil {
+			h.jobs.change(a.ID, func(r *results) { r.Verified = &verified })
+		}
+		return err
+	case Explain:
+		return h.explain(ctx, a)
+	case Retry:
+		result, err := m.Retry(ctx, name, retryOptions(a.Stream))
+		h.jobs.change(a.ID, func(r *results) { r.Retried, r.RetriedAt = &result, time.Now() })
+		return err
+	}
+	return errNotOf
+}
+
+// retryOptions select the parked events of a stream, of all if it is "".
+func retryOptions(stream string) readview.RetryOptions {
+	name, id, _ := strings.Cut(stream, "/")
+	return readview.RetryOptions{AggregateName: name, AggregateID: id}
+}
+
+func (h *Handler) explain(ctx context.Context, a asked) error {
+	tables, err := h.manager.Tables(a.ID.Name)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(tables, a.Table) || a.Column == "" {
+		return problem{Status: http.StatusBadRequest, Title: "Which row?", Text: "Choose a table of the projection, and a column."}
+	}
+	if err := h.manager.Record(ctx, a.ID.Name, string(Explain), map[string]string{"table": a.Table, "column": a.Column}); err != nil {
+		return err
+	}
+	found, err := h.manager.Explain(ctx, a.ID.Name, readview.ExplainOptions{Table: a.Table, Where: condition(a.Column, a.Value), Limit: 200})
+	if err == nil {
+		h.jobs.change(a.ID, func(r *results) { r.Explained = &found })
+	}
+	return err
+}
+
+// condition is true of rows whose column, as a text, is value. Nothing of both is read as SQL, whatever the server's
+// settings.
+func condition(column, value string) string {
+	quote := func(text, mark string) string { return mark + strings.ReplaceAll(text, mark, mark+mark) + mark }
+	return fmt.Sprintf("%s::text = E%s", quote(column, `"`), quote(strings.ReplaceAll(value, `\`, `\\`), "'"))
+}
