@@ -107,7 +107,7 @@ const (
 func (c Config) withDefaults() (Config, error) {
 	var problems []error
 	if c.Timeout < 0 {
-		problems = append(problems, errors.New("Timeout is negative"))
+		problems = append(problems, errors.New("timeout is negative"))
 	}
 	if c.MaxStreams < 0 {
 		problems = append(problems, errors.New("MaxStreams is negative"))
