@@ -18,7 +18,7 @@ func (h *Handler) authorize(r *http.Request, action Action) (actor string, err e
 	}
 	actor, err = h.config.Authorize(r, action)
 	if err == nil && actor == "" {
-		err = errors.New("authorize names no actor")
+		err = errors.New("Config.Authorize names no actor")
 	}
 	return actor, err
 }

@@ -107,10 +107,10 @@ const (
 func (c Config) withDefaults() (Config, error) {
 	var problems []error
 	if c.Timeout < 0 {
-		problems = append(problems, errors.New("timeout is negative"))
+		problems = append(problems, errors.New("Config.Timeout is negative"))
 	}
 	if c.MaxStreams < 0 {
-		problems = append(problems, errors.New("MaxStreams is negative"))
+		problems = append(problems, errors.New("Config.MaxStreams is negative"))
 	}
 	if c.Title == "" {
 		c.Title = DefaultTitle
