@@ -35,7 +35,7 @@ type Page struct {
 
 // New returns the page of the manager's projections. What config says about rights, personal data and
 // names is DanceFinder's to say.
-func New(manager *readview.Manager, log eventsourced.Log, pool *pgxpool.Pool, login identity.LoginKind, config readviewui.Config) (*Page, error) {
+func New(manager *readview.Manager, store eventsourced.LogStore, pool *pgxpool.Pool, login identity.LoginKind, config readviewui.Config) (*Page, error) {
 	config.Title = "DanceFinder"
 	config.Authorize = func(r *http.Request, _ readviewui.Action) (string, error) {
 		user, _ := identity.FromContext(r.Context())
@@ -45,12 +45,26 @@ func New(manager *readview.Manager, log eventsourced.Log, pool *pgxpool.Pool, lo
 		return user.Subject, nil
 	}
 	config.Redact = redact
+	config.States = states(store)
 	config.OpenRows = []string{"band", "dancehall", "event"}
 	config.Serves = map[string]string{
 		"band": "Names of bands", "dancehall": "Dance halls and places", "event": "Dates and times on the site", "userpreferences": "Homes and what people have hidden",
 	}
-	ui, err := readviewui.New(manager, log, pool, config)
+	ui, err := readviewui.New(manager, store, pool, config)
 	return &Page{ui, login != identity.LoginNone}, err
+}
+
+// states show how bands, halls and dance events were after each of their events.
+func states(store eventsourced.Store) map[string]readviewui.States {
+	type state = map[string]any
+	bands := eventsourced.NewRepository[domain.Band](store, domain.AggregateBand, eventsourced.RepositoryConfig{})
+	halls := eventsourced.NewRepository[domain.DanceHall](store, domain.AggregateDanceHall, eventsourced.RepositoryConfig{})
+	events := eventsourced.NewRepository[domain.Event](store, domain.AggregateEvent, eventsourced.RepositoryConfig{})
+	return map[string]readviewui.States{
+		domain.AggregateBand:      readviewui.StatesOf(bands, func(b *domain.Band) any { return state{"name": b.Name()} }),
+		domain.AggregateDanceHall: readviewui.StatesOf(halls, func(h *domain.DanceHall) any { return state{"name": h.Name(), "place": h.Place()} }),
+		domain.AggregateEvent:     readviewui.StatesOf(events, func(e *domain.Event) any { return state{"details": e.Details(), "deleted": e.Deleted()} }),
+	}
 }
 
 // ServeHTTP answers operators. Others are asked to log in, or refused.

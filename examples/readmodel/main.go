@@ -1,13 +1,18 @@
-// Readmodel is a library on PostgreSQL: books as aggregates, and a projection of what is lent to whom.
+// Readmodel is a library on PostgreSQL: books as aggregates, and a projection of what is lent to whom. With
+// -admin 127.0.0.1:8080 it stays up, with the admin page there, until Ctrl-C.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
+	"net/http"
 	"os"
+	"os/signal"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -17,6 +22,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
+	"github.com/dancefinder/eventsourcing/readview/readviewui"
 )
 
 // The write side: an aggregate and its events.
@@ -69,17 +75,20 @@ func onReturned(ctx context.Context, tx readview.Tx, e *Returned) error {
 }
 
 func main() {
-	ctx := context.Background()
+	admin := flag.String("admin", "", "stay up, with the admin page at this `address`")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	server, err := devservices.StartPostgres(ctx, devservices.PostgresConfig{}) // yours is there already
 	if err == nil {
-		err = errors.Join(run(ctx, server.URL(), os.Stdout), server.Close())
+		err = errors.Join(run(ctx, server.URL(), *admin, os.Stdout), server.Close())
 	}
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, url string, out io.Writer) (err error) {
+func run(ctx context.Context, url, admin string, out io.Writer) (err error) {
 	pool, err := pgxpool.New(ctx, url)
 	if err != nil {
 		return err
@@ -125,5 +134,19 @@ func run(ctx context.Context, url string, out io.Writer) (err error) {
 	for _, line := range lines {
 		_, _ = fmt.Fprintln(out, line)
 	}
-	return err
+	if err != nil || admin == "" {
+		return err
+	}
+	page, err := readviewui.New(manager, store, pool, readviewui.Config{}) // to look at; Config.Authorize says who may act
+	if err != nil {
+		return err
+	}
+	defer page.Close()
+	web := &http.Server{Addr: admin, Handler: page, ReadHeaderTimeout: time.Second}
+	context.AfterFunc(ctx, func() { _ = web.Close() })
+	_, _ = fmt.Fprintf(out, "the admin page: http://%s/\n", admin)
+	if err := web.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }

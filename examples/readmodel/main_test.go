@@ -14,6 +14,6 @@ func TestMain(m *testing.M) { readviewtest.Main(m) }
 func TestRun(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	require.NoError(t, run(t.Context(), readviewtest.NewDatabase(t).URL, &out))
+	require.NoError(t, run(t.Context(), readviewtest.NewDatabase(t).URL, "", &out))
 	require.Equal(t, "Emma is lent to Bo\n", out.String())
 }

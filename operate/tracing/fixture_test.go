@@ -170,7 +170,7 @@ func (s *system) await(name string, n int) (found []sdk.ReadOnlySpan) {
 func value(span sdk.ReadOnlySpan, key attribute.Key) string {
 	for _, a := range span.Attributes() {
 		if a.Key == key {
-			return a.Value.Emit()
+			return a.Value.String()
 		}
 	}
 	return "-"

@@ -69,6 +69,7 @@ func TestThePoisonedEventAndTheWayOut(t *testing.T) {
 	at := s.deposit("anna", 500)
 	s.deposit("bo", 7)
 	s.until("accounts", failed)
+	require.Eventually(t, func() bool { return strings.Contains(s.page("nodes"), "let go: it has failed") }, 20*time.Second, 20*time.Millisecond)
 
 	text := s.page(accounts)
 	for _, says := range []string{"account_amount_check", "Dry-run", "Skip this event…", "Park this aggregate…", "&#34;Amount&#34;: 500"} {

@@ -34,7 +34,7 @@ type lease struct {
 	Kind  consumer.Kind `json:"kind"`
 	Name  string        `json:"consumer"`
 	Topic string        `json:"topic,omitempty"`
-	State string        `json:"state"` // "held", "released" or "not renewed"
+	State string        `json:"state"` // "held", "released", "not renewed", "failed" or "paused"
 	Until time.Time     `json:"until,omitzero"`
 	Left  time.Duration `json:"-"`
 	URL   string        `json:"-"`
@@ -52,6 +52,10 @@ func (h *Handler) nodes(ctx context.Context, _ *http.Request) (any, error) {
 		}
 		leases = append(leases, others...)
 	}
+	states := map[consumer.ID]consumer.State{}
+	for _, s := range h.look(ctx).All {
+		states[s.ID()] = s.State
+	}
 	n := &nodes{}
 	byName := map[string]*node{}
 	for _, l := range leases {
@@ -63,6 +67,8 @@ func (h *Handler) nodes(ctx context.Context, _ *http.Request) (any, error) {
 		shown := lease{Kind: l.ID.Kind, Name: l.ID.Name, Topic: l.ID.Topic, Until: l.Until, Left: l.Left, State: "released"}
 		shown.URL, _ = query("consumer", "kind", l.ID.Kind, "name", l.ID.Name, "topic", l.ID.Topic)
 		switch {
+		case states[l.ID] == consumer.Failed || states[l.ID] == consumer.Paused: // its node lets go of it
+			shown.State = string(states[l.ID])
 		case l.Held:
 			shown.State = "held"
 			of.Held++

@@ -45,6 +45,9 @@ func openPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	if _, ok := named.RuntimeParams["pool_max_conn_idle_time"]; !ok {
 		config.MaxConnIdleTime = idleTime
 	}
+	if _, ok := named.RuntimeParams["application_name"]; !ok {
+		config.ConnConfig.RuntimeParams["application_name"] = "dancefinder" // by which the database's operators know it
+	}
 	if config.MaxConns < leastConns {
 		return nil, operate.UsageError{Err: fmt.Errorf("the database URL: pool_max_conns=%d is too small: a projector needs %d, and has one more to listen", config.MaxConns, leastConns)}
 	}

@@ -166,6 +166,7 @@ func TestAdminPages(t *testing.T) {
 				b.goTo(shown.path)
 				if shown.name == "projection" {
 					b.click(`form:has([value="dry-run"]) button`)
+					b.until(`location.search.includes("done=dry-run") && document.readyState === "complete"`)
 					b.sees("It would still fail.")
 				}
 				if folder != "" {

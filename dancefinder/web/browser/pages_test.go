@@ -25,7 +25,7 @@ var pages = []struct {
 	{"row-menu", "/?dag=2026-11-28", true, false, func(b *tab) { b.click(".rad:nth-child(3) .meny summary") }},
 	{"ignored", "/?dag=2026-11-27&dolda=1", false, true, func(b *tab) {
 		b.click(".dag:last-of-type .rad:not(.dold) .meny summary")
-		b.click(".dag:last-of-type .rad .lada button")
+		b.click(".dag:last-of-type .meny[open] .lada button")
 		b.until(`document.querySelector("#klart .angra") === document.activeElement`)
 	}},
 	{"ignored-filter", "/?dag=2026-11-27&dolda=1", false, false, func(b *tab) { b.run(chromedp.Evaluate(`document.getElementById("andra").open = true`, nil)) }},
