@@ -3,6 +3,7 @@
 document.documentElement.classList.add("js")
 
 const sign = document.querySelector("#live")
+document.querySelector(".top [aria-current]")?.scrollIntoView({block: "nearest", inline: "nearest"})
 let busy = false, again = false, version = document.body.dataset.version
 
 // morph makes a node like another one, and keeps what is like it already: so the focus stays,
