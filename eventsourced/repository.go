@@ -86,6 +86,9 @@ func (c RepositoryConfig) validate() error {
 	if c.SnapshotEvery < 0 {
 		problems = append(problems, fmt.Errorf("config.SnapshotEvery is %d, want 1 or more, or 0 for no snapshots", c.SnapshotEvery))
 	}
+	if c.SnapshotSchema < 0 {
+		problems = append(problems, fmt.Errorf("config.SnapshotSchema is %d, want 0 or more", c.SnapshotSchema))
+	}
 	return errors.Join(problems...)
 }
 

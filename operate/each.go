@@ -64,15 +64,15 @@ func (c *Commands) each(name, short string, projection func(*readview.Manager, c
 				if err != nil {
 					return err
 				}
+				if err := s.haveRun(cmd.Context(), all); err != nil {
+					return err
+				}
 				out := &doneWriter{w: cmd.OutOrStdout(), asJSON: asJSON}
 				for _, status := range all {
 					if status.Kind == consumer.KindProjection {
 						err = projection(s.Manager, cmd.Context(), status.Name)
 					} else {
 						err = other(s.Consumers, cmd.Context(), status.ID())
-					}
-					if errors.Is(err, consumer.ErrUnknown) {
-						err = fmt.Errorf("%s %s has never run on this database", status.Kind, status.Name)
 					}
 					if err != nil {
 						break
@@ -112,6 +112,23 @@ func (s System) named(ctx context.Context, names []string) (named []consumer.Sta
 		}
 	}
 	return named, nil
+}
+
+// haveRun refuses relays, reactors and subscribers that have no row to note anything in, before anything is done.
+func (s System) haveRun(ctx context.Context, named []consumer.Status) error {
+	if !slices.ContainsFunc(named, func(status consumer.Status) bool { return status.Kind != consumer.KindProjection }) {
+		return nil
+	}
+	have, err := s.others(ctx)
+	if err != nil {
+		return err
+	}
+	for _, status := range named {
+		if status.Kind != consumer.KindProjection && !slices.ContainsFunc(have, func(other consumer.Status) bool { return other.ID() == status.ID() }) {
+			return fmt.Errorf("%s %s has never run on this database", status.Kind, status.Name)
+		}
+	}
+	return nil
 }
 
 // projectionsNamed wants the names of projections, as far as they are known without a

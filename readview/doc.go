@@ -49,7 +49,7 @@
 //
 // Leases in the table readview_states keep it to one node at a time, so that nodes
 // do not read in vain; nothing else depends on them. When the active node dies,
-// another one takes over within [Config.PollInterval].
+// another one takes over within the PollInterval of [Config].
 //
 // The package has more than fifty names, because each call of the [Manager] that operators make has its
 // options and its result, and [Consistency] needs the manager's positions and states: a program that only projects needs Projection, On, Exec, NewManager.
@@ -151,12 +151,13 @@
 //	           ▼                                           │
 //	standby ─▶ catching up ⇄ live ── an event fails ─▶ failed
 //	           ▲    │  ▲     ▲  │                      (position kept just before the event)
-//	     retrying ◀─┼──┼─────┼──┘ an error, or a second without getting on
+//	     retrying ◀─┼──┼─────┼──┤ an error
+//	      stalled ◀─┼──┼─────┼──┘ a second without getting on
 //	          Pause ▼  │ Resume     └── the log's head is below the position ─▶ ahead of the log ── reset, Resume
 //	               paused
 //
 // Live means that an event would be applied now. Whatever keeps one from being applied
-// is in [Status.Failure] within two seconds, with the event if it is about one, the error,
+// is in [consumer.Status].Failure within two seconds, with the event if it is about one, the error,
 // the tries and since when; the state is retrying as long as it goes on. That holds for
 // an error, for a handler that has not returned, for a lock (then it says whose), for a
 // log that can't be read and for a middleware that refuses pages. Such a projection is stalled, with the

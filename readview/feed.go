@@ -19,7 +19,7 @@ const (
 )
 
 // Feed is where a projection's events come from when they are another bounded
-// context's: a topic to which a [relay.Relay] publishes.
+// context's: a topic to which a relay (package relay) publishes.
 type Feed struct {
 	// Registry knows the events that the projection handles, under the names under
 	// which they are published. A type that is [eventsourced.Tolerant] is read in newer schema
@@ -125,7 +125,7 @@ func (f Feed) check() (queue any, err error) {
 //
 // What has stopped it is asked for again when it is resumed, or its process restarts: the other context may
 // send another form by then. When the other context publishes more of the events that it handles than it
-// did when the projection began to read, see [relay.Publication], it stops, and needs a reset; without
+// did when the projection began to read, see relay.Publication, it stops, and needs a reset; without
 // [Feed.Requests] it can't tell.
 func (m *Manager) AddRemote(projection Projection, feed Feed) error {
 	queue, err := feed.check()

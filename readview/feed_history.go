@@ -66,13 +66,13 @@ func (h *feedHistory) count(context.Context, eventsourced.Position, eventsourced
 }
 
 func (h *feedHistory) page(ctx context.Context, after, upTo eventsourced.Position) (*page, error) {
-	pg := newPage(h.source.Name, after, after, 0)
+	next := newPage(h.source.Name, after, after, 0)
 	if after >= upTo {
-		return pg, nil
+		return next, nil
 	}
 	content, err := h.after(ctx, after, false)
 	if err != nil {
-		return pg, err
+		return next, err
 	}
 	part := *content
 	part.Events = slices.DeleteFunc(slices.Clone(content.Events), func(e eventsourced.Recorded) bool { return e.Position <= after || e.Position > upTo })
@@ -87,9 +87,9 @@ func (h *feedHistory) page(ctx context.Context, after, upTo eventsourced.Positio
 		}
 	}
 	part.After, part.UpTo = after, end
-	pg = h.source.page(ctx, part)
+	next = h.source.page(ctx, part)
 	h.known = end
-	return pg, nil
+	return next, nil
 }
 
 func (h *feedHistory) smaller() { h.single = true }

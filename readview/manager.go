@@ -118,7 +118,7 @@ func (m *Manager) statesIn(pool *pgxpool.Pool) states {
 }
 
 // Run runs the projections until ctx ends: it runs the router, the manager's own or the
-// application's. A page that is being applied then is finished, for as long as [Config.DrainTimeout].
+// application's. A page that is being applied then is finished, for as long as the Config's DrainTimeout.
 // It returns nil when ctx has ended; it can't be called again.
 func (m *Manager) Run(ctx context.Context) error {
 	// A router without handlers does not look at ctx.

@@ -186,5 +186,5 @@ func (s states) within(ctx context.Context, f func(tx *sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// idleSetting is [Config.HangTimeout] as the server takes it.
+// idleSetting is Config.HangTimeout as the server takes it.
 func (c Config) idleSetting() string { return strconv.FormatInt(c.HangTimeout.Milliseconds(), 10) }

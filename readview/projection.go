@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/need"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
@@ -165,9 +166,7 @@ type definition struct {
 func define(p Projection, registry *eventsourced.Registry) (*definition, error) {
 	d := &definition{Projection: p, handlers: make(map[string]Handler, len(p.Handlers))}
 	var problems []error
-	if strings.TrimSpace(p.Name) == "" || len(p.Name) > eventsourced.MaxName {
-		problems = append(problems, fmt.Errorf("its name needs 1 to %d bytes", eventsourced.MaxName))
-	}
+	problems = append(problems, need.Name("its name", p.Name))
 	if len(p.Handlers) == 0 {
 		problems = append(problems, errors.New("it needs at least one handler"))
 	}

@@ -69,9 +69,9 @@ func (p *replay) loadBack(ctx context.Context) error {
 }
 
 // leaveOut makes nothing of the events of a page that are not to be applied.
-func (p *replay) leaveOut(ctx context.Context, pg *page) error {
-	for i := range pg.items {
-		it := &pg.items[i]
+func (p *replay) leaveOut(ctx context.Context, next *page) error {
+	for i := range next.items {
+		it := &next.items[i]
 		lacks, anew := p.debt.lacks(&it.recorded)
 		if !lacks {
 			continue
@@ -80,7 +80,7 @@ func (p *replay) leaveOut(ctx context.Context, pg *page) error {
 		if !anew {
 			continue
 		}
-		e := behindEvent{it.recorded, p.kept(pg, it.recorded.Position)}
+		e := behindEvent{it.recorded, p.kept(next, it.recorded.Position)}
 		if _, known := p.debt.known[it.recorded.Position]; !known {
 			p.debt.behind = append(p.debt.behind, e)
 		}

@@ -97,28 +97,28 @@ func (p *replay) follow(ctx context.Context, upTo eventsourced.Position) error {
 }
 
 // applyPage applies one page. A handler that does not return is given up when ctx ends.
-func (p *replay) applyPage(ctx context.Context, pg *page) error {
+func (p *replay) applyPage(ctx context.Context, next *page) error {
 	ended := make(chan struct{})
 	defer close(ended)
 	stop := context.AfterFunc(ctx, func() {
 		select {
 		case <-ended:
 		case <-time.After(giveUpAfter):
-			pg.giveUp()
+			next.giveUp()
 		}
 	})
 	defer stop()
-	err := p.escaped(pg.attempt(ctx, p.apply))
+	err := p.escaped(next.attempt(ctx, p.apply))
 	var failed *EventError
 	if !errors.Is(err, shadow.ErrEscaped) || errors.As(err, &failed) {
 		return err
 	}
-	if len(pg.items) > 1 {
+	if len(next.items) > 1 {
 		p.history.smaller()
 		return errOneByOne
 	}
-	if len(pg.items) == 1 {
-		return &EventError{Projection: p.Name, Event: pg.items[0].recorded, Err: err}
+	if len(next.items) == 1 {
+		return &EventError{Projection: p.Name, Event: next.items[0].recorded, Err: err}
 	}
 	return err
 }
@@ -216,15 +216,15 @@ func (h *logHistory) count(ctx context.Context, after, upTo eventsourced.Positio
 }
 
 func (h *logHistory) page(ctx context.Context, after, upTo eventsourced.Position) (*page, error) {
-	pg := newPage(h.s.Name, after, after, 0)
+	next := newPage(h.s.Name, after, after, 0)
 	if after >= upTo {
-		return pg, nil
+		return next, nil
 	}
-	err := h.s.collect(ctx, pg, upTo)
-	if err == nil && len(pg.items) == 0 {
-		pg.upTo = upTo
+	err := h.s.collect(ctx, next, upTo)
+	if err == nil && len(next.items) == 0 {
+		next.upTo = upTo
 	}
-	return pg, err
+	return next, err
 }
 
 func (h *logHistory) smaller() { h.s.pageCap.Store(1) }

@@ -30,7 +30,8 @@
 //	             ▼                                               │
 //	standby ─▶ catching up ⇄ live ── gives up an event ───────▶ failed
 //	             ▲    │  ▲     ▲  │
-//	       retrying ◀─┼──┼─────┼──┘ an error, or something that takes long
+//	       retrying ◀─┼──┼─────┼──┤ an error, or a call that hangs
+//	        stalled ◀─┼──┼─────┼──┘ a projection that does not get on
 //	            Pause ▼  │ Resume     └── the log's head is below the position ─▶ ahead of the log
 //	                 paused
 //

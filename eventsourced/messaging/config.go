@@ -30,6 +30,9 @@ type SubscriberConfig struct {
 
 func (c SubscriberConfig) problems(positions consumer.LeaseStore) []error {
 	problems := c.Problems("messaging.SubscriberConfig")
+	if c.ConsumerGroup != "" {
+		problems = append(problems, need.Name("messaging.SubscriberConfig: ConsumerGroup", c.ConsumerGroup))
+	}
 	if c.ConsumerGroup != "" && need.Nil(positions) {
 		problems = append(problems, errors.New("messaging.SubscriberConfig: ConsumerGroup needs a consumer.LeaseStore"))
 	}

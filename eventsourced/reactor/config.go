@@ -8,6 +8,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/need"
 )
 
 // Defaults of [Config].
@@ -95,10 +96,7 @@ func (c Config) withDefaults(log eventsourced.Log) Config {
 }
 
 func (c Config) problems() []error {
-	problems := c.Problems("reactor.Config")
-	if c.Name == "" || len(c.Name) > eventsourced.MaxName {
-		problems = append(problems, fmt.Errorf("reactor.Config: Name needs 1 to %d bytes", eventsourced.MaxName))
-	}
+	problems := append(c.Problems("reactor.Config"), need.Name("reactor.Config: Name", c.Name))
 	for _, field := range []struct {
 		name     string
 		negative bool

@@ -56,8 +56,14 @@ type Parking struct {
 	name  string
 }
 
-// NewParking returns the parking of the reactor of a name, whose tables are where store is.
-func NewParking(store *consumer.Store, name string) Parking { return Parking{store, name} }
+// NewParking returns the parking of the reactor of a name, whose tables are where store is. It panics
+// when store is nil.
+func NewParking(store *consumer.Store, name string) Parking {
+	if store == nil {
+		panic("reactor.NewParking: the store is nil")
+	}
+	return Parking{store, name}
+}
 
 // Parked returns the events that were put aside, in the order of the log.
 func (p Parking) Parked(ctx context.Context) ([]ParkedEvent, error) { return p.list(ctx, listSQL) }

@@ -137,8 +137,8 @@ func (c Config) problems(log eventsourced.Log) []error {
 	if c.Revision < 0 {
 		problems = append(problems, errors.New("relay.Config: Revision is negative"))
 	}
-	if len(c.Name) > eventsourced.MaxName {
-		problems = append(problems, fmt.Errorf("relay.Config: Name has more than %d bytes", eventsourced.MaxName))
+	if c.Name != "" {
+		problems = append(problems, need.Name("relay.Config: Name", c.Name))
 	}
 	if c.Requests != nil && need.Nil(c.Requests) {
 		problems = append(problems, errors.New("relay.Config: Requests is a nil pointer"))

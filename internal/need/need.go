@@ -1,9 +1,12 @@
-// Package need finds dependencies that are not there, for constructors.
+// Package need finds dependencies that are not there, and names that can't be, for constructors.
 package need
 
 import (
 	"fmt"
 	"reflect"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 )
@@ -21,6 +24,18 @@ func Log(constructor string, log eventsourced.Log) []error {
 		return []error{fmt.Errorf("%s: the log is nil", constructor)}
 	case log.Registry() == nil:
 		return []error{fmt.Errorf("%s: the log has no registry", constructor)}
+	}
+	return nil
+}
+
+// Name finds what is wrong with the name of something that has a position in the database. field says
+// whose it is.
+func Name(field, name string) error {
+	switch {
+	case strings.TrimSpace(name) == "" || len(name) > eventsourced.MaxName:
+		return fmt.Errorf("%s needs 1 to %d bytes", field, eventsourced.MaxName)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+		return fmt.Errorf("%s has a control character or is not UTF-8: %q", field, name)
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func migrateCommand() *cobra.Command {
 		"Takes back DanceFinder's own steps above a number, the last one first. What can't be undone says so.",
 		migrations.DownTo)
 	down.Flags().Int64("to", -1, "keep this step and those before it (required)")
-	down.Flags().Lookup("to").DefValue = ""
+	down.Flags().Lookup("to").DefValue = "0"
 	var asJSON bool
 	status := &cobra.Command{
 		Use:     "status",

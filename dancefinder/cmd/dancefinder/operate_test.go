@@ -180,8 +180,9 @@ func TestReadviewsPauseAndResume(t *testing.T) {
 func TestPauseOfRelayAndReactor(t *testing.T) {
 	t.Parallel()
 	d := newTables(t)
-	got := d.run("readviews", "pause", "geocoding")
+	got := d.run("readviews", "pause", "band", "geocoding")
 	require.Equal(t, operate.ExitFailed, got.code)
+	require.Empty(t, got.out, "all of it or nothing")
 	require.Contains(t, got.err, "reactor geocoding has never run on this database")
 	start(t, d.args([]string{"projector"})...)
 	d.imports(july)
