@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,11 +36,18 @@ type record struct {
 	mu       sync.Mutex
 	failures [parts]*Failure // none of them is changed
 	underWay [parts]bool     // the failure is of a try that has not ended
+	lates    []lateCall      // that have not ended, in the order in which they were late
 	unknown  bool            // another node may have left a failure in the table
 	changed  chan struct{}   // of capacity 1
 	tell     func(Failure)   // of a try that failed
 
 	writing sync.Mutex // held while the table is written
+}
+
+// lateCall is a call that takes long: of several at the same time the first one is on record.
+type lateCall struct {
+	of      *Watch
+	failure *Failure
 }
 
 func newRecord(tell func(Failure)) *record {
@@ -72,14 +80,17 @@ func (r *record) note(p Part, event *eventsourced.Recorded, cause error) {
 }
 
 // late has a try on record that takes long, and counts it if it hangs.
-func (r *record) late(p Part, event *eventsourced.Recorded, began time.Time, cause error, hangs bool) {
-	failure := newFailure(event, began, cause)
+func (r *record) late(w *Watch, cause error, hangs bool) {
+	p, failure := w.part, newFailure(w.event, w.began, cause)
 	failure.Attempts = 0
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !hangs {
+		r.lates = append(r.lates, lateCall{w, failure})
+	}
 	before := r.failures[p]
-	if before != nil && !hangs && (before.Position == failure.Position || before.Attempts > 0) {
-		return // what is on record says more
+	if before != nil && !hangs && (r.underWay[p] || before.Position == failure.Position || before.Attempts > 0) {
+		return // what is on record says more, or as much
 	}
 	if before != nil && before.Position == failure.Position {
 		failure.Since, failure.Attempts = before.Since, before.Attempts
@@ -89,6 +100,36 @@ func (r *record) late(p Part, event *eventsourced.Recorded, began time.Time, cau
 	}
 	r.underWay[p] = true
 	r.set(p, failure)
+}
+
+// over forgets that a call takes long. If that is on record, another one that does takes its place.
+func (r *record) over(w *Watch) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ended *Failure
+	r.lates = slices.DeleteFunc(r.lates, func(l lateCall) bool {
+		if l.of == w {
+			ended = l.failure
+		}
+		return l.of == w
+	})
+	now := r.failures[w.part]
+	if ended == nil || now == nil || !r.underWay[w.part] || now.Position != ended.Position {
+		return
+	}
+	for _, l := range r.lates {
+		if l.of.part == w.part {
+			r.set(w.part, l.failure)
+			return
+		}
+	}
+}
+
+// takesLong tells that some call of a part does.
+func (r *record) takesLong(p Part) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.lates, func(l lateCall) bool { return l.of.part == p })
 }
 
 func newFailure(event *eventsourced.Recorded, since time.Time, cause error) *Failure {
@@ -209,9 +250,10 @@ func (f *Follower) Show(p Part, failure Failure) { f.record.show(p, &failure) }
 // Clear forgets what was on record: that part gets on.
 func (f *Follower) Clear(p Part) { f.record.clear(p) }
 
-// getsOn forgets what was on record of events, unless some are being tried again.
+// getsOn forgets what was on record of events, unless some are being tried again, or take long: with several at
+// the same time others get on.
 func (f *Follower) getsOn() {
-	if f.work.Failing == nil || !f.work.Failing() {
+	if (f.work.Failing == nil || !f.work.Failing()) && !f.record.takesLong(PartEvents) {
 		f.record.clear(PartEvents)
 	}
 }

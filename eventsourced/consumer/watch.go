@@ -30,7 +30,7 @@ func (f *Follower) Watch(p Part, event *eventsourced.Recorded, what string) *Wat
 func (w *Watch) Late(ctx context.Context) (hangs bool) {
 	took := time.Since(w.began)
 	if left := w.f.config.HangTimeout - took; left > 0 {
-		w.f.record.late(w.part, w.event, w.began, fmt.Errorf("%s takes more than %v", w.what, slowAfter), false)
+		w.f.record.late(w, fmt.Errorf("%s takes more than %v", w.what, slowAfter), false)
 		w.timer.Reset(left)
 		return false
 	}
@@ -41,7 +41,7 @@ func (w *Watch) Late(ctx context.Context) (hangs bool) {
 	}
 	w.hangs = true
 	w.f.hanging.Add(1)
-	w.f.record.late(w.part, w.event, w.began, fmt.Errorf("%s has not ended after %v", w.what, w.f.config.HangTimeout), true)
+	w.f.record.late(w, fmt.Errorf("%s has not ended after %v", w.what, w.f.config.HangTimeout), true)
 	logger := w.f.logger
 	if w.event != nil {
 		logger = logger.With("event_id", w.event.ID.String(), "event_name", w.event.Name, "position", int64(w.event.Position))
@@ -56,6 +56,7 @@ func (w *Watch) C() <-chan time.Time { return w.timer.C }
 // End is called when it has ended.
 func (w *Watch) End() {
 	w.timer.Stop()
+	w.f.record.over(w)
 	if w.hangs {
 		w.f.hanging.Add(-1)
 	}

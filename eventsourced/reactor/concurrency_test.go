@@ -57,6 +57,35 @@ func TestConcurrency(t *testing.T) {
 			require.EqualValues(t, each, at, name)
 		}
 	})
+	t.Run("a reaction that takes long stays in the status while others get on", func(t *testing.T) {
+		t.Parallel()
+		b := newBank(t)
+		b.deposits(1, 1, "slow")
+		release := make(chan struct{})
+		handled := make(chan struct{}, 10)
+		config := consumertest.Reacting()
+		config.Concurrency = 3
+		it, _ := b.Reactor(config, reactor.On(func(ctx context.Context, e *consumertest.Deposited) error {
+			if e.AggregateID() == "slow" {
+				<-release
+			}
+			handled <- struct{}{}
+			return nil
+		}))
+		slow := func(s consumer.Status) bool {
+			return s.Failure != nil && s.Failure.Error == "a reaction takes more than 1.5s"
+		}
+		b.Becomes(it, "it takes long", slow)
+		for i := range 3 { // the reactor has read, handled and saved meanwhile
+			b.deposits(1, 1, fmt.Sprint("quick ", i))
+			<-handled
+		}
+		status, err := it.Status(t.Context())
+		require.NoError(t, err)
+		require.True(t, slow(status), status)
+		close(release)
+		b.Becomes(it, "it gets on", func(s consumer.Status) bool { return s.Failure == nil && s.Behind == 0 })
+	})
 	t.Run("a stream that fails holds up the position, and no other stream", func(t *testing.T) {
 		t.Parallel()
 		b := newBank(t)
