@@ -40,7 +40,7 @@ const year = `
 	INSERT INTO ignored_city SELECT gen_random_uuid(), 'anna', 'Ort ' || i, now() FROM generate_series(1, 5) i;
 	INSERT INTO ignored_municipality SELECT gen_random_uuid(), 'anna', 'Kommun ' || i, now() FROM generate_series(1, 5) i;
 	INSERT INTO ignored_state VALUES (gen_random_uuid(), 'anna', 'Län 3', now());
-	ANALYZE`
+	ANALYZE band, dance_hall, event, origin, ignored_band, ignored_dance_hall, ignored_city, ignored_municipality, ignored_state`
 
 func newYear(tb testing.TB) *pgxpool.Pool {
 	tb.Helper()

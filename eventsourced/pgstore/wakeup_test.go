@@ -50,7 +50,7 @@ func TestCloseEndsTheListening(t *testing.T) {
 		require.Fail(t, "a value, or the end, after Close and before that of the context")
 	default:
 	}
-	require.EqualValues(t, 0, listeners(t, db))
+	require.Eventually(t, func() bool { return listeners(t, db) == 0 }, 10*time.Second, 5*time.Millisecond, "the server notices that the connection is closed")
 	cancel()
 	_, isOpen := <-news
 	require.False(t, isOpen)
