@@ -98,8 +98,10 @@
 //
 // Handlers are written one statement at a time and executed many at a time. In a
 // page, ExecContext only sends its statement on its way, with its arguments as they
-// are then; the server works while the handlers go on. Outcomes are read when a query
-// needs what was written, when RowsAffected is asked for, and at the end of the page.
+// are then; the server works while the handlers go on. Outcomes are read with the answer to a
+// query, which travels behind what is queued and sees it, when RowsAffected is asked for, and at
+// the end of the page: each is one round trip. A statement from PrepareContext is prepared once
+// a connection, and queued like any other.
 // BEGIN travels with the first query and COMMIT with the last statements, so that a
 // page whose handlers ask nothing is two round trips.
 //
@@ -126,7 +128,7 @@
 // has returned. When one does, the page is taken back, the events before are
 // committed, and the event is applied alone with nothing queued, so that its handler
 // sees its own error. The outcome is the same for pages of any size. A handler that sets
-// a savepoint or prepares a statement has its outcomes at once from there on, and so has a
+// a savepoint has its outcomes at once from there on, and so has a
 // statement under a context of the handler's own. On a virtual
 // machine of 2 cores with PostgreSQL 15 on loopback a catch-up with one upsert an
 // event runs at about a hundred times the speed of a transaction per event, and at 1.1 to 1.7 of that
