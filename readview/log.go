@@ -30,8 +30,9 @@ type logSource struct {
 	closers []context.CancelFunc // guarded by the applier's mu
 
 	// Of the loop's goroutine.
-	pageLimit int // events, at most PageEvents
-	lastItems int // in the page that was read last
+	pageLimit int                   // events, at most PageEvents
+	lastItems int                   // in the page that was read last
+	streams   []eventsourced.Stream // whose events alone are read, of a replay; nil is all
 	renewAt   time.Time
 }
 
