@@ -239,8 +239,8 @@ func nudge(c chan<- struct{}) {
 }
 
 // measure implements [source].
-func (s *logSource) measure(ctx context.Context, status *consumer.Status) error {
-	backlog, err := eventsourced.BacklogAfter(ctx, s.m.log, eventsourced.LogQuery{After: status.Position, Names: s.handled})
+func (s *logSource) measure(ctx context.Context, status *consumer.Status, log lookAhead) error {
+	backlog, err := log.backlog(ctx, s.m.log, eventsourced.LogQuery{After: status.Position, Names: s.handled})
 	if err != nil {
 		status.Head, status.Behind = status.Position, -1
 		return err
