@@ -23,9 +23,10 @@ type logSource struct {
 	closers []context.CancelFunc // guarded by the applier's mu
 
 	// Of the loop's goroutine.
-	pageLimit int     // events, at most PageEvents
-	lastItems int     // in the page that was read last
-	rival     *record // as it was read: of a projection of which another node has the lease
+	pageLimit int                   // events, at most PageEvents
+	lastItems int                   // in the page that was read last
+	streams   []eventsourced.Stream // whose events alone are read, of a replay; nil is all
+	rival     *record               // as it was read: of a projection of which another node has the lease
 
 	lost atomic.Bool // the lease is, or the projection is not as it was: look at its state
 }

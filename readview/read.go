@@ -35,7 +35,7 @@ func (s *logSource) readPage(ctx context.Context, at checkpoint) (*page, error) 
 
 // collect adds events to the page until it is full.
 func (s *logSource) collect(ctx context.Context, p *page, upTo eventsourced.Position) error {
-	query := eventsourced.LogQuery{After: p.after, UpTo: upTo, Names: s.handled, Limit: min(s.pageLimit, int(s.pageCap.Load()))}
+	query := eventsourced.LogQuery{After: p.after, UpTo: upTo, Names: s.handled, Streams: s.streams, Limit: min(s.pageLimit, int(s.pageCap.Load()))}
 	bytes := 0
 	p.items = make([]item, 0, s.lastItems) // in a catch-up all pages have as many
 	p.decoded = make([]eventsourced.Decoded, 0, s.lastItems)

@@ -212,7 +212,7 @@ func (h *logHistory) head(ctx context.Context) (eventsourced.Position, error) {
 }
 
 func (h *logHistory) count(ctx context.Context, after, upTo eventsourced.Position) (int64, error) {
-	return h.s.log.CountLog(ctx, eventsourced.LogQuery{After: after, UpTo: upTo, Names: h.s.handled})
+	return h.s.log.CountLog(ctx, eventsourced.LogQuery{After: after, UpTo: upTo, Names: h.s.handled, Streams: h.s.streams})
 }
 
 func (h *logHistory) page(ctx context.Context, after, upTo eventsourced.Position) (*page, error) {

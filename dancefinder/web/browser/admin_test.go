@@ -141,6 +141,9 @@ func TestAdmin(t *testing.T) {
 	})
 }
 
+// inTheDark is how many of adminPages have colours of their own, and are looked at in the dark, too.
+const inTheDark = 5
+
 // adminPages are those of the design's pictures, and more.
 var adminPages = []struct{ name, path string }{
 	{"overview", "/admin/"}, {"projection", "/admin/consumer?kind=projection&name=band"}, {"calm", "/admin/consumer?kind=projection&name=event"},
@@ -162,7 +165,10 @@ func TestAdminPages(t *testing.T) {
 			}
 			b := open(t, site, l.asOperator("karin"), "/admin/")
 			var found []string
-			for _, shown := range adminPages {
+			for i, shown := range adminPages {
+				if folder == "" && l.dark && i >= inTheDark {
+					continue // its colours are those of others
+				}
 				b.goTo(shown.path)
 				if shown.name == "projection" {
 					b.click(`form:has([value="dry-run"]) button`)

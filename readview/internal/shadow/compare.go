@@ -51,12 +51,12 @@ func (s *Set) Compare(ctx context.Context, conn Conn, schema string, first int) 
 
 // compareRows compares a table whose rows have a key.
 func (s *Set) compareRows(ctx context.Context, conn Conn, t *Table, schema string, first int) (c Comparison, err error) {
-	live, shadow, d := s.liveTables(t), in(schema)(t), s.different(t)
+	live, shadow, d := s.narrow(schema, t, s.liveTables(t)), s.narrow(schema, t, in(schema)(t)), s.different(t)
 	if _, err := conn.Exec(ctx, `CREATE TEMP TABLE `+strings.TrimPrefix(d, "pg_temp.")+` ON COMMIT DROP AS `+t.differenceSQL(live, shadow)); err != nil {
 		return c, err
 	}
 	c.Keyed = true
-	err = conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE d."(ins)"), count(*) FILTER (WHERE NOT d."(ins)" AND NOT d."(del)"), count(*) FILTER (WHERE d."(del)"), (SELECT count(*) FROM `+shadow+`)
+	err = conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE d."(ins)"), count(*) FILTER (WHERE NOT d."(ins)" AND NOT d."(del)"), count(*) FILTER (WHERE d."(del)"), (SELECT count(*) FROM `+shadow+` s)
 		FROM `+d+` d`).Scan(&c.Inserted, &c.Updated, &c.Deleted, &c.Rows)
 	if err != nil || !c.Any() {
 		return c, err

@@ -39,6 +39,7 @@ type Set struct {
 	foreign  []key  // from elsewhere
 	keys     []key  // from one to another
 	triggers bool   // there are some
+	sampled  bool   // see Sample
 }
 
 // Table is one of them.
