@@ -1,6 +1,7 @@
 package readview_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -8,10 +9,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview"
 )
+
+// many returns n projections of deposits.
+func many(n int) (all []readview.Projection) {
+	for i := range n {
+		all = append(all, readview.Projection{Name: fmt.Sprintf("entries-%d", i), Handlers: entries().Handlers})
+	}
+	return all
+}
 
 // nodesOf runs n nodes with ten projections of deposits, and returns one of them and what they all send.
 func (b *bank) nodesOf(n int, config readview.Config) (*readview.Manager, *queries) {
@@ -26,9 +36,7 @@ func (b *bank) nodesOf(n int, config readview.Config) (*readview.Manager, *queri
 		var err error
 		manager, err = readview.NewManager(router, store, pool, config)
 		require.NoError(b.t, err)
-		for i := range 10 {
-			require.NoError(b.t, manager.Add(readview.Projection{Name: fmt.Sprintf("entries-%d", i), Handlers: entries().Handlers}))
-		}
+		require.NoError(b.t, manager.Add(many(10)...))
 		b.start(router)
 	}
 	b.waitFor(manager, b.deposit(3))
@@ -79,7 +87,9 @@ func TestProjectionsOfANodeAskTogether(t *testing.T) {
 func TestALockedProjectionLeavesTheOthersTheirLeases(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
-	manager, router := b.manager(fast(), balances(), audits())
+	config, observer := fast(), &told{ids: map[consumer.ID]bool{}}
+	config.Observer = observer
+	manager, router := b.manager(config, balances(), audits())
 	b.start(router)
 	b.waitFor(manager, b.deposit(1))
 	end := b.hold(`SELECT FROM readview_states WHERE name = 'balances' FOR UPDATE`)
@@ -88,6 +98,51 @@ func TestALockedProjectionLeavesTheOthersTheirLeases(t *testing.T) {
 	b.eventually("the other one's lease is renewed", func() bool {
 		return b.int(`SELECT count(*) FROM readview_states, locked WHERE name = 'audits' AND lease_until > since + interval '1 second'`) == 1
 	})
+	observer.mu.Lock()
+	defer observer.mu.Unlock()
+	require.Empty(t, observer.failures, "and no renewal has waited until it was given up")
+}
+
+// What comes while a projection applies a page, and nobody waits at the end of the log, is not left for the next poll.
+func TestAnEventThatComesWhileAPageIsApplied(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	config, entered, release := fast(), make(chan struct{}, 10), make(chan struct{})
+	config.PollInterval = 10 * time.Minute
+	manager, router := b.manager(config, balances(readview.On(func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		entered <- struct{}{}
+		<-release
+		return onDeposited(ctx, tx, e)
+	})))
+	b.start(router)
+	b.waitFor(manager, b.record("anna", &Audited{})) // it waits at the end
+	b.deposit(1)
+	<-entered
+	last := b.deposit(1)
+	require.True(t, wait.Sleep(t.Context(), 100*time.Millisecond)) // the wake-up has come
+	close(release)
+	b.waitFor(manager, last)
+	b.requireExact(last)
+}
+
+// A status asks the log once for all that stand at the same position and handle the same.
+func TestAStatusOfManyAsksOnce(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	b.deposit(3)
+	sent := new(queries)
+	pool := b.answering(2, sent)
+	store := pgstore.New(pool, registry(), pgstore.Config{})
+	t.Cleanup(store.Close)
+	manager, err := readview.NewManager(nil, store, pool, fast(), many(10)...)
+	require.NoError(t, err)
+	all, err := manager.Status(t.Context())
+	require.NoError(t, err)
+	require.Len(t, all, 10)
+	for _, status := range all {
+		require.EqualValues(t, 3, status.Behind)
+	}
+	require.Less(t, sent.Load(), int64(10))
 }
 
 // The position of a projection is moved over others' events only as long as it is what it was.
