@@ -62,8 +62,9 @@
 //	eventsourced/pgstore/coalesce.go appends that meet go together, in one transaction
 //	eventsourced/pgstore/append.go   the events get their positions under the log's lock, and are committed
 //	eventsourced/pgstore/listen.go   a wake-up is sent, after the commit: a hint
-//	log.go                           follow hears it, or polls; it has the lease
-//	read.go                          reads the page after the position, and decodes it
+//	tail.go                          hears it, or polls, for all projections at the end of the log, and reads what has come
+//	log.go                           follow has it decoded; it has the lease, which keeper.go renews
+//	read.go                          reads the page after the position instead, of one that is behind, and decodes it
 //	router.go                        emits one message with the page; the application's middlewares; handle
 //	page.go                          attempt: in a goroutine of its own, which a handler may end or hang up
 //	apply.go                         apply, transact: begin
