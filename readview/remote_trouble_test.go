@@ -43,8 +43,10 @@ func TestRemoteProjectionWhoseQueueIsOfAnotherType(t *testing.T) {
 	c.startRelay()
 	manager, router := c.branchManager()
 	c.start(router)
-	c.branch.eventually("it shows", func() bool { return c.branch.status(manager, "balances").State == consumer.Retrying })
-	require.Contains(t, c.branch.status(manager, "balances").Failure.Error, "PRECONDITION_FAILED")
+	c.branch.eventually("it shows", func() bool { // after that it has not connected yet
+		status := c.branch.status(manager, "balances")
+		return status.State == consumer.Retrying && strings.Contains(status.Failure.Error, "PRECONDITION_FAILED")
+	})
 }
 
 // The other context's log was restored from an older backup: its relay is asked for what
