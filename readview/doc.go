@@ -62,8 +62,9 @@
 //	eventsourced/pgstore/coalesce.go appends that meet go together, in one transaction
 //	eventsourced/pgstore/append.go   the events get their positions under the log's lock, and are committed
 //	eventsourced/pgstore/listen.go   a wake-up is sent, after the commit: a hint
-//	log.go                           follow hears it, or polls; it has the lease
-//	read.go                          reads the page after the position, and decodes it
+//	tail.go                          hears it, or polls, for all projections at the end of the log, and reads what has come
+//	log.go                           follow has it decoded; it has the lease, which keeper.go renews
+//	read.go                          reads the page after the position instead, of one that is behind, and decodes it
 //	router.go                        emits one message with the page; the application's middlewares; handle
 //	page.go                          attempt: in a goroutine of its own, which a handler may end or hang up
 //	apply.go                         apply, transact: begin
@@ -98,8 +99,10 @@
 //
 // Handlers are written one statement at a time and executed many at a time. In a
 // page, ExecContext only sends its statement on its way, with its arguments as they
-// are then; the server works while the handlers go on. Outcomes are read when a query
-// needs what was written, when RowsAffected is asked for, and at the end of the page.
+// are then; the server works while the handlers go on. Outcomes are read with the answer to a
+// query, which travels behind what is queued and sees it, when RowsAffected is asked for, and at
+// the end of the page: each is one round trip. A statement from PrepareContext is prepared once
+// a connection, and queued like any other.
 // BEGIN travels with the first query and COMMIT with the last statements, so that a
 // page whose handlers ask nothing is two round trips.
 //
@@ -126,7 +129,7 @@
 // has returned. When one does, the page is taken back, the events before are
 // committed, and the event is applied alone with nothing queued, so that its handler
 // sees its own error. The outcome is the same for pages of any size. A handler that sets
-// a savepoint or prepares a statement has its outcomes at once from there on, and so has a
+// a savepoint has its outcomes at once from there on, and so has a
 // statement under a context of the handler's own. On a virtual
 // machine of 2 cores with PostgreSQL 15 on loopback a catch-up with one upsert an
 // event runs at about a hundred times the speed of a transaction per event, and at 1.1 to 1.7 of that

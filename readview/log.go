@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -11,14 +12,6 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
-)
-
-// Pauses between two looks at a log in which there is nothing for the projection,
-// while it grows: they double from the first to the last. So others' events cost
-// a projection little, and one of its own after a quiet time is not kept waiting.
-const (
-	firstPause = time.Millisecond
-	lastPause  = 25 * time.Millisecond
 )
 
 // logSource reads a projection's pages from the log. Towards the router it is the
@@ -33,7 +26,9 @@ type logSource struct {
 	pageLimit int                   // events, at most PageEvents
 	lastItems int                   // in the page that was read last
 	streams   []eventsourced.Stream // whose events alone are read, of a replay; nil is all
-	renewAt   time.Time
+	rival     *record               // as it was read: of a projection of which another node has the lease
+
+	lost atomic.Bool // the lease is, or the projection is not as it was: look at its state
 }
 
 func newLogSource(a *applier) source {
@@ -49,7 +44,9 @@ func (s *logSource) Subscribe(ctx context.Context, _ string) (<-chan *message.Me
 	defer s.mu.Unlock()
 	s.closers = append(s.closers, cancel)
 	out := make(chan *message.Message)
+	s.m.share()
 	s.loops.Go(func() {
+		defer s.m.unshare()
 		defer close(out)
 		defer cancel()
 		s.loops.Go(func() { s.watch(ctx) })
@@ -74,20 +71,22 @@ func (s *logSource) Close() error {
 // run emits pages until ctx ends. Outside of [logSource.follow] it waits for its
 // turn: for the database, for the end of a pause, for another node to go away.
 func (s *logSource) run(ctx context.Context, out chan<- *message.Message) {
-	news := s.m.log.Listen(ctx)
 	for ctx.Err() == nil {
 		s.progress.at(atState, nil)
 		at, pause, err := s.enter(ctx)
 		if err == nil && pause == 0 {
-			err = s.follow(ctx, at, out, news)
+			err = s.follow(ctx, at, out)
 		}
 		s.progress.at(atRest, nil)
 		if err != nil && ctx.Err() == nil && !errors.Is(err, errStale) {
 			pause = s.backOff()
 			s.trip(ctx, err, pause)
 		}
-		if pause > 0 {
-			s.wait(ctx, nil, pause)
+		switch {
+		case pause > 0 && s.rival != nil:
+			s.m.keeper.await(ctx, s, s.rival.Generation, pause)
+		case pause > 0:
+			s.wait(ctx, pause)
 		}
 	}
 	s.release(ctx)
@@ -97,6 +96,7 @@ func (s *logSource) run(ctx context.Context, out chan<- *message.Message) {
 // otherwise how long to wait before asking again.
 func (s *logSource) enter(ctx context.Context) (checkpoint, time.Duration, error) {
 	poll := s.m.config.PollInterval
+	s.rival = nil
 	stored, err := s.load(ctx)
 	if refusal(err) {
 		if errors.Is(err, ErrOlderProgram) {
@@ -110,10 +110,11 @@ func (s *logSource) enter(ctx context.Context) (checkpoint, time.Duration, error
 	if !stored.Running {
 		return checkpoint{}, poll, nil
 	}
-	held, _, err := s.renew(ctx, stored.Generation)
+	held, err := s.lease(ctx, stored.Generation)
 	if err != nil || !held {
 		if err == nil && stored.leaseValid && stored.node != s.m.node {
 			s.standBy(ctx, nil)
+			s.rival = &stored
 		}
 		s.clear() // if there is trouble, it is another node's
 		return checkpoint{}, min(max(stored.leaseLeft, time.Millisecond), poll), err
@@ -125,10 +126,11 @@ func (s *logSource) enter(ctx context.Context) (checkpoint, time.Duration, error
 // follow applies page after page from at on, reading the next one while one is
 // applied, and waits at the end of the log for more. It returns errStale when
 // the state is to be looked at again.
-func (s *logSource) follow(ctx context.Context, at checkpoint, out chan<- *message.Message, news <-chan struct{}) error {
+func (s *logSource) follow(ctx context.Context, at checkpoint, out chan<- *message.Message) error {
+	s.m.keeper.hold(s, at.Generation)
+	defer s.m.keeper.drop(s)
 	next := s.readAhead(ctx, at)
 	defer func() { next.cancel() }()
-	idle, looked := firstPause, time.Now()
 	for {
 		s.progress.at(atLog, nil)
 		p, err := next.await()
@@ -138,37 +140,35 @@ func (s *logSource) follow(ctx context.Context, at checkpoint, out chan<- *messa
 		if err != nil {
 			return err
 		}
+		heard, more := next.heard, true
+		if len(p.items) == 0 && p.upTo == p.after {
+			s.succeed(ctx, at, p)
+			if p, heard, more, err = s.atEnd(ctx, &at, heard); err != nil {
+				return err
+			}
+		}
 		at.Position = p.upTo
 		switch {
-		case len(p.items) > 0:
-			idle = firstPause
+		case len(p.items) > 0 && more:
 			next = s.readAhead(ctx, at)
 			p.meanwhile = next.begin
 			err = s.emit(ctx, out, p)
-		case p.upTo > p.after:
-			idle = min(2*idle, lastPause)
-			_, _, err = s.transact(ctx, p, 0, 0, pipeline.Together)
+		case len(p.items) > 0:
+			next = s.readAll(at, heard)
+			err = s.emit(ctx, out, p)
+		default:
+			next = s.readAll(at, heard)
+			if p.upTo > p.after {
+				_, _, err = s.transact(ctx, p, 0, 0, pipeline.Together)
+			}
 		}
 		s.progress.at(atState, nil)
 		if err != nil {
 			return s.settle(ctx, p, err)
 		}
 		s.succeed(ctx, at, p)
-		if len(p.items) == 0 {
-			s.progress.at(atRest, nil)
-			if s.wait(ctx, news, s.m.config.PollInterval) || s.wait(ctx, nil, time.Until(looked.Add(idle))) {
-				return errStale
-			}
-			next, looked = s.readAhead(ctx, at), time.Now()
-		}
-		if time.Now().After(s.renewAt) {
-			held, position, err := s.renew(ctx, at.Generation)
-			if err != nil {
-				return err
-			}
-			if !held || position != at.Position { // another node's, or set by hand
-				return errStale
-			}
+		if s.lost.Load() {
+			return errStale
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -176,37 +176,57 @@ func (s *logSource) follow(ctx context.Context, at checkpoint, out chan<- *messa
 	}
 }
 
-// renew gets or keeps the lease. That it can't is also how a node with nothing to
-// apply notices a reset or a pause by another one.
-func (s *logSource) renew(ctx context.Context, generation int64) (held bool, position eventsourced.Position, err error) {
-	s.renewAt = time.Now().Add(s.m.leaseTime() / 4)
-	held, position, recorded, err := s.m.states.lease(ctx, s.Name, s.m.node, generation, s.m.leaseTime(), s.meter.now())
+// atEnd waits at the end of the log for a page, after which there may be more at once. at is where the projection is then. The
+// page is empty when there is another reason to go on; it moves the position if the keeper can't.
+func (s *logSource) atEnd(ctx context.Context, at *checkpoint, heard int64) (p *page, heardThen int64, more bool, err error) {
+	a := s.m.tail.wait(ctx, s, *at, heard)
+	if a.err != nil {
+		return nil, 0, false, a.err
+	}
+	*at = a.at
+	p = newPage(s.Name, at.Position, at.Position, at.Generation)
+	if len(a.events) == 0 {
+		if s.m.states.positions != nil {
+			p.upTo = max(a.seen, at.Position)
+		}
+		return p, a.heard, true, nil
+	}
+	for _, recorded := range a.events[:min(len(a.events), int(s.pageCap.Load()))] {
+		p.add(ctx, s.applier, recorded)
+	}
+	if p.upTo = a.seen; len(p.items) < len(a.events) {
+		p.upTo, a.more = p.items[len(p.items)-1].recorded.Position, true
+	}
+	return p, a.heard, a.more, nil
+}
+
+// lease gets the lease, which the keeper renews from then on.
+func (s *logSource) lease(ctx context.Context, generation int64) (held bool, err error) {
+	held, _, recorded, err := s.m.states.lease(ctx, s.Name, s.m.node, generation, s.m.leaseTime(), s.meter.now())
 	if recorded { // by whoever: the next page that succeeds forgets it
 		s.failed.Store(true)
 	}
-	return held, position, err
+	return held, err
 }
 
-// wait waits for news, for at most limit and not past the time to renew the
-// lease. It tells whether the state is to be looked at.
-func (s *logSource) wait(ctx context.Context, news <-chan struct{}, limit time.Duration) bool {
-	if news != nil {
-		limit = min(limit, time.Until(s.renewAt))
+// responds tells that nothing hangs here for which another node should take over: a handler, or the reading of the log.
+func (s *logSource) responds() bool {
+	at, busy := s.progress.now()
+	if !busy || at.phase != atLog && at.phase != atState {
+		return !s.stuck()
 	}
-	if limit <= 0 {
-		return ctx.Err() != nil
-	}
+	return time.Since(at.since) < s.m.leaseTime()
+}
+
+// wait waits for a nudge, for limit at most.
+func (s *logSource) wait(ctx context.Context, limit time.Duration) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-s.nudges:
-		return true
 	case <-ctx.Done():
-		return true
-	case <-news:
 	case <-timer.C:
 	}
-	return false
 }
 
 // look implements [source].
@@ -220,8 +240,8 @@ func nudge(c chan<- struct{}) {
 }
 
 // measure implements [source].
-func (s *logSource) measure(ctx context.Context, status *consumer.Status) error {
-	backlog, err := eventsourced.BacklogAfter(ctx, s.m.log, eventsourced.LogQuery{After: status.Position, Names: s.handled})
+func (s *logSource) measure(ctx context.Context, status *consumer.Status, log lookAhead) error {
+	backlog, err := log.backlog(ctx, s.m.log, eventsourced.LogQuery{After: status.Position, Names: s.handled})
 	if err != nil {
 		status.Head, status.Behind = status.Position, -1
 		return err

@@ -37,6 +37,9 @@ type Manager struct {
 	states states
 	config Config
 	node   string // unique to this manager
+	keeper *keeper
+	tail   *tail
+	shared shared
 
 	replays chan struct{} // has an item for each replay under way: they share the pool
 
@@ -83,7 +86,7 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 	if pool != nil {
 		m.replays = make(chan struct{}, max(1, pool.Config().MaxConns/replayConns))
 	}
-	m.states = m.statesIn(pool)
+	m.states, m.keeper, m.tail = m.statesIn(pool), newKeeper(m), newTail(m)
 	if router == nil {
 		var err error
 		m.router, err = message.NewRouter(message.RouterConfig{CloseTimeout: config.DrainTimeout + closeGrace}, watermill.NopLogger{})
@@ -110,6 +113,36 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 
 // closeGrace is how much longer than a page the router's end may take.
 const closeGrace = 5 * time.Second
+
+// shared is what is there while a projection is applied from the log: the goroutines of the keeper and the tail.
+type shared struct {
+	mu    sync.Mutex
+	users int
+	stop  context.CancelFunc
+	loops sync.WaitGroup
+}
+
+// share is called by a source before it uses the keeper and the tail, and unshare when it does no longer.
+func (m *Manager) share() {
+	m.shared.mu.Lock()
+	defer m.shared.mu.Unlock()
+	if m.shared.users++; m.shared.users > 1 {
+		return
+	}
+	var ctx context.Context
+	ctx, m.shared.stop = context.WithCancel(context.Background())
+	m.shared.loops.Go(func() { m.keeper.run(ctx) })
+	m.shared.loops.Go(func() { m.tail.run(ctx) })
+}
+
+func (m *Manager) unshare() {
+	m.shared.mu.Lock()
+	defer m.shared.mu.Unlock()
+	if m.shared.users--; m.shared.users == 0 {
+		m.shared.stop()
+		m.shared.loops.Wait()
+	}
+}
 
 // statesIn returns what is read and written beside the pages, in the database that pool
 // reaches.

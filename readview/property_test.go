@@ -40,8 +40,8 @@ type Step struct {
 }
 
 // The things a handler may do. Those from "error" on can't be applied.
-var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "number", "number", "ask", "copy"}
-var poisons = []string{"error", "panic", "constraint", "syntax", "swallowed", "none", "late", "row", "copy in"}
+var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "returning", "found", "twice", "number", "number", "ask", "copy"}
+var poisons = []string{"error", "panic", "constraint", "syntax", "swallowed", "none", "late", "row", "copy in", "refused", "ignored", "refused late"}
 
 const cells = `
 	CREATE TABLE cell (key TEXT PRIMARY KEY, n BIGINT NOT NULL CHECK (n < 1000));
@@ -131,6 +131,37 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 		}
 		_, err = stmt.ExecContext(ctx, step.Key, 1)
 		return err
+	case "returning":
+		var n int64
+		if err := tx.QueryRowContext(ctx, put+` RETURNING n`, step.Key, 1).Scan(&n); err != nil {
+			return err
+		}
+		return exec(put, "returned", n)
+	case "found": // an update, or else an insert
+		result, err := tx.ExecContext(ctx, `UPDATE cell SET n = n + 1 WHERE key = $1 AND n < 900`, step.Key)
+		if err != nil {
+			return err
+		}
+		if rows, err := result.RowsAffected(); err != nil || rows > 0 {
+			return err
+		}
+		return exec(put, step.Key, 1)
+	case "twice": // prepared, a look at what is queued
+		find, err := tx.PrepareContext(ctx, `SELECT sum(n), count(*) FROM cell WHERE key >= $1`)
+		if err != nil {
+			return err
+		}
+		for range 2 {
+			var sum sql.NullInt64
+			var found int
+			if err := find.QueryRowContext(ctx, step.Key).Scan(&sum, &found); err != nil {
+				return err
+			}
+			if err := errors.Join(note("%d of %d", sum.Int64, found), exec(put, step.Key, 1)); err != nil {
+				return err
+			}
+		}
+		return nil
 	case "savepoint": // an error that the handler deals with
 		if err := exec(`SAVEPOINT here`); err != nil {
 			return err
@@ -168,6 +199,20 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 	case "swallowed":
 		_ = exec(`INSERT INTO no_such_table VALUES ($1)`, 1)
 		return nil
+	case "refused", "ignored", "refused late": // by a query behind others
+		if err := exec(put, step.Key, 1); err != nil {
+			return err
+		}
+		rows, err := tx.QueryContext(ctx, `SELECT 1 / (n - $1) FROM generate_series(1, 5) AS n`, map[string]int{"refused late": 4}[step.Do]+1)
+		for err == nil && rows.Next() {
+		}
+		if err == nil {
+			err = errors.Join(rows.Err(), rows.Close())
+		}
+		if step.Do == "ignored" {
+			return nil
+		}
+		return err
 	case "none":
 		return readview.ExecOne(ctx, tx, `UPDATE cell SET n = 7 WHERE key = $1`, "never")
 	case "late":

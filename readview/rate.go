@@ -2,6 +2,7 @@ package readview
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sync"
 	"time"
@@ -51,14 +52,45 @@ func (m *meter) now() float64 {
 	return m.rate
 }
 
+// lookAhead remembers what one status has found in the log, so that it costs one look for all projections that handle the
+// same and stand at the same position, as those that have yet to begin. Their positions were read before.
+type lookAhead map[string]*outlook
+
+// outlook is what lies before a projection.
+type outlook struct {
+	eventsourced.Backlog
+	estimate int64 // -1 when it was not asked
+}
+
+func outlookKey(query eventsourced.LogQuery) string {
+	return fmt.Sprintf("%d %q", query.After, query.Names)
+}
+
+// backlog is [eventsourced.BacklogAfter].
+func (l lookAhead) backlog(ctx context.Context, log eventsourced.LogReader, query eventsourced.LogQuery) (eventsourced.Backlog, error) {
+	if known := l[outlookKey(query)]; known != nil {
+		return known.Backlog, nil
+	}
+	found, err := eventsourced.BacklogAfter(ctx, log, query)
+	if err == nil {
+		l[outlookKey(query)] = &outlook{found, -1}
+	}
+	return found, err
+}
+
 // foretell completes a status that has a backlog with how much it is and how long it takes.
-func foretell(ctx context.Context, log eventsourced.LogReader, names []string, status *consumer.Status) {
+func (l lookAhead) foretell(ctx context.Context, log eventsourced.LogReader, names []string, status *consumer.Status) {
 	status.Estimate = status.Behind
-	if estimator, ok := log.(eventsourced.Estimator); ok && status.More {
-		about, err := estimator.EstimateLog(ctx, eventsourced.LogQuery{After: status.Position, Names: names})
-		if err == nil { // it is no reason to do without the rest
-			status.Estimate = max(about, status.Behind)
+	query := eventsourced.LogQuery{After: status.Position, Names: names}
+	known := l[outlookKey(query)]
+	if estimator, ok := log.(eventsourced.Estimator); ok && status.More && known != nil {
+		if known.estimate < 0 {
+			known.estimate = 0
+			if about, err := estimator.EstimateLog(ctx, query); err == nil { // it is no reason to do without the rest
+				known.estimate = about
+			}
 		}
+		status.Estimate = max(known.estimate, status.Behind)
 	}
 	if status.Rate > 0 && status.Estimate > 0 && (!status.More || status.Estimate > status.Behind) {
 		status.Left = time.Duration(float64(status.Estimate) / status.Rate * float64(time.Second))

@@ -64,6 +64,7 @@ func (s *logSource) collect(ctx context.Context, p *page, upTo eventsourced.Posi
 type reading struct {
 	begin  func() // the first time
 	result chan struct{}
+	heard  int64 // wake-ups, before
 	page   *page
 	err    error
 	stop   context.CancelFunc
@@ -75,9 +76,17 @@ func (s *logSource) readAhead(ctx context.Context, at checkpoint) *reading {
 	next.begin = sync.OnceFunc(func() {
 		go func() {
 			defer close(next.result)
+			next.heard = s.m.tail.heard.Load()
 			next.page, next.err = s.readPage(ctx, at)
 		}()
 	})
+	return next
+}
+
+// readAll stands for a reading that has found nothing after at, when so many wake-ups had been heard.
+func (s *logSource) readAll(at checkpoint, heard int64) *reading {
+	next := &reading{begin: func() {}, result: make(chan struct{}), heard: heard, page: newPage(s.Name, at.Position, at.Position, at.Generation), stop: func() {}}
+	close(next.result)
 	return next
 }
 

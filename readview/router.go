@@ -55,8 +55,6 @@ func (s *logSource) emit(ctx context.Context, out chan<- *message.Message, p *pa
 		return ctx.Err()
 	}
 	defer s.drain(ctx.Done(), p, cancel)()
-	renew := time.NewTicker(s.m.leaseTime() / 4)
-	defer renew.Stop()
 	acked, nacked := msg.Acked(), msg.Nacked()
 	var patience <-chan time.Time
 	for {
@@ -73,11 +71,6 @@ func (s *logSource) emit(ctx context.Context, out chan<- *message.Message, p *pa
 				return errMiddleware
 			}
 		case <-p.calls.changed:
-		case <-renew.C:
-			// Losing the lease is no reason to stop: the page is safe without it.
-			if !s.stuck() {
-				_, _, _ = s.renew(ctx, p.generation)
-			}
 		}
 		if called, done, err := p.calls.outcome(); acked == nil && called && done {
 			return err

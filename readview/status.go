@@ -15,16 +15,23 @@ import (
 // Status returns the status of every projection, in the order of Add.
 func (m *Manager) Status(ctx context.Context) ([]consumer.Status, error) {
 	var all []consumer.Status
-	replays, err := m.states.rebuildsOf(ctx, m.Names()...)
+	names := m.Names()
+	replays, err := m.states.rebuildsOf(ctx, names...)
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", explain(err))
 	}
-	for _, name := range m.Names() {
+	stored, err := m.states.readMany(ctx, names)
+	if err != nil {
+		return nil, fmt.Errorf("status: %w", explain(err))
+	}
+	log := lookAhead{}
+	for _, name := range names {
 		r, err := m.runner(name)
 		if err != nil {
 			return nil, err
 		}
-		status, err := r.status(ctx)
+		of, known := stored[name]
+		status, err := r.status(ctx, of, known, log)
 		if err != nil {
 			return nil, fmt.Errorf("status of %s: %w", name, explain(err))
 		}
@@ -41,12 +48,7 @@ func (m *Manager) Status(ctx context.Context) ([]consumer.Status, error) {
 	return all, nil
 }
 
-func (r *runner) status(ctx context.Context) (consumer.Status, error) {
-	stored, err := r.m.states.read(ctx, r.Name)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return consumer.Status{}, err
-	}
-	known := err == nil
+func (r *runner) status(ctx context.Context, stored record, known bool, log lookAhead) (consumer.Status, error) {
 	status := consumer.Status{Kind: consumer.KindProjection, Name: r.Name, Position: stored.Position, Failure: stored.failure,
 		Parked: stored.parked, Skipped: stored.skipped}
 	if stored.leaseValid || stored.node == r.m.node && r.starts() { // a lease that is renewed a little late is its own still
@@ -56,8 +58,8 @@ func (r *runner) status(ctx context.Context) (consumer.Status, error) {
 	if status.Node != "" {
 		status.Rate = stored.rate
 	}
-	unread := r.source.measure(ctx, &status) // why the log can't be read
-	foretell(ctx, r.log, r.handled, &status)
+	unread := r.source.measure(ctx, &status, log) // why the log can't be read
+	log.foretell(ctx, r.log, r.handled, &status)
 	status.State = r.state(stored, &status)
 	if unread != nil && status.Failure == nil {
 		status.Failure = failureOf(unread)
@@ -68,7 +70,7 @@ func (r *runner) status(ctx context.Context) (consumer.Status, error) {
 	if !known {
 		return status, nil
 	}
-	err = stored.programs.refusal(ctx, r.log, r.definition, stored.Position)
+	err := stored.programs.refusal(ctx, r.log, r.definition, stored.Position)
 	if err == nil && !stored.leaseValid { // who has it has looked
 		err = r.m.states.reshaped(ctx, r.definition, stored)
 	}

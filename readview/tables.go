@@ -27,6 +27,7 @@ type statements struct {
 	insert, insertState, register     string
 	retry, status, fail, note, forget string
 	lease, release, leases            string
+	renew, turns, lockIdle, moveIdle  string
 	reset, resetState, generation     string
 	shaped                            string
 	publication                       string
@@ -114,6 +115,19 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 				publication = NULL, status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}
 			WHERE name = $1`),
 	}
+	// Rows that somebody has locked, for a reset perhaps, are left out: the others' leases must not wait for them.
+	sql.renew = r(`WITH asked AS (SELECT * FROM unnest($2::text[], $3::bigint[], $4::float8[]) AS a (name, generation, rate)),
+		mine AS MATERIALIZED (SELECT s.name, a.rate, set_config('synchronous_commit', 'off', true) FROM {states} s JOIN asked a ON a.name = s.name
+			WHERE (s.node = $1 OR NOT {valid}) AND s.generation = a.generation AND s.status = 'running' FOR NO KEY UPDATE OF s SKIP LOCKED),
+		renewed AS (UPDATE {states} s SET node = $1, lease_length = $5 * interval '1 microsecond', lease_until = clock_timestamp() + $5 * interval '1 microsecond', rate = mine.rate
+			FROM mine WHERE s.name = mine.name RETURNING s.name)
+		SELECT s.name, renewed.name IS NOT NULL, (s.node = $1 OR NOT {valid}) AND s.generation = a.generation AND s.status = 'running', {position of s}, s.error IS NOT NULL
+			FROM asked a JOIN {states} s ON s.name = a.name LEFT JOIN renewed ON renewed.name = s.name`)
+	sql.turns = r(`SELECT s.name, s.generation, s.status = 'running', {valid}, CASE WHEN {valid} THEN (extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint ELSE 0 END
+		FROM {states} s WHERE s.name = ANY($1)`)
+	sql.lockIdle = r(`SELECT name, set_config('synchronous_commit', 'off', true) FROM {readviews} WHERE name = ANY($1) FOR NO KEY UPDATE SKIP LOCKED`)
+	sql.moveIdle = r(`UPDATE {readviews} r SET position = a.target FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS a (name, generation, was, target), {states} s
+		WHERE r.name = a.name AND s.name = a.name AND r.position = a.was AND s.generation = a.generation AND s.status = 'running' RETURNING r.name`)
 	sql.shaped = r(`UPDATE {states} SET shape = $3 WHERE name = $1 AND generation = $2 AND shape = ''`)
 	sql.generation = r(`SELECT generation FROM {states} WHERE name = $1`)
 	sql.publication = r(`UPDATE {states} SET publication = $3 WHERE name = $1 AND generation = $2`)

@@ -113,7 +113,7 @@ func TestWhoeverWaitsForTheLockIsToldForWhom(t *testing.T) {
 		db := testdb.New(t)
 		_, pid := hold(t, db.Pool, open(t, db))
 		store, _ := openURL(t, db.URL, pgstore.Config{Logger: slog.New(slog.DiscardHandler)}, func(c *pgxpool.Config) { c.MaxConns = 1 })
-		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 5000*time.Millisecond)
 		defer cancel()
 		_, err := store.Append(ctx, stream("a"), eventsourced.NoStream, encode(t, "x"))
 		requireHolder(t, err, pid)

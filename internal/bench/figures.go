@@ -11,6 +11,18 @@ func figures() []figure {
 			name: "dancefinder catch-up", unit: "events/s", baseline: pgxLoop, goal: "0.8", prepare: prepareDanceFinder,
 		},
 	}
+	for _, h := range []struct {
+		name, goal string
+		job        job
+	}{
+		{"handler: look-up, then UPDATE", "1", lookUpJob},
+		{"handler: INSERT RETURNING, then INSERT", "1", returningJob},
+		{"handler: PrepareContext, upsert", "1", preparedJob},
+		{"handler: UPDATE, RowsAffected, else INSERT", "1", countedJob},
+		{"handler: mixed", "0.4 of sets by hand", mixedJob},
+	} {
+		all = append(all, figure{name: h.name, unit: "events/s", baseline: pgxLoop, goal: h.goal, prepare: prepareHandler(h.job)})
+	}
 	for _, a := range []struct {
 		writers int
 		goal    string

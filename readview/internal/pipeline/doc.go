@@ -25,10 +25,15 @@
 //	                key or 256 rows,    64 KiB                                               a savepoint, 2048 statements,
 //	                64 KiB, or flush    or flush                                             the commit
 //
-// A statement that can't be gathered begins in the buffer. A query, and whatever can't be
-// queued (several statements in a text, COPY, a context of its own, arguments that pgx does
-// not take), is executed directly: flush, then a round trip of its own, in which the caller
-// waits.
+// A statement that can't be gathered begins in the buffer. So does a query, which is sent at once
+// with all that is before it, and whose rows are read behind the outcomes of that: one round trip
+// (answer.go). Statements that a handler has prepared are queued like others of their text
+// (handed.go). What can't be queued (several statements in a text, COPY, a context of its own,
+// arguments that pgx does not take) is executed directly: flush, then a round trip of its own, in
+// which the caller waits.
+//
+// Rows and prepared statements are types of database/sql, which calls back as its driver, under
+// its lock of the connection: that one is taken before the transaction's, never after.
 //
 // Gathered are rows of one INSERT, in bulk.go, when its table is such that nobody can tell.
 // How far that is allowed is the transaction's [How]: Together, OneByOne (nothing is
@@ -58,7 +63,7 @@
 // # Where a turn is
 //
 //	queues ──▶ waits ──▶ guarded ──▶ over
-//	           PrepareContext, Alone     the handler has returned: what it kept is useless
+//	           Alone, pgx                the handler has returned: what it kept is useless
 //	                     a savepoint of the handler's: ours is before it, and ends with the turn
 //
 // # What a connection keeps

@@ -79,7 +79,7 @@ func (tx *Tx) takeBack() (err error) {
 	if err == nil && tx.pgx.PgConn().TxStatus() != 'I' {
 		_, err = tx.pgx.Exec(ctx, "rollback")
 	}
-	if err == nil && tx.failure.err != nil {
+	if err == nil && (tx.failure.err != nil || tx.stale) {
 		err = tx.forget(ctx)
 	}
 	if err != nil || tx.gone() {

@@ -127,3 +127,18 @@ func (g *Guarded) PrepareContext(ctx context.Context, query string) (*sql.Stmt, 
 	}
 	return g.tx.PrepareContext(ctx, query)
 }
+
+// failedContext has ended with an error: database/sql returns it, and does nothing.
+type failedContext struct {
+	context.Context
+	err error
+}
+
+var closed = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+func (c failedContext) Done() <-chan struct{} { return closed }
+func (c failedContext) Err() error            { return c.err }

@@ -101,7 +101,12 @@ func canQueue(query string, args []any) bool {
 	}
 	query = strings.TrimSpace(query)
 	semicolon := strings.IndexByte(query, ';')
-	return query != "" && (semicolon < 0 || semicolon == len(query)-1) && (len(query) < 4 || !strings.EqualFold(query[:4], "copy"))
+	return query != "" && (semicolon < 0 || semicolon == len(query)-1) && !isCopy(query)
+}
+
+func isCopy(query string) bool {
+	query = strings.TrimSpace(query)
+	return len(query) >= 4 && strings.EqualFold(query[:4], "copy")
 }
 
 func (tx *Tx) sendOne(k *prepared, s statement) error {
@@ -169,6 +174,12 @@ func (tx *Tx) flush() error {
 	if err := tx.sendRows(); err != nil || tx.queue.open == nil {
 		return err
 	}
+	return tx.outcomes(tx.turn.event, false)
+}
+
+// outcomes sends what is in the buffer and reads what came of that which waits. With stay
+// there is a query behind it, of the event: its answer comes next, and the caller has taken the pipeline.
+func (tx *Tx) outcomes(event int, stay bool) error {
 	q := &tx.queue
 	err := q.open.Sync()
 	done := 0
@@ -191,8 +202,15 @@ func (tx *Tx) flush() error {
 		i++
 		done = i
 	}
+	if stay && err == nil {
+		q.clear()
+		return nil
+	}
 	if err := cmp.Or(err, q.open.Close()); err != nil {
-		tx.fail(q.waiting[0].event, err)
+		if len(q.waiting) > 0 {
+			event = q.waiting[0].event
+		}
+		tx.fail(event, err)
 		for _, s := range q.waiting[done:] { // what the server did not get to, or we did not read
 			tx.trace(s, tx.failure.err)
 		}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strconv"
@@ -17,12 +18,15 @@ type prepared struct {
 	description *pgconn.StatementDescription
 	used        int64 // when, by the session's clock
 
+	formats []int16 // of a query's columns
+	values  []func([]byte) (driver.Value, error)
+
 	bulk  *bulk // nil when there is none
 	tried bool  // to prepare it
 
 	// undescribed is the statement with a column that is made up: of one without
 	// columns pgconn has the server describe the result, each time. Nobody looks
-	// at results.
+	// at the results of what is queued.
 	undescribed pgconn.StatementDescription
 }
 

@@ -59,16 +59,14 @@ func (t *Turn) Queues() bool {
 // with it.
 func (t *Turn) End(panicked bool) error {
 	tx := t.tx
-	tx.mu.Lock()
-	defer tx.mu.Unlock()
-	was := t.stage
-	t.stage = over
-	left := !tx.gone() && t.reading()
+	was, left := t.over()
 	if left && panicked { // in a Scan, perhaps: then database/sql waits for ever for its end
-		tx.drop()
+		tx.Drop()
 		return nil
 	}
 	t.closeAll(left)
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
 	if left {
 		tx.fail(t.event, errRowsLeft)
 	}
@@ -89,6 +87,15 @@ func (t *Turn) End(panicked bool) error {
 	return nil
 }
 
+// over ends the turn, and tells how far it was, and whether the rows of a query were left
+// open.
+func (t *Turn) over() (was turnStage, left bool) {
+	t.tx.mu.Lock()
+	defer t.tx.mu.Unlock()
+	was, t.stage = t.stage, over
+	return was, !t.tx.gone() && t.reading()
+}
+
 // closeAll closes what the handler was given.
 func (t *Turn) closeAll(left bool) {
 	for _, open := range t.open {
@@ -101,17 +108,8 @@ func (t *Turn) closeAll(left bool) {
 	}
 }
 
-// reading tells that the rows of a query are being read. That is asked under the lock
-// of database/sql, as another goroutine of the handler may read them.
-func (t *Turn) reading() (busy bool) {
-	if tx := t.tx; len(t.open)+len(t.rows) > 0 && tx.queue.open == nil {
-		_ = tx.conn.Raw(func(any) error {
-			busy = tx.pgx.PgConn().IsBusy()
-			return nil
-		})
-	}
-	return busy
-}
+// reading tells that the rows of a query are being read.
+func (t *Turn) reading() bool { return t.tx.queue.open == nil && t.tx.pgx.PgConn().IsBusy() }
 
 // QueryRows makes queries in one round trip. With the first ones of a transaction
 // BEGIN travels.
@@ -152,53 +150,46 @@ func (t *Turn) ExecContext(ctx context.Context, query string, args ...any) (sql.
 	if err := tx.flush(); err != nil {
 		return nil, err
 	}
-	done, err := tx.sql.ExecContext(ctx, query, tx.direct(args)...)
+	done, err := tx.driver.Conn.ExecContext(ctx, query, named(tx.direct(args)))
 	return done, t.failed(query, err)
 }
 
-// QueryContext implements readview.Tx.
+// QueryContext implements readview.Tx. The query goes behind what is queued, in one round
+// trip.
 func (t *Turn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	tx := t.tx
-	tx.mu.Lock()
-	defer tx.mu.Unlock()
-	if err := t.ask(query); err != nil {
-		return nil, err
-	}
-	rows, err := tx.sql.QueryContext(ctx, query, tx.direct(args)...)
+	rows, err := t.tx.sql.QueryContext(handing{ctx, t}, query, args...)
 	if err == nil {
-		t.open = append(t.open, rows)
+		t.keep(rows, nil)
 	}
-	return rows, t.failed(query, err)
+	return rows, err
 }
 
-// QueryRowContext implements readview.Tx.
+// QueryRowContext implements readview.Tx, as [Turn.QueryContext] does.
 func (t *Turn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	tx := t.tx
-	tx.mu.Lock()
-	defer tx.mu.Unlock()
-	if err := t.ask(query); err != nil {
-		return tx.sql.QueryRowContext(failedContext{ctx, err}, query, args...)
-	}
-	row := tx.sql.QueryRowContext(ctx, query, tx.direct(args)...)
-	t.rows = append(t.rows, row)
+	row := t.tx.sql.QueryRowContext(handing{ctx, t}, query, args...)
+	t.keep(nil, row)
 	return row
 }
 
-// PrepareContext implements readview.Tx. A prepared statement goes to the server at
-// once, so from here on to the handler's end the others do, too.
+// PrepareContext implements readview.Tx. The connection keeps the statement, and its
+// executions are queued.
 func (t *Turn) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	tx := t.tx
-	tx.mu.Lock()
-	defer tx.mu.Unlock()
-	if err := t.ask(query); err != nil {
-		return nil, err
-	}
-	t.stage = max(t.stage, waits)
-	stmt, err := tx.sql.PrepareContext(ctx, query)
+	stmt, err := t.tx.sql.PrepareContext(handing{ctx, t}, query)
 	if err == nil {
-		t.open = append(t.open, stmt)
+		t.keep(stmt, nil)
 	}
 	return stmt, err
+}
+
+// keep notes what the handler was given, which ends with the turn.
+func (t *Turn) keep(open io.Closer, row row) {
+	t.tx.mu.Lock()
+	defer t.tx.mu.Unlock()
+	if open != nil {
+		t.open = append(t.open, open)
+	} else {
+		t.rows = append(t.rows, row)
+	}
 }
 
 // ask makes the transaction ready for a question to the database.
@@ -217,18 +208,3 @@ func (tx *Tx) direct(args []any) []any {
 	}
 	return append([]any{pgx.QueryExecModeDescribeExec}, args...)
 }
-
-// failedContext has ended with an error: database/sql returns it, and does nothing.
-type failedContext struct {
-	context.Context
-	err error
-}
-
-var closed = func() <-chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
-func (c failedContext) Done() <-chan struct{} { return closed }
-func (c failedContext) Err() error            { return c.err }

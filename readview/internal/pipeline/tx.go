@@ -61,6 +61,7 @@ type Tx struct {
 	*session            // the connection's
 	stage    stage
 	failure  failure
+	stale    bool  // a query failed: the connection prepares its statements anew
 	soiled   bool  // something may be left in the session: the connection is not used again
 	turn     *Turn // the last one that was given
 	queue    queue

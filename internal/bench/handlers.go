@@ -1,0 +1,402 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dancefinder/eventsourcing/readview"
+)
+
+const handlerEvents = 20_000
+
+// The tables of handlers that ask. Their events are numbered by their amounts.
+const handlerTables = `
+	CREATE TABLE entry (n BIGINT PRIMARY KEY, account TEXT NOT NULL, total BIGINT NOT NULL);
+	CREATE TABLE note (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account TEXT NOT NULL);
+	CREATE TABLE line (note BIGINT NOT NULL, amount BIGINT NOT NULL)`
+
+// A job is done by a handler, and a page at a time by a loop with pgx.Batch and by sets.
+type job struct {
+	handle func(ctx context.Context, tx readview.Tx, e *Deposited) error
+	loop   func(ctx context.Context, tx pgx.Tx, page []Deposited) error
+	sets   func(ctx context.Context, tx pgx.Tx, page []Deposited) error
+}
+
+const (
+	lookUp    = `SELECT amount FROM balance WHERE account = $1`
+	setAmount = `UPDATE balance SET amount = $2 WHERE account = $1`
+	increase  = `UPDATE balance SET amount = amount + $2 WHERE account = $1`
+	open      = `INSERT INTO balance (account, amount) VALUES ($1, $2)`
+	newNote   = `INSERT INTO note (account) VALUES ($1) RETURNING id`
+	newLine   = `INSERT INTO line (note, amount) VALUES ($1, $2)`
+	newEntry  = `INSERT INTO entry (n, account, total) VALUES ($1, $2, 0)`
+	addTotal  = `UPDATE entry SET total = total + $2 WHERE n = $1`
+	setTotal  = `UPDATE entry SET total = $2 WHERE n = $1`
+	getTotal  = `SELECT total FROM entry WHERE n = $1`
+	dropEntry = `DELETE FROM entry WHERE n = $1`
+	addSets   = `INSERT INTO balance AS b (account, amount) SELECT account, sum(amount) FROM unnest($1::text[], $2::bigint[]) AS page (account, amount) GROUP BY account
+		ON CONFLICT (account) DO UPDATE SET amount = b.amount + EXCLUDED.amount`
+	noteSets = `WITH page AS (SELECT account, amount, nextval('note_id_seq') AS id FROM unnest($1::text[], $2::bigint[]) AS page (account, amount)),
+		noted AS (INSERT INTO note (id, account) OVERRIDING SYSTEM VALUE SELECT id, account FROM page)
+		INSERT INTO line (note, amount) SELECT id, amount FROM page`
+)
+
+var lookUpJob = job{
+	handle: func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		var amount int64
+		if err := tx.QueryRowContext(ctx, lookUp, e.AggregateID()).Scan(&amount); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		} else if err != nil {
+			return readview.Exec(ctx, tx, open, e.AggregateID(), e.Amount)
+		}
+		return readview.Exec(ctx, tx, setAmount, e.AggregateID(), amount+e.Amount)
+	},
+	loop: func(ctx context.Context, tx pgx.Tx, page []Deposited) error {
+		batch := &pgx.Batch{}
+		for _, e := range page {
+			var amount int64
+			found := true
+			batch.Queue(lookUp, e.AggregateID()).QueryRow(func(row pgx.Row) (err error) {
+				found, err = orNone(row.Scan(&amount))
+				return err
+			})
+			if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+				return err
+			}
+			batch = &pgx.Batch{}
+			if found {
+				batch.Queue(setAmount, e.AggregateID(), amount+e.Amount)
+			} else {
+				batch.Queue(open, e.AggregateID(), e.Amount)
+			}
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	},
+	sets: bySets(addSets),
+}
+
+var preparedJob = job{
+	handle: func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		stmt, err := tx.PrepareContext(ctx, upsert)
+		if err != nil {
+			return err
+		}
+		_, err = stmt.ExecContext(ctx, e.AggregateID(), e.Amount)
+		return errors.Join(err, stmt.Close())
+	},
+	loop: func(ctx context.Context, tx pgx.Tx, page []Deposited) error {
+		batch := &pgx.Batch{}
+		for _, e := range page {
+			batch.Queue(upsert, e.AggregateID(), e.Amount)
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	},
+	sets: bySets(addSets),
+}
+
+var countedJob = job{
+	handle: func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		result, err := tx.ExecContext(ctx, increase, e.AggregateID(), e.Amount)
+		if err != nil {
+			return err
+		}
+		if rows, err := result.RowsAffected(); err != nil || rows > 0 {
+			return err
+		}
+		return readview.Exec(ctx, tx, open, e.AggregateID(), e.Amount)
+	},
+	loop: func(ctx context.Context, tx pgx.Tx, page []Deposited) error {
+		batch := &pgx.Batch{}
+		for _, e := range page {
+			batch.Queue(increase, e.AggregateID(), e.Amount)
+			results := tx.SendBatch(ctx, batch)
+			rows := int64(0)
+			for range batch.Len() {
+				tag, err := results.Exec()
+				if err != nil {
+					return errors.Join(err, results.Close())
+				}
+				rows = tag.RowsAffected()
+			}
+			if err := results.Close(); err != nil {
+				return err
+			}
+			batch = &pgx.Batch{}
+			if rows == 0 {
+				batch.Queue(open, e.AggregateID(), e.Amount)
+			}
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	},
+	sets: bySets(addSets),
+}
+
+var returningJob = job{
+	handle: func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		var id int64
+		if err := tx.QueryRowContext(ctx, newNote, e.AggregateID()).Scan(&id); err != nil {
+			return err
+		}
+		return readview.Exec(ctx, tx, newLine, id, e.Amount)
+	},
+	loop: func(ctx context.Context, tx pgx.Tx, page []Deposited) error {
+		batch := &pgx.Batch{}
+		for _, e := range page {
+			var id int64
+			batch.Queue(newNote, e.AggregateID()).QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
+			if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+				return err
+			}
+			batch = &pgx.Batch{}
+			batch.Queue(newLine, id, e.Amount)
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	},
+	sets: bySets(noteSets),
+}
+
+// mixedJob is 40% INSERT, 40% UPDATE, 10% DELETE and 10% look-up, then UPDATE, each of a row of
+// an earlier event that is drawn evenly.
+var mixedJob = job{
+	handle: func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		do, key := mixed(e)
+		switch {
+		case do < 4:
+			return readview.Exec(ctx, tx, newEntry, e.Amount, e.AggregateID())
+		case do < 8:
+			return readview.Exec(ctx, tx, addTotal, key, e.Amount)
+		case do == 8:
+			return readview.Exec(ctx, tx, dropEntry, key)
+		}
+		var total int64
+		if found, err := orNone(tx.QueryRowContext(ctx, getTotal, key).Scan(&total)); !found || err != nil {
+			return err
+		}
+		return readview.Exec(ctx, tx, setTotal, key, total+1)
+	},
+	loop: func(ctx context.Context, tx pgx.Tx, page []Deposited) error {
+		batch := &pgx.Batch{}
+		for _, e := range page {
+			do, key := mixed(&e)
+			switch {
+			case do < 4:
+				batch.Queue(newEntry, e.Amount, e.AggregateID())
+				continue
+			case do < 8:
+				batch.Queue(addTotal, key, e.Amount)
+				continue
+			case do == 8:
+				batch.Queue(dropEntry, key)
+				continue
+			}
+			var total int64
+			found := true
+			batch.Queue(getTotal, key).QueryRow(func(row pgx.Row) (err error) {
+				found, err = orNone(row.Scan(&total))
+				return err
+			})
+			if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+				return err
+			}
+			batch = &pgx.Batch{}
+			if found {
+				batch.Queue(setTotal, key, total+1)
+			}
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	},
+	sets: mixedSets,
+}
+
+// mixed tells what an event does, and to which row.
+func mixed(e *Deposited) (do, key int64) {
+	tens := e.Amount / 10
+	return e.Amount % 10, tens*7919%(tens+1)*10 + tens%4
+}
+
+// mixedSets fetches the rows of a page, does its work in memory, and writes them.
+func mixedSets(ctx context.Context, tx pgx.Tx, page []Deposited) error {
+	type entry struct {
+		account string
+		total   int64
+	}
+	var keys []int64
+	for i := range page {
+		if do, key := mixed(&page[i]); do >= 4 {
+			keys = append(keys, key)
+		}
+	}
+	rows, err := tx.Query(ctx, `SELECT n, account, total FROM entry WHERE n = ANY($1)`, keys)
+	if err != nil {
+		return err
+	}
+	var n int64
+	var found entry
+	entries := map[int64]*entry{}
+	if _, err := pgx.ForEachRow(rows, []any{&n, &found.account, &found.total}, func() error {
+		entries[n] = &entry{found.account, found.total}
+		return nil
+	}); err != nil {
+		return err
+	}
+	var gone []int64
+	for i := range page {
+		e := &page[i]
+		do, key := mixed(e)
+		row := entries[key]
+		switch {
+		case do < 4:
+			entries[e.Amount] = &entry{account: e.AggregateID()}
+		case row == nil:
+		case do < 8:
+			row.total += e.Amount
+		case do == 8:
+			delete(entries, key)
+			gone = append(gone, key)
+		default:
+			row.total++
+		}
+	}
+	var accounts []string
+	var totals []int64
+	keys = keys[:0]
+	for key, e := range entries {
+		keys, accounts, totals = append(keys, key), append(accounts, e.account), append(totals, e.total)
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(`DELETE FROM entry WHERE n = ANY($1)`, gone)
+	batch.Queue(`INSERT INTO entry SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[]) ON CONFLICT (n) DO UPDATE SET total = EXCLUDED.total`, keys, accounts, totals)
+	return tx.SendBatch(ctx, batch).Close()
+}
+
+func orNone(err error) (found bool, _ error) {
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// bySets does a page in one statement, of accounts and amounts.
+func bySets(query string) func(ctx context.Context, tx pgx.Tx, page []Deposited) error {
+	return func(ctx context.Context, tx pgx.Tx, page []Deposited) error {
+		accounts, amounts := make([]string, len(page)), make([]int64, len(page))
+		for i := range page {
+			accounts[i], amounts[i] = page[i].AggregateID(), page[i].Amount
+		}
+		_, err := tx.Exec(ctx, query, accounts, amounts)
+		return err
+	}
+}
+
+// prepareHandler compares a job's handler with the same done by hand. All have to leave the
+// same tables.
+func prepareHandler(j job) func(ctx context.Context, e *environment) ([]contender, error) {
+	return func(ctx context.Context, e *environment) ([]contender, error) {
+		if _, err := e.pool.Exec(ctx, handlerTables); err != nil {
+			return nil, err
+		}
+		_, err := e.pool.Exec(ctx, `INSERT INTO events (tstamp, id, name, aggregate_name, aggregate_id, version, occurred_at, payload)
+			SELECT 1700000000000000 + n, gen_random_uuid(), 'Deposited', 'bank.Account', 'account-' || n % 1000, n, now(), json_build_object('Amount', n)
+			FROM generate_series(1, $1) n`, handlerEvents)
+		if err == nil {
+			err = e.settle(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+		want := ""
+		run := func(run func(ctx context.Context) (float64, error)) func(ctx context.Context) (float64, error) {
+			return func(ctx context.Context) (float64, error) { return e.sameTables(ctx, &want, run) }
+		}
+		projection := readview.Projection{Name: "balances", Handlers: readview.Handlers{readview.On(j.handle)}}
+		return []contender{
+			{ours, run(func(ctx context.Context) (float64, error) {
+				return e.run(ctx, e.pool, e.store, handlerEvents, projection)
+			})},
+			{pgxLoop, run(func(ctx context.Context) (float64, error) { return e.byHand(ctx, j.loop) })},
+			{"sets by hand", run(func(ctx context.Context) (float64, error) { return e.byHand(ctx, j.sets) })},
+		}, nil
+	}
+}
+
+// sameTables empties the tables, and refuses a result whose tables are not as those
+// of the others.
+func (e *environment) sameTables(ctx context.Context, want *string, run func(ctx context.Context) (float64, error)) (float64, error) {
+	if err := e.clear(ctx, 0); err != nil {
+		return 0, err
+	}
+	if _, err := e.pool.Exec(ctx, `TRUNCATE entry, note, line RESTART IDENTITY`); err != nil {
+		return 0, err
+	}
+	value, err := run(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var found string
+	err = e.pool.QueryRow(ctx, `SELECT concat_ws(' ',
+		(SELECT md5(string_agg(b::text, ' ' ORDER BY account)) FROM balance b), (SELECT md5(string_agg(e::text, ' ' ORDER BY n)) FROM entry e),
+		(SELECT md5(string_agg(concat(account, amount), ' ' ORDER BY amount, account)) FROM note JOIN line ON note = id),
+		(SELECT count(*) FROM balance), (SELECT count(*) FROM entry), (SELECT count(*) FROM line))`).Scan(&found)
+	if err != nil {
+		return 0, err
+	}
+	if *want != "" && found != *want {
+		return 0, fmt.Errorf("the tables are %s, and those of another contender %s", found, *want)
+	}
+	*want = found
+	return value, nil
+}
+
+// byHand applies all events in pages, with the position in the page's transaction.
+func (e *environment) byHand(ctx context.Context, apply func(ctx context.Context, tx pgx.Tx, page []Deposited) error) (float64, error) {
+	if _, err := e.pool.Exec(ctx, `INSERT INTO readviews VALUES ('balances', 0)`); err != nil {
+		return 0, err
+	}
+	return rate(handlerEvents, func() error {
+		for applied := 0; applied < handlerEvents; {
+			err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error {
+				page, position, err := readPage(ctx, tx)
+				if err != nil {
+					return err
+				}
+				applied += len(page)
+				if err := apply(ctx, tx, page); err != nil {
+					return err
+				}
+				_, err = tx.Exec(ctx, `UPDATE readviews SET position = $1 WHERE name = 'balances'`, position)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func readPage(ctx context.Context, tx pgx.Tx) (page []Deposited, position int64, err error) {
+	if err := tx.QueryRow(ctx, `SELECT position FROM readviews WHERE name = 'balances' FOR UPDATE`).Scan(&position); err != nil {
+		return nil, 0, err
+	}
+	rows, err := tx.Query(ctx, `SELECT tstamp, aggregate_id, payload FROM events WHERE name = 'Deposited' AND tstamp > $1 ORDER BY tstamp LIMIT $2`, position, pageEvents)
+	if err != nil {
+		return nil, 0, err
+	}
+	var account string
+	var payload []byte
+	_, err = pgx.ForEachRow(rows, []any{&position, &account, &payload}, func() error {
+		var e Deposited
+		if err := json.Unmarshal(payload, &e); err != nil {
+			return err
+		}
+		e.EventAggregateId = account
+		page = append(page, e)
+		return nil
+	})
+	return page, position, err
+}
