@@ -185,7 +185,7 @@ func (t *Turn) PrepareContext(ctx context.Context, query string) (*sql.Stmt, err
 
 // keep notes what the handler was given, which ends with the turn.
 func (t *Turn) keep(open io.Closer, row row) {
-	if !t.kept(open, row) { // another goroutine of the handler has asked, and it has returned
+	if !t.kept(open, row) { // the handler has returned, or was given up
 		closeOne(open, row)
 	}
 }
@@ -194,7 +194,7 @@ func (t *Turn) kept(open io.Closer, row row) bool {
 	t.tx.mu.Lock()
 	defer t.tx.mu.Unlock()
 	switch {
-	case t.stage == over:
+	case t.stage == over, t.tx.gone():
 		return false
 	case open != nil:
 		t.open = append(t.open, open)
