@@ -263,6 +263,33 @@ func TestQueryEndsWithItsContext(t *testing.T) {
 	require.Zero(t, f.int(`SELECT count(*) FROM entry`))
 }
 
+// A handler that hangs with an answer in its hands is given up like any other.
+func TestAbandonedAnswers(t *testing.T) {
+	t.Parallel()
+	for _, one := range []bool{false, true} {
+		f := newFixture(t)
+		tx := f.begin(pipeline.Options{})
+		turn := tx.Turn(t.Context(), 0)
+		require.NoError(t, turn.Exec(t.Context(), insert, 1))
+		const query = `SELECT n FROM generate_series(1, 100000) AS n`
+		var rows *sql.Rows
+		if one {
+			_ = turn.QueryRowContext(t.Context(), query)
+		} else {
+			var err error
+			rows, err = turn.QueryContext(t.Context(), query)
+			require.NoError(t, err)
+		}
+		tx.Abandon()
+		if !one {
+			require.False(t, rows.Next())
+			require.NoError(t, rows.Close())
+		}
+		require.Error(t, turn.End(false))
+		require.Zero(t, f.int(`SELECT count(*) FROM entry`), "the pool has another connection")
+	}
+}
+
 // The transaction is a handler's to use from several goroutines, with statements that
 // go through database/sql and such as don't.
 func TestGoroutinesOfAHandler(t *testing.T) {

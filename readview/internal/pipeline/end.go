@@ -138,6 +138,10 @@ func (tx *Tx) Abandon() {
 	_ = tx.pgx.PgConn().Conn().Close()
 	tx.mu.Lock()
 	tx.stage = max(tx.stage, cut)
+	turn := tx.turn
 	tx.mu.Unlock()
+	if turn != nil {
+		turn.closeAll(true) // database/sql waits for rows that are open
+	}
 	tx.Close()
 }

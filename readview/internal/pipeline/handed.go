@@ -16,17 +16,46 @@ import (
 // handing has the turn that calls database/sql along.
 type handing struct {
 	context.Context
-	turn *Turn
+	turn  *Turn
+	quiet bool // it has no end that database/sql should wait for
+}
+
+// Done implements [context.Context].
+func (h handing) Done() <-chan struct{} {
+	if h.quiet {
+		return nil
+	}
+	return h.Context.Done()
+}
+
+type asker interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// asker returns what to ask, and with which context. database/sql starts a goroutine for
+// each query of a transaction, or with a context that may end, to close its rows then. Waking
+// that costs about as much as the round trip. It is not needed where the answer ends with
+// the page's context by itself, and its rows with the turn.
+func (t *Turn) asker(ctx context.Context) (asker, context.Context) {
+	t.tx.mu.Lock()
+	defer t.tx.mu.Unlock()
+	if t.stage == queues && (ctx.Done() == nil || ctx.Done() == t.tx.ctx.Done()) && !t.tx.gone() {
+		return t.tx.conn, handing{ctx, t, true}
+	}
+	return t.tx.sql, handing{ctx, t, false}
 }
 
 // QueryContext implements [driver.QueryerContext].
 func (c *driverConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return ctx.(handing).turn.query(ctx, query, values(args))
+	h := ctx.(handing)
+	return h.turn.query(h.Context, query, values(args))
 }
 
 // PrepareContext implements [driver.ConnPrepareContext].
 func (c *driverConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	t := ctx.(handing).turn
+	h := ctx.(handing)
+	t, ctx := h.turn, h.Context
 	c.tx.mu.Lock()
 	defer c.tx.mu.Unlock()
 	if err := t.ready(query); err != nil {

@@ -157,7 +157,8 @@ func (t *Turn) ExecContext(ctx context.Context, query string, args ...any) (sql.
 // QueryContext implements readview.Tx. The query goes behind what is queued, in one round
 // trip.
 func (t *Turn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := t.tx.sql.QueryContext(handing{ctx, t}, query, args...)
+	by, ctx := t.asker(ctx)
+	rows, err := by.QueryContext(ctx, query, args...)
 	if err == nil {
 		t.keep(rows, nil)
 	}
@@ -166,7 +167,8 @@ func (t *Turn) QueryContext(ctx context.Context, query string, args ...any) (*sq
 
 // QueryRowContext implements readview.Tx, as [Turn.QueryContext] does.
 func (t *Turn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	row := t.tx.sql.QueryRowContext(handing{ctx, t}, query, args...)
+	by, ctx := t.asker(ctx)
+	row := by.QueryRowContext(ctx, query, args...)
 	t.keep(nil, row)
 	return row
 }
@@ -174,7 +176,7 @@ func (t *Turn) QueryRowContext(ctx context.Context, query string, args ...any) *
 // PrepareContext implements readview.Tx. The connection keeps the statement, and its
 // executions are queued.
 func (t *Turn) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	stmt, err := t.tx.sql.PrepareContext(handing{ctx, t}, query)
+	stmt, err := t.tx.sql.PrepareContext(handing{ctx, t, false}, query)
 	if err == nil {
 		t.keep(stmt, nil)
 	}
@@ -183,12 +185,30 @@ func (t *Turn) PrepareContext(ctx context.Context, query string) (*sql.Stmt, err
 
 // keep notes what the handler was given, which ends with the turn.
 func (t *Turn) keep(open io.Closer, row row) {
+	if !t.kept(open, row) { // the handler has returned, or was given up
+		closeOne(open, row)
+	}
+}
+
+func (t *Turn) kept(open io.Closer, row row) bool {
 	t.tx.mu.Lock()
 	defer t.tx.mu.Unlock()
-	if open != nil {
+	switch {
+	case t.stage == over, t.tx.gone():
+		return false
+	case open != nil:
 		t.open = append(t.open, open)
-	} else {
+	default:
 		t.rows = append(t.rows, row)
+	}
+	return true
+}
+
+func closeOne(open io.Closer, row row) {
+	if open != nil {
+		_ = open.Close()
+	} else {
+		_ = row.Scan()
 	}
 }
 
