@@ -29,6 +29,9 @@ type Config struct {
 	Admin    http.Handler // of /admin/; nil: there is none
 	Gate     Gate         // Required
 
+	// Health answers /healthz. By default it says that the process runs.
+	Health http.Handler
+
 	// Ready returns why taking requests makes no sense here, such as a database that
 	// can't be reached. Required.
 	Ready func(context.Context) error
@@ -113,7 +116,10 @@ func New(config Config) (*Site, error) {
 	inner.Handle("/", config.Page)
 
 	outer := http.NewServeMux()
-	outer.HandleFunc("GET /healthz", s.health)
+	if s.config.Health == nil {
+		s.config.Health = http.HandlerFunc(s.health)
+	}
+	outer.Handle("GET /healthz", s.config.Health)
 	outer.HandleFunc("GET /readyz", s.ready)
 	outer.Handle("/", s.limit(protection.Handler(config.Gate.Middleware(inner))))
 	s.handler = outer

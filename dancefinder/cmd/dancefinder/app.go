@@ -16,6 +16,7 @@ import (
 	"github.com/dancefinder/eventsourcing/dancefinder/projections"
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	log "github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/health"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
@@ -38,6 +39,7 @@ type app struct {
 	reactor   *reactor.Reactor
 	geocoding *geocoding.Worker
 	metrics   *metrics.Metrics
+	health    *health.Health
 }
 
 // appOptions are what the command line and the environment say.
@@ -67,6 +69,10 @@ func openApp(ctx context.Context, options appOptions) (*app, error) {
 	a.metrics = a.newMetrics()
 	a.store = pgstore.New(pool, registry, pgstore.Config{Observer: a.metrics, Logger: options.logger})
 	a.service = domain.NewService(a.store)
+	if a.health, err = health.New(pool, health.Config{Status: a.status, Logger: options.logger}); err != nil {
+		a.Close()
+		return nil, err
+	}
 	if err := errors.Join(a.wire(options.logger), a.integrate(options)); err != nil {
 		a.Close()
 		return nil, err

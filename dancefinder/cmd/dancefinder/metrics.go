@@ -25,12 +25,13 @@ func addMetricsFlag(command *cobra.Command) {
 // newMetrics returns what observes everything that the app runs.
 func (a *app) newMetrics() *metrics.Metrics {
 	return metrics.New(metrics.Config{
-		Pool: a.pool, Logger: a.logger,
-		Status: func(ctx context.Context) ([]consumer.Status, error) { return a.system().Status(ctx) },
+		Pool: a.pool, Logger: a.logger, Status: a.status,
 	})
 }
 
-// measured calls run with /metrics served beside it, at an address of its own: it is not for
+func (a *app) status(ctx context.Context) ([]consumer.Status, error) { return a.system().Status(ctx) }
+
+// measured calls run with /metrics, /healthz and /readyz served beside it, at an address of its own: it is not for
 // everybody who may see the site. Without an address it only calls run.
 func (a *app) measured(ctx context.Context, address string, run func(context.Context) error) error {
 	if address == "" {
@@ -44,6 +45,9 @@ func (a *app) measured(ctx context.Context, address string, run func(context.Con
 	registry.MustRegister(a.metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
+	mux.Handle("GET /healthz", a.health.Live())
+	mux.Handle("GET /readyz", a.health.Ready())
+	defer context.AfterFunc(ctx, a.health.Drain)()
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 20 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

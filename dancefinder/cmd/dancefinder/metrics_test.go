@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,6 +35,17 @@ func TestProjectorServesMetrics(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 		require.Regexp(t, `(?m)^`+line+`$`, string(text))
+	}
+	for path, want := range map[string]string{
+		"healthz": `"status":"alive","consumersKnown":true.*"name":"band","condition":"ok"`, "readyz": `"status":"ready"`,
+	} {
+		response, err := http.Get(strings.TrimSuffix(url[1], "metrics") + path) //nolint:noctx // it is the test's own server
+		require.NoError(t, err)
+		text, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		require.Regexp(t, want, string(text))
 	}
 	require.Equal(t, operate.ExitDone, p.stop(), p.err)
 

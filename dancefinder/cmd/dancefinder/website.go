@@ -69,7 +69,7 @@ func (a *app) openWebsite(ctx context.Context, options webOptions, listener net.
 		return nil, err
 	}
 	config := site.Config{
-		Page: page, Admin: w.admin, GraphQL: queries, Gate: w.gate, Ready: a.pool.Ping, Streams: []string{"/nytt", admin.Stream}, TrustedOrigins: options.trustedOrigins, Logger: options.logger,
+		Page: page, Admin: w.admin, GraphQL: queries, Gate: w.gate, Health: a.health.Live(), Ready: a.health.CheckReady, Streams: []string{"/nytt", admin.Stream}, TrustedOrigins: options.trustedOrigins, Logger: options.logger,
 	}
 	if options.development {
 		config.GraphiQL = graph.GraphiQL("/graphql")
