@@ -75,9 +75,10 @@ func theServer(t testing.TB) *server {
 }
 
 type server struct {
-	url     string
-	admin   *pgxpool.Pool
-	private *devservices.Postgres // nil if the server is not ours
+	url      string
+	admin    *pgxpool.Pool
+	private  *devservices.Postgres // nil if the server is not ours
+	sessions *sessions
 }
 
 func openServer() (*server, error) {
@@ -100,7 +101,7 @@ func openServer() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{url: url, admin: admin, private: private}, nil
+	return &server{url: url, admin: admin, private: private, sessions: newSessions(admin.Config().ConnConfig)}, nil
 }
 
 func (s *server) execute(statement string) error {
@@ -114,6 +115,7 @@ func (s *server) execute(statement string) error {
 
 func (s *server) stop() error {
 	s.admin.Close()
+	s.sessions.close()
 	if s.private == nil {
 		return nil
 	}

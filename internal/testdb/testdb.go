@@ -82,6 +82,7 @@ func open(t testing.TB, server *server, address, schema, drop string, options []
 	config, err := pgxpool.ParseConfig(address)
 	must(t, err)
 	config.MaxConns = 10
+	config.ConnConfig.DialFunc = server.sessions.dial
 	for _, option := range options {
 		option(config)
 	}

@@ -41,7 +41,7 @@ func Fill(t testing.TB, pool *pgxpool.Pool, size Size) {
 	t.Helper()
 	Tables(t, pool)
 	Exec(t, pool, fmt.Sprintf(`SET my.bands = %d; SET my.halls = %d; SET my.events = %d; SET my.users = %d;`,
-		size.Bands, size.Halls, size.Events, size.Users)+rows+`; RESET ALL; ANALYZE band, dance_hall, event, ignored_band`)
+		size.Bands, size.Halls, size.Events, size.Users)+rows+`; RESET my.bands; RESET my.halls; RESET my.events; RESET my.users; ANALYZE band, dance_hall, event, ignored_band`)
 }
 
 // Exec runs a script on one connection.
