@@ -2,6 +2,9 @@
 // database, in the server named by TEST_DATABASE_URL, else by DATABASE_URL, else in
 // a private server that starts with the first test of the process that wants one.
 //
+// A pool's connections are, where possible, sessions of the server that other tests of the process have
+// left, cleaned, see reuse.go: to begin one costs more than most tests do with it.
+//
 // Tests, and the test processes of several packages, may run in parallel on one
 // server. What a test made is dropped at its end. What a failed test made stays, so
 // that one can look at it; later test processes drop such leftovers, and those of
