@@ -73,7 +73,7 @@ func (d *dialled) begin(b []byte) (int, error) {
 	} else {
 		d.use(conn)
 	}
-	if ours {
+	if ours && onlyPlace(settings) {
 		d.kept = &session{Conn: d.conn}
 	}
 	return d.conn.Write(b)

@@ -122,28 +122,43 @@ func (s *sessions) asked(address string, b []byte) (settings map[string]string, 
 	return settings, true
 }
 
-// patience is for what a session takes milliseconds for.
-const patience = 5 * time.Second
+// onlyPlace tells whether nothing is set but what become always sets: what a session begins with is what it goes back to
+// when all is discarded.
+func onlyPlace(settings map[string]string) bool {
+	for name := range settings {
+		if name != "search_path" && name != "application_name" {
+			return false
+		}
+	}
+	return true
+}
+
+// For what a session takes milliseconds for, unless it is still at work.
+const (
+	patience      = 5 * time.Second
+	cleanPatience = 300 * time.Millisecond
+)
 
 // become gives the session settings.
 func (s *session) become(settings map[string]string) error {
 	calls := []string{"1"}
 	quote := func(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+	settings["application_name"] += ""
 	for name, value := range settings {
 		calls = append(calls, "set_config("+quote(name)+", "+quote(value)+", false)")
 	}
-	return s.run("SELECT "+strings.Join(calls, ", "), "SELECT 1", spans{})
+	return s.run("SELECT "+strings.Join(calls, ", "), "SELECT 1", spans{}, patience)
 }
 
 // clean ends what was begun, and forgets what was set.
 func (s *session) clean(between spans) error {
-	if err := s.send("ROLLBACK"); err != nil {
+	if err := s.send("ROLLBACK", cleanPatience); err != nil {
 		return err
 	}
-	return s.run("DISCARD ALL", "DISCARD ALL", between)
+	return s.run("DISCARD ALL", "DISCARD ALL", between, cleanPatience)
 }
 
-func (s *session) send(sql string) error {
+func (s *session) send(sql string, patience time.Duration) error {
 	_ = s.SetDeadline(time.Now().Add(patience))
 	message, err := (&pgproto3.Query{String: sql}).Encode(nil)
 	if err == nil {
@@ -155,8 +170,8 @@ func (s *session) send(sql string) error {
 var errUnclean = errors.New("the session can't be used again")
 
 // run sends a statement, and reads up to what comes of it. Before that may be what nobody has read.
-func (s *session) run(sql, tag string, between spans) error {
-	if err := s.send(sql); err != nil {
+func (s *session) run(sql, tag string, between spans, patience time.Duration) error {
+	if err := s.send(sql, patience); err != nil {
 		return err
 	}
 	between.until = append([]byte(tag), 0)
