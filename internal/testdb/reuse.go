@@ -104,22 +104,20 @@ func (s *sessions) asked(address string, b []byte) (settings map[string]string, 
 		return nil, false
 	}
 	settings = map[string]string{}
-	for name, value := range startup.Parameters {
-		switch name {
-		case "user", "database":
-		case "options":
-			for _, option := range strings.Fields(value) {
-				name, value, ok := strings.Cut(strings.TrimPrefix(option, "-c"), "=")
-				if !ok || !strings.HasPrefix(option, "-c") {
-					return nil, false
-				}
-				settings[name] = value
-			}
-		default:
+	for _, option := range strings.Fields(startup.Parameters["options"]) {
+		name, value, ok := strings.Cut(strings.TrimPrefix(option, "-c"), "=")
+		if !ok || !strings.HasPrefix(option, "-c") {
+			return nil, false
+		}
+		settings[name] = value
+	}
+	for name, value := range startup.Parameters { // they win over options
+		if name != "user" && name != "database" && name != "options" {
 			settings[name] = value
 		}
 	}
-	return settings, true
+	_, placed := settings["search_path"]
+	return settings, placed
 }
 
 // onlyPlace tells whether nothing is set but what become always sets: what a session begins with is what it goes back to
