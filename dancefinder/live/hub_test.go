@@ -46,10 +46,12 @@ func (p *projections) WaitFor(ctx context.Context, position eventsourced.Positio
 			return err
 		case done:
 			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
 		}
-		time.Sleep(time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond): // a test may have moved it
+		}
 	}
 }
 
