@@ -82,6 +82,8 @@ func TestAdviceForARelay(t *testing.T) {
 	stands := consumer.Status{Kind: consumer.KindRelay, Name: "relay", State: consumer.Retrying,
 		Failure: &consumer.Failure{Error: "relay Deposited of bank.Account/anna, position 7: an odd name", Position: 7, EventName: "Deposited"}}
 	require.Contains(t, operate.Advice(commands, stands), "'bank relay skip --position 7 --reason TEXT'")
+	stands.State, stands.Failure.Error = consumer.Stalled, "Translate or Topic has not ended after 30s"
+	require.Contains(t, operate.Advice(commands, stands), "restart the process that runs it. If that event can't be mended: 'bank relay skip --position 7")
 	stands.Failure.Error = "publish to events: connection refused"
 	require.NotContains(t, operate.Advice(commands, stands), "skip")
 }

@@ -53,7 +53,7 @@ func (c *Commands) advice(s consumer.Status) string {
 		return "It goes on when it is resumed: " + c.quote("readviews resume "+s.Name) + "."
 	case consumer.Stalled:
 		if len(s.Failure.Blockers) == 0 {
-			return "It goes on by itself when that returns. If it never does, restart the process that runs it."
+			return "It goes on by itself when that returns. If it never does, restart the process that runs it." + c.mayLeaveOut(s)
 		}
 		ends := make([]string, len(s.Failure.Blockers))
 		for i, b := range s.Failure.Blockers {
@@ -61,17 +61,22 @@ func (c *Commands) advice(s consumer.Status) string {
 		}
 		return "It goes on by itself when that session ends; to end it: " + strings.Join(ends, "; ")
 	default:
-		again := "It tries again by itself once the cause is gone."
-		if f := s.Failure; s.Kind == consumer.KindRelay && f.Position != 0 &&
-			(strings.HasPrefix(f.Error, "relay "+f.EventName) || strings.HasPrefix(f.Error, "Translate")) { // not for want of a broker
-			again += " If that event can't be mended: " + c.quote(fmt.Sprintf("relay skip --position %d --reason TEXT", f.Position)) + "."
-		}
-		return again
+		return "It tries again by itself once the cause is gone." + c.mayLeaveOut(s)
 	}
 	if s.Kind == consumer.KindProjection && s.Failure.EventName == "" { // it is refused, or misses events
 		return "Run " + c.quote("readviews rebuild "+s.Name) + " beside its tables, or " + c.quote("readviews reset "+s.Name) + "."
 	}
 	return "Fix the cause, then run " + c.quote("readviews resume "+s.Name) + "."
+}
+
+// mayLeaveOut says how a relay gets past an event that it can't translate.
+func (c *Commands) mayLeaveOut(s consumer.Status) string {
+	f := s.Failure
+	if s.Kind != consumer.KindRelay || f.Position == 0 ||
+		!strings.HasPrefix(f.Error, "relay "+f.EventName) && !strings.HasPrefix(f.Error, "Translate") { // such as for want of a broker
+		return ""
+	}
+	return " If that event can't be mended: " + c.quote(fmt.Sprintf("relay skip --position %d --reason TEXT", f.Position)) + "."
 }
 
 // column is one of a status.

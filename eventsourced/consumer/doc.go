@@ -30,8 +30,8 @@
 //	             ▼                                               │
 //	standby ─▶ catching up ⇄ live ── gives up an event ───────▶ failed
 //	             ▲    │  ▲     ▲  │
-//	       retrying ◀─┼──┼─────┼──┤ an error, or a call that hangs
-//	        stalled ◀─┼──┼─────┼──┘ a projection that does not get on
+//	       retrying ◀─┼──┼─────┼──┤ an error
+//	        stalled ◀─┼──┼─────┼──┘ a call that does not return
 //	            Pause ▼  │ Resume     └── the log's head is below the position ─▶ ahead of the log
 //	                 paused
 //
@@ -43,8 +43,8 @@
 //
 //	what                                          state             until
 //	a try fails: reading, handling, saving        retrying          one succeeds
-//	a call takes long                             catching up       it returns
-//	a call hangs, see Config.HangTimeout          retrying          it returns; the lease ends, another node takes over
+//	a call takes longer than 1.5 s                stalled           it returns
+//	a call hangs, see Config.HangTimeout          stalled           it returns; the lease ends, another node takes over
 //	a reactor gives up an event                   failed            Resume, or a restart
 //	somebody pauses it                            paused            Resume
 //	the position is above the log's head          ahead of the log  the right log is back, another position, or Resume

@@ -272,7 +272,10 @@ func (f *Follower) Status(ctx context.Context) (Status, error) {
 func (f *Follower) unread(err error) (Status, error) {
 	status := f.id.status()
 	status.Position, status.State, status.Behind, status.Failure = eventsourced.Position(f.at.Load()), Standby, -1, f.record.current()
-	if status.Failure != nil {
+	switch {
+	case status.Failure != nil && status.Failure.Stalled:
+		status.State = Stalled
+	case status.Failure != nil:
 		status.State = Retrying
 	}
 	return status, err

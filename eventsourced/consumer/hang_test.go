@@ -3,6 +3,8 @@ package consumer_test
 import (
 	"context"
 	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,12 +12,33 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/internal/consumertest"
 )
 
+// stalls is an observer that keeps what it is told of stalls.
+type stalls struct {
+	consumer.NoObserver
+	mu   sync.Mutex
+	seen []string
+}
+
+func (s *stalls) Stalled(_ context.Context, id consumer.ID, failure consumer.Failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = append(s.seen, id.Name+": "+failure.Error)
+}
+
+func (s *stalls) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seen)
+}
+
+// What does not return makes a consumer stalled, here and elsewhere, with what it is and the event.
 func TestCallsThatDoNotReturn(t *testing.T) {
 	t.Parallel()
 	t.Run("a reaction: another node takes over, and Run ends", func(t *testing.T) {
@@ -26,6 +49,8 @@ func TestCallsThatDoNotReturn(t *testing.T) {
 		config.HangTimeout = 300 * time.Millisecond
 		logger, warned := consumertest.LogSignal("consumer hangs; another node may take over")
 		config.Logger = logger
+		var told stalls
+		config.Observer = &told
 		hang := b.Hang()
 		var cancelled atomic.Bool
 		it, stop := b.Reactor(config, reactor.On(func(ctx context.Context, _ *consumertest.Deposited) error {
@@ -35,7 +60,9 @@ func TestCallsThatDoNotReturn(t *testing.T) {
 		}))
 		b.Wait(warned, "a warning")
 		b.Eventually("its context ends", cancelled.Load)
-		b.Becomes(it, "it is on record", consumertest.Retrying(event, "a reaction has not ended after 300ms"))
+		b.Becomes(it, "it is on record", consumertest.Stalled(event, "a reaction has not ended after 300ms", 1))
+		b.Becomes(b.Another(), "elsewhere, too", consumertest.Stalled(event, "a reaction has not ended after 300ms", 1))
+		require.Equal(t, []string{"r: a reaction has not ended after 300ms"}, told.all())
 		var seen consumertest.Handled
 		b.Reactor(consumertest.Reacting(), reactor.On(func(ctx context.Context, _ *consumertest.Deposited) error { seen.Note(ctx); return nil }))
 		b.Eventually("another one handles it", func() bool { return len(seen.All()) == 1 })
@@ -50,9 +77,7 @@ func TestCallsThatDoNotReturn(t *testing.T) {
 		event := b.Deposit(1)[0]
 		hang := b.Hang()
 		it, _ := b.Reactor(consumertest.Reacting(), reactor.On(func(context.Context, *consumertest.Deposited) error { hang(); return nil }))
-		status := b.Becomes(it, "it says so", func(s consumer.Status) bool { return s.State == consumer.CatchingUp && s.Failure != nil })
-		require.Equal(t, event.ID, status.Failure.EventID)
-		require.Equal(t, "a reaction takes more than 1.5s", status.Failure.Error)
+		b.Becomes(it, "it says so", consumertest.Stalled(event, "a reaction takes more than 1.5s", 0))
 	})
 	t.Run("one that returns at last counts", func(t *testing.T) {
 		t.Parallel()
@@ -89,11 +114,29 @@ func TestCallsThatDoNotReturn(t *testing.T) {
 		config := consumertest.Relaying()
 		config.HangTimeout, config.DrainTimeout = 200*time.Millisecond, 100*time.Millisecond
 		it, stop := b.Relay(outbox, config)
-		b.Becomes(it, "it is on record", consumertest.Retrying(event, "publishing to events has not ended after 200ms"))
+		b.Becomes(it, "it is on record", consumertest.Stalled(event, "publishing to events has not ended after 200ms", 1))
 		heir := consumertest.NewOutbox()
 		b.Relay(heir, consumertest.Relaying())
 		b.Published(heir, relay.DefaultTopic, 1)
 		stop()
+	})
+	t.Run("Translate of a relay, which fails once it returns", func(t *testing.T) {
+		t.Parallel()
+		b := newBank(t)
+		event := b.Deposit(1)[0]
+		config := consumertest.Relaying()
+		config.HangTimeout, config.BackOff, config.MaxBackOff = 200*time.Millisecond, time.Hour, time.Hour
+		release := make(chan struct{})
+		config.Translate = func(eventsourced.Recorded) (eventsourced.Recorded, error) {
+			<-release
+			return eventsourced.Recorded{}, consumertest.ErrBroken
+		}
+		it, _ := b.Relay(consumertest.NewOutbox(), config)
+		b.Becomes(it, "it is on record", consumertest.Stalled(event, "Translate or Topic has not ended after 200ms", 1))
+		close(release)
+		b.Becomes(it, "it has failed, once", func(s consumer.Status) bool {
+			return consumertest.Retrying(event, "broken")(s) && !s.Failure.Stalled && s.Failure.Attempts == 1
+		})
 	})
 	t.Run("the handler of a message", func(t *testing.T) {
 		t.Parallel()
@@ -103,7 +146,7 @@ func TestCallsThatDoNotReturn(t *testing.T) {
 		config.HangTimeout = 200 * time.Millisecond
 		subscriber := b.Subscriber(config)
 		msg := b.Receive(b.Subscribe(subscriber, "Deposited"), event) // never acked
-		b.Becomes(consumertest.One{Subscriber: subscriber}, "it is on record", consumertest.Retrying(event, "the handler of a message has not ended after 200ms"))
+		b.Becomes(consumertest.One{Subscriber: subscriber}, "it is on record", consumertest.Stalled(event, "the handler of a message has not ended after 200ms", 1))
 		b.Wait(msg.Context().Done(), "its context ends")
 		b.Receive(b.Subscribe(b.Subscriber(consumertest.Grouped("g")), "Deposited"), event).Ack()
 	})

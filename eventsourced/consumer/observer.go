@@ -20,8 +20,8 @@ type Observer interface {
 	// Parked is called after an event was put aside, so that others could go on.
 	Parked(ctx context.Context, id ID, failure Failure)
 
-	// Stalled is called once when a projection makes no progress although it should, see
-	// the state [Stalled]. If it fails or goes on, one of the above is called next.
+	// Stalled is called once when something under way takes so long that the state is [Stalled]. If it
+	// fails or goes on, one of the above is called next.
 	Stalled(ctx context.Context, id ID, failure Failure)
 
 	// Standby is called when a node of projections begins to stand by for one: because another

@@ -79,10 +79,11 @@ func (r *record) note(p Part, event *eventsourced.Recorded, cause error) {
 	r.set(p, failure)
 }
 
-// late has a try on record that takes long, and counts it if it hangs.
-func (r *record) late(w *Watch, cause error, hangs bool) {
+// late has a try on record that takes long, and counts it if it hangs. It returns what is on record because of it, nil for
+// nothing.
+func (r *record) late(w *Watch, cause error, hangs bool) *Failure {
 	p, failure := w.part, newFailure(w.event, w.began, cause)
-	failure.Attempts = 0
+	failure.Attempts, failure.Stalled = 0, true
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !hangs {
@@ -90,7 +91,7 @@ func (r *record) late(w *Watch, cause error, hangs bool) {
 	}
 	before := r.failures[p]
 	if before != nil && !hangs && (r.underWay[p] || before.Position == failure.Position || before.Attempts > 0) {
-		return // what is on record says more, or as much
+		return nil // what is on record says more, or as much
 	}
 	if before != nil && before.Position == failure.Position {
 		failure.Since, failure.Attempts = before.Since, before.Attempts
@@ -100,6 +101,7 @@ func (r *record) late(w *Watch, cause error, hangs bool) {
 	}
 	r.underWay[p] = true
 	r.set(p, failure)
+	return failure
 }
 
 // over forgets that a call takes long. If that is on record, another one that does takes its place.

@@ -18,9 +18,9 @@ const (
 	// Retrying is a consumer that can't get on, or not in all it does, and goes on
 	// trying: its failure says why, how often it was tried and since when.
 	Retrying State = "retrying"
-	// Stalled is a projection that makes no progress although it should: a handler that does not
-	// return, a lock that it waits for, see [Failure.Blockers]. It goes on by itself when
-	// that is over.
+	// Stalled is a consumer that makes no progress although it should: a handler, a reaction, a
+	// translation, Publish that does not return, which its failure names; for a projection also a
+	// lock that it waits for, see [Failure.Blockers]. It goes on by itself when that is over.
 	Stalled State = "stalled"
 	// Paused is a consumer that somebody stopped, until it is resumed.
 	Paused State = "paused"
@@ -89,8 +89,8 @@ type Failure struct {
 	Since     time.Time // of the first one
 	Attempts  int       // that have failed or hang; 0 when the first is under way and takes long
 	Next      time.Time // of the next try, zero when that is not known or under way
-	Stalled   bool      // a projection's: nothing has failed, but something takes long
-	Blockers  []Session // who holds the lock that it waits for, when Stalled
+	Stalled   bool      // nothing has failed now, but something under way takes long: Error says what
+	Blockers  []Session // who holds the lock that a stalled projection waits for
 }
 
 // Session is one of the database's server.

@@ -15,10 +15,10 @@ const (
 	failSQL  = `UPDATE {schema}consumers SET stopped = stopped OR $4, ahead_at = CASE WHEN $5 OR ahead_at = position THEN position END,
 			error = $6, tried_at = clock_timestamp(), attempts = $7, next_at = clock_timestamp() + $12 * interval '1 microsecond',
 			since = coalesce(CASE WHEN failed_position IS NOT DISTINCT FROM $11 THEN since END, clock_timestamp() - $8 * interval '1 microsecond'),
-			failed_event = $9, failed_name = $10, failed_position = $11
+			failed_event = $9, failed_name = $10, failed_position = $11, stalled = $13
 		WHERE name = $1 AND topic = $2 AND node = $3`
 	forgetSQL = `UPDATE {schema}consumers SET error = NULL, since = NULL, tried_at = NULL, next_at = NULL, attempts = NULL, ahead_at = NULL,
-			failed_event = NULL, failed_name = NULL, failed_position = NULL
+			failed_event = NULL, failed_name = NULL, failed_position = NULL, stalled = false
 		WHERE name = $1 AND topic = $2 AND node = $3 AND NOT stopped AND (error IS NOT NULL OR ahead_at IS NOT NULL)`
 	restartSQL = `UPDATE {schema}consumers SET stopped = false WHERE name = $1 AND topic = $2 AND stopped`
 	pauseSQL   = `UPDATE {schema}consumers SET paused = true WHERE name = $1 AND topic = $2`
@@ -58,7 +58,7 @@ func (s *Store) fail(ctx context.Context, id ID, node string, failure *Failure, 
 		event, name, position = (*[16]byte)(&failure.EventID), &failure.EventName, (*int64)(&failure.Position)
 	}
 	_, err := s.pool.Exec(ctx, s.Qualify(failSQL), id.Name, id.column(), node, how == stoppedThere, how == stoppedAhead,
-		pgerr.Text(failure.Error), failure.Attempts, time.Since(failure.Since).Microseconds(), event, name, position, next)
+		pgerr.Text(failure.Error), failure.Attempts, time.Since(failure.Since).Microseconds(), event, name, position, next, failure.Stalled)
 	return s.Explain("record the failure of "+id.String(), err)
 }
 

@@ -95,7 +95,7 @@ const standingColumns = `name, topic, position, node,
 	clock_timestamp() < lease_until AND lease_until <= clock_timestamp() + lease_length, paused, stopped,
 	coalesce(ahead_at = position, false), coalesce(ahead_at <> position, false),
 	error, tried_at, coalesce(since, tried_at), coalesce(attempts, 0), next_at,
-	coalesce((extract(epoch FROM tried_at - clock_timestamp()) * 1000000)::bigint, 0), failed_event, failed_name, failed_position`
+	coalesce((extract(epoch FROM tried_at - clock_timestamp()) * 1000000)::bigint, 0), failed_event, failed_name, failed_position, stalled`
 
 // standing returns that of one consumer; one that has never run is at 0.
 func (s *Store) standing(ctx context.Context, id ID) (standing, error) {
@@ -121,15 +121,16 @@ func scanStanding(row pgx.Row) (standing, error) {
 		triedBefore int64
 		event       *[16]byte
 		position    *int64
+		stalled     bool
 	)
 	var group, topic string
 	err := row.Scan(&group, &topic, (*int64)(&s.position), &s.node, &s.leased, &s.paused, &s.stopped, &s.ahead, &moved,
-		&text, &tried, &since, &attempts, &next, &triedBefore, &event, &name, &position, &s.parked)
+		&text, &tried, &since, &attempts, &next, &triedBefore, &event, &name, &position, &stalled, &s.parked)
 	s.id = idOf(group, topic)
 	if err != nil || text == nil || tried == nil || moved {
 		return s, err
 	}
-	s.failure = &Failure{Error: *text, Time: tried.UTC(), Since: since.UTC(), Attempts: attempts}
+	s.failure = &Failure{Error: *text, Time: tried.UTC(), Since: since.UTC(), Attempts: attempts, Stalled: stalled}
 	if next != nil {
 		s.failure.Next = next.UTC()
 	}
@@ -186,6 +187,8 @@ func (s standing) state(status Status, backlog eventsourced.Backlog) State {
 		return Ahead
 	case s.stopped:
 		return Failed
+	case failing && status.Failure.Stalled:
+		return Stalled
 	case failing && status.Failure.Attempts > 0:
 		return Retrying
 	case !s.leased && !failing:

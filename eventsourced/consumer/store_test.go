@@ -106,7 +106,7 @@ func TestMigrate(t *testing.T) {
 	require.NoError(t, migrate.Run(t.Context(), b.Pool, migrate.Config{}, reactor.Migrations()), "again")
 	names, err := fs.Glob(consumer.Migrations().Files, "*.sql")
 	require.NoError(t, err)
-	require.Equal(t, []string{"0001_consumers.sql"}, names)
+	require.Equal(t, []string{"0001_consumers.sql", "0002_stalled.sql"}, names)
 	_, err = b.Consumers.Acquire(t.Context(), consumer.ID{Kind: consumer.KindSubscriber, Name: "g", Topic: "t"}, "node", time.Hour)
 	require.NoError(t, err)
 	require.Equal(t, eventsourced.Position(0), b.Position("t"))

@@ -18,6 +18,7 @@ type Watch struct {
 	what  string
 	began time.Time
 	timer *time.Timer
+	told  bool // the observer, that it stalls
 	hangs bool
 }
 
@@ -30,7 +31,7 @@ func (f *Follower) Watch(p Part, event *eventsourced.Recorded, what string) *Wat
 func (w *Watch) Late(ctx context.Context) (hangs bool) {
 	took := time.Since(w.began)
 	if left := w.f.config.HangTimeout - took; left > 0 {
-		w.f.record.late(w, fmt.Errorf("%s takes more than %v", w.what, slowAfter), false)
+		w.stalls(ctx, fmt.Errorf("%s takes more than %v", w.what, slowAfter))
 		w.timer.Reset(left)
 		return false
 	}
@@ -41,13 +42,22 @@ func (w *Watch) Late(ctx context.Context) (hangs bool) {
 	}
 	w.hangs = true
 	w.f.hanging.Add(1)
-	w.f.record.late(w, fmt.Errorf("%s has not ended after %v", w.what, w.f.config.HangTimeout), true)
+	w.stalls(ctx, fmt.Errorf("%s has not ended after %v", w.what, w.f.config.HangTimeout))
 	logger := w.f.logger
 	if w.event != nil {
 		logger = logger.With("event_id", w.event.ID.String(), "event_name", w.event.Name, "position", int64(w.event.Position))
 	}
 	logger.WarnContext(ctx, "consumer hangs; another node may take over", "what", w.what, "duration", took)
 	return true
+}
+
+// stalls puts it on record.
+func (w *Watch) stalls(ctx context.Context, cause error) {
+	failure := w.f.record.late(w, cause, w.hangs)
+	if failure != nil && !w.told {
+		w.told = true
+		w.f.config.Observer.Stalled(ctx, w.f.id, *failure)
+	}
 }
 
 // C has a value when what is under way takes long, and again while it does.

@@ -73,7 +73,7 @@ func TestConcurrency(t *testing.T) {
 			return nil
 		}))
 		slow := func(s consumer.Status) bool {
-			return s.Failure != nil && s.Failure.Error == "a reaction takes more than 1.5s"
+			return s.State == consumer.Stalled && s.Failure.Error == "a reaction takes more than 1.5s"
 		}
 		b.Becomes(it, "it takes long", slow)
 		for i := range 3 { // the reactor has read, handled and saved meanwhile

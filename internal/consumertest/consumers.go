@@ -193,6 +193,14 @@ func Retrying(event eventsourced.Recorded, text string) func(consumer.Status) bo
 	}
 }
 
+// Stalled tells that a status is that of something under way for an event that takes long, tried so often.
+func Stalled(event eventsourced.Recorded, text string, attempts int) func(consumer.Status) bool {
+	return func(s consumer.Status) bool {
+		return s.State == consumer.Stalled && s.Failure != nil && s.Failure.Stalled && s.Failure.EventID == event.ID && s.Failure.Position == event.Position &&
+			s.Failure.Error == text && s.Failure.Attempts == attempts && !s.Failure.Since.IsZero()
+	}
+}
+
 // Another is how a process sees the reactor that runs none of it.
 func (b *Bank) Another() *reactor.Reactor {
 	b.T.Helper()

@@ -100,7 +100,7 @@ func New(config Config) *Metrics {
 		page:     prometheus.NewHistogramVec(histogram("consumer_page_seconds", "How long the handling of a page of events takes.", long), of),
 		failures: counter("consumer_failures_total", "Tries that failed.", append(of, "category")...),
 		parked:   counter("consumer_parked_total", "Events that were put aside.", of...),
-		stalls:   counter("consumer_stalls_total", "How often a projection made no progress although it should.", of...),
+		stalls:   counter("consumer_stalls_total", "How often something under way took so long that a consumer was stalled.", of...),
 		resets:   counter("consumer_resets_total", "Resets by this process.", of...),
 		rebuilds: counter("consumer_rebuilds_total", "Rebuilds by this process.", of...),
 	}
