@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -17,6 +18,8 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/validator/rules"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/graph/internal/exec"
 	"github.com/dancefinder/eventsourcing/dancefinder/query"
@@ -63,7 +66,17 @@ func NewHandler(config Config) (http.Handler, error) {
 	s.gateway.Use(limits{config.Limits})
 	s.gateway.Use(extension.FixedComplexityLimit(config.Limits.Complexity))
 	s.gateway.Use(consistency{s})
+	s.gateway.AroundOperations(describe)
 	return s, nil
+}
+
+// describe tells the request's span what is asked for.
+func describe(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	if operation := graphql.GetOperationContext(ctx); operation.Operation != nil {
+		trace.SpanFromContext(ctx).SetAttributes(attribute.String("graphql.operation.type", string(operation.Operation.Operation)),
+			attribute.String("graphql.operation.name", operation.Operation.Name))
+	}
+	return next(ctx)
 }
 
 // withoutSuggestions returns the rules for documents, none of which says what a name that

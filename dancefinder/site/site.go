@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Defaults of [Config].
@@ -60,6 +62,9 @@ type Config struct {
 	// DrainTimeout is how long requests may go on when the site closes. Defaults to
 	// [DefaultDrainTimeout].
 	DrainTimeout time.Duration
+
+	// Traces makes a span of each request; nil: there are none.
+	Traces trace.TracerProvider
 
 	// Logger defaults to [slog.Default].
 	Logger *slog.Logger
@@ -121,7 +126,11 @@ func New(config Config) (*Site, error) {
 	}
 	outer.Handle("GET /healthz", s.config.Health)
 	outer.HandleFunc("GET /readyz", s.ready)
-	outer.Handle("/", s.limit(protection.Handler(config.Gate.Middleware(inner))))
+	var answers http.Handler = inner
+	if config.Traces != nil {
+		answers = traced(config.Traces, answers)
+	}
+	outer.Handle("/", s.limit(protection.Handler(config.Gate.Middleware(answers))))
 	s.handler = outer
 	return s, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
 	"github.com/dancefinder/eventsourcing/dancefinder/geocoding"
@@ -22,6 +23,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/operate"
 	"github.com/dancefinder/eventsourcing/operate/metrics"
+	"github.com/dancefinder/eventsourcing/operate/tracing"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -39,6 +41,8 @@ type app struct {
 	reactor   *reactor.Reactor
 	geocoding *geocoding.Worker
 	metrics   *metrics.Metrics
+	traces    *sdk.TracerProvider // nil without
+	tracer    *tracing.Tracing    // likewise
 	health    *health.Health
 }
 
@@ -67,7 +71,16 @@ func openApp(ctx context.Context, options appOptions) (*app, error) {
 	}
 	a := &app{logger: options.logger, pool: pool}
 	a.metrics = a.newMetrics()
-	a.store = pgstore.New(pool, registry, pgstore.Config{Observer: a.metrics, Logger: options.logger})
+	log := pgstore.Config{Observer: a.metrics, Logger: options.logger}
+	if a.traces, err = openTraces(ctx, options.logger); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	if a.traces != nil {
+		a.tracer = tracing.New(a.traces, tracing.Config{})
+		log.Tracer = a.tracer
+	}
+	a.store = pgstore.New(pool, registry, log)
 	a.service = domain.NewService(a.store)
 	if a.health, err = health.New(pool, health.Config{Status: a.status, Logger: options.logger}); err != nil {
 		a.Close()
@@ -99,7 +112,11 @@ func (a *app) wire(logger *slog.Logger) (err error) {
 
 // observed is the configuration that all have in common who go through the log.
 func (a *app) observed(logger *slog.Logger) log.Config {
-	return log.Config{Observer: a.metrics, Logger: logger}
+	config := log.Config{Observer: a.metrics, Logger: logger}
+	if a.tracer != nil {
+		config.Tracer = a.tracer
+	}
+	return config
 }
 
 // Run applies, relays and reacts to events until ctx ends or one of these fails. What makes
@@ -117,6 +134,7 @@ func (a *app) Close() {
 	}
 	a.store.Close()
 	a.pool.Close()
+	a.closeTraces()
 }
 
 // withApp opens the app on what the command line or the environment names.

@@ -138,9 +138,16 @@ func built(t *testing.T) string {
 // startBuilt is start for the built program, in a process of its own.
 func startBuilt(t *testing.T, args ...string) *process {
 	t.Helper()
+	return startBuiltWith(t, nil, args...)
+}
+
+// startBuiltWith is startBuilt with more of an environment.
+func startBuiltWith(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	p := &process{t: t, out: newOutput(), err: newOutput(), cancel: cancel, ended: make(chan struct{})}
 	command := exec.CommandContext(ctx, built(t), args...)
+	command.Env = append(os.Environ(), env...)
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.Stdout, command.Stderr = p.out, p.err
 	require.NoError(t, command.Start())

@@ -23,7 +23,12 @@ type served struct {
 
 func startServe(t *testing.T, d *database, args ...string) served {
 	t.Helper()
-	p := start(t, d.args(append([]string{"serve", "--listen", "127.0.0.1:0"}, args...))...)
+	return servedBy(t, start(t, d.args(append([]string{"serve", "--listen", "127.0.0.1:0"}, args...))...))
+}
+
+// servedBy waits until a command serves.
+func servedBy(t *testing.T, p *process) served {
+	t.Helper()
 	said := p.await(p.err, "serves the page", patience)
 	found := regexp.MustCompile(`url=(http://127\.0\.0\.1:\d+)`).FindStringSubmatch(said)
 	require.NotNil(t, found, said)

@@ -71,6 +71,9 @@ func (a *app) openWebsite(ctx context.Context, options webOptions, listener net.
 	config := site.Config{
 		Page: page, Admin: w.admin, GraphQL: queries, Gate: w.gate, Health: a.health.Live(), Ready: a.health.CheckReady, Streams: []string{"/nytt", admin.Stream}, TrustedOrigins: options.trustedOrigins, Logger: options.logger,
 	}
+	if a.traces != nil {
+		config.Traces = a.traces
+	}
 	if options.development {
 		config.GraphiQL = graph.GraphiQL("/graphql")
 	}
