@@ -17,6 +17,11 @@ type Observer interface {
 	// Appended is called after each transaction that appends, also one that has failed, and after
 	// each [Store.AppendTx]. A try that is repeated, as its connection was lost, is told of for itself.
 	Appended(ctx context.Context, stats AppendStats)
+
+	// LockAwaited is called when a transaction that appends has waited for the log's lock for a second, with
+	// when the wait began and for whom. What it returns, if not nil, is called when the wait is over.
+	// Neither is in the way of an append, but the wait's end.
+	LockAwaited(ctx context.Context, began time.Time, holder LockHolder) (ended func())
 }
 
 // AppendStats is what [Observer].Appended is told.
@@ -35,6 +40,9 @@ type NoObserver struct{}
 
 // Appended implements [Observer].
 func (NoObserver) Appended(context.Context, AppendStats) {}
+
+// LockAwaited implements [Observer].
+func (NoObserver) LockAwaited(context.Context, time.Time, LockHolder) func() { return nil }
 
 // observe tells of an exchange that began at some time.
 func (s *Store) observe(ctx context.Context, x *exchange, began time.Time, err error, requests ...*request) {

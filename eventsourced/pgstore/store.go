@@ -131,7 +131,7 @@ func New(pool *pgxpool.Pool, registry *eventsourced.Registry, config Config) *St
 	s := &Store{pool: pool, registry: registry, config: config, sql: newStatements(config.Schema)}
 	s.hub = newHub(pool, s.sql, config.Logger)
 	s.appends = newCoalescer(s.sendOwn)
-	s.waits = &waits{pool: pool, sql: s.sql.holder, logger: config.Logger}
+	s.waits = &waits{pool: pool, sql: s.sql.holder, logger: config.Logger, observer: config.Observer}
 	settings := pool.Config().ConnConfig
 	s.tracer = settings.Tracer
 	switch settings.DefaultQueryExecMode {

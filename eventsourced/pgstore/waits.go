@@ -53,9 +53,10 @@ func (h LockHolder) String() string {
 
 // waits tells those who wait for the log's lock whom for.
 type waits struct {
-	pool   *pgxpool.Pool
-	sql    string
-	logger *slog.Logger
+	pool     *pgxpool.Pool
+	sql      string
+	logger   *slog.Logger
+	observer Observer
 
 	latest atomic.Pointer[sighting]
 
@@ -96,6 +97,11 @@ func (w *waits) begin(pid uint32) *lockWait {
 func (w *lockWait) follow(ctx context.Context) {
 	for {
 		if holder, ok := w.look(ctx, w.pid); ok {
+			if w.seen == nil {
+				if ended := w.observer.LockAwaited(ctx, w.began, holder); ended != nil {
+					defer ended()
+				}
+			}
 			w.seen = &sighting{holder, time.Now()}
 			w.latest.Store(w.seen)
 			w.log(ctx, holder, time.Since(w.began))

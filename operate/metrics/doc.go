@@ -13,7 +13,8 @@
 //	eventlog_appended_events_total         events of those that were appended
 //	eventlog_append_seconds                transactions that append
 //	eventlog_group_size                    appends that went together in one
-//	eventlog_lock_wait_seconds             waits for the log's lock
+//	eventlog_lock_wait_seconds             waits for the log's lock, when they are over
+//	eventlog_lock_waiting_seconds          the longest that goes on, 0 while none has for a second
 //	consumer_events_total{kind,name}       events handled
 //	consumer_page_seconds{kind,name}       handling of a page or a group of them
 //	consumer_failures_total{kind,name,category}  tries that failed: a "panic", at an "event", or "other"
@@ -33,7 +34,7 @@
 //	consumer_debt_events{kind,name}        skipped or parked
 //	consumer_rebuild_ratio{kind,name}      of a rebuild that runs, 0 to 1
 //
-// There are at most 35 series for each consumer, 13 of them a histogram, and 47 of the log: their number does not depend on
+// There are at most 35 series for each consumer, 13 of them a histogram, and 48 of the log: their number does not depend on
 // events, streams or errors. A scrape reads a row for each consumer and counts at most 10,000 events of an index for one
 // that is behind, at most once in [Config.Interval].
 package metrics

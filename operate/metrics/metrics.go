@@ -3,7 +3,9 @@ package metrics
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/internal/pgschema"
 )
 
 // Defaults of [Config].
@@ -28,10 +31,13 @@ type Config struct {
 	// [readview.Manager.Status]: https://pkg.go.dev/github.com/dancefinder/eventsourcing/readview#Manager.Status
 	Status func(context.Context) ([]consumer.Status, error)
 
-	// Pool says how to connect to the database, in whose schema, the first one of the search path, the
-	// nodes agree on who reports. Required
+	// Pool says how to connect to the database, in which the nodes agree on who reports. Required
 	// with Status.
 	Pool *pgxpool.Pool
+
+	// Schema has the consumers' tables, as [consumer.Config] has it: each schema with such tables has a node that
+	// reports. By default it is the first one of the connection's search path that has them.
+	Schema string
 
 	// Interval is how old what a scrape gets may be. Defaults to [DefaultInterval].
 	Interval time.Duration
@@ -63,6 +69,10 @@ type Metrics struct {
 	stalls   *prometheus.CounterVec
 	resets   *prometheus.CounterVec
 	rebuilds *prometheus.CounterVec
+
+	mu      sync.Mutex
+	waiting map[*time.Time]struct{} // since when appends wait for the log's lock, those that do for a second
+	longest prometheus.GaugeFunc
 }
 
 var (
@@ -91,6 +101,7 @@ func New(config Config) *Metrics {
 	short, long := prometheus.ExponentialBuckets(0.0005, 2.5, 11), prometheus.ExponentialBuckets(0.001, 3, 10)
 	m := &Metrics{
 		config:   config,
+		waiting:  map[*time.Time]struct{}{},
 		appends:  counter("eventlog_appends_total", "Appends, by what became of them.", "outcome"),
 		appended: prometheus.NewCounter(prometheus.CounterOpts{Name: "eventlog_appended_events_total", Help: "Events that were appended."}),
 		append:   prometheus.NewHistogram(histogram("eventlog_append_seconds", "How long transactions take that append.", short)),
@@ -104,6 +115,7 @@ func New(config Config) *Metrics {
 		resets:   counter("consumer_resets_total", "Resets by this process.", of...),
 		rebuilds: counter("consumer_rebuilds_total", "Rebuilds by this process.", of...),
 	}
+	m.longest = prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "eventlog_lock_waiting_seconds", Help: "For how long the append that has waited longest for the log's lock waits already, 0 while none does for a second."}, m.longestWait)
 	for _, outcome := range outcomes {
 		m.appends.WithLabelValues(outcome)
 	}
@@ -130,6 +142,9 @@ func (c Config) validate() error {
 	var problems []error
 	if c.Status != nil && c.Pool == nil {
 		problems = append(problems, errors.New("metrics.Config: Pool is nil, and Status is not"))
+	}
+	if err := pgschema.Schema(c.Schema).Validate(); err != nil {
+		problems = append(problems, fmt.Errorf("metrics.Config: Schema %w", err))
 	}
 	if c.Interval < 0 {
 		problems = append(problems, errors.New("metrics.Config: Interval is negative"))
@@ -160,6 +175,27 @@ func (m *Metrics) Appended(_ context.Context, stats pgstore.AppendStats) {
 	m.appended.Add(float64(stats.Events))
 	m.appends.WithLabelValues("conflict").Add(float64(stats.Conflicts))
 	m.appends.WithLabelValues("appended").Add(float64(stats.Appends - stats.Conflicts))
+}
+
+// LockAwaited implements [pgstore.Observer].
+func (m *Metrics) LockAwaited(_ context.Context, began time.Time, _ pgstore.LockHolder) func() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waiting[&began] = struct{}{}
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.waiting, &began)
+	}
+}
+
+func (m *Metrics) longestWait() (seconds float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for began := range m.waiting {
+		seconds = max(seconds, time.Since(*began).Seconds())
+	}
+	return seconds
 }
 
 // labels are kind and name of a consumer. A subscriber's topic tells apart those of its group.
@@ -211,7 +247,7 @@ func (m *Metrics) Rebuilt(_ context.Context, id consumer.ID, _ time.Duration) {
 
 // counted are the metrics of what happens on this node.
 func (m *Metrics) counted() []prometheus.Collector {
-	return []prometheus.Collector{m.appends, m.appended, m.append, m.group, m.lockWait,
+	return []prometheus.Collector{m.appends, m.appended, m.append, m.group, m.lockWait, m.longest,
 		m.events, m.page, m.failures, m.parked, m.stalls, m.resets, m.rebuilds}
 }
 

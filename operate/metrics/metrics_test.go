@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
@@ -148,6 +149,27 @@ func TestMetrics(t *testing.T) {
 	require.Empty(t, problems, "what promtool check metrics says")
 }
 
+// Who holds the log's lock is noticed while the others wait, not when they have.
+func TestAppendThatWaits(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	n := newNode(t, db)
+	require.Zero(t, n.value("eventlog_lock_waiting_seconds"))
+	tx, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = n.accounts.UpdateTx(t.Context(), pgstore.New(db.Pool, bank.Registry(), pgstore.Config{}).Tx(tx), "anna",
+		func(a *bank.Account) error { return eventsourced.Record(a, &bank.Deposited{Amount: 1}) })
+	require.NoError(t, err)
+	appended := make(chan eventsourced.Position)
+	go func() { appended <- n.deposit(2) }()
+	require.Eventually(t, func() bool { return n.value("eventlog_lock_waiting_seconds") > 2 }, 30*time.Second, 25*time.Millisecond)
+	require.NoError(t, tx.Rollback(t.Context()))
+	<-appended
+	require.Zero(t, n.value("eventlog_lock_waiting_seconds"))
+	require.EqualValues(t, 1, n.value("eventlog_lock_wait_seconds"))
+}
+
 // Of two nodes one says how consumers stand, and the other one when that has gone.
 func TestOneNodeReports(t *testing.T) {
 	t.Parallel()
@@ -163,6 +185,34 @@ func TestOneNodeReports(t *testing.T) {
 	require.EqualValues(t, 1, second.value("consumer_reporter"))
 	require.EqualValues(t, 0, second.value("consumer_position", "projection", "amounts"))
 	require.EqualValues(t, 0, first.value("consumer_reporter"))
+}
+
+// Two systems in one database have a reporter each, also if their search paths have the tables of both.
+func TestEachSchemaHasAReporter(t *testing.T) {
+	t.Parallel()
+	db, other := newDB(t), newDB(t)
+	one, two := db.Schema, other.Schema
+	reports := func(schema, path string) float64 {
+		pool := db.Pool
+		if path != "" {
+			config := db.Pool.Config()
+			config.ConnConfig.RuntimeParams["search_path"] = path
+			var err error
+			pool, err = pgxpool.NewWithConfig(t.Context(), config)
+			require.NoError(t, err)
+			t.Cleanup(pool.Close)
+		}
+		n := &node{t: t, registry: prometheus.NewPedanticRegistry()}
+		n.metrics = metrics.New(metrics.Config{Pool: pool, Schema: schema, Status: func(context.Context) ([]consumer.Status, error) { return nil, nil }})
+		t.Cleanup(func() { require.NoError(t, n.metrics.Close(context.Background())) })
+		n.registry.MustRegister(n.metrics)
+		return n.value("consumer_reporter")
+	}
+	require.EqualValues(t, 1, reports(one, ""))
+	require.EqualValues(t, 1, reports(two, ""), "it is another system")
+	require.EqualValues(t, 0, reports(one, ""), "one reports already")
+	require.EqualValues(t, 0, reports("", two+", "+one), "the search path leads to tables of which one reports")
+	require.EqualValues(t, 0, reports("", "public, "+one), "though another schema comes first")
 }
 
 // The node that reports may stand by for what another one runs, and that is no reason to wake somebody.
@@ -197,6 +247,6 @@ func TestDatabaseThatIsGone(t *testing.T) {
 func TestConfigThatMakesNoSense(t *testing.T) {
 	t.Parallel()
 	status := func(context.Context) ([]consumer.Status, error) { return nil, nil }
-	require.PanicsWithValue(t, "metrics.Config: Pool is nil, and Status is not\nmetrics.Config: Interval is negative\nmetrics.Config: Timeout is negative",
-		func() { metrics.New(metrics.Config{Status: status, Interval: -1, Timeout: -1}) })
+	require.PanicsWithValue(t, "metrics.Config: Pool is nil, and Status is not\nmetrics.Config: Schema is no name of a schema, which has at most 63 bytes of UTF-8\nmetrics.Config: Interval is negative\nmetrics.Config: Timeout is negative",
+		func() { metrics.New(metrics.Config{Status: status, Schema: "\x00", Interval: -1, Timeout: -1}) })
 }

@@ -42,8 +42,11 @@ type reporter struct {
 	err    error // why they could not be read
 }
 
-// electSQL tries to take the advisory lock that the reporting node of a schema has.
-const electSQL = `SELECT pg_try_advisory_lock(hashtextextended('eventsourcing metrics of ' || coalesce(current_schema(), ''), 0))`
+// electSQL tries to take the advisory lock that the reporting node of a schema has: of $1, or else the one where this
+// connection finds the consumers' tables, which may be the same one for nodes whose search paths differ.
+const electSQL = `SELECT pg_try_advisory_lock(hashtextextended('eventsourcing metrics of ' || coalesce(nullif($1, ''),
+	(SELECT nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE c.oid = coalesce(to_regclass('readviews'), to_regclass('consumers'))),
+	current_schema(), ''), 0))`
 
 func (r *reporter) collect(metrics chan<- prometheus.Metric) {
 	r.mu.Lock()
@@ -109,7 +112,7 @@ func (r *reporter) elected(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("connect: %w", err)
 	}
 	var locked bool
-	if err := conn.QueryRow(ctx, electSQL).Scan(&locked); err != nil || !locked {
+	if err := conn.QueryRow(ctx, electSQL, r.config.Schema).Scan(&locked); err != nil || !locked {
 		_ = conn.Close(ctx)
 		return false, err
 	}
