@@ -1,6 +1,7 @@
 package eventsourcedtest_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -55,5 +56,19 @@ func ExampleGiven() {
 type exampleTest struct{ testing.TB }
 
 func (exampleTest) Helper()                           {}
+func (exampleTest) Context() context.Context          { return context.Background() }
 func (exampleTest) Errorf(format string, args ...any) { fmt.Printf(format, args...) }
 func (exampleTest) FailNow()                          { panic("the test failed") }
+
+// The files of testdata are what the log has for ever. One that is changed by accident, by a field
+// with another name, fails the test.
+func ExampleGolden() {
+	t := exampleTest{} // the test function's
+	registry := eventsourced.MustRegistry(
+		eventsourced.Type[Earned]("Earned"),
+		eventsourced.Type[Spent]("Spent"),
+	)
+	eventsourcedtest.Golden(t, registry, "testdata/wallet", &Earned{Amount: 5}, &Spent{Amount: 3})
+	fmt.Println("as it was")
+	// Output: as it was
+}
