@@ -39,12 +39,18 @@ func newContexts(t *testing.T, url string) *contexts {
 	t.Helper()
 	c := &contexts{bank: newBank(t), url: url, topic: testamqp.Name(t, "bank")}
 	require.NoError(t, migrate.Run(t.Context(), c.pool, migrate.Config{}, relay.Migrations()))
-	db := testdb.New(t, testdb.MaxConns(20))
+	c.branch = newBranch(t, 20)
+	return c
+}
+
+// newBranch is the database of a branch office.
+func newBranch(t *testing.T, connections int32) *bank {
+	t.Helper()
+	db := testdb.New(t, testdb.MaxConns(connections))
 	require.NoError(t, migrate.Run(t.Context(), db.Pool, migrate.Config{}, readview.Migrations()))
 	_, err := db.Pool.Exec(t.Context(), tables)
 	require.NoError(t, err)
-	c.branch = &bank{t: t, db: db, pool: db.Pool}
-	return c
+	return &bank{t: t, db: db, pool: db.Pool}
 }
 
 func (c *contexts) toTopic(eventsourced.Recorded) string { return c.topic }
@@ -56,19 +62,27 @@ func (c *contexts) startRelay() *relay.Relay {
 	c.t.Helper()
 	publisher, err := amqpbus.NewPublisher(c.url, amqpbus.PublisherConfig{Declare: c.declare, Logger: fast().Logger})
 	require.NoError(c.t, err)
+	c.t.Cleanup(func() { require.NoError(c.t, publisher.Close()) })
+	it, _ := c.startRelayOn(publisher)
+	return it
+}
+
+// startRelayOn is startRelay with a publisher, and may end before the test.
+func (c *contexts) startRelayOn(publisher message.Publisher) (it *relay.Relay, stop func()) {
+	c.t.Helper()
 	requests := c.subscriber("relay")
 	it, err := relay.New(c.store, c.pool, publisher, c.relayConfig(requests))
 	require.NoError(c.t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- it.Run(ctx) }()
-	c.t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		require.NoError(c.t, <-done)
-		require.NoError(c.t, publisher.Close())
 		require.NoError(c.t, requests.Close())
 	})
-	return it
+	c.t.Cleanup(stop)
+	return it, stop
 }
 
 func (c *contexts) relayConfig(requests message.Subscriber) relay.Config {
