@@ -46,7 +46,7 @@ func New(manager *readview.Manager, store eventsourced.LogStore, pool *pgxpool.P
 	}
 	config.Redact = redact
 	config.States = states(store)
-	config.OpenRows = []string{"band", "dancehall", "event"}
+	config.OpenRows = []string{"band", "dancehall", "event", "geocoding", "relay", "relay.in-process"}
 	config.Serves = map[string]string{
 		"band": "Names of bands", "dancehall": "Dance halls and places", "event": "Dates and times on the site", "userpreferences": "Homes and what people have hidden",
 	}
@@ -114,5 +114,6 @@ func redact(event eventsourced.Recorded) eventsourced.Recorded {
 		fields[name] = json.RawMessage(`"` + hidden + `"`)
 	}
 	event.Payload, _ = json.Marshal(fields)
+	event.Stream.AggregateID = hidden // it is made of who somebody is
 	return event
 }

@@ -1,6 +1,7 @@
 package readviewui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -267,17 +268,30 @@ func (h *Handler) doLong(ctx context.Context, a asked) error {
 	case Explain:
 		return h.explain(ctx, a)
 	case Retry:
-		result, err := m.Retry(ctx, name, retryOptions(a.Stream))
+		options, err := h.retryOptions(ctx, a)
+		if err != nil {
+			return err
+		}
+		result, err := m.Retry(ctx, name, options)
 		h.jobs.change(a.ID, func(r *results) { r.Retried, r.RetriedAt = &result, time.Now() })
 		return err
 	}
 	return errNotOf
 }
 
-// retryOptions select the parked events of a stream, of all if it is "".
-func retryOptions(stream string) readview.RetryOptions {
-	name, id, _ := strings.Cut(stream, "/")
-	return readview.RetryOptions{AggregateName: name, AggregateID: id}
+// retryOptions select the parked events of a stream, or of that which the event at a position is of; of all without both.
+func (h *Handler) retryOptions(ctx context.Context, a asked) (readview.RetryOptions, error) {
+	if a.Position > 0 {
+		parked, err := h.manager.Parked(ctx, a.ID.Name)
+		for _, e := range parked {
+			if e.Position == a.Position {
+				return readview.RetryOptions{AggregateName: e.Stream.AggregateName, AggregateID: e.Stream.AggregateID}, nil
+			}
+		}
+		return readview.RetryOptions{}, cmp.Or(err, error(problem{Status: http.StatusConflict, Title: "It is not parked any more", Text: "Nothing has changed."}))
+	}
+	name, id, _ := strings.Cut(a.Stream, "/")
+	return readview.RetryOptions{AggregateName: name, AggregateID: id}, nil
 }
 
 func (h *Handler) explain(ctx context.Context, a asked) error {

@@ -35,17 +35,21 @@ type Config struct {
 	// around the page to say.
 	Authorize func(r *http.Request, action Action) (actor string, err error)
 
-	// Redact returns an event as everybody may see it, who may look at the page: its Payload and
-	// Metadata without personal data, for one. It must not change those that it is given. When it is
-	// set, rows of tables and arguments of statements are hidden as well. Who may [Reveal] sees all after
-	// asking for it, which goes into the operator log. By default nothing is hidden.
+	// Redact returns an event as everybody may see it, who may look at the page: its Payload, Metadata and Tags
+	// without personal data, and another AggregateID if that is personal. It must not change those that it is given, and
+	// is also called without a Payload, and with no more than name, position and stream, for what stands in lists.
+	// When it is set, these are hidden as well, unless OpenRows has the consumer: rows of tables, as in explanations,
+	// verifications and dry-runs; statements with their arguments; errors at an event, also of parked and skipped ones
+	// and in the operator log. Texts in the queries of other sessions are left out. Reasons that operators give are
+	// shown, and so are errors that are no event's, stacks, and what an action answers who has done it. Who may [Reveal] sees all of an event, an aggregate or
+	// a consumer after asking for it, which goes into the operator log. By default nothing is hidden.
 	Redact func(event eventsourced.Recorded) eventsourced.Recorded
 
 	// States has, by the name of an aggregate such as "domain.Band", what shows how one was after each of
 	// its events, see [StatesOf]. By default the history of an aggregate is its events.
 	States map[string]States
 
-	// OpenRows are projections whose rows have nothing to hide, when Redact is set.
+	// OpenRows are projections, reactors and relays, by name, whose rows and errors have nothing to hide, when Redact is set.
 	OpenRows []string
 
 	// Consumers has relays, reactors and consumer groups, whichever process runs them.

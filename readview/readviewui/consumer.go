@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
 	"github.com/dancefinder/eventsourcing/readview"
@@ -44,6 +45,8 @@ type consumerView struct {
 	Rate15     *chart                `json:"-"`
 	Here       string                `json:"-"`
 	IsView     bool                  `json:"-"` // a projection
+
+	revealed bool
 }
 
 // DocumentTitle names the document.
@@ -63,7 +66,13 @@ type parkedStream struct {
 	Kind   string        `json:"-"`
 	Of     string        `json:"-"`
 	Events []parkedEvent `json:"events"`
+	URL    string        `json:"-"`
+
+	stream eventsourced.Stream // as it is
 }
+
+// First is the position by which the stream is retried: its id may be hidden.
+func (p parkedStream) First() int64 { return p.Events[0].Position }
 
 type parkedEvent struct {
 	Position int64     `json:"position"`
@@ -101,7 +110,7 @@ func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, open := id.Name, slices.Contains(h.config.OpenRows, id.Name)
+	name := id.Name
 	if id.Kind != consumer.KindProjection {
 		name = ""
 	}
@@ -109,16 +118,16 @@ func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &consumerView{row: h.rowOf(s), Hides: h.hides(revealed) && !open, Still: revealed, Rebuilt: s.Rebuild, Verify: s.Verify, IsView: id.Kind == consumer.KindProjection,
+	v := &consumerView{row: h.rowOf(s, revealed), Hides: !h.open(id.Name, revealed), revealed: revealed, Still: revealed, Rebuilt: s.Rebuild, Verify: s.Verify, IsView: id.Kind == consumer.KindProjection,
 		Done: doneWord(Action(asked.Get("done"))), Here: h.placeOf(id)}
-	if said, _ := h.troubles(ctx, []consumer.Status{s}); len(said) > 0 {
-		v.Trouble = &said[0]
+	if found, _ := h.troubles(ctx, []consumer.Status{s}, revealed); len(found) > 0 {
+		v.Trouble = &found[0]
 	}
 	known := h.jobs.of(id)
 	if known.Running != "" {
 		v.Last = &lastRun{known.Running, true, known.Began, ""}
 	} else if known.Last != "" {
-		v.Last = &lastRun{known.Last, false, known.Began, known.Problem}
+		v.Last = &lastRun{known.Last, false, known.Began, said(!v.Hides, known.Problem)}
 	}
 	v.charts(h, s)
 	load := func(what string, err error) {
@@ -131,7 +140,7 @@ func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 		v.Failure, err = h.failure(ctx, s, known, revealed, v.Hides)
 		load("the failure", err)
 		load("debts", v.debts(ctx, h, s))
-		v.found(known)
+		v.found(h, known)
 		v.Hides = v.Hides || v.Failure != nil && v.Failure.redacted
 	} else if id.Kind == consumer.KindReactor && s.Parked > 0 {
 		load("parked events", v.reactorDebts(ctx, h, s))
@@ -142,8 +151,15 @@ func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 }
 
 // found adds what somebody has asked for here, without rows where those are hidden.
-func (v *consumerView) found(known results) {
-	v.Retried, v.RetriedAt = known.Retried, known.RetriedAt
+func (v *consumerView) found(h *Handler, known results) {
+	if known.Retried != nil {
+		retried := *known.Retried
+		retried.Failed = slices.Clone(retried.Failed)
+		for i := range retried.Failed {
+			retried.Failed[i].Error = said(!v.Hides, retried.Failed[i].Error)
+		}
+		v.Retried, v.RetriedAt = &retried, known.RetriedAt
+	}
 	if known.Verified != nil {
 		verified := *known.Verified
 		verified.Tables = append([]readview.VerifiedTable{}, verified.Tables...)
@@ -159,9 +175,15 @@ func (v *consumerView) found(known results) {
 		if len(explained.Steps) > rowsShown {
 			explained.Steps = explained.Steps[len(explained.Steps)-rowsShown:]
 		}
+		explained.Steps = append([]readview.Step{}, explained.Steps...)
+		for i := range explained.Steps {
+			if step := &explained.Steps[i]; step.Event != nil {
+				event := h.redacted(*step.Event, v.revealed)
+				step.Event = &event
+			}
+		}
 		if v.Hides {
 			explained.Live = nil
-			explained.Steps = append([]readview.Step{}, explained.Steps...)
 			for i := range explained.Steps {
 				step := &explained.Steps[i]
 				step.Key, step.Before, step.After, step.Columns = nil, nil, nil, nil
@@ -178,8 +200,7 @@ func (v *consumerView) debts(ctx context.Context, h *Handler, s consumer.Status)
 			return err
 		}
 		for _, e := range events[:min(len(events), debtsShown)] {
-			v.park(e.Stream.String(), e.Stream.AggregateName, e.Stream.AggregateID,
-				parkedEvent{int64(e.Position), e.EventID.String(), e.EventName, e.Error, e.Tries, e.ParkedAt})
+			v.park(h, e.Stream, parkedEvent{int64(e.Position), e.EventID.String(), e.EventName, said(!v.Hides, e.Error), e.Tries, e.ParkedAt})
 		}
 		v.DebtCut = len(events) > debtsShown
 	}
@@ -189,7 +210,7 @@ func (v *consumerView) debts(ctx context.Context, h *Handler, s consumer.Status)
 			return err
 		}
 		for _, e := range events[max(0, len(events)-debtsShown):] {
-			v.Passed = append(v.Passed, passed{int64(e.Position), e.EventName, e.Stream.String(), e.Error, e.Reason, e.Actor, e.SkippedAt})
+			v.Passed = append(v.Passed, passed{int64(e.Position), e.EventName, h.streamOf(e.Stream, e.EventName, e.Position, v.revealed).String(), said(!v.Hides, e.Error), e.Reason, e.Actor, e.SkippedAt})
 		}
 		v.DebtCut = v.DebtCut || len(events) > debtsShown
 	}
@@ -202,22 +223,23 @@ func (v *consumerView) reactorDebts(ctx context.Context, h *Handler, s consumer.
 		return err
 	}
 	for _, e := range events[:min(len(events), debtsShown)] {
-		v.park(e.Stream.String(), e.Stream.AggregateName, e.Stream.AggregateID,
-			parkedEvent{int64(e.Position), e.EventID.String(), e.EventName, e.Error, e.Tries, e.ParkedAt})
+		v.park(h, e.Stream, parkedEvent{int64(e.Position), e.EventID.String(), e.EventName, said(!v.Hides, e.Error), e.Tries, e.ParkedAt})
 	}
 	v.DebtCut = len(events) > debtsShown
 	return nil
 }
 
 // park adds an event to those of its stream.
-func (v *consumerView) park(stream, aggregate, of string, e parkedEvent) {
+func (v *consumerView) park(h *Handler, stream eventsourced.Stream, e parkedEvent) {
 	for i := range v.Parking {
-		if v.Parking[i].Stream == stream {
+		if v.Parking[i].stream == stream {
 			v.Parking[i].Events = append(v.Parking[i].Events, e)
 			return
 		}
 	}
-	v.Parking = append(v.Parking, parkedStream{stream, aggregate, of, []parkedEvent{e}})
+	shown := h.streamOf(stream, e.Name, eventsourced.Position(e.Position), v.revealed)
+	v.Parking = append(v.Parking, parkedStream{Stream: shown.String(), Kind: shown.AggregateName, Of: shown.AggregateID, Events: []parkedEvent{e},
+		URL: streamPage(stream, shown, eventsourced.Position(e.Position)), stream: stream})
 }
 
 func (v *consumerView) operations(ctx context.Context, h *Handler, id consumer.ID) error {
@@ -231,7 +253,7 @@ func (v *consumerView) operations(ctx context.Context, h *Handler, id consumer.I
 	}
 	for i := len(all) - 1; i >= 0 && len(v.Operations) < operationsBeside; i-- {
 		if all[i].Kind == id.Kind && all[i].Name == id.Name {
-			v.Operations = append(v.Operations, operation(all[i]))
+			v.Operations = append(v.Operations, h.operationOf(all[i]))
 		}
 	}
 	return err

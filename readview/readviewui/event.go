@@ -44,6 +44,8 @@ type eventView struct {
 	Here   string    `json:"-"`
 	Stream string    `json:"-"`
 	Chains string    `json:"-"` // all with the correlation
+
+	stream eventsourced.Stream // as it is
 }
 
 // step is something in the chain of causes and effects.
@@ -71,7 +73,7 @@ func (h *Handler) eventView(ctx context.Context, r *http.Request, a askedLog) (*
 		return nil, err
 	}
 	shown := h.redacted(*event, revealed)
-	v := &eventView{eventRow: rowOfEvent(shown), Happened: shown.Time, Schema: shown.SchemaVersion, Metadata: shown.Metadata, Tags: shown.Tags,
+	v := &eventView{eventRow: rowOfEvent(shown), stream: event.Stream, Happened: shown.Time, Schema: shown.SchemaVersion, Metadata: shown.Metadata, Tags: shown.Tags,
 		Correlation: shown.Metadata[eventsourced.MetaCorrelation], Actor: shown.Metadata[eventsourced.MetaActor], Hides: h.hides(revealed), View: a.view}
 	if json.Valid(shown.Payload) {
 		v.Payload = shown.Payload
@@ -91,7 +93,7 @@ func (v *eventView) links(a askedLog) {
 		v.URLs[i] = a.url(func(a *askedLog) { a.view = view })
 	}
 	v.Here, v.Close = a.url(nil), a.url(func(a *askedLog) { a.at, a.view = 0, "" })
-	v.Stream, _ = query("stream", "aggregate", v.Aggregate, "id", v.Of)
+	v.Stream = streamPage(v.stream, eventsourced.Stream{AggregateName: v.Aggregate, AggregateID: v.Of}, v.Position)
 	v.Chains = askedLog{correlation: v.Correlation, at: a.at}.url(nil)
 }
 
@@ -141,7 +143,7 @@ func (h *Handler) chain(ctx context.Context, v *eventView, event *eventsourced.R
 		return "+" + dur(d)
 	}
 	add := func(e eventsourced.Recorded, depth int) {
-		row := rowOfEvent(e)
+		row := rowOfEvent(h.redacted(e, !v.Hides))
 		v.Chain = append(v.Chain, step{Kind: "event", Name: e.Name, At: e.Position, Depth: depth, After: after(e.Position),
 			Second: row.Kind() + " " + short(row.Of) + ", version " + num(int64(e.Version)), URL: a.url(func(a *askedLog) { a.at, a.view = e.Position, "" })})
 	}

@@ -248,7 +248,7 @@ func (h *Handler) events(ctx context.Context, r *http.Request) (any, error) {
 			return nil, tooLong(err)
 		}
 		for _, event := range found.Events {
-			row := rowOfEvent(event)
+			row := rowOfEvent(h.redacted(event, false))
 			row.Chosen = row.Position == a.at
 			row.URL = a.url(func(a *askedLog) { a.at, a.view = row.Position, "" })
 			e.Events = append(e.Events, row)

@@ -34,6 +34,8 @@ type failureView struct {
 
 	Rehearsed *rehearsed `json:"dry_run,omitempty"`
 
+	Stream string `json:"-"` // the page of its aggregate
+
 	redacted bool // something of it is hidden
 }
 
@@ -95,7 +97,7 @@ func (h *Handler) failure(ctx context.Context, s consumer.Status, known results,
 	if f == nil || f.EventName == "" {
 		return nil, nil
 	}
-	v := &failureView{Error: bare(f.Error), Position: f.Position, Event: f.EventName, ID: f.EventID.String(), Tries: f.Attempts, LastTry: f.Time, Stack: f.Stack, Statement: f.Statement}
+	v := &failureView{Error: said(!hideRows, bare(f.Error)), Position: f.Position, Event: f.EventName, ID: f.EventID.String(), Tries: f.Attempts, LastTry: f.Time, Stack: f.Stack, Statement: said(!hideRows, f.Statement)}
 	shown, err := h.manager.Show(ctx, s.Name, f.Position)
 	if err != nil {
 		if notThere(err) {
@@ -103,10 +105,12 @@ func (h *Handler) failure(ctx context.Context, s consumer.Status, known results,
 		}
 		return v, err
 	}
-	v.Problem = shown.Problem
+	v.Problem = said(!hideRows, shown.Problem)
 	if len(shown.Recorded) > 0 {
 		event := h.redacted(shown.Recorded[0], revealed)
-		v.redacted = !bytes.Equal(event.Payload, shown.Recorded[0].Payload) || !maps.Equal(event.Metadata, shown.Recorded[0].Metadata)
+		v.redacted = !bytes.Equal(event.Payload, shown.Recorded[0].Payload) || !maps.Equal(event.Metadata, shown.Recorded[0].Metadata) ||
+			event.Stream != shown.Recorded[0].Stream
+		v.Stream = streamPage(shown.Recorded[0].Stream, event.Stream, event.Position)
 		v.Aggregate, v.Of, v.Recorded = event.Stream.AggregateName, event.Stream.AggregateID, event.Position.Time()
 		v.Payload, v.Metadata = indented(event.Payload), indentedJSON(event.Metadata)
 		today := ""
@@ -125,9 +129,9 @@ func (h *Handler) failure(ctx context.Context, s consumer.Status, known results,
 	return v, nil
 }
 
-func rehearsedOf(r *readview.Rehearsal, at time.Time, hidden bool) *rehearsed {
-	v := &rehearsed{At: at, Error: bare(r.Error), Statement: r.Statement, Stack: r.Stack, Count: len(r.Statements), Unseen: r.Unseen}
-	if hidden {
+func rehearsedOf(r *readview.Rehearsal, at time.Time, hide bool) *rehearsed {
+	v := &rehearsed{At: at, Error: said(!hide, bare(r.Error)), Statement: said(!hide, r.Statement), Stack: r.Stack, Count: len(r.Statements), Unseen: r.Unseen}
+	if hide {
 		return v
 	}
 	v.Statements = r.Statements[:min(len(r.Statements), rowsShown)]

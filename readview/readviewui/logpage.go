@@ -39,6 +39,7 @@ func (h *Handler) logPage(ctx context.Context, _ *http.Request) (any, error) {
 	if err != nil {
 		return nil, tooLong(err)
 	}
+	figures.Holder, figures.Oldest = h.holder(figures.Holder), h.holder(figures.Oldest)
 	l := &logPage{Figures: figures, Rate: float64(figures.Recent) / pgstore.RecentTime.Seconds(), Old: figures.Oldest != nil && figures.Oldest.Age > oldTransaction}
 	for _, relation := range figures.Relations {
 		l.Bytes += relation.Bytes

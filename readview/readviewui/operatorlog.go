@@ -65,7 +65,7 @@ func (h *Handler) operations(ctx context.Context, r *http.Request) (any, error) 
 			o.Cut = true
 			break
 		}
-		o.Operations = append(o.Operations, operation(op))
+		o.Operations = append(o.Operations, h.operationOf(op))
 	}
 	return o, nil
 }

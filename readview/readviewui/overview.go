@@ -62,7 +62,7 @@ type row struct {
 	Spark    *spark                `json:"-"`
 }
 
-func (h *Handler) rowOf(s consumer.Status) row {
+func (h *Handler) rowOf(s consumer.Status, revealed bool) row {
 	r := row{standing: standingOf(s), Kind: s.Kind, Name: s.Name, Topic: s.Topic, Behind: s.Behind, More: s.More, Lag: s.Lag, LagMS: s.Lag.Milliseconds(), Rate: s.Rate,
 		Left: s.Left, LeftMS: s.Left.Milliseconds(), Position: s.Position, Version: s.Version, Node: s.Node, Parked: s.Parked, Skipped: s.Skipped, Spark: h.spark(s.ID())}
 	r.Word = r.standing.Word
@@ -73,7 +73,7 @@ func (h *Handler) rowOf(s consumer.Status) row {
 		r.Rate, r.Left, r.LeftMS = 0, 0, 0
 	}
 	if s.Failure != nil {
-		r.Error = s.Failure.Error
+		r.Error = said(s.Failure.EventName == "" || h.open(s.Name, revealed), bare(s.Failure.Error))
 	}
 	return r
 }
@@ -130,7 +130,7 @@ func (h *Handler) overview(ctx context.Context, r *http.Request) (any, error) {
 	}
 	counts, words, nodes := map[string]int{}, map[string]string{}, map[string]bool{}
 	for _, s := range l.All {
-		row := h.rowOf(s)
+		row := h.rowOf(s, false)
 		counts[row.Class]++
 		words[row.Class] = row.standing.Word
 		if s.Node != "" {
@@ -144,7 +144,7 @@ func (h *Handler) overview(ctx context.Context, r *http.Request) (any, error) {
 	o.Nodes = len(nodes)
 	o.sort()
 	o.links(counts, words)
-	o.Trouble, o.More = h.troubles(ctx, l.All)
+	o.Trouble, o.More = h.troubles(ctx, l.All, false)
 	o.Title = titleOf(l.All, counts)
 	return o, nil
 }

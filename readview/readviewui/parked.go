@@ -17,7 +17,7 @@ func (h *Handler) parked(ctx context.Context, _ *http.Request) (any, error) {
 	d := &debts{}
 	for _, s := range h.look(ctx).All {
 		if s.Parked > 0 || s.Skipped > 0 {
-			d.Rows = append(d.Rows, h.rowOf(s))
+			d.Rows = append(d.Rows, h.rowOf(s, false))
 		}
 	}
 	return d, nil

@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 )
 
 // revealed tells whether a request asks to see what [Config.Redact] hides: only a POST of somebody who may does,
@@ -36,9 +41,77 @@ func (h *Handler) hides(revealed bool) bool { return h.config.Redact != nil && !
 func (h *Handler) redacted(event eventsourced.Recorded, revealed bool) eventsourced.Recorded {
 	if h.hides(revealed) {
 		shown := h.config.Redact(event)
-		event.Payload, event.Metadata = shown.Payload, shown.Metadata
+		event.Payload, event.Metadata, event.Tags, event.Stream.AggregateID = shown.Payload, shown.Metadata, shown.Tags, shown.Stream.AggregateID
 	}
 	return event
+}
+
+// hidden stands for what is not shown.
+const hidden = "(hidden)"
+
+// open tells whether rows and errors of a consumer may be seen.
+func (h *Handler) open(name string, revealed bool) bool {
+	return !h.hides(revealed) || slices.Contains(h.config.OpenRows, name)
+}
+
+// said is a text that is only for who may see it.
+func said(open bool, text string) string {
+	if open || text == "" {
+		return text
+	}
+	return hidden
+}
+
+// streamOf returns an event's stream as it may be shown.
+func (h *Handler) streamOf(stream eventsourced.Stream, name string, at eventsourced.Position, revealed bool) eventsourced.Stream {
+	return h.redacted(eventsourced.Recorded{EventData: eventsourced.EventData{Name: name}, Stream: stream, Position: at}, revealed).Stream
+}
+
+// streamPage is the page of an event's aggregate. One whose id is hidden is found by the event.
+func streamPage(stream, shown eventsourced.Stream, at eventsourced.Position) (page string) {
+	if shown != stream {
+		page, _ = query("stream", "at", int64(at))
+		return page
+	}
+	page, _ = query("stream", "aggregate", stream.AggregateName, "id", stream.AggregateID)
+	return page
+}
+
+// operationOf is an operation as everybody may see it.
+func (h *Handler) operationOf(op consumer.Operation) operation {
+	shown := operation(op)
+	if op.Outcome == consumer.OutcomeFailed {
+		shown.Detail = said(h.open(op.Name, false), op.Detail)
+	}
+	shown.Arguments = maps.Clone(op.Arguments)
+	if name, id, found := strings.Cut(op.Arguments["stream"], "/"); found {
+		shown.Arguments["stream"] = h.streamOf(eventsourced.Stream{AggregateName: name, AggregateID: id}, "", 0, false).String()
+	}
+	if id := op.Arguments["aggregate"]; id != "" {
+		shown.Arguments["aggregate"] = h.streamOf(eventsourced.Stream{AggregateName: op.Arguments["aggregate_name"], AggregateID: id}, "", 0, false).AggregateID
+	}
+	return shown
+}
+
+// literal is a text in a statement.
+var literal = regexp.MustCompile(`'(?:[^']|'')*('|$)`)
+
+// statement is what another session does, without texts, which may be anybody's.
+func (h *Handler) statement(sql string) string {
+	if h.config.Redact == nil {
+		return sql
+	}
+	return literal.ReplaceAllString(sql, "'…'")
+}
+
+// holder is who has a transaction open, with a statement that may be seen.
+func (h *Handler) holder(of *pgstore.LockHolder) *pgstore.LockHolder {
+	if of == nil {
+		return nil
+	}
+	shown := *of
+	shown.Query = h.statement(of.Query)
+	return &shown
 }
 
 // indented is a payload as people read it: JSON in lines, and anything else as it is.

@@ -41,6 +41,8 @@ type stream struct {
 	NoStates  string      `json:"no_states,omitempty"` // why there are none
 	Hides     bool        `json:"redacted"`
 	Here      string      `json:"-"`
+
+	of eventsourced.Stream // as it is
 }
 
 // streamRow is an event with the state after it.
@@ -58,32 +60,47 @@ func (h *Handler) stream(ctx context.Context, r *http.Request) (any, error) {
 		return nil, noLog
 	}
 	asked := r.URL.Query()
-	s := &stream{Aggregate: asked.Get("aggregate"), Of: asked.Get("id")}
+	of, key := eventsourced.Stream{AggregateName: asked.Get("aggregate"), AggregateID: asked.Get("id")}, []any{"aggregate", asked.Get("aggregate"), "id", asked.Get("id")}
+	at := position(asked.Get("at"))
+	if at > 0 { // the aggregate of an event, whose id is hidden
+		event, err := h.inspector.Event(ctx, at)
+		if err != nil {
+			return nil, tooLong(err)
+		}
+		if event != nil {
+			of, key = event.Stream, []any{"at", int64(at)}
+		}
+	}
 	after := eventsourced.Position(position(asked.Get("after")))
 	found, err := h.inspector.Find(ctx, eventsourced.LogQuery{After: after, Limit: eventsShown,
-		Streams: []eventsourced.Stream{{AggregateName: s.Aggregate, AggregateID: s.Of}}})
+		Streams: []eventsourced.Stream{of}})
 	if err != nil {
 		return nil, tooLong(err)
 	}
 	if len(found.Events) == 0 && after == 0 {
-		return nil, problem{Status: http.StatusNotFound, Title: "There is no such aggregate", Text: "No event is of " + s.Aggregate + " " + s.Of + ".", Back: "events"}
+		return nil, problem{Status: http.StatusNotFound, Title: "There is no such aggregate", Text: "No event is of " + of.AggregateName + " " + of.AggregateID + ".", Back: "events"}
 	}
-	revealed, err := h.revealed(ctx, r, "", map[string]string{"stream": s.Aggregate + "/" + s.Of})
+	revealed, err := h.revealed(ctx, r, "", map[string]string{"stream": of.String()})
 	if err != nil {
 		return nil, err
 	}
-	s.Hides = h.hides(revealed)
+	s := &stream{Aggregate: of.AggregateName, Of: of.AggregateID, Hides: h.hides(revealed), of: of}
+	if len(found.Events) > 0 {
+		s.Of = h.streamOf(of, found.Events[0].Name, found.Events[0].Position, revealed).AggregateID
+	}
 	for _, event := range found.Events {
-		row := streamRow{eventRow: rowOfEvent(event)}
-		row.URL = askedLog{aggregate: s.Aggregate, of: s.Of, at: event.Position}.url(nil)
+		row := streamRow{eventRow: rowOfEvent(h.redacted(event, revealed))}
+		if row.URL = (askedLog{at: event.Position}).url(nil); at == 0 {
+			row.URL = askedLog{aggregate: of.AggregateName, of: of.AggregateID, at: event.Position}.url(nil)
+		}
 		s.Events = append(s.Events, row)
 	}
-	s.First, _ = query("stream", "aggregate", s.Aggregate, "id", s.Of)
+	s.First, _ = query("stream", key...)
 	if s.Here = s.First; after > 0 {
-		s.Here, _ = query("stream", "aggregate", s.Aggregate, "id", s.Of, "after", int64(after))
+		s.Here, _ = query("stream", append(key, "after", int64(after))...)
 	}
 	if found.More {
-		s.Next, _ = query("stream", "aggregate", s.Aggregate, "id", s.Of, "after", int64(found.Next))
+		s.Next, _ = query("stream", append(key, "after", int64(found.Next))...)
 	}
 	h.states(ctx, s)
 	return s, nil
@@ -103,7 +120,7 @@ func (h *Handler) states(ctx context.Context, s *stream) {
 		s.NoStates = fmt.Sprintf("States are shown up to version %s: all events before have to be read for them.", num(int64(maxHistory)))
 		return
 	}
-	all, err := states(ctx, s.Of, s.Events[0].Version-1, len(s.Events))
+	all, err := states(ctx, s.of.AggregateID, s.Events[0].Version-1, len(s.Events))
 	if err != nil {
 		s.NoStates = err.Error()
 	}

@@ -34,32 +34,35 @@ type trouble struct {
 }
 
 // troubles says what is wrong, the worst first, and how much more there is.
-func (h *Handler) troubles(ctx context.Context, all []consumer.Status) (said []trouble, more int) {
+func (h *Handler) troubles(ctx context.Context, all []consumer.Status, revealed bool) (found []trouble, more int) {
 	for _, s := range all {
 		switch standingOf(s).Class {
 		case "failed", "stalled", "retrying":
-			said = append(said, h.troubleOf(s))
+			found = append(found, h.troubleOf(s, revealed))
 		}
 	}
-	slices.SortStableFunc(said, func(a, b trouble) int { return slices.Index(order, a.Class) - slices.Index(order, b.Class) })
-	if len(said) > maxTrouble {
-		said, more = said[:maxTrouble], len(said)-maxTrouble
+	slices.SortStableFunc(found, func(a, b trouble) int { return slices.Index(order, a.Class) - slices.Index(order, b.Class) })
+	if len(found) > maxTrouble {
+		found, more = found[:maxTrouble], len(found)-maxTrouble
 	}
-	for i := range said {
+	for i := range found {
 		if h.config.Hint != nil {
-			said[i].Hint = h.config.Hint(ctx, said[i].Cause)
+			found[i].Hint = h.config.Hint(ctx, found[i].Cause)
 		}
 	}
-	return said, more
+	return found, more
 }
 
-func (h *Handler) troubleOf(s consumer.Status) trouble {
+func (h *Handler) troubleOf(s consumer.Status, revealed bool) trouble {
 	t := trouble{standing: standingOf(s), Kind: s.Kind, Name: s.Name, Topic: s.Topic, Lead: strings.ToUpper(string(s.Kind[:1])) + string(s.Kind[1:]), Button: "Open " + string(s.Kind)}
 	t.State = t.Word
 	since := ""
 	if f := s.Failure; f != nil {
-		t.Blockers = f.Blockers
-		t.Cause = causeOf(s)
+		t.Blockers = slices.Clone(f.Blockers)
+		for i := range t.Blockers {
+			t.Blockers[i].Query = h.statement(t.Blockers[i].Query)
+		}
+		t.Cause = causeOf(s, h.open(s.Name, revealed))
 		if !f.Since.IsZero() {
 			since = " " + dur(time.Since(f.Since)) + " ago"
 		}
@@ -119,9 +122,9 @@ var eventPrefix = regexp.MustCompile(`^(projection .{1,200}?: )?apply .{1,600}?,
 func bare(text string) string { return eventPrefix.ReplaceAllString(text, "") }
 
 // causeOf is the error, with the event that it is about and the tries.
-func causeOf(s consumer.Status) string {
+func causeOf(s consumer.Status, open bool) string {
 	f := s.Failure
-	text := bare(f.Error)
+	text := said(open || f.EventName == "", bare(f.Error))
 	if f.EventName != "" && !strings.Contains(text, f.EventName) {
 		text = fmt.Sprintf("At event %s, %s: %s", num(f.Position), f.EventName, text)
 	}
