@@ -236,12 +236,15 @@ func TestHandlerThatNeverReturns(t *testing.T) {
 		require.Equal(t, eventsourced.Position(0), status.Position)
 	}
 	logs.wait(t, "handler has not returned", "event_name=Deposited", "duration=")
+	require.Equal(t, []consumer.ID{{Kind: consumer.KindProjection, Name: "balances"}}, manager.Hangs())
 
 	good, goodRouter := b.manager(fast(), balances())
 	b.start(goodRouter)
 	b.waitFor(good, position)
 	b.requireExact(position)
 	require.Greater(t, position, before)
+	require.Empty(t, good.Hangs())
+	require.NotEmpty(t, manager.Hangs(), "whoever has taken over")
 	stop() // in spite of the handler
 	logs.wait(t, "a page is rolled back", "event_name=Deposited")
 }

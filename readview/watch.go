@@ -115,6 +115,20 @@ func (a *applier) stuck() bool {
 	return busy && s.phase == atHandler && time.Since(s.since) >= a.m.config.HangTimeout
 }
 
+// Hangs returns the projections of which a handler, on this node, has not returned for
+// [consumer.Config.HangTimeout]. Another node may have taken them over; what hangs here ends with the process. It
+// asks nobody.
+func (m *Manager) Hangs() (all []consumer.ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range m.names {
+		if r := m.runners[name]; r.stuck() {
+			all = append(all, r.id())
+		}
+	}
+	return all
+}
+
 func (a *applier) noteSlow(ctx context.Context, s step, first bool) {
 	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
 	defer cancel()

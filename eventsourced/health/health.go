@@ -28,10 +28,21 @@ type Database interface {
 	Ping(ctx context.Context) error
 }
 
+// Loop is what runs consumers in this process.
+type Loop interface {
+	// Hangs returns those in which something has not returned for so long that only the end of the process ends it.
+	// It must be quick, and ask nobody.
+	Hangs() []consumer.ID
+}
+
 // Config of a [Health]. The zero value works; a negative value is an error.
 type Config struct {
 	// Status tells how consumers stand. Without it nothing is said of them.
 	Status func(ctx context.Context) ([]consumer.Status, error)
+
+	// Here is what this program runs whose loops may hang for good, such as a readview.Manager and reactors:
+	// [Health.Live] answers 503 while one does. By default nothing is asked.
+	Here []Loop
 
 	// Interval is how long what Status has said is good for, however many ask. Defaults to
 	// [DefaultInterval].
@@ -170,11 +181,24 @@ func (h *Health) Consumers(ctx context.Context) (all []Consumer, known bool) {
 	return h.all, true
 }
 
-// Live answers that this program runs, and how its consumers stand.
+// Hangs returns the consumers that hang in this process.
+func (h *Health) Hangs() (all []consumer.ID) {
+	for _, loop := range h.config.Here {
+		all = append(all, loop.Hangs()...)
+	}
+	return all
+}
+
+// Live answers whether this program gets on, and how its consumers stand.
 func (h *Health) Live() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		all, known := h.Consumers(r.Context())
-		answer(w, r, http.StatusOK, report{Status: "alive", Known: &known, Consumers: all})
+		code, what := http.StatusOK, report{Status: "alive", Known: &known, Consumers: all}
+		for _, id := range h.Hangs() {
+			code, what.Status = http.StatusServiceUnavailable, "hangs"
+			what.Hangs = append(what.Hangs, id.String())
+		}
+		answer(w, r, code, what)
 	})
 }
 
@@ -195,6 +219,7 @@ func (h *Health) Ready() http.Handler {
 
 type report struct {
 	Status    string     `json:"status"`
+	Hangs     []string   `json:"hangs,omitempty"`
 	Known     *bool      `json:"consumersKnown,omitempty"`
 	Consumers []Consumer `json:"consumers,omitempty"`
 }
@@ -206,7 +231,7 @@ func answer(w http.ResponseWriter, r *http.Request, code int, what report) {
 	if strings.HasPrefix(accept, "text/plain") && !strings.Contains(accept, "json") {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(code)
-		_, _ = fmt.Fprintln(w, what.Status)
+		_, _ = fmt.Fprintln(w, strings.Join(append([]string{what.Status}, what.Hangs...), " "))
 		for _, c := range what.Consumers {
 			_, _ = fmt.Fprintf(w, "%s %s: %s (%s, lag %.1fs)\n", c.Kind, strings.TrimSpace(c.Name+" "+c.Topic), c.Condition, c.State, c.Lag)
 		}

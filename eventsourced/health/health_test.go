@@ -74,6 +74,28 @@ func TestAFailedConsumerTakesNoNodeOut(t *testing.T) {
 	require.JSONEq(t, `{"status": "ready"}`, text)
 }
 
+type hanging struct{ id *consumer.ID }
+
+func (h hanging) Hangs() []consumer.ID {
+	if h.id == nil {
+		return nil
+	}
+	return []consumer.ID{*h.id}
+}
+
+func TestAProgramInWhichSomethingHangsIsToBeRestarted(t *testing.T) {
+	t.Parallel()
+	h, err := health.New(ping(reachable), health.Config{Here: []health.Loop{hanging{}, hanging{&consumer.ID{Kind: consumer.KindProjection, Name: "band"}}}})
+	require.NoError(t, err)
+	code, text := ask(h.Live(), "")
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	require.JSONEq(t, `{"status": "hangs", "hangs": ["projection band"], "consumersKnown": true}`, text)
+	_, text = ask(h.Live(), "text/plain")
+	require.Equal(t, "hangs projection band\n", text)
+	code, _ = ask(h.Ready(), "")
+	require.Equal(t, http.StatusOK, code, "requests are answered all the same")
+}
+
 func TestWithoutItsDatabaseANodeIsAliveButNotReady(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the password is hunter2")

@@ -157,7 +157,7 @@ func TestNodeThatHangsBeginsNothing(t *testing.T) {
 	hang := b.Hang()
 	s := newSick()
 	b.deposits(1, 1, "a")
-	_, stop := b.Reactor(config, reactor.On(func(ctx context.Context, e *consumertest.Deposited) error {
+	hangs, stop := b.Reactor(config, reactor.On(func(ctx context.Context, e *consumertest.Deposited) error {
 		if eventsourced.FromContext(ctx).Stream.AggregateID == "a" {
 			hang()
 			return nil
@@ -166,6 +166,7 @@ func TestNodeThatHangsBeginsNothing(t *testing.T) {
 	}))
 	defer stop()
 	b.Wait(warned, "it hangs")
+	require.Len(t, hangs.Hangs(), 1)
 	b.deposits(1, 5, "b")
 	other := newSick()
 	it, _ := b.Reactor(consumertest.Reacting(), other.reaction())

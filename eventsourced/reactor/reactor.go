@@ -95,6 +95,15 @@ func (r *Reactor) Run(ctx context.Context) error {
 // Status returns how the reactor stands, whichever node runs it.
 func (r *Reactor) Status(ctx context.Context) (consumer.Status, error) { return r.follower.Status(ctx) }
 
+// Hangs returns the reactor when a reaction, on this node, has not returned for [consumer.Config.HangTimeout]. Another
+// node may have taken it over; what hangs here ends with the process. It asks nobody.
+func (r *Reactor) Hangs() []consumer.ID {
+	if r.follower.Hangs() {
+		return []consumer.ID{r.follower.ID()}
+	}
+	return nil
+}
+
 // Pause keeps the reactor from handling events, on all nodes, from within a second on, until
 // it is resumed. A reaction that runs ends first.
 func (r *Reactor) Pause(ctx context.Context) error { return r.follower.Pause(ctx) }

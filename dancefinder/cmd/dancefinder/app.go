@@ -82,11 +82,11 @@ func openApp(ctx context.Context, options appOptions) (*app, error) {
 	}
 	a.store = pgstore.New(pool, registry, log)
 	a.service = domain.NewService(a.store)
-	if a.health, err = health.New(pool, health.Config{Status: a.status, Logger: options.logger}); err != nil {
+	if err := errors.Join(a.wire(options.logger), a.integrate(options)); err != nil {
 		a.Close()
 		return nil, err
 	}
-	if err := errors.Join(a.wire(options.logger), a.integrate(options)); err != nil {
+	if a.health, err = health.New(pool, health.Config{Status: a.status, Here: []health.Loop{a.manager, a.reactor}, Logger: options.logger}); err != nil {
 		a.Close()
 		return nil, err
 	}
