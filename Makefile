@@ -66,9 +66,9 @@ screenshots: chromium ## Write pictures of the page to dancefinder/web/screensho
 # These repeat what they leave to chance, see internal/soak.
 campaigns = ^Test(RabbitMQCluster|Cluster|BrokerKilled|RelayThatWasOffForLong|SlowProjectionOfALongHistory|KilledAtEveryPoint|RelayKilledAtEveryPoint|ReactorKilledAtEveryPoint|TransactionsKilledAtEveryPoint|InboxKilled|RebuildKilledAtEveryPoint|RebuildKilledAtRandom|RebuildWhenNodesRunAndWritersAppend|ReadersNoticeNothingOfARebuild|PagesAreInvisible|NodesComeAndGo|StoppedNodeIsTakenOverAndDoesNoHarm|ResetsWhileFourWritersAppend|LostConnectionsLoseNothing|ConsistencyReadsWhatWasWritten|UnreliableBroker|AppendsThatGoTogether)$$
 
-soak: chromium ## Run longer campaigns: brokers and nodes that are killed, a legacy database of full size, the time of a first visit; about two hours
+soak: chromium promtool ## Run longer campaigns: brokers and nodes that are killed, a legacy database of full size, faults and their alerts, the time of a first visit; about two hours
 	SOAK=1 GOWORK=off go run ./internal/services -rabbitmq -install -- go test -p 1 -timeout 3h -v -run "$(campaigns)" ./devservices ./inbox ./readview ./eventsourced/...
-	SOAK=1 go run ./internal/services -install -- go test -timeout 1h -v -run "^Test(AdoptLegacy|ReadYourOwnWrites|ProjectionReplay|ImportTakesNoMemoryForRows)$$" ./dancefinder/cmd/dancefinder ./dancefinder/graph ./dancefinder/projections ./dancefinder/importer
+	SOAK=1 go run ./internal/services -install -- go test -timeout 1h -v -run "^Test(Alerts|AdoptLegacy|ReadYourOwnWrites|ProjectionReplay|ImportTakesNoMemoryForRows)$$" ./dancefinder/cmd/dancefinder ./dancefinder/graph ./dancefinder/projections ./dancefinder/importer
 	cd dancefinder && SOAK=1 GOWORK=off go test -count=1 -v -run "^TestFirstView$$" ./web/browser
 
 # Of dancefinder/graph, what go generate makes.
