@@ -160,7 +160,7 @@ func (b *rebuild) fill(ctx context.Context) error {
 	if err := b.report.enter(ctx, PhaseIndexing); err != nil {
 		return err
 	}
-	if err := inTx(ctx, b.lock, func(tx pgx.Tx) error { return b.tables.Finish(ctx, tx, b.schema, "") }); err != nil {
+	if err := inTx(ctx, b.lock, func(tx pgx.Tx) error { return b.tables.Finish(ctx, tx, b.schema, "", b.full) }); err != nil {
 		return err
 	}
 	b.origin.failpoint("indexed")

@@ -24,6 +24,9 @@ func TestRebuildOfTablesOfEveryKind(t *testing.T) {
 		CREATE STATISTICS parent_statistics ON rank, filled FROM parent;
 		COMMENT ON TABLE parent IS 'it''s a parent'; COMMENT ON INDEX child_account IS 'mine';
 		ALTER TABLE parent ALTER rank SET STATISTICS 7;
+		CREATE POLICY own ON parent AS RESTRICTIVE FOR SELECT TO pg_monitor USING (account <> 'account-0'); COMMENT ON POLICY own ON parent IS 'hidden';
+		ALTER TABLE parent ENABLE ROW LEVEL SECURITY;
+		CREATE INDEX parent_rank ON parent (rank, (rank + n)); ALTER TABLE parent CLUSTER ON parent_rank; ALTER INDEX parent_rank ALTER COLUMN 2 SET STATISTICS 9;
 		GRANT SELECT ON child TO PUBLIC; GRANT UPDATE (rank) ON parent TO pg_monitor;
 		CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.filled = upper(NEW.account); RETURN NEW; END';
 		CREATE TRIGGER fill BEFORE INSERT OR UPDATE ON parent FOR EACH ROW EXECUTE FUNCTION fill();`
@@ -48,13 +51,25 @@ func TestRebuildOfTablesOfEveryKind(t *testing.T) {
 			}
 			last := b.deposit(20)
 			manager, router := b.manager(fast(), projection)
+			indexes := map[string]int64{} // that only readers need, in the shadow
+			readview.SetFailpoint(manager, func(point string) {
+				if point == "replayed" || point == "indexed" {
+					indexes[point] = b.int(`SELECT count(*) FROM pg_class WHERE relname = 'child_account' AND relnamespace <> 'public'::regnamespace`)
+				}
+			})
 			b.start(router)
 			b.waitFor(manager, last)
 			content := `SELECT (account, n, rank, made, doc::text, spot::text, filled, "odd ""column")::text FROM parent ORDER BY account`
 			definition := `SELECT concat_ws(' ', relname, relkind, relacl, reloptions, obj_description(oid), pg_get_indexdef(oid)) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i', 'S') ORDER BY 1`
 			constraints := `SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1`
 			children := `SELECT (position, id, account, before)::text FROM child ORDER BY position`
-			before := [][]string{b.rows(content), b.rows(children), b.rows(definition), b.rows(constraints)}
+			more := `SELECT concat_ws(' ', c.relname, c.relrowsecurity, c.relforcerowsecurity, p.polname, p.polpermissive, p.polcmd, p.polroles, pg_get_expr(p.polqual, p.polrelid), obj_description(p.oid), i.indisclustered, a.attstattarget)
+				FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid = c.oid LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = 2
+				WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'i') ORDER BY 1`
+			all := func() [][]string {
+				return [][]string{b.rows(content), b.rows(children), b.rows(definition), b.rows(constraints), b.rows(more)}
+			}
+			before := all()
 
 			// Two rows exchange a unique value, a child's parent is another one, one is too many.
 			b.exec(`UPDATE parent SET rank = rank + 1000000000000000, doc = '{}'`)
@@ -67,7 +82,8 @@ func TestRebuildOfTablesOfEveryKind(t *testing.T) {
 			require.EqualValues(t, 1, found.Tables[1].Extra)
 			_, err = manager.Rebuild(t.Context(), "kinds", readview.RebuildOptions{How: how})
 			require.NoError(t, err)
-			require.Equal(t, before, [][]string{b.rows(content), b.rows(children), b.rows(definition), b.rows(constraints)})
+			require.Equal(t, map[string]int64{"replayed": 0, "indexed": 1}, indexes, "it was made at the end")
+			require.Equal(t, before, all())
 			found, err = manager.Verify(t.Context(), "kinds", readview.VerifyOptions{})
 			require.NoError(t, err)
 			require.True(t, found.Equal, "%+v", found)

@@ -182,7 +182,7 @@ func (p *replay) help(ctx context.Context) error {
 	p.advice.Unlock()
 	for _, table := range tables {
 		p.indexed[table] = true
-		if err := inTx(ctx, p.lock, func(tx pgx.Tx) error { return p.tables.Finish(ctx, tx, p.schema, table) }); err != nil {
+		if err := inTx(ctx, p.lock, func(tx pgx.Tx) error { return p.tables.Finish(ctx, tx, p.schema, table, p.full) }); err != nil {
 			return err
 		}
 	}
@@ -225,6 +225,10 @@ func (h *logHistory) page(ctx context.Context, after, upTo eventsourced.Position
 		next.upTo = upTo
 	}
 	return next, err
+}
+
+func (h *logHistory) at(ctx context.Context, position eventsourced.Position) ([]eventsourced.Recorded, error) {
+	return h.s.recordedAt(ctx, position)
 }
 
 func (h *logHistory) smaller() { h.s.pageCap.Store(1) }

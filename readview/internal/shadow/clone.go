@@ -17,7 +17,8 @@ const (
 	beforeReplay
 	afterReplay
 	withOthers
-	inPlace // only if it takes the place of the table
+	inPlace     // only if it takes the place of the table
+	withIndexes // the same, about the indexes that are made after the replay
 )
 
 //go:embed definition.sql
@@ -81,7 +82,7 @@ func (s *Set) Fingerprint(ctx context.Context, conn Conn) (string, error) {
 }
 
 // Clone makes a schema with an empty shadow of each table, in the transaction of conn. full is for those that shall take the place
-// of the tables, with everything. Otherwise the indexes that no statement needs to work are left for [Set.Finish]. comment is the schema's.
+// of the tables, with all that counts there. The indexes that no statement needs to work are left for [Set.Finish]. comment is the schema's.
 func (s *Set) Clone(ctx context.Context, conn Conn, schema, comment string, full bool) error {
 	definitions, err := s.definitions(ctx, conn, s.live, s.oids())
 	if err != nil {
@@ -104,7 +105,7 @@ func (s *Set) Clone(ctx context.Context, conn Conn, schema, comment string, full
 			quote(schema, t.Name), quote(t.Schema, t.Name))
 	}
 	for stage := beforeReplay; stage <= inPlace; stage++ {
-		if !full && (stage == afterReplay || stage == inPlace) { // what counts in their place may be about those indexes
+		if stage == afterReplay || stage == inPlace && !full {
 			continue
 		}
 		for i, t := range s.Tables {
@@ -148,8 +149,8 @@ func (s *Set) nameSequences(ctx context.Context, conn Conn, schema string) error
 }
 
 // Finish makes the indexes of the shadow of a table that [Set.Clone] has left out, as far as they are missing, or of all
-// tables when name is "". It runs in a transaction.
-func (s *Set) Finish(ctx context.Context, conn Conn, schema, name string) error {
+// tables when name is "", and of full shadows all that is about them. It runs in a transaction.
+func (s *Set) Finish(ctx context.Context, conn Conn, schema, name string, full bool) error {
 	definitions, err := s.definitions(ctx, conn, s.live, s.oids())
 	if err != nil {
 		return err
@@ -164,13 +165,15 @@ func (s *Set) Finish(ctx context.Context, conn Conn, schema, name string) error 
 		if name != "" && t.Name != name {
 			continue
 		}
-		for _, p := range definitions[i] {
-			if p.stage != afterReplay {
+		for _, p := range definitions[i] { // in the order of their stages
+			if p.stage != afterReplay && !(full && p.stage == withIndexes) {
 				continue
 			}
 			var there bool
-			if err := conn.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, quote(schema, p.name)).Scan(&there); err != nil {
-				return err
+			if p.stage == afterReplay {
+				if err := conn.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, quote(schema, p.name)).Scan(&there); err != nil {
+					return err
+				}
 			}
 			if there {
 				continue
@@ -199,7 +202,7 @@ func (s *Set) Check(ctx context.Context, conn Conn, schema string, full, finishe
 		return err
 	}
 	counts := func(p part) bool {
-		return p.kind != "i identity sequence" && !(p.stage == inPlace && !full) && !(p.stage == afterReplay && !finished)
+		return p.kind != "i identity sequence" && (full || p.stage != inPlace && p.stage != withIndexes) && (finished || p.stage != afterReplay && p.stage != withIndexes)
 	}
 	for i, t := range s.Tables {
 		if one, other := difference(live[i], made[i], counts), difference(made[i], live[i], counts); one+other != "" {

@@ -1,7 +1,8 @@
 -- What the catalogue has of the table $1, as the search path prints it: when a shadow gets it, what it is, its name, its definition, and
 -- the statement that makes it, with E'\x01' for the name of the table and E'\x02' for that of its schema.
 --
--- stage: 0 with the table, 1 before the replay, 2 at its end, 3 when the other tables are there, 4 only if it is to take the place of the table
+-- stage: 0 with the table, 1 before the replay, 2 at its end, 3 when the other tables are there, 4 only if it is to take the place of the table, 5 likewise, at the
+-- end of the replay
 WITH t AS (SELECT * FROM pg_class WHERE oid = $1::oid),
 owned AS ( -- its sequences: those of serials are made by name, those of identities come with the columns
 	SELECT s.*, c.relname, quote_ident(c.relname) AS name, a.attname, a.attidentity, c.relacl, c.relowner FROM pg_depend d
@@ -62,7 +63,7 @@ part (stage, kind, name, text, statement) AS (
 	SELECT 4, 'j column options', a.attname, array_to_string(a.attoptions, ', '), format('ALTER TABLE %s ALTER %I SET (%s)', E'\x01', a.attname, array_to_string(a.attoptions, ', '))
 	FROM t JOIN pg_attribute a ON a.attrelid = t.oid WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attoptions IS NOT NULL
 	UNION ALL
-	SELECT 4, 'j index statistics target', c.relname || ' ' || a.attnum, a.attstattarget::text, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', E'\x02.' || quote_ident(c.relname), a.attnum, a.attstattarget)
+	SELECT 5, 'j index statistics target', c.relname || ' ' || a.attnum, a.attstattarget::text, format('ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', E'\x02.' || quote_ident(c.relname), a.attnum, a.attstattarget)
 	FROM t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_attribute a ON a.attrelid = c.oid WHERE a.attstattarget >= 0
 	UNION ALL
 	SELECT 4, 'k statistics', e.stxname, regexp_replace(pg_get_statisticsobjdef(e.oid), '^CREATE STATISTICS \S+', ''),
@@ -75,7 +76,7 @@ part (stage, kind, name, text, statement) AS (
 	SELECT 4, 'm replica identity', '', relreplident::text || coalesce(c.relname, ''), format('ALTER TABLE %s REPLICA IDENTITY %s', E'\x01', CASE relreplident WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL' ELSE 'USING INDEX ' || quote_ident(c.relname) END)
 	FROM t LEFT JOIN LATERAL (SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = t.oid AND i.indisreplident) c ON true WHERE relreplident <> 'd'
 	UNION ALL
-	SELECT 4, 'm cluster', c.relname, '', format('ALTER TABLE %s CLUSTER ON %I', E'\x01', c.relname)
+	SELECT 5, 'm cluster', c.relname, '', format('ALTER TABLE %s CLUSTER ON %I', E'\x01', c.relname)
 	FROM t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indisclustered
 	UNION ALL
 	SELECT 4, 'n policy', polname, text, format('CREATE POLICY %I ON %s %s', polname, E'\x01', text)
@@ -98,7 +99,7 @@ part (stage, kind, name, text, statement) AS (
 			|| CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
 	FROM granted
 	UNION ALL
-	SELECT 4, 'r comment', what, d, format('COMMENT ON %s IS %L', what, d) FROM (
+	SELECT CASE WHEN what LIKE 'INDEX %' THEN 5 ELSE 4 END, 'r comment', what, d, format('COMMENT ON %s IS %L', what, d) FROM (
 		SELECT 'TABLE ' || E'\x01', obj_description($1, 'pg_class') UNION ALL
 		SELECT format('CONSTRAINT %I ON %s', conname, E'\x01'), obj_description(c.oid, 'pg_constraint') FROM pg_constraint c WHERE conrelid = $1 UNION ALL
 		SELECT format('INDEX %s', E'\x02.' || quote_ident(c.relname)), obj_description(c.oid, 'pg_class') FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE indrelid = $1 UNION ALL
