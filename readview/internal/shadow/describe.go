@@ -150,7 +150,7 @@ func describe(ctx context.Context, conn Conn, name string, config Config) (*Tabl
 	refuse(inherits && !partition, "inherits from another, or another from it")
 	refuse(typed, "is of a type (CREATE TABLE OF)")
 	refuse(temporary, "is temporary")
-	refuse(secured, "has row security that hides rows from this role")
+	refuse(secured, "has row security that hides rows from this role: run it as the owner, if that is not FORCED, or as a role with BYPASSRLS")
 	for _, rule := range rules {
 		refuse(true, "has a rule, %s, which rewrites what is written", rule)
 	}
