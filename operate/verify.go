@@ -2,6 +2,7 @@ package operate
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -25,7 +26,7 @@ func (c *Commands) verify() *cobra.Command {
 			"A sample is for every night: as many rows of each table, and the events of the streams whose ids are in them.\n" +
 			"When that can't tell, as other streams have a part in these rows, all of them are verified. Rows that are missing it does not find.",
 		Example:     c.examples("readviews verify accounts", "readviews verify accounts --first 100 --json", "readviews verify accounts --sample 200"),
-		Annotations: map[string]string{"exit 0": "equal", "exit 1": "different", "exit 2": "it could not tell: the last line says why"},
+		Annotations: map[string]string{"exit 0": "equal", "exit 1": "different, one at least", "exit 2": "it could not tell, of one at least, and none is different: the last line says why"},
 		Args:        c.projectionsNamed,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return couldNotTell(c.open(cmd, func(s System) error {
@@ -53,11 +54,13 @@ func (s System) verify(cmd *cobra.Command, names []string, options readview.Veri
 	options.Progress = report.tell
 	all := []verifiedJSON{}
 	var different []string
+	var problems []error
 	for _, name := range names {
 		found, err := s.Manager.Verify(cmd.Context(), name, options)
 		report.end()
 		if err != nil {
-			return err
+			problems = append(problems, err)
+			continue // with the others
 		}
 		if !found.Equal {
 			different = append(different, name)
@@ -72,10 +75,11 @@ func (s System) verify(cmd *cobra.Command, names []string, options readview.Veri
 			return err
 		}
 	}
-	if len(different) > 0 {
-		return ExitError{fmt.Errorf("not equal to a replay: %s", strings.Join(different, ", ")), ExitFailed}
+	if len(different) > 0 { // an answer, whatever became of the others
+		problems = append(problems, fmt.Errorf("not equal to a replay: %s", strings.Join(different, ", ")))
+		return ExitError{errors.Join(problems...), ExitFailed}
 	}
-	return nil
+	return errors.Join(problems...)
 }
 
 // verifiedJSON is what programs read.
