@@ -58,6 +58,9 @@ func (s System) verify(cmd *cobra.Command, names []string, options readview.Veri
 	for _, name := range names {
 		found, err := s.Manager.Verify(cmd.Context(), name, options)
 		report.end()
+		if err != nil && cmd.Context().Err() != nil {
+			return err
+		}
 		if err != nil {
 			problems = append(problems, err)
 			continue // with the others
