@@ -192,7 +192,11 @@ func (r *rebuilding) plan(ctx context.Context, out io.Writer, s System, names []
 		return terminal.JSON(out, plans)
 	}
 	for _, p := range plans {
-		_, _ = fmt.Fprintf(out, "%s: would replay %d events beside %s, then %s\n", p.Projection, p.Events, strings.Join(p.Tables, ", "), ways[how])
+		events := fmt.Sprintf("%d events", p.Events)
+		if p.Events < 0 {
+			events = "the other context's events"
+		}
+		_, _ = fmt.Fprintf(out, "%s: would replay %s beside %s, then %s\n", p.Projection, events, strings.Join(p.Tables, ", "), ways[how])
 		if p.SwapProblem != "" && how != readview.Apply {
 			_, _ = fmt.Fprintln(out, "  no swap:", p.SwapProblem)
 		}
@@ -209,7 +213,7 @@ var ways = map[readview.How]string{
 // planJSON, rebuiltJSON and changeJSON are what programs read.
 type planJSON struct {
 	Projection  string   `json:"projection"`
-	Events      int64    `json:"events"`
+	Events      int64    `json:"events"` // -1 when nobody can tell
 	Tables      []string `json:"tables"`
 	SwapProblem string   `json:"swap_problem,omitempty"`
 }

@@ -200,7 +200,11 @@ func describeReplay(r *consumer.Replay) string {
 	if r.Detail != "" {
 		detail = ", it waits for " + r.Detail
 	}
-	return fmt.Sprintf("%s by %s, %s: %d of %d events, %.3g a second%s%s", r.Command, r.Node, r.Phase, r.Events, r.Total, r.Rate, left, detail)
+	of := ""
+	if r.Total >= 0 { // known
+		of = fmt.Sprintf(" of %d", r.Total)
+	}
+	return fmt.Sprintf("%s by %s, %s: %d%s events, %.3g a second%s%s", r.Command, r.Node, r.Phase, r.Events, of, r.Rate, left, detail)
 }
 
 func (c *Commands) describeFailure(s consumer.Status) string {

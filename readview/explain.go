@@ -24,6 +24,7 @@ type ExplainOptions struct {
 	Where    string                // which rows, as after WHERE in SQL, of what they are or have ever been. Required.
 	Table    string                // of the projection's Tables. Defaults to the only one that has the columns of Where.
 	Limit    int                   // how many changes to return at most, the last ones. Defaults to [DefaultSteps].
+	History  *Feed                 // as in [RebuildOptions]
 	Progress func(RebuildProgress) // is told how far it is, twice a second, by one goroutine at a time
 }
 
@@ -62,7 +63,7 @@ func (m *Manager) Explain(ctx context.Context, name string, options ExplainOptio
 		return Explained{}, errors.New("readview.ExplainOptions: Where is empty, or Limit is negative")
 	}
 	setDefault(&options.Limit, DefaultSteps)
-	p, err := m.newReplay(ctx, r, kindExplain, "explain", nil, options.Progress)
+	p, err := m.newReplay(ctx, r, kindExplain, "explain", options.History, options.Progress)
 	if err == nil {
 		e := &explanation{replay: p, options: options}
 		e.result.Projection = name
@@ -186,7 +187,7 @@ func (e *explanation) steps(ctx context.Context) error {
 		step := Step{Position: eventsourced.Position(n.Position), Op: n.Op, Key: n.Key, Before: n.Before, After: n.After, Columns: columnsOf(n.Before, n.After)}
 		event, known := events[step.Position]
 		if !known {
-			all, err := e.recordedAt(ctx, step.Position)
+			all, err := e.history.at(ctx, step.Position)
 			if err != nil {
 				return err
 			}

@@ -31,7 +31,9 @@ type Feed struct {
 	// Its Subscribe should not fail when the broker is down, as that of
 	// amqpbus.Subscriber. If it has a method Problem() error, the status has what that returns. If it has a method
 	// CheckFeed(topic, replyTo string) (queue any, err error), as that one has, AddRemote refuses it when that
-	// returns an error, or the queue of another projection. Required.
+	// returns an error, or the queue of another projection. If it has a method Answers(topic string) (subscriber
+	// message.Subscriber, replyTo string, err error), as that one has, a rebuild, a verification or an explanation has the history
+	// sent to replyTo, receives it from that subscriber by the topic, and closes it. Required.
 	Subscriber message.Subscriber
 
 	// Topic is what the relay publishes to. Required.

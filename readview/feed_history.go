@@ -18,19 +18,29 @@ import (
 type feedHistory struct {
 	source   *feedSource // makes pages of messages; it does not run
 	messages <-chan *message.Message
-	stop     context.CancelFunc
+	stop     func()
 	content  *relay.Page // that came last, perhaps not used up
 	known    eventsourced.Position
 	single   bool
 }
 
 // newFeedHistory subscribes to the answers. What from lacks is as in the feed of the projection.
-func newFeedHistory(ctx context.Context, a *applier, feed Feed, from *Feed) (*feedHistory, error) {
-	if from == nil || from.Subscriber == nil {
-		return nil, fmt.Errorf("%w: its events come by messages, so History needs a Subscriber of its own for them", ErrNoHistory)
+func newFeedHistory(ctx context.Context, a *applier, feed Feed, from *Feed) (h *feedHistory, err error) {
+	var own Feed
+	if from != nil {
+		own = *from
 	}
-	own := *from
-	from = &own
+	closes := func() {}
+	if from = &own; from.Subscriber == nil {
+		if closes, err = feed.answers(from); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				closes()
+			}
+		}()
+	}
 	setDefault(&from.Topic, feed.Topic)
 	setDefault(&from.RequestTopic, feed.RequestTopic)
 	from.Registry = feed.Registry
@@ -41,15 +51,54 @@ func newFeedHistory(ctx context.Context, a *applier, feed Feed, from *Feed) (*fe
 		return nil, fmt.Errorf("%w: the feed has no Requests", ErrNoHistory)
 	}
 	complete := from.withDefaults()
-	h := &feedHistory{source: &feedSource{applier: a, feed: complete}}
-	h.source.asker = newAsker(complete, a.Name+"@"+a.m.node+"/"+newRun()[:8], a.handled)
-	ctx, h.stop = context.WithCancel(context.WithoutCancel(ctx))
-	var err error
+	h = &feedHistory{source: &feedSource{applier: a, feed: complete}}
+	h.ask(complete)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	h.stop = func() {
+		cancel()
+		closes()
+	}
 	if h.messages, err = complete.Subscriber.Subscribe(ctx, complete.Topic); err != nil {
-		h.stop()
+		cancel()
 		return nil, fmt.Errorf("subscribe to the history: %w", err)
 	}
 	return h, nil
+}
+
+// answers completes from with what receives the answers for one replay, if the feed's Subscriber can make that.
+func (f Feed) answers(from *Feed) (closes func(), err error) {
+	maker, makes := f.Subscriber.(interface {
+		Answers(topic string) (subscriber message.Subscriber, replyTo string, err error)
+	})
+	if !makes {
+		return nil, fmt.Errorf("%w: its events come by messages, and this transport's Subscriber makes no queue for them (it has no method Answers): "+
+			"call Manager.Rebuild, Verify or Explain with a History in a program of your own", ErrNoHistory)
+	}
+	subscriber, replyTo, err := maker.Answers(f.Topic)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoHistory, err)
+	}
+	from.Subscriber, from.Topic, from.ReplyTo = subscriber, f.Topic, replyTo
+	return func() { _ = subscriber.Close() }, nil // what it has is asked for again, or wanted no more
+}
+
+// ask makes the asker.
+func (h *feedHistory) ask(feed Feed) {
+	a := h.source.applier
+	h.content, h.source.asker = nil, newAsker(feed, a.Name+"@"+a.m.node+"/"+newRun()[:8], a.handled)
+}
+
+// at returns the events at a position: those of which h is asked go up.
+func (h *feedHistory) at(ctx context.Context, position eventsourced.Position) ([]eventsourced.Recorded, error) {
+	if one := h.source.asker.feed; one.AskEvents > 1 {
+		one.AskEvents = 1
+		h.ask(one)
+	}
+	content, err := h.after(ctx, position-1, false)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(content.Events), func(e eventsourced.Recorded) bool { return e.Position != position }), nil
 }
 
 // head asks what there is.
@@ -117,7 +166,11 @@ func (h *feedHistory) after(ctx context.Context, after eventsourced.Position, fr
 			return content, err
 		}
 	}
-	return nil, fmt.Errorf("asked %s %d times for the history after position %d, and nobody answers: is the relay running?", h.source.feed.RequestTopic, tries, after)
+	err := fmt.Errorf("asked %s %d times for the history after position %d, and nobody answers: is the relay running?", h.source.feed.RequestTopic, tries, after)
+	if subscriber, tells := h.source.feed.Subscriber.(interface{ Problem() error }); tells {
+		err = errors.Join(err, subscriber.Problem()) // it can't receive
+	}
+	return nil, err
 }
 
 // receive returns the first page of history that fits, nil when there is none in time.

@@ -50,7 +50,8 @@ type RebuildOptions struct {
 	Patience time.Duration
 
 	// History is where the events of a projection of [Manager.AddRemote] come from: a Subscriber for this rebuild alone, and the
-	// ReplyTo that leads to it. What else it lacks is as in the projection's feed. The Subscriber is not closed.
+	// ReplyTo that leads to it. What else it lacks is as in the projection's feed. The Subscriber is not closed. Defaults to what the
+	// feed's Subscriber makes, see [Feed].
 	History *Feed
 
 	// Progress is told how far it is, twice a second, by one goroutine at a time.
@@ -112,7 +113,7 @@ func (o RebuildOptions) arguments() map[string]string {
 // All or nothing: after an error, when ctx ends, and when the process or the server dies, the live tables are untouched, or it is done. What
 // a dead process has left is gone on with by the next call, or removed by [Manager.Cleanup].
 //
-// Handlers must name tables without a schema. What can't work is refused with [ErrImpossible] before anything is made; what only running
+// Row-level security has to show all rows to the role. Handlers must name tables without a schema. What can't work is refused with [ErrImpossible] before anything is made; what only running
 // tells, with [ErrEscaped], an [*EventError] or the database's error. Other errors: [ErrUnknownProjection], [ErrNoTables],
 // [ErrNoHistory], [ErrRebuilding], [ErrDiffers], [ErrImpatient], [ErrTablesChanged].
 func (m *Manager) Rebuild(ctx context.Context, name string, options RebuildOptions) (Rebuilt, error) {

@@ -66,6 +66,9 @@ type history interface {
 	// page returns the next page after a position and not above upTo. One without items goes up to upTo.
 	page(ctx context.Context, after, upTo eventsourced.Position) (*page, error)
 
+	// at returns the events at a position; none when they are not there any more.
+	at(ctx context.Context, position eventsourced.Position) ([]eventsourced.Recorded, error)
+
 	// smaller makes pages of single events from here on.
 	smaller()
 }

@@ -26,7 +26,7 @@ func (m *Manager) touching(ctx context.Context, found *Verified, options VerifyO
 			}
 			conditions = append(conditions, condition)
 		}
-		made, err := m.Explain(ctx, found.Projection, ExplainOptions{Table: t.Table, Where: strings.Join(conditions, " OR "), Progress: options.Progress})
+		made, err := m.Explain(ctx, found.Projection, ExplainOptions{Table: t.Table, Where: strings.Join(conditions, " OR "), History: options.History, Progress: options.Progress})
 		if err != nil {
 			return err
 		}

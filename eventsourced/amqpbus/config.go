@@ -183,6 +183,8 @@ type SubscriberConfig struct {
 
 	// Logger defaults to [slog.Default].
 	Logger *slog.Logger
+
+	temporary bool // see Subscriber.Answers
 }
 
 func (c SubscriberConfig) withDefaults() SubscriberConfig {

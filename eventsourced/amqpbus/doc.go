@@ -62,6 +62,7 @@
 //	                           by argument or by policy (delivery-limit)
 //	binding   of the two       with routing key #
 //	queue     <topic>.<group>.dead  durable, with Attempts only
+//	queue     <topic>.<group>.answers-<id>  see Subscriber.Answers: not with DeclareNothing; x-expires a minute
 //
 // AMQP shows neither arguments nor policies, so that nothing but their being there is checked
 // then. Otherwise the broker compares the arguments, and a queue with others, a delivery limit

@@ -26,6 +26,10 @@ var (
 	// ErrReplyTo is returned by [Publisher.CheckReply] and [Subscriber.CheckFeed].
 	ErrReplyTo = errors.New("no queue of those who receive the topic")
 
+	// ErrNoQueue is returned by [Subscriber.Answers] with [DeclareNothing].
+	ErrNoQueue = errors.New("with DeclareNothing no queue is made for the answers: run it where Declare is another one, with the rights for that, " +
+		"or have an operator make a queue, and give a Subscriber of it as History in a program of your own")
+
 	// ErrInUse is returned by [Subscriber.Upgrade] while somebody receives from the queue.
 	ErrInUse = errors.New("the queue has a consumer: stop all subscribers of the group first")
 

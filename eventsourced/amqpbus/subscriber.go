@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
@@ -78,6 +79,23 @@ func (s *Subscriber) CheckFeed(topic, replyTo string) (queue any, err error) {
 		problems = append(problems, fmt.Errorf("ReplyTo is %.100q: %w: want %s or %s", replyTo, ErrReplyTo, own, topic))
 	}
 	return queueID{strings.Join(s.broker.urls, ","), s.Queue(topic)}, errors.Join(problems...)
+}
+
+// answersLeft is when the broker removes a queue of [Subscriber.Answers] that nobody reads any more.
+const answersLeft = time.Minute
+
+// Answers returns a subscriber to the topic with a queue of its own, for who asks for history once, such as a rebuild: only what is
+// published to replyTo comes by it. The queue is made by Subscribe, and goes a minute after its reader has, however that ended.
+// It returns [ErrNoQueue] when this subscriber may make none.
+func (s *Subscriber) Answers(topic string) (subscriber message.Subscriber, replyTo string, err error) {
+	if s.config.Declare == DeclareNothing {
+		return nil, "", ErrNoQueue
+	}
+	config := s.config
+	config.Group += ".answers-" + eventsourced.NewEventID().String()
+	config.temporary, config.Attempts, config.Competing = true, 0, false
+	own := &Subscriber{broker: s.broker, config: config, subscriptions: map[int]*subscription{}}
+	return own, QueueTopic(own.Queue(topic)), nil
 }
 
 // queueID is a queue at a broker.
@@ -179,6 +197,10 @@ func (s *Subscriber) declare(conn *amqp.Connection, channel *amqp.Channel, topic
 		}
 		return err
 	}
+	if s.config.temporary {
+		_, err := channel.QueueDeclare(queue, true, false, false, false, s.config.arguments(major(conn), false))
+		return err
+	}
 	if err := declareExchange(channel, topic, s.config.Declare != DeclareAll); err != nil {
 		return err
 	}
@@ -211,6 +233,9 @@ func (c SubscriberConfig) arguments(major int, competing bool) amqp.Table {
 	arguments := amqp.Table{"x-queue-type": string(c.QueueType)}
 	if c.QueueType == Quorum && major >= noLimit {
 		arguments["x-delivery-limit"] = -1
+	}
+	if c.temporary {
+		arguments["x-expires"] = answersLeft.Milliseconds()
 	}
 	if !competing {
 		arguments["x-single-active-consumer"] = true

@@ -333,3 +333,30 @@ func TestProblem(t *testing.T) {
 		})
 	})
 }
+
+// The queue for the answers to one replay gets nothing else, and the broker removes it.
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	broker, topic := testamqp.URL(t), testamqp.Name(t, "topic")
+	subscriber := newSubscriber(t, broker, consuming("g"))
+	answers, replyTo, err := subscriber.Answers(topic)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, answers.Close()) }()
+	publisher := newPublisher(t, broker)
+	require.NoError(t, publisher.CheckReply(topic, replyTo), "a relay sends there")
+	messages, err := answers.Subscribe(t.Context(), topic)
+	require.NoError(t, err)
+	require.NoError(t, subscriber.SubscribeInitialize(topic))
+	require.NoError(t, publisher.Publish(topic, numbered(2)[1])) // to all groups
+	eventually(t, "the queue is there", func() bool { return publisher.Publish(replyTo, numbered(1)...) == nil })
+	msg := <-messages
+	require.Equal(t, "0", string(msg.Payload))
+	require.True(t, msg.Ack())
+
+	group := strings.TrimPrefix(replyTo, amqpbus.QueueTopic(topic+"."))
+	require.ErrorContains(t, newSubscriber(t, broker, consuming(group)).SubscribeInitialize(topic), "x-expires")
+	config := consuming("g")
+	config.Declare = amqpbus.DeclareNothing
+	_, _, err = newSubscriber(t, broker, config).Answers(topic)
+	require.ErrorIs(t, err, amqpbus.ErrNoQueue)
+}
