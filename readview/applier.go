@@ -30,8 +30,7 @@ type applier struct {
 	logger   *slog.Logger
 	target   target // what it writes
 
-	alone    sync.Map     // names of events that are applied alone
-	advanced atomic.Int64 // the position of the page applied last, 0 when the state may have changed since
+	alone    sync.Map // names of events that are applied alone
 	progress progress
 	failed   atomic.Bool // there may be a failure on record
 	meter    meter
@@ -100,11 +99,10 @@ func (a *applier) starts() bool {
 	return a.running > 0
 }
 
-// announce tells those who wait that the projection is at a position now, or that
+// announce tells those who wait that the projection is at a position now, since when see [watcher.hear], or, with 0, that
 // its state has changed.
-func (a *applier) announce(at eventsourced.Position) {
-	a.advanced.Store(int64(at))
-	a.m.announce()
+func (a *applier) announce(at eventsourced.Position, since time.Time) {
+	a.m.announce(a.Name, at, since)
 }
 
 // load returns how the projection stands, after making its rows if it is new. A
@@ -205,7 +203,7 @@ func (a *applier) refuse(ctx context.Context, err error) {
 	default:
 		a.logger.ErrorContext(ctx, "projection refused", "error", err)
 	}
-	a.announce(0)
+	a.announce(0, time.Time{})
 }
 
 // refusal tells that an error says why this program can't run the projection.

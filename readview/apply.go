@@ -150,6 +150,8 @@ func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipel
 	a.failpoint("advanced")
 	a.progress.at(atCommit, p.recorded(from, end))
 	last := min(from, end-1) // if a deferred constraint speaks up: alone, an event is to blame
+	now := time.Now()
+	p.committed.Store(&now)
 	if err := tx.Commit(last); err != nil {
 		failed, err = a.blame(p, tx, last, fmt.Errorf("commit %s: %w", a.Name, err))
 		return from, failed, err

@@ -53,7 +53,7 @@ func (s *feedSource) miss(ctx context.Context, d *delivery) (done bool, wait tim
 		return false, 0, err
 	}
 	s.logger.ErrorContext(ctx, "projection stopped at a gap", "error", missing)
-	s.announce(0)
+	s.announce(0, time.Time{})
 	return false, s.m.config.PollInterval, nil
 }
 

@@ -47,7 +47,8 @@ type ConsistencyConfig struct {
 	Limit time.Duration
 
 	// PollInterval is how often the positions are asked for while somebody waits, by one
-	// query for all who do. What this process applies itself is seen without. Defaults to 20 ms.
+	// query for all who do. What this process applies itself is seen without. Defaults to what fits
+	// the time that somebody has waited: from 1 to 20 ms, longer where the database takes longer to answer.
 	PollInterval time.Duration
 }
 
@@ -57,7 +58,7 @@ type ConsistencyConfig struct {
 //
 // It waits by asking that database, so it is right on every node, and also where
 // queries are answered by a replica. All who wait at a time share one query for each
-// look, and while nobody waits there is none. Its methods are safe for concurrent use.
+// look, with those of [Manager.WaitFor] if pool is the manager's own, and while nobody waits there is none. Its methods are safe for concurrent use.
 // There is nothing to close.
 type Consistency struct {
 	m      *Manager
@@ -97,9 +98,12 @@ func NewConsistency(ctx context.Context, manager *Manager, pool *pgxpool.Pool, c
 		return nil, fmt.Errorf("readview.NewConsistency: identity of the log: %w", err)
 	}
 	setDefault(&config.Limit, DefaultWaitLimit)
-	setDefault(&config.PollInterval, waitPoll)
 	config.Keys = slices.Clone(config.Keys)
-	return &Consistency{m: manager, config: config, log: logTag(id), watch: newWatcher(manager, pool, config)}, nil
+	watch := manager.watch
+	if pool != manager.pool {
+		watch = newWatcher(manager, pool)
+	}
+	return &Consistency{m: manager, config: config, log: logTag(id), watch: watch}, nil
 }
 
 func (c ConsistencyConfig) validate() error {
@@ -197,7 +201,7 @@ func (c *Consistency) WaitPosition(ctx context.Context, position eventsourced.Po
 	if err != nil {
 		return ConsistencyResult{}, err
 	}
-	return c.watch.wait(ctx, position, names)
+	return c.wait(ctx, position, names)
 }
 
 // Handler returns a handler that has requests wait as [Consistency.Wait] does, and

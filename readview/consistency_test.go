@@ -44,7 +44,7 @@ func (q *queries) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQ
 func (q *queries) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 // answering returns a pool of a few connections of its own to the bank's database.
-func (b *bank) answering(connections int32, sent *queries) *pgxpool.Pool {
+func (b *bank) answering(connections int32, sent pgx.QueryTracer) *pgxpool.Pool {
 	b.t.Helper()
 	config, err := pgxpool.ParseConfig(b.db.URL)
 	require.NoError(b.t, err)
@@ -159,6 +159,7 @@ func TestConsistencyEnds(t *testing.T) {
 	})
 	t.Run("with its context", func(t *testing.T) {
 		t.Parallel()
+		manager, _ := b.manager(fast(), balances()) // nobody else waits with it
 		c := b.consistency(manager, b.pool, time.Hour)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)

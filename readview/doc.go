@@ -78,7 +78,7 @@
 //	apply.go                         commit
 //	settle.go                        succeed: those who wait are told; or settle: another try, or the end
 //	router.go                        the outcome counts, and the message is acked; log.go goes on
-//	status.go                        WaitFor returns; watcher.go: Consistency.Wait
+//	waitfor.go                       WaitFor returns; consistency_wait.go: Consistency.Wait; watcher.go: what both have heard or seen
 //
 // A message of another context comes in by another door, and goes the same way from apply.go on:
 //

@@ -203,6 +203,7 @@ func (k *keeper) move(ctx context.Context) {
 		}
 		return
 	}
+	began := time.Now()
 	moved, err := k.m.states.move(ctx, moves)
 	if err != nil {
 		k.m.tail.fail(err)
@@ -211,7 +212,7 @@ func (k *keeper) move(ctx context.Context) {
 	for _, move := range moves {
 		if moved[move.source.Name] {
 			k.m.tail.moved(move)
-			move.source.announce(move.to)
+			move.source.announce(move.to, began)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -39,15 +40,16 @@ type Manager struct {
 	node   string // unique to this manager
 	keeper *keeper
 	tail   *tail
+	watch  *watcher // of those who wait for positions in pool
 	shared shared
 
 	replays chan struct{} // has an item for each replay under way: they share the pool
 
-	mu      sync.Mutex
-	names   []string // in the order of Add
-	runners map[string]*runner
-	changed chan struct{}                   // closed and replaced whenever a position or a state changes here
-	life    atomic.Pointer[context.Context] // of the router's Run, once a projection was subscribed
+	mu       sync.Mutex
+	names    []string // in the order of Add
+	runners  map[string]*runner
+	watching map[*watcher]struct{}           // those that look: they hear what changes here
+	life     atomic.Pointer[context.Context] // of the router's Run, once a projection was subscribed
 }
 
 // NewManager returns a manager of projections of log, whose read views are in
@@ -75,18 +77,18 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 	}
 	config = config.withDefaults()
 	m := &Manager{
-		router:  router,
-		log:     log,
-		pool:    pool,
-		config:  config,
-		node:    config.Node + "/" + eventsourced.NewEventID().String()[32:],
-		runners: map[string]*runner{},
-		changed: make(chan struct{}),
+		router:   router,
+		log:      log,
+		pool:     pool,
+		config:   config,
+		node:     config.Node + "/" + eventsourced.NewEventID().String()[32:],
+		runners:  map[string]*runner{},
+		watching: map[*watcher]struct{}{},
 	}
 	if pool != nil {
 		m.replays = make(chan struct{}, max(1, pool.Config().MaxConns/replayConns))
 	}
-	m.states, m.keeper, m.tail = m.statesIn(pool), newKeeper(m), newTail(m)
+	m.states, m.keeper, m.tail, m.watch = m.statesIn(pool), newKeeper(m), newTail(m), newWatcher(m, pool)
 	if router == nil {
 		var err error
 		m.router, err = message.NewRouter(message.RouterConfig{CloseTimeout: config.DrainTimeout + closeGrace}, watermill.NopLogger{})
@@ -256,18 +258,25 @@ func (m *Manager) runner(name string) (*runner, error) {
 // takes over has done so within the poll interval.
 func (m *Manager) leaseTime() time.Duration { return m.config.PollInterval * 4 / 5 }
 
-// announce wakes those who wait for a position.
-func (m *Manager) announce() {
+// announce tells those who wait for a position what this process has done: see [watcher.hear].
+func (m *Manager) announce(name string, at eventsourced.Position, since time.Time) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	close(m.changed)
-	m.changed = make(chan struct{})
+	watching := slices.Collect(maps.Keys(m.watching))
+	m.mu.Unlock()
+	for _, w := range watching {
+		w.hear(name, at, since)
+	}
 }
 
-func (m *Manager) changes() <-chan struct{} {
+// listen says whether a watcher is to hear of it.
+func (m *Manager) listen(w *watcher, hears bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.changed
+	if hears {
+		m.watching[w] = struct{}{}
+	} else {
+		delete(m.watching, w)
+	}
 }
 
 //go:embed migrations/*.sql

@@ -30,6 +30,7 @@ type page struct {
 	exited    atomic.Int64                // 1 more than the index of the item whose handler has ended its goroutine
 	exitStack atomic.Pointer[string]      // where
 	tx        atomic.Pointer[pipeline.Tx] // the last one
+	committed atomic.Pointer[time.Time]   // it was not before that moment
 	slowest   time.Duration               // of the transaction's handlers
 	slow      int                         // the index of its item
 	given     chan struct{}               // closed when the page is given up
@@ -61,6 +62,14 @@ func (p *page) causes(from, to int) iter.Seq[eventsourced.Metadata] {
 			}
 		}
 	}
+}
+
+// committing returns a moment before its commit, the zero time when that was perhaps another process's.
+func (p *page) committing() time.Time {
+	if at := p.committed.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
 }
 
 // newPage returns an empty page after a checkpoint.

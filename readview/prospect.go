@@ -2,7 +2,6 @@ package readview
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -14,7 +13,7 @@ type sighting struct {
 	record
 	known   bool      // it has ever run
 	here    bool      // this process holds its lease, perhaps renewed a little late
-	refused error     // [ErrNewEvents]: the tables are not what this program would have there
+	refusal error     // of this program, see [programs.refusal], or why that can't be told
 	waiting time.Time // since when the first event above its position waits; zero when that was not asked
 }
 
@@ -27,42 +26,11 @@ const (
 	unlikely // it is not worth waiting for
 )
 
-// read returns how projections stand in the database that answers. A query that is under way
-// is not broken off when the last one leaves: that would cost the connection.
-func (w *watcher) read(ctx context.Context, names []string) (map[string]sighting, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.limit)
-	defer cancel()
-	records, err := w.states.readMany(ctx, names)
-	if err != nil {
-		return nil, err
-	}
-	seen := make(map[string]sighting, len(names))
-	for _, name := range names {
-		r, err := w.m.runner(name)
-		if err != nil {
-			return nil, err
-		}
-		s := sighting{}
-		if s.record, s.known = records[name]; s.known {
-			s.here = s.node == w.m.node && r.starts()
-			err := s.programs.refusal(ctx, r.log, r.definition, s.Position)
-			switch {
-			case refused(err):
-				s.refused = err
-			case err != nil && !errors.Is(err, ErrOlderProgram): // an older one's reads are as good
-				return nil, err
-			}
-		}
-		seen[name] = s
-	}
-	return seen, nil
-}
-
 // judge tells how a projection is, and whether it is worth waiting until it is at target.
-func (w *watcher) judge(s sighting, target eventsourced.Position) (consumer.State, prospect) {
-	state, likely := w.state(s)
+func (s sighting) judge(target eventsourced.Position, patience time.Duration) (consumer.State, prospect) {
+	state, likely := s.state(patience)
 	switch {
-	case state == consumer.Ahead || s.refused != nil: // what it shows is not of this log, or not all of it
+	case state == consumer.Ahead || refused(s.refusal): // what it shows is not of this log, or not all of it
 		return state, unlikely
 	case s.Position >= target:
 		return state, reached
@@ -72,14 +40,14 @@ func (w *watcher) judge(s sighting, target eventsourced.Position) (consumer.Stat
 	return state, unlikely
 }
 
-// state tells how a projection is, and whether it is likely to get on within the limit.
-func (w *watcher) state(s sighting) (state consumer.State, likely bool) {
+// state tells how a projection is, and whether it is likely to get on in time.
+func (s sighting) state(patience time.Duration) (state consumer.State, likely bool) {
 	trying := s.failure != nil && (s.leaseValid || s.fresh)
-	behind := !s.waiting.IsZero() && time.Since(s.waiting) > w.patience()
+	behind := !s.waiting.IsZero() && time.Since(s.waiting) > patience
 	switch {
 	case !s.known:
 		return consumer.Standby, !behind
-	case s.status == "failed" || s.refused != nil:
+	case s.status == "failed" || refused(s.refusal):
 		return consumer.Failed, false
 	case s.status == "paused":
 		return consumer.Paused, false
@@ -88,7 +56,7 @@ func (w *watcher) state(s sighting) (state consumer.State, likely bool) {
 	case s.Position < s.rebuildTo:
 		return consumer.CatchingUp, false
 	case trying:
-		return consumer.Retrying, time.Since(s.failure.Since) <= w.patience()
+		return consumer.Retrying, time.Since(s.failure.Since) <= patience
 	case !s.leaseValid && !s.here:
 		return consumer.Standby, !behind
 	case behind:
@@ -97,33 +65,28 @@ func (w *watcher) state(s sighting) (state consumer.State, likely bool) {
 	return consumer.Live, true
 }
 
-// patience is how old what keeps a projection from getting on may be, so that it is waited for:
-// as long as it was there, it may stay. Another node that takes over has its time.
-func (w *watcher) patience() time.Duration { return max(w.limit, 2*w.m.config.PollInterval) }
-
-// backlog is what was found above a position.
-type backlog struct {
-	after eventsourced.Position
-	since time.Time // when the first event there was appended
-}
-
-// backlog returns since when the first event above a position waits, before if that was of the same
-// position. The zero time stands for what is not known.
-func (w *watcher) backlog(ctx context.Context, after eventsourced.Position, before backlog) backlog {
-	if before.after == after && !before.since.IsZero() {
-		return before
+// backlog returns since when the first event above a position waits, as in before if that is known, and notes it in found. The zero time
+// stands for what is not known.
+func (w *watcher) backlog(ctx context.Context, after eventsourced.Position, before, found map[eventsourced.Position]time.Time) (since time.Time) {
+	since = found[after]
+	if since.IsZero() {
+		since = before[after]
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.limit)
+	if !since.IsZero() {
+		found[after] = since
+		return since
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
 	defer cancel()
-	found := backlog{after: after}
 	for first, err := range w.m.log.ReadLog(ctx, eventsourced.LogQuery{After: after, Limit: 1}) {
 		if err != nil {
-			return backlog{after: after}
+			return time.Time{}
 		}
-		found.since = first.Position.Time()
-		if time.Until(found.since) > time.Second { // a clock has gone back
-			found.since = first.Time
+		since = first.Position.Time()
+		if time.Until(since) > time.Second { // a clock has gone back
+			since = first.Time
 		}
 	}
-	return found
+	found[after] = since
+	return since
 }

@@ -82,7 +82,7 @@ func (a *applier) stopOrPark(ctx context.Context, p *page, failed *EventError) e
 		attributes = append(attributes, "stack", failure.Stack)
 	}
 	a.logger.ErrorContext(ctx, what, attributes...)
-	a.announce(0)
+	a.announce(0, time.Time{})
 	return errStale
 }
 
@@ -101,7 +101,7 @@ func (a *applier) stop(ctx context.Context, at checkpoint, status string, cause 
 	a.clear()
 	a.m.config.Observer.Failed(ctx, a.id(), *failure)
 	a.logger.ErrorContext(ctx, "projection stopped", "error", cause)
-	a.announce(0)
+	a.announce(0, time.Time{})
 	return errStale
 }
 
@@ -113,7 +113,7 @@ func (a *applier) succeed(ctx context.Context, at checkpoint, p *page) {
 	a.failures, a.attempts = 0, 0
 	a.recovered(ctx, at.Generation)
 	if p.upTo != p.after {
-		a.announce(at.Position)
+		a.announce(at.Position, p.committing())
 	}
 }
 

@@ -2,6 +2,7 @@ package readview
 
 import (
 	"context"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -43,5 +44,5 @@ type runner struct {
 // wake has the projection look at its state.
 func (r *runner) wake() {
 	r.source.look()
-	r.announce(0)
+	r.announce(0, time.Time{})
 }

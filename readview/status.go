@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
-	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
@@ -139,88 +136,4 @@ func trying(failure *consumer.Failure) consumer.State {
 		return consumer.Stalled
 	}
 	return consumer.Retrying
-}
-
-// waitPoll is how often [Manager.WaitFor] looks for what other nodes have done.
-const waitPoll = 20 * time.Millisecond
-
-// WaitFor returns when the named projections, all when none is named, have
-// applied everything up to position: what [eventsourced.Repository.Update]
-// returns, to read what one has just written. It fails at once with
-// [ErrNotRunning] when one of them is paused or failed, and with
-// [ErrUnknownProjection]; it does not fail when no node runs them: give ctx a
-// deadline.
-func (m *Manager) WaitFor(ctx context.Context, position eventsourced.Position, names ...string) error {
-	if len(names) == 0 {
-		names = m.Names()
-	}
-	for _, name := range names {
-		r, err := m.runner(name)
-		if err != nil {
-			return err
-		}
-		if err := r.waitFor(ctx, position); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *runner) waitFor(ctx context.Context, position eventsourced.Position) error {
-	poll := time.NewTicker(waitPoll)
-	defer poll.Stop()
-	for {
-		changed := r.m.changes()
-		stored, err := r.m.states.read(ctx, r.Name)
-		switch {
-		case errors.Is(err, pgx.ErrNoRows): // it has not started yet
-		case err != nil:
-			return fmt.Errorf("wait for %s: %w", r.Name, explain(err))
-		default:
-			if done, err := r.waited(ctx, stored, position); done || err != nil {
-				return err
-			}
-		}
-		for look := false; !look; {
-			select {
-			case <-changed:
-				// While it advances on this node there is nothing to ask the database for.
-				changed = r.m.changes()
-				at := eventsourced.Position(r.advanced.Load())
-				look = at == 0 || at >= position
-			case <-poll.C:
-				look = true
-			case <-ctx.Done():
-				return fmt.Errorf("wait for %s to reach position %d, it is at %d: %w", r.Name, position, stored.Position, ctx.Err())
-			}
-		}
-	}
-}
-
-// waited tells whether the wait for a position is over: it is reached, or it can't be.
-func (r *runner) waited(ctx context.Context, stored record, position eventsourced.Position) (done bool, err error) {
-	err = stored.programs.refusal(ctx, r.log, r.definition, stored.Position)
-	switch {
-	case refused(err) && r.WhenChanged != RefuseWhenChanged: // it is made anew
-		return false, nil
-	case refused(err): // what is in the tables is not what this program would have there
-		return false, fmt.Errorf("wait for %s: %w: %w", r.Name, ErrNotRunning, err)
-	case err != nil && !errors.Is(err, ErrOlderProgram):
-		return false, fmt.Errorf("wait for %s: %w", r.Name, err)
-	case stored.status == "ahead":
-		return false, r.notRunning(stored)
-	case stored.Position >= position:
-		return true, nil
-	case !stored.Running:
-		return false, r.notRunning(stored)
-	}
-	return false, nil
-}
-
-func (r *runner) notRunning(stored record) error {
-	if (stored.status == "failed" || stored.status == "ahead") && stored.failure != nil {
-		return fmt.Errorf("wait for %s: %w, it is %s: %s", r.Name, ErrNotRunning,
-			map[string]consumer.State{"failed": consumer.Failed, "ahead": consumer.Ahead}[stored.status], stored.failure.Error)
-	}
-	return fmt.Errorf("wait for %s: %w, it is %s", r.Name, ErrNotRunning, stored.status)
 }

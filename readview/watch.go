@@ -205,7 +205,7 @@ func (a *applier) note(ctx context.Context, at *EventError, what consumer.Failur
 		a.logger.DebugContext(ctx, "failure not recorded", "error", err)
 	}
 	a.failed.Store(true) // again: it may have been forgotten before it was written
-	a.announce(0)
+	a.announce(0, time.Time{})
 	return *failure
 }
 

@@ -2,129 +2,102 @@ package readview
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
-// watcher asks a database for positions on behalf of all who wait for one: a single
-// goroutine, which is there while somebody waits.
+// Times of a watcher.
+const (
+	minLookPause = time.Millisecond      // between two looks, and maxLookRest at most: as long as the one before took,
+	maxLookRest  = 10 * time.Millisecond // which a slow database is asked no more; who comes meanwhile shares the next one
+	maxLookPause = 20 * time.Millisecond // the longest, of who waits for long, or for what this process applies
+	lookTimeout  = 5 * time.Second       // of one look
+	lookAttempts = 4                     // when connections are lost
+	lookBackOff  = 50 * time.Millisecond // before another one, times its number
+)
+
+// watcher asks a database for positions on behalf of all who wait for one there: a single
+// goroutine, which is there while somebody waits, and one statement for each look.
+//
+// What this process applies, it hears of. Where that is in the database that it asks, who waits for a position alone need
+// not have it looked at: see [watcher.hear].
 type watcher struct {
-	m               *Manager
-	states          states // in the database that answers
-	limit, interval time.Duration
+	m      *Manager
+	states states // in the database that answers
+	own    bool   // that is the manager's own
 
 	mu      sync.Mutex
 	waiting map[*waiter]struct{}
-	joined  chan struct{}      // a nudge: somebody new waits
+	nudged  chan struct{}      // look: somebody new waits, or something has changed
 	stop    context.CancelFunc // ends the goroutine, nil when there is none
 }
 
-// waiter is one who waits. Its last three fields are guarded by the watcher's mutex until done
-// is closed.
+// waiter is one who waits.
 type waiter struct {
-	names  []string // sorted
-	target eventsourced.Position
-	done   chan struct{}
+	names    []string
+	target   eventsourced.Position
+	interval time.Duration // between two looks; 0 is what fits the time that it has waited
+	trusts   bool          // that a position was reached is all that it wants to know
+	doubts   time.Duration // when it has waited for so long, it wants to know since when events wait; 0 is never
 
-	reached bool
-	last    []ProjectionProgress // what was seen last
-	err     error                // why nothing was seen
+	// see is told of each look that began after the waiter had come, with the watcher's mutex held. It returns those of
+	// missing for which it goes on waiting.
+	see func(seen map[string]sighting, err error) (missing []string)
+
+	done chan struct{} // closed when it waits for none
+
+	// Guarded by the watcher's mutex.
+	since     time.Time
+	missing   []string
+	elsewhere bool // another process applies one of them, or nobody has looked yet
 }
 
-func newWatcher(m *Manager, pool *pgxpool.Pool, config ConsistencyConfig) *watcher {
-	return &watcher{
-		m: m, states: m.statesIn(pool), limit: config.Limit, interval: config.PollInterval,
-		waiting: map[*waiter]struct{}{},
-	}
+func newWatcher(m *Manager, pool *pgxpool.Pool) *watcher {
+	return &watcher{m: m, states: m.statesIn(pool), own: pool == m.pool, waiting: map[*waiter]struct{}{}}
 }
 
-// local returns the projections that are meant, once each and sorted.
-func (c *Consistency) local(names []string) ([]string, error) {
-	all := len(names) == 0
-	if all {
-		names = c.m.Names()
-	}
-	var local []string
-	for _, name := range names {
-		r, err := c.m.runner(name)
-		switch {
-		case err != nil:
-			return nil, err
-		case r.log != nil:
-			local = append(local, name)
-		case !all:
-			return nil, fmt.Errorf("wait for %s: %w", name, ErrOtherLog)
-		}
-	}
-	slices.Sort(local)
-	return slices.Compact(local), nil
-}
-
-func (r ConsistencyResult) late() error {
-	var late []string
-	for _, p := range r.Projections {
-		if p.Position < p.Target || p.State == consumer.Failed || p.State == consumer.Ahead {
-			late = append(late, fmt.Sprintf("%s is %s at position %d of %d", p.Name, p.State, p.Position, p.Target))
-		}
-	}
-	return fmt.Errorf("%w: %s", ErrConsistencyTimeout, strings.Join(late, ", "))
-}
-
-// wait waits until the projections have reached target, can't, or the limit is over.
-func (w *watcher) wait(ctx context.Context, target eventsourced.Position, names []string) (ConsistencyResult, error) {
-	if err := ctx.Err(); err != nil {
-		return ConsistencyResult{}, err
-	}
-	me := &waiter{names: names, target: target, done: make(chan struct{})}
+// wait waits until see has nothing missing, which it tells, or until ctx or limit ends. Afterwards, what see sets can be read.
+func (w *watcher) wait(ctx context.Context, me *waiter, limit <-chan time.Time) (over bool) {
+	me.done, me.missing = make(chan struct{}), slices.Clone(me.names)
 	w.join(me)
-	defer w.leave(me)
-	limit := time.NewTimer(w.limit)
-	defer limit.Stop()
 	select {
 	case <-me.done:
-	case <-limit.C:
+	case <-limit:
 	case <-ctx.Done():
-		return ConsistencyResult{}, ctx.Err()
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if me.last == nil && len(names) > 0 {
-		if me.err == nil {
-			me.err = errors.New("the database was not asked in time: no connection was free")
-		}
-		return ConsistencyResult{}, fmt.Errorf("wait for %s: %w", strings.Join(names, ", "), explain(me.err))
+	w.remove(me)
+	select {
+	case <-me.done:
+		return true
+	default:
+		return false
 	}
-	return ConsistencyResult{Satisfied: me.reached, Projections: slices.Concat([]ProjectionProgress{}, me.last)}, nil
 }
 
 func (w *watcher) join(me *waiter) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	me.since, me.elsewhere = time.Now(), true
 	w.waiting[me] = struct{}{}
 	if w.stop != nil {
-		nudge(w.joined)
+		nudge(w.nudged)
 		return
 	}
 	var ctx context.Context
 	ctx, w.stop = context.WithCancel(context.Background())
-	w.joined = make(chan struct{}, 1)
-	go w.run(ctx, w.joined)
-}
-
-func (w *watcher) leave(me *waiter) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.remove(me)
+	w.nudged = make(chan struct{}, 1)
+	w.m.listen(w, true)
+	go w.run(ctx, w.nudged)
 }
 
 // remove is called with the mutex held.
@@ -133,112 +106,159 @@ func (w *watcher) remove(me *waiter) {
 	if len(w.waiting) == 0 && w.stop != nil {
 		w.stop()
 		w.stop = nil
+		w.m.listen(w, false)
 	}
 }
 
-// run looks until nobody waits: when somebody joins, when this process has applied what somebody
-// waits for, and at intervals.
-func (w *watcher) run(ctx context.Context, joined <-chan struct{}) {
-	ticker := time.NewTicker(w.interval)
-	defer ticker.Stop()
-	backlogs := map[string]backlog{}
-	for again := false; ctx.Err() == nil; {
-		changed := w.m.changes()
-		late := w.look(ctx, again, backlogs)
-		for again = false; !again; {
-			select {
-			case <-ctx.Done():
-				return
-			case <-joined:
-				again = true
-			case <-ticker.C:
-				again = true
-			case <-changed:
-				changed = w.m.changes()
-				again = w.advanced(late)
-			}
-		}
+// release is called with the mutex held when a waiter goes on waiting for missing.
+func (w *watcher) release(me *waiter, missing []string) {
+	if me.missing = missing; len(missing) == 0 {
+		close(me.done)
+		w.remove(me)
 	}
 }
 
-// advanced tells whether this process has applied what somebody waits for, or the state of such a
-// projection may have changed: a projection that catches up page by page is no reason to look.
-func (w *watcher) advanced(late map[string]eventsourced.Position) bool {
-	for name, target := range late {
-		r, err := w.m.runner(name)
-		if err != nil || !r.starts() {
-			continue
-		}
-		if at := eventsourced.Position(r.advanced.Load()); at == 0 || at >= target {
-			return true
-		}
-	}
-	return false
-}
-
-// look asks for the positions once, and lets go who need not wait any longer. It returns the
-// lowest position that the others wait for of each projection.
-func (w *watcher) look(ctx context.Context, again bool, backlogs map[string]backlog) map[string]eventsourced.Position {
-	w.mu.Lock()
-	present := slices.Collect(maps.Keys(w.waiting))
-	w.mu.Unlock()
-	names := map[string]bool{}
-	for _, waiter := range present {
-		for _, name := range waiter.names {
-			names[name] = true
-		}
-	}
-	seen, err := w.read(ctx, slices.Sorted(maps.Keys(names)))
-	late := w.settle(present, seen, err)
-	if !again || len(late) == 0 {
-		return late // most projections are there by the second look
-	}
-	for name := range late {
-		s := seen[name]
-		backlogs[name] = w.backlog(ctx, s.Position, backlogs[name])
-		s.waiting = backlogs[name].since
-		seen[name] = s
-	}
-	return w.settle(present, seen, nil)
-}
-
-// settle tells all who are present what was seen, lets go who need not wait any longer, and
-// returns the lowest position that the others wait for of each projection.
-func (w *watcher) settle(present []*waiter, seen map[string]sighting, err error) map[string]eventsourced.Position {
-	late := map[string]eventsourced.Position{}
+// hear is called when this process has brought a projection to a position, by a transaction that it had not begun to commit
+// before since; 0 stands for a change of its state, and no time for what another process may have done.
+//
+// Who waits since earlier than that need not ask: at that moment the database showed what he waits for. For one who has
+// come later it may have been reset meanwhile.
+func (w *watcher) hear(name string, at eventsourced.Position, since time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, waiter := range present {
-		if _, waits := w.waiting[waiter]; !waits {
-			continue
+	look := false
+	for me := range w.waiting {
+		switch i := slices.Index(me.missing, name); {
+		case i < 0 || at != 0 && at < me.target:
+		case at != 0 && w.own && me.trusts && me.since.Before(since):
+			w.release(me, slices.DeleteFunc(me.missing, func(missing string) bool { return missing == name }))
+		default:
+			look = true
 		}
-		if waiter.err = err; err != nil {
-			continue
-		}
-		inVain := false
-		waiter.reached = true
-		waiter.last = make([]ProjectionProgress, 0, len(waiter.names))
-		var missing []string
-		for _, name := range waiter.names {
-			s := seen[name]
-			state, prospect := w.judge(s, waiter.target)
-			waiter.last = append(waiter.last, ProjectionProgress{Name: name, Position: s.Position, Target: waiter.target, State: state})
-			waiter.reached = waiter.reached && prospect == reached
-			inVain = inVain || prospect == unlikely
-			if prospect == coming {
-				missing = append(missing, name)
-			}
-		}
-		if waiter.reached || inVain {
-			close(waiter.done)
-			w.remove(waiter)
-			continue
-		}
-		for _, name := range missing {
-			if target, known := late[name]; !known || waiter.target < target {
-				late[name] = waiter.target
+	}
+	if look && w.stop != nil {
+		nudge(w.nudged)
+	}
+}
+
+// run looks until nobody waits: when somebody comes or something is heard, and at intervals.
+func (w *watcher) run(ctx context.Context, nudged <-chan struct{}) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	backlogs := map[eventsourced.Position]time.Time{}
+	for ctx.Err() == nil {
+		began := time.Now()
+		backlogs = w.look(ctx, backlogs)
+		rest := min(max(minLookPause, time.Since(began)), maxLookRest)
+		ended := time.Now()
+		timer.Reset(max(rest, w.pause()))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-nudged:
+			wait.Sleep(ctx, time.Until(ended.Add(rest)))
+			select {
+			case <-nudged: // he is seen by the same look
+			default:
 			}
 		}
 	}
-	return late
+}
+
+// pause returns how long until somebody wants to look again, if nothing is heard.
+func (w *watcher) pause() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	pause := time.Hour
+	for me := range w.waiting {
+		fits := maxLookPause
+		switch {
+		case me.interval > 0:
+			fits = me.interval
+		case me.elsewhere:
+			fits = min(max(time.Since(me.since)/4, minLookPause), maxLookPause)
+		}
+		pause = min(pause, fits)
+	}
+	return pause
+}
+
+// look asks for the positions once, and lets go who need not wait any longer.
+func (w *watcher) look(ctx context.Context, backlogs map[eventsourced.Position]time.Time) map[eventsourced.Position]time.Time {
+	var (
+		present  []*waiter
+		names    = map[string]bool{}
+		doubtful = map[string]eventsourced.Position{} // the highest position that somebody waits for who doubts that it comes
+	)
+	w.mu.Lock()
+	for me := range w.waiting {
+		present = append(present, me)
+		asked := me.names
+		if me.trusts {
+			asked = me.missing
+		}
+		for _, name := range asked {
+			names[name] = true
+			if me.doubts > 0 && time.Since(me.since) >= me.doubts {
+				doubtful[name] = max(doubtful[name], me.target)
+			}
+		}
+	}
+	w.mu.Unlock()
+	seen, err := w.read(ctx, slices.Sorted(maps.Keys(names)))
+	found := map[eventsourced.Position]time.Time{}
+	for name, target := range doubtful {
+		if s, there := seen[name]; there && s.Position < target {
+			s.waiting = w.backlog(ctx, s.Position, backlogs, found)
+			seen[name] = s
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, me := range present {
+		if _, waits := w.waiting[me]; !waits {
+			continue
+		}
+		missing := me.see(seen, err)
+		me.elsewhere = !w.own || slices.ContainsFunc(missing, func(name string) bool { return !seen[name].here })
+		w.release(me, missing)
+	}
+	return found
+}
+
+// read returns how projections stand in the database that answers. A query that is under way
+// is not broken off when the last one leaves: that would cost the connection. A pool may hold several that are lost.
+func (w *watcher) read(ctx context.Context, names []string) (seen map[string]sighting, err error) {
+	var records map[string]record
+	for attempt := 1; ; attempt++ {
+		records, err = w.readOnce(ctx, names)
+		if !pgerr.Lost(err) || attempt == lookAttempts || !wait.Sleep(ctx, time.Duration(attempt)*lookBackOff) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer cancel()
+	seen = make(map[string]sighting, len(names))
+	for _, name := range names {
+		r, err := w.m.runner(name)
+		if err != nil {
+			return nil, err
+		}
+		s := sighting{}
+		if s.record, s.known = records[name]; s.known {
+			s.here = s.node == w.m.node && r.starts()
+			s.refusal = s.programs.refusal(ctx, r.log, r.definition, s.Position)
+		}
+		seen[name] = s
+	}
+	return seen, nil
+}
+
+func (w *watcher) readOnce(ctx context.Context, names []string) (map[string]record, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer cancel()
+	return w.states.readMany(ctx, names)
 }

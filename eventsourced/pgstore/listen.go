@@ -19,7 +19,8 @@ import (
 // Times of the wake-up. All of it is a hint: consumers poll as well.
 const (
 	notifyTimeout   = 5 * time.Second        // for one NOTIFY
-	notifyInterval  = 10 * time.Millisecond  // between two: the first goes at once, those that follow become one
+	notifyFirst     = time.Millisecond       // between two: the first goes at once, those that follow become one;
+	notifyLast      = 10 * time.Millisecond  // it doubles as long as more come, so that each of a few goes at once, too
 	lookInterval    = 500 * time.Millisecond // the same while nobody listens elsewhere
 	listenTimeout   = 10 * time.Second       // for connecting and LISTEN
 	listenerBackOff = 500 * time.Millisecond // after the listening connection was lost
@@ -124,7 +125,8 @@ func (h *hub) tellLocked() {
 }
 
 func (h *hub) notify() {
-	for more := true; more; {
+	interval := notifyFirst
+	for more := true; more; interval = min(2*interval, notifyLast) {
 		ctx, cancel := context.WithTimeout(context.Background(), notifyTimeout)
 		var told int64
 		err := again(ctx, h.pool, func() error {
@@ -134,7 +136,7 @@ func (h *hub) notify() {
 		})
 		cancel()
 		h.report("NOTIFY", "other processes are not woken, and find new events at their next poll", err)
-		pause := notifyInterval
+		pause := interval
 		if err == nil && told == 0 {
 			pause = lookInterval
 		}
