@@ -106,19 +106,21 @@
 // BEGIN travels with the first query and COMMIT with the last statements, so that a
 // page whose handlers ask nothing is two round trips.
 //
-// Inserts of one row that follow each other, upserts included, are executed as one
-// statement for many rows:
+// Inserts of one row, upserts included, are executed as one statement for many rows, also where a
+// handler writes several tables in turn:
 //
 //	INSERT INTO balance (account, amount) VALUES ($1, $2) ON CONFLICT (account) DO UPDATE ...
 //	INSERT INTO balance (account, amount) SELECT * FROM unnest($1, $2) ON CONFLICT (account) DO UPDATE ...
 //
-// That is for statements that are no more than this, with their arguments in order
-// and without RETURNING, functions or subqueries, and for tables where nobody can tell:
+// That is for statements that are no more than this, with their arguments in order, perhaps with whole
+// numbers, true, false or NULL between them, and without RETURNING, functions or subqueries, and for tables where nobody can tell:
 // without triggers, rules or row security, and whose defaults, checks, domains, generated
 // columns and indexes call nothing that may look at other rows. Each page looks at the
 // catalogue anew, see internal/pipeline/plain.sql. All others are executed as they are.
 // A row whose key is in the statement already begins another one, and so does what
-// comes after 256 rows or 64 KiB of arguments.
+// comes after 256 rows or 64 KiB of arguments. Anything else that a handler executes or asks is behind all of
+// them, and so are rows of the same table by another statement, and of another table that draws from a
+// sequence, too. The first row of a statement in a page goes by itself.
 //
 // A count of rows that is asked for at once, as by sqlc's :execrows for database/sql, is one round
 // trip, in which all that was queued before is executed as well; such a statement goes with no

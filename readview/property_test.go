@@ -40,12 +40,15 @@ type Step struct {
 }
 
 // The things a handler may do. Those from "error" on can't be applied.
-var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "returning", "found", "twice", "number", "number", "ask", "copy"}
+var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "returning", "found", "twice", "number", "number", "add", "left", "right", "ask", "copy"}
 var poisons = []string{"error", "panic", "constraint", "syntax", "swallowed", "none", "late", "row", "copy in", "refused", "ignored", "refused late"}
 
 const cells = `
 	CREATE TABLE cell (key TEXT PRIMARY KEY, n BIGINT NOT NULL CHECK (n < 1000));
 	CREATE TABLE number (n NUMERIC PRIMARY KEY, what TEXT, times INT NOT NULL CHECK (times < 1000));
+	CREATE SEQUENCE turns;
+	CREATE TABLE left_hand (turn BIGINT DEFAULT nextval('turns'), key TEXT);
+	CREATE TABLE right_hand (turn BIGINT DEFAULT nextval('turns'), key TEXT);
 	CREATE TABLE trace (id BIGINT GENERATED ALWAYS AS IDENTITY, what TEXT NOT NULL);
 	CREATE TABLE promise (n BIGINT UNIQUE DEFERRABLE INITIALLY DEFERRED)`
 
@@ -78,6 +81,10 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 		return exec(`DELETE FROM cell WHERE key = $1`, step.Key)
 	case "number": // keys that are equal and don't look it
 		return exec(count, map[string]string{"a": "1", "b": "1.0", "c": "2"}[step.Key], nil, 1)
+	case "add": // to what a put has made, or will
+		return exec(`INSERT INTO cell AS old (key, n) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET n = old.n % 500 + 3`, step.Key, 1)
+	case "left", "right": // which came first can be told
+		return exec(`INSERT INTO `+step.Do+`_hand (key) VALUES ($1)`, step.Key)
 	case "ask":
 		result, err := tx.ExecContext(ctx, count, "3", `"quoted", \ and {}`, 1)
 		if err != nil {
@@ -262,7 +269,12 @@ func drawHistory(rt *rapid.T) []Scripted {
 	})
 	event := rapid.Custom(func(rt *rapid.T) Scripted {
 		if rapid.Bool().Draw(rt, "as the one before") { // then their rows may go together
-			return Scripted{Steps: []Step{{"put", rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "key")}}}
+			do := rapid.SampledFrom([][]string{{"put"}, {"put"}, {"put", "left"}, {"put", "add"}, {"right", "left"}}).Draw(rt, "several")
+			var e Scripted
+			for _, what := range do {
+				e.Steps = append(e.Steps, Step{what, rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "key")})
+			}
+			return e
 		}
 		return Scripted{Steps: rapid.SliceOfN(step, 0, 3).Draw(rt, "steps")}
 	})
@@ -276,12 +288,13 @@ func drawHistory(rt *rapid.T) []Scripted {
 
 const contents = `(SELECT 'cell ' || key || ' ' || n FROM cell ORDER BY 1)
 	UNION ALL (SELECT concat_ws(' ', 'number', n, what, times) FROM number ORDER BY 1)
+	UNION ALL (SELECT hand || key FROM (SELECT 'left ' AS hand, * FROM left_hand UNION ALL SELECT 'right ', * FROM right_hand) turn ORDER BY turn)
 	UNION ALL (SELECT 'trace ' || what FROM trace ORDER BY id)`
 
 // playPlainly applies a history event by event, each in a plain transaction, up to the
 // first one that fails: the truth, as nothing of this package has a hand in it.
 func (b *bank) playPlainly(rt *rapid.T, history []Scripted) []string {
-	b.empty("cell", "number", "trace", "promise")
+	b.empty("cell", "number", "left_hand", "right_hand", "trace", "promise")
 	db := stdlib.OpenDBFromPool(b.pool)
 	defer func() { require.NoError(rt, db.Close()) }()
 	position := 0
@@ -317,7 +330,7 @@ func (b *bank) applyPlainly(rt *rapid.T, db *sql.DB, e *Scripted) (applied bool)
 // play projects a history from the start and tells what came of it. The
 // connections are lost when the given failpoint is passed, counted from 0.
 func (b *bank) play(rt *rapid.T, history []Scripted, pageEvents, crash int) []string {
-	b.empty("events", "readviews", "readview_states", "cell", "number", "trace", "promise")
+	b.empty("events", "readviews", "readview_states", "cell", "number", "left_hand", "right_hand", "trace", "promise")
 	var payloads []string
 	for _, event := range history {
 		payload, err := json.Marshal(event)

@@ -19,6 +19,7 @@ func figures() []figure {
 		{"handler: INSERT RETURNING, then INSERT", "1", returningJob},
 		{"handler: PrepareContext, upsert", "1", preparedJob},
 		{"handler: UPDATE, RowsAffected, else INSERT", "1", countedJob},
+		{"handler: INSERT into two tables in turn", "0.8 of sets by hand", turnsJob},
 		{"handler: mixed", "0.4 of sets by hand", mixedJob},
 	} {
 		all = append(all, figure{name: h.name, unit: "events/s", baseline: pgxLoop, goal: h.goal, prepare: prepareHandler(h.job)})

@@ -37,8 +37,12 @@ const (
 	setTotal  = `UPDATE entry SET total = $2 WHERE n = $1`
 	getTotal  = `SELECT total FROM entry WHERE n = $1`
 	dropEntry = `DELETE FROM entry WHERE n = $1`
+	putEntry  = `INSERT INTO entry (n, account, total) VALUES ($1, $2, $3)`
 	addSets   = `INSERT INTO balance AS b (account, amount) SELECT account, sum(amount) FROM unnest($1::text[], $2::bigint[]) AS page (account, amount) GROUP BY account
 		ON CONFLICT (account) DO UPDATE SET amount = b.amount + EXCLUDED.amount`
+	turnSets = `WITH page AS (SELECT account, amount FROM unnest($1::text[], $2::bigint[]) AS page (account, amount)),
+		entered AS (INSERT INTO entry SELECT amount, account, amount FROM page)
+		INSERT INTO line (note, amount) SELECT amount, amount FROM page`
 	noteSets = `WITH page AS (SELECT account, amount, nextval('note_id_seq') AS id FROM unnest($1::text[], $2::bigint[]) AS page (account, amount)),
 		noted AS (INSERT INTO note (id, account) OVERRIDING SYSTEM VALUE SELECT id, account FROM page)
 		INSERT INTO line (note, amount) SELECT id, amount FROM page`
@@ -156,6 +160,25 @@ var returningJob = job{
 		return tx.SendBatch(ctx, batch).Close()
 	},
 	sets: bySets(noteSets),
+}
+
+// turnsJob writes two tables in turn.
+var turnsJob = job{
+	handle: func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		if err := readview.Exec(ctx, tx, putEntry, e.Amount, e.AggregateID(), e.Amount); err != nil {
+			return err
+		}
+		return readview.Exec(ctx, tx, newLine, e.Amount, e.Amount)
+	},
+	loop: func(ctx context.Context, tx pgx.Tx, page []Deposited) error {
+		batch := &pgx.Batch{}
+		for _, e := range page {
+			batch.Queue(putEntry, e.Amount, e.AggregateID(), e.Amount)
+			batch.Queue(newLine, e.Amount, e.Amount)
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	},
+	sets: bySets(turnSets),
 }
 
 // mixedJob is 40% INSERT, 40% UPDATE, 10% DELETE and 10% look-up, then UPDATE, each of a row of

@@ -3,14 +3,14 @@ package pipeline
 import (
 	_ "embed"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Inserts of one row each that follow each other become one statement with many
-// rows, which costs the server a little more than half: an upsert is executed once,
+// Inserts of one row each become one statement with many rows, which costs the server a little more than half: an upsert is executed once,
 // for arrays of arguments.
 //
 //	INSERT INTO balance (account, amount) VALUES ($1, $2) ON CONFLICT (account) DO ...
@@ -21,16 +21,28 @@ import (
 // plain.sql; a page looks once, and its lock keeps the table as it is), and
 // for rows of different keys, as one statement can't update a row twice. When such
 // a statement fails, the page is applied again without.
+//
+// Several such sets of rows are open at once, so that a handler may write its tables in turn. Those of
+// other tables are sent in another order then, which is nobody's to see: nothing looks from one
+// table to another, and what is drawn from outside of them, the next of a sequence, keeps its order.
+//
+//	what comes                                           what is sent first
+//	a row of an open set's statement                     nothing; the set, if it is full or has the key
+//	a row of another statement for an open set's table   that set
+//	a row that counts, and so do those of an open set    that set
+//	any other statement, a query, the end                all sets, as they began
 
 // bulk is the statement for many rows.
 type bulk struct {
 	query     string // the statement for one row
 	table     string
 	version   string // of the table, when it was looked at
+	relation  string // the table's oid, with which the version begins
 	looked    int64  // with the lock of that page
 	plain     bool   // the table was found to be, of that version
 	known     string // which was this
 	lasting   bool   // as long as that is the version
+	counts    bool   // a row has what depends on the order among the rows of all tables: the next of a sequence, the time
 	assigns   bool   // something, with operators whose meaning depends on types
 	page      int64  // found out, or found unchanged, in that page
 	statement pgconn.StatementDescription
@@ -129,12 +141,13 @@ func (tx *Tx) verify(b *bulk) (plain bool, err error) {
 		if err := tx.flush(); err != nil {
 			return false, err
 		}
-		if err := tx.pgx.QueryRow(tx.ctx, plainSQL, b.table).Scan(&b.lasting, &b.plain); err != nil {
+		if err := tx.pgx.QueryRow(tx.ctx, plainSQL, b.table).Scan(&b.lasting, &b.plain, &b.counts); err != nil {
 			return false, err
 		}
 		b.plain = b.plain && (b.lasting || !b.assigns)
 		b.known = b.version
 	}
+	b.relation, _, _ = strings.Cut(b.version, " ")
 	b.page = tx.pages
 	if b.plain && len(tx.recent) < maxRecent {
 		tx.recent = append(tx.recent, b)
@@ -143,4 +156,4 @@ func (tx *Tx) verify(b *bulk) (plain bool, err error) {
 }
 
 // maxRecent bounds the tables that are looked at with the page's lock.
-const maxRecent = 4
+const maxRecent = maxSets

@@ -35,7 +35,8 @@
 // Rows and prepared statements are types of database/sql, which calls back as its driver, under
 // its lock of the connection: that one is taken before the transaction's, never after.
 //
-// Gathered are rows of one INSERT, in bulk.go, when its table is such that nobody can tell.
+// Gathered are rows of the same INSERT, in bulk.go, when its table is such that nobody can tell; those of
+// several INSERTs at once.
 // How far that is allowed is the transaction's [How]: Together, OneByOne (nothing is
 // gathered), Alone (nothing is queued).
 //

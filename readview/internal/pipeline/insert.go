@@ -10,14 +10,14 @@ import (
 type insert struct {
 	table   string
 	tables  []string // its names: schema, table, alias
-	columns int
-	key     []int    // the columns of its conflict target, by number
+	columns int      // that are arguments
+	key     []int    // the arguments that are columns of its conflict target
 	words   []string // the names in its assignments, which have to be of columns and tables
 	many    string   // the statement for many rows
 }
 
 // parseInsert reads a statement that inserts its arguments, each once and in their
-// order, and in case of a conflict does nothing or sets columns to what follows from
+// order, perhaps with constants between them, and in case of a conflict does nothing or sets columns to what follows from
 // the row that is there and the one that is not. Of any other it says no.
 func parseInsert(query string) (insert, bool) {
 	s := &scanner{text: query}
@@ -34,16 +34,23 @@ func parseInsert(query string) (insert, bool) {
 		i.tables = append(i.tables, strings.Trim(s.name(), `"`))
 	}
 	columns := s.names()
-	i.columns = len(columns)
 	s.peek()
 	head := query[:s.start]
 	s.expect("values")
 	s.expect("(")
+	arguments := make([]int, len(columns)) // of the columns; -1 is a constant
+	selected := make([]string, len(columns))
 	for n := range columns {
 		if n > 0 {
 			s.expect(",")
 		}
-		s.expect(fmt.Sprint("$", n+1))
+		if constant := s.constant(); constant != "" {
+			arguments[n], selected[n] = -1, constant
+			continue
+		}
+		s.expect(fmt.Sprint("$", i.columns+1))
+		arguments[n], selected[n] = i.columns, fmt.Sprint("c", i.columns+1)
+		i.columns++
 	}
 	s.peek()
 	rest := query[s.start:]
@@ -59,21 +66,42 @@ func parseInsert(query string) (insert, bool) {
 			s.expect("update")
 			s.expect("set")
 			i.words = s.assignments()
+			i.key = []int{}
 			for _, name := range target {
-				i.key = append(i.key, slices.Index(columns, name))
+				switch column := slices.Index(columns, name); {
+				case column < 0:
+					s.unexpected = true
+				case arguments[column] >= 0:
+					i.key = append(i.key, arguments[column])
+				}
 			}
 		}
 	}
 	s.accept(";")
-	if !s.accept("") || slices.Contains(i.key, -1) {
+	if !s.accept("") || i.columns == 0 {
 		return insert{}, false
 	}
-	arguments := make([]string, i.columns)
-	for n := range arguments {
-		arguments[n] = fmt.Sprint("$", n+1)
+	arrays, names := make([]string, i.columns), make([]string, i.columns)
+	for n := range arrays {
+		arrays[n], names[n] = fmt.Sprint("$", n+1), fmt.Sprint("c", n+1)
 	}
-	i.many = head + "SELECT * FROM unnest(" + strings.Join(arguments, ", ") + rest
+	from := "unnest(" + strings.Join(arrays, ", ")
+	if i.columns == len(columns) {
+		i.many = head + "SELECT * FROM " + from + rest
+	} else {
+		i.many = head + "SELECT " + strings.Join(selected, ", ") + " FROM " + from + ") AS given (" + strings.Join(names, ", ") + rest
+	}
 	return i, true
+}
+
+// constant reads a whole number, true, false or NULL; "" is none of them.
+func (s *scanner) constant() string {
+	word := s.peek()
+	if s.unexpected || word == "" || !isDigit(word[0]) && !slices.Contains([]string{"true", "false", "null"}, word) {
+		return ""
+	}
+	s.read = false
+	return word
 }
 
 // scanner reads the words of a statement. What it does not expect, it fails at.

@@ -1,6 +1,7 @@
 -- Tells whether rows can be inserted into the table $1 as one statement without anybody noticing: it is an ordinary table
 -- without triggers, rules and row security, and its defaults, checks, generated columns, indexes and domains call no
--- function that may look at the rows that are there. Those functions are found in the stored expressions.
+-- function that may look at the rows that are there. Those functions are found in the stored expressions. And whether a row
+-- has something of which the order among the rows of several tables can be told.
 WITH RECURSIVE relation AS (
 	SELECT oid FROM pg_class
 	WHERE oid = to_regclass($1) AND relkind = 'r' AND NOT (relhasrules OR relrowsecurity OR relispartition)
@@ -40,4 +41,6 @@ SELECT NOT EXISTS (SELECT FROM type) AND NOT EXISTS (SELECT FROM function f WHER
 			'to_char', 'concat', 'concat_ws', 'format', 'array_to_string', 'to_json', 'to_jsonb', 'json_build_object', 'jsonb_build_object', 'current_setting',
 			'pg_current_xact_id', 'txid_current', 'current_schema', 'current_database')
 			OR p.proname ~ '^(timestamp|timestamptz|date|interval|time|timetz)_'
-	END)
+	END),
+	EXISTS (SELECT FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE a.attidentity <> '')
+	OR EXISTS (SELECT FROM function f JOIN pg_proc p USING (oid) WHERE p.provolatile = 'v' AND p.proname NOT IN ('random', 'gen_random_uuid'))

@@ -120,27 +120,43 @@ func (tx *Tx) sendOne(k *prepared, s statement) error {
 }
 
 func (tx *Tx) addRow(of *bulk, s statement) error {
-	if !tx.rows.take(of, tx.builder.ParamValues, tx.builder.ParamFormats) {
-		if err := tx.sendRows(); err != nil {
+	set := tx.setOf(of)
+	if set != nil && !set.take(of, tx.builder.ParamValues, tx.builder.ParamFormats) {
+		if err := tx.sendSet(set); err != nil {
 			return err
 		}
-		tx.rows.start(of, s.event, tx.builder.ParamFormats)
+		set = nil
 	}
-	tx.rows.add(tx.builder.ParamValues)
-	tx.rows.traces = append(tx.rows.traces, s.traces...)
+	if set == nil {
+		for first := tx.inTheWay(of); first != nil; first = tx.inTheWay(of) {
+			if err := tx.sendSet(first); err != nil {
+				return err
+			}
+		}
+		set = tx.openSet(of, s.event, tx.builder.ParamFormats)
+	}
+	set.add(tx.builder.ParamValues)
+	set.traces = append(set.traces, s.traces...)
 	return nil
 }
 
 // sendRows sends the rows that go together.
 func (tx *Tx) sendRows() error {
-	if tx.rows.of == nil {
-		return nil
+	for len(tx.sets) > 0 {
+		if err := tx.sendSet(tx.sets[0]); err != nil {
+			return err
+		}
 	}
-	s := statement{event: tx.rows.event, many: tx.rows.of.query, traces: tx.rows.traces}
-	tx.rows.traces = nil
+	return nil
+}
+
+func (tx *Tx) sendSet(set *rows) error {
+	s := statement{event: set.event, many: set.of.query, traces: set.traces}
 	tx.start()
-	tx.rows.send(tx.queue.open)
-	return tx.sent(s, tx.rows.size)
+	set.send(tx.queue.open)
+	size := set.size
+	tx.closeSet(set)
+	return tx.sent(s, size)
 }
 
 func (tx *Tx) start() {

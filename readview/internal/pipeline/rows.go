@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// rows are those that go with the next statement.
+// rows are a set of rows that go in one statement.
 type rows struct {
-	of     *bulk // nil when there are none
+	of     *bulk
 	size   size
 	event  int               // that of the first one
 	traces []context.Context // of the pool's tracer, one a row
@@ -24,7 +24,7 @@ var keySeed = maphash.MakeSeed()
 
 // take tells whether a row can be of the same statement.
 func (r *rows) take(of *bulk, values [][]byte, formats []int16) bool {
-	if r.of != of || r.size.full() {
+	if r.size.full() {
 		return false
 	}
 	for i := range r.arrays {
@@ -79,5 +79,48 @@ func (r *rows) send(to *pgconn.Pipeline) {
 		values[i], formats[i] = r.arrays[i].value(r.size.events)
 	}
 	to.SendQueryStatement(&r.of.statement, values, formats, nil)
-	r.of = nil
+}
+
+// maxSets is how many sets are open at once.
+const maxSets = 8
+
+// setOf returns the open set of a statement, nil if there is none.
+func (s *session) setOf(of *bulk) *rows {
+	for _, r := range s.sets {
+		if r.of == of {
+			return r
+		}
+	}
+	return nil
+}
+
+// inTheWay returns an open set that has to be sent before rows of a statement that has none, nil if there is no such.
+func (s *session) inTheWay(of *bulk) *rows {
+	for _, r := range s.sets {
+		if r.of.relation == of.relation || r.of.counts && of.counts {
+			return r
+		}
+	}
+	if len(s.sets) == maxSets {
+		return s.sets[0]
+	}
+	return nil
+}
+
+// openSet opens a set.
+func (s *session) openSet(of *bulk, event int, formats []int16) *rows {
+	r := &rows{}
+	if n := len(s.spare); n > 0 {
+		r, s.spare = s.spare[n-1], s.spare[:n-1]
+	}
+	r.start(of, event, formats)
+	s.sets = append(s.sets, r)
+	return r
+}
+
+// closeSet takes a set out of those that are open.
+func (s *session) closeSet(r *rows) {
+	s.sets = slices.DeleteFunc(s.sets, func(open *rows) bool { return open == r })
+	r.of, r.traces = nil, nil
+	s.spare = append(s.spare, r)
 }

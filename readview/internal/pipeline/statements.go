@@ -17,6 +17,7 @@ const maxStatements = 256 // different ones that a connection keeps prepared
 type prepared struct {
 	description *pgconn.StatementDescription
 	used        int64 // when, by the session's clock
+	page        int64 // that it was last executed in, by the session's count
 
 	formats []int16 // of a query's columns
 	values  []func([]byte) (driver.Value, error)
@@ -55,7 +56,8 @@ type session struct {
 	clock   int64                           // counts uses
 	pages   int64                           // counts transactions, and changes of tables in them
 	recent  []*bulk                         // those that this page has used
-	rows    rows                            // that are gathered
+	sets    []*rows                         // that are open: rows that are gathered, in the order in which they began
+	spare   []*rows                         // that are not
 	builder pgx.ExtendedQueryBuilder
 }
 
@@ -68,7 +70,9 @@ func sessionOf(conn *pgx.Conn) *session {
 		data[key] = s
 	}
 	s.pages++
-	s.rows.of, s.rows.traces = nil, nil
+	for len(s.sets) > 0 {
+		s.closeSet(s.sets[0])
+	}
 	return s
 }
 
@@ -130,9 +134,6 @@ func (tx *Tx) evict() error {
 	}
 	delete(at, oldest.description.SQL)
 	tx.count--
-	if tx.streak.of == oldest {
-		tx.streak.of = nil
-	}
 	return tx.deallocate(tx.ctx, oldest.names())
 }
 
@@ -147,7 +148,7 @@ func (tx *Tx) forget(ctx context.Context) error {
 	}
 	clear(tx.paths)
 	clear(tx.kinds)
-	tx.known, tx.count, tx.streak = nil, 0, streak{}
+	tx.known, tx.count = nil, 0
 	return tx.deallocate(ctx, names)
 }
 
@@ -163,24 +164,18 @@ func (tx *Tx) deallocate(ctx context.Context, names []string) error {
 	return errors.Join(open.Sync(), open.Close())
 }
 
-// streak is what is known of the last statement, as long as it is the same one.
-type streak struct {
-	of    *prepared
-	alone bool // it does not go with others, as counts of its rows are asked for
-}
-
 // bulk returns how a statement goes together with others of its kind, nil if it does
-// not. It is found out when two of a kind come in a row.
+// not. The first of a kind in a page goes by itself: there may be no other.
 func (tx *Tx) bulk(k *prepared, s statement) (*bulk, error) {
-	again := k == tx.streak.of
-	if !again {
-		value, _ := tx.db.counted.Load(k.description.SQL)
-		tx.streak = streak{of: k, alone: value == true}
-	}
-	if tx.options.How != Together || s.one || tx.streak.alone {
+	again := k.page == tx.pages
+	k.page = tx.pages
+	if !again || tx.options.How != Together || s.one {
 		return nil, nil
 	}
-	if again && !k.tried {
+	if alone, _ := tx.db.counted.Load(k.description.SQL); alone == true { // counts of its rows are asked for, or it was torn
+		return nil, nil
+	}
+	if !k.tried {
 		k.tried = true
 		bulk, err := tx.prepareBulk(k.description.SQL, k.description)
 		if err != nil {

@@ -65,7 +65,6 @@ type Tx struct {
 	soiled   bool  // something may be left in the session: the connection is not used again
 	turn     *Turn // the last one that was given
 	queue    queue
-	streak   streak
 	asked    asked
 	results  []Result // a piece of memory for many
 }
