@@ -83,12 +83,14 @@ func TestRelayThatWasOffForLong(t *testing.T) {
 	}
 	_, stopRelay = c.startRelayOn(sent)
 	last = c.write(4)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), soak.For(time.Minute, time.Hour))
 	defer cancel()
+	began := time.Now()
 	for i, manager := range managers {
 		require.NoError(t, manager.WaitFor(ctx, last))
 		askers[i].requireSame()
 	}
+	t.Logf("all have caught up after %s", time.Since(began).Round(time.Millisecond))
 	stopRelay()
 	sent.mu.Lock()
 	defer sent.mu.Unlock()
