@@ -48,10 +48,11 @@ func (s *logSource) emit(ctx context.Context, out chan<- *message.Message, p *pa
 	pageCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	msg := p.message(pageCtx, s.Name)
+	s.progress.at(atRouter, nil) // before whoever takes it says what he is at
 	select {
 	case out <- msg:
-		s.progress.at(atRouter, nil)
 	case <-ctx.Done():
+		s.progress.at(atRest, nil)
 		return ctx.Err()
 	}
 	defer s.drain(ctx.Done(), p, cancel)()

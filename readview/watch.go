@@ -136,6 +136,9 @@ func (a *applier) noteSlow(ctx context.Context, s step, first bool) {
 	if s.tx != nil && s.phase != atLog && s.phase != atState {
 		stall.Blockers = a.blockers(ctx, s.tx.PID())
 	}
+	if s.tx != nil && s.phase == atLock {
+		stall.Error = cmp.Or(a.lockedTable(ctx, s.tx.PID()), stall.Error)
+	}
 	for i, b := range stall.Blockers {
 		stall.Error += [...]string{", it waits for a lock of ", "; "}[min(i, 1)] + describe(b)
 	}
@@ -178,6 +181,15 @@ func (a *applier) blockers(ctx context.Context, pid uint32) []consumer.Session {
 		return nil // that it stalls is worth a record without them
 	}
 	return all
+}
+
+// lockedTable says for which table's lock a process of the server waits, if that is what it does: with the projection's row, a page
+// locks tables that the one before has written.
+func (a *applier) lockedTable(ctx context.Context, pid uint32) (text string) {
+	_ = a.m.pool.QueryRow(ctx, `SELECT 'the table ' || relation::regclass || ' is locked' FROM pg_locks
+		WHERE pid = $1 AND NOT granted AND locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		LIMIT 1`, int32(pid)).Scan(&text)
+	return text
 }
 
 // note puts on record what keeps the projection from getting on: here, for the status
