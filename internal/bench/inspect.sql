@@ -1,4 +1,4 @@
--- Fills an empty log (eventsourced/pgstore/migrations) with ten million events, for BenchmarkInspector of package pgstore: some minutes, 7 GB.
+-- Fills an empty log (eventsourced/pgstore/migrations) with ten million events, for BenchmarkInspector of package pgstore and BenchmarkPages of readviewui: some minutes, 7 GB.
 \timing on
 SET synchronous_commit=off; SET maintenance_work_mem='512MB'; SET max_parallel_maintenance_workers=0;
 ALTER TABLE events DROP CONSTRAINT events_pkey, DROP CONSTRAINT events_id_key, DROP CONSTRAINT events_stream_key;
