@@ -47,6 +47,7 @@ func newNode(t *testing.T, db *testdb.DB) *node {
 	t.Cleanup(func() { require.NoError(t, n.metrics.Close(context.Background())) })
 	n.registry.MustRegister(n.metrics)
 	store := pgstore.New(db.Pool, bank.Registry(), pgstore.Config{Observer: n.metrics})
+	t.Cleanup(store.Close)
 	n.accounts = bank.Accounts(store)
 	var err error
 	n.manager, err = readview.NewManager(nil, store, db.Pool, readview.Config{
@@ -158,7 +159,9 @@ func TestAppendThatWaits(t *testing.T) {
 	tx, err := db.Pool.Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
-	_, err = n.accounts.UpdateTx(t.Context(), pgstore.New(db.Pool, bank.Registry(), pgstore.Config{}).Tx(tx), "anna",
+	holder := pgstore.New(db.Pool, bank.Registry(), pgstore.Config{})
+	t.Cleanup(holder.Close)
+	_, err = n.accounts.UpdateTx(t.Context(), holder.Tx(tx), "anna",
 		func(a *bank.Account) error { return eventsourced.Record(a, &bank.Deposited{Amount: 1}) })
 	require.NoError(t, err)
 	appended := make(chan eventsourced.Position)
