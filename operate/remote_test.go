@@ -25,7 +25,7 @@ import (
 type answering struct{ *gochannel.GoChannel }
 
 func (a answering) Answers(topic string) (message.Subscriber, string, error) {
-	return own{a.GoChannel}, topic, nil
+	return own(a), topic, nil
 }
 
 // own is not closed with what is shared.

@@ -28,6 +28,14 @@ func TestRowsOfSeveralStatementsGoTogether(t *testing.T) {
 		sets    string // distinct statements that have made rows
 	}{
 		"of two tables, one with constants": {both, `SELECT n::text FROM one UNION ALL SELECT concat_ws(' ', n, what, m, flag) FROM other ORDER BY 1`, `SELECT count(*) FROM (SELECT DISTINCT cmin::text FROM one UNION ALL SELECT DISTINCT cmin::text FROM other) s`},
+		"a row by itself goes as it is": {func(ctx context.Context, tx readview.Tx, e *Filled) error {
+			result, err := tx.ExecContext(ctx, `INSERT INTO other (n, what, m, flag) VALUES ($1, $2, NULL, $3)`, e.N, "", nil)
+			if err != nil {
+				return err
+			}
+			rows, err := result.RowsAffected()
+			return errors.Join(err, readview.Exec(ctx, tx, `INSERT INTO one (n) VALUES ($1)`, rows*int64(e.N)))
+		}, `SELECT n::text FROM one UNION ALL SELECT concat_ws(' ', n, what IS NULL, m, flag IS NULL) FROM other ORDER BY 1`, ""},
 		"not where both draw from a sequence": {func(ctx context.Context, tx readview.Tx, e *Filled) error {
 			return errors.Join(
 				readview.Exec(ctx, tx, `INSERT INTO left_hand (n) VALUES ($1)`, e.N),

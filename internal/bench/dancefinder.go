@@ -28,6 +28,10 @@ const (
 )
 
 func prepareDanceFinder(ctx context.Context, e *environment) ([]contender, error) {
+	// DanceFinder makes its tables only where there are none.
+	if _, err := e.pool.Exec(ctx, `DROP SCHEMA public CASCADE; CREATE SCHEMA public`); err != nil {
+		return nil, err
+	}
 	if _, err := migrations.Up(ctx, e.pool); err != nil {
 		return nil, err
 	}

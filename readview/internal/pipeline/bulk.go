@@ -35,6 +35,7 @@ import (
 // bulk is the statement for many rows.
 type bulk struct {
 	query     string // the statement for one row
+	one       *prepared
 	table     string
 	version   string // of the table, when it was looked at
 	relation  string // the table's oid, with which the version begins
@@ -50,9 +51,10 @@ type bulk struct {
 	key       []int    // the arguments that tell which row may be in the way; nil if none may
 }
 
-// prepareBulk returns the statement for many rows of what query does for one, nil if
+// prepareBulk returns the statement for many rows of what a statement does for one, nil if
 // there is none.
-func (tx *Tx) prepareBulk(query string, one *pgconn.StatementDescription) (*bulk, error) {
+func (tx *Tx) prepareBulk(k *prepared) (*bulk, error) {
+	query, one := k.description.SQL, k.description
 	insert, ok := parseInsert(query)
 	if !ok || one.Name == "" || insert.columns != len(one.ParamOIDs) {
 		return nil, nil
@@ -91,7 +93,7 @@ func (tx *Tx) prepareBulk(query string, one *pgconn.StatementDescription) (*bulk
 	if err != nil {
 		return nil, err
 	}
-	b := &bulk{query: query, table: insert.table, assigns: len(insert.words) > 0, statement: *statement, elements: one.ParamOIDs, key: insert.key}
+	b := &bulk{query: query, one: k, table: insert.table, assigns: len(insert.words) > 0, statement: *statement, elements: one.ParamOIDs, key: insert.key}
 	b.statement.Fields = make([]pgconn.FieldDescription, 1) // see prepared
 	return b, nil
 }

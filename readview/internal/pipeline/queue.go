@@ -134,6 +134,7 @@ func (tx *Tx) addRow(of *bulk, s statement) error {
 			}
 		}
 		set = tx.openSet(of, s.event, tx.builder.ParamFormats)
+		set.first.keep(s.result, tx.builder.ParamValues, tx.builder.ParamFormats)
 	}
 	set.add(tx.builder.ParamValues)
 	set.traces = append(set.traces, s.traces...)
@@ -152,6 +153,9 @@ func (tx *Tx) sendRows() error {
 
 func (tx *Tx) sendSet(set *rows) error {
 	s := statement{event: set.event, many: set.of.query, traces: set.traces}
+	if set.size.events == 1 {
+		s.result, s.many = set.first.result, ""
+	}
 	tx.start()
 	set.send(tx.queue.open)
 	size := set.size

@@ -14,10 +14,35 @@ type rows struct {
 	of     *bulk
 	size   size
 	event  int               // that of the first one
+	first  first             // row, which goes by itself if no other comes
 	traces []context.Context // of the pool's tracer, one a row
 	arrays []array
 	keys   map[uint64]struct{} // hashes: of two that are the same by chance, the second row has to wait
 	key    []byte
+}
+
+// first is a row as the statement for one takes it.
+type first struct {
+	result  *Result // nil when nobody can ask
+	values  [][]byte
+	formats []int16
+	buffer  []byte // of the values
+}
+
+// keep copies a row, whose values are the builder's.
+func (f *first) keep(result *Result, values [][]byte, formats []int16) {
+	f.result, f.values, f.formats, f.buffer = result, f.values[:0], append(f.formats[:0], formats...), f.buffer[:0]
+	if c := cap(f.buffer); c == 0 || c > 4*sendBytes {
+		f.buffer = make([]byte, 0, 128) // not nil, as an empty value is not NULL; nor large, as a connection is kept for long
+	}
+	for _, value := range values {
+		if value != nil {
+			begin := len(f.buffer)
+			f.buffer = append(f.buffer, value...)
+			value = f.buffer[begin:len(f.buffer):len(f.buffer)]
+		}
+		f.values = append(f.values, value)
+	}
 }
 
 var keySeed = maphash.MakeSeed()
@@ -74,6 +99,10 @@ func (r *rows) hash(values [][]byte) uint64 {
 
 // send writes the rows' statement to the connection's buffer.
 func (r *rows) send(to *pgconn.Pipeline) {
+	if r.size.events == 1 {
+		to.SendQueryStatement(&r.of.one.undescribed, r.first.values, r.first.formats, nil)
+		return
+	}
 	values, formats := make([][]byte, len(r.arrays)), make([]int16, len(r.arrays))
 	for i := range r.arrays {
 		values[i], formats[i] = r.arrays[i].value(r.size.events)

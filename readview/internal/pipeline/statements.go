@@ -177,7 +177,7 @@ func (tx *Tx) bulk(k *prepared, s statement) (*bulk, error) {
 	}
 	if !k.tried {
 		k.tried = true
-		bulk, err := tx.prepareBulk(k.description.SQL, k.description)
+		bulk, err := tx.prepareBulk(k)
 		if err != nil {
 			return nil, tx.tear(k.description.SQL, err)
 		}
