@@ -47,8 +47,10 @@ type hub struct {
 	mu        sync.Mutex
 	listeners map[chan struct{}]struct{}
 	stop      context.CancelFunc // of the receiving goroutine, nil when there is none
-	notifying bool
-	again     bool // another wake came while notifying
+	notifying bool               // or resting behind it
+	again     bool               // another wake came while notifying
+	rest      time.Duration      // the next one
+	resting   bool
 	running   sync.WaitGroup
 	warned    map[[2]string]bool // of errors by what did not work and their kind, until it works again
 }
@@ -105,7 +107,7 @@ func (h *hub) wake() {
 		h.again = true
 		return
 	}
-	h.notifying = true
+	h.notifying, h.rest = true, notifyFirst
 	h.running.Go(h.notify)
 }
 
@@ -124,9 +126,9 @@ func (h *hub) tellLocked() {
 	}
 }
 
+// notify tells other processes. The rest behind it is a timer's: it holds up nobody who ends meanwhile.
 func (h *hub) notify() {
-	interval := notifyFirst
-	for more := true; more; interval = min(2*interval, notifyLast) {
+	for {
 		ctx, cancel := context.WithTimeout(context.Background(), notifyTimeout)
 		var told int64
 		err := again(ctx, h.pool, func() error {
@@ -136,15 +138,38 @@ func (h *hub) notify() {
 		})
 		cancel()
 		h.report("NOTIFY", "other processes are not woken, and find new events at their next poll", err)
-		pause := interval
-		if err == nil && told == 0 {
-			pause = lookInterval
+		if !h.restOr(err == nil && told == 0) {
+			return
 		}
-		wait.Sleep(h.open, pause)
-		h.mu.Lock()
+	}
+}
+
+// restOr begins the rest, unless the store is closed: then it tells whether there is one more wake to pass on.
+func (h *hub) restOr(alone bool) (more bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open.Err() != nil {
 		more, h.again = h.again, false
-		h.notifying = more
-		h.mu.Unlock()
+		return more
+	}
+	rest := h.rest
+	if h.rest = min(2*rest, notifyLast); alone {
+		rest = lookInterval
+	}
+	h.resting = true
+	time.AfterFunc(rest, h.rested)
+	return false
+}
+
+func (h *hub) rested() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open.Err() != nil { // close has seen to it
+		return
+	}
+	h.resting = false
+	if h.notifying, h.again = h.again, false; h.notifying {
+		h.running.Go(h.notify)
 	}
 }
 
@@ -237,6 +262,10 @@ func (h *hub) report(what, message string, err error) {
 func (h *hub) close() {
 	h.mu.Lock() // whoever is in wake or listen has begun what is waited for
 	h.end()
+	if h.resting && h.again {
+		h.again = false
+		h.running.Go(h.notify)
+	}
 	h.mu.Unlock()
 	h.running.Wait()
 }
