@@ -138,14 +138,14 @@ func (h *hub) notify() {
 		})
 		cancel()
 		h.report("NOTIFY", "other processes are not woken, and find new events at their next poll", err)
-		if !h.restOr(err == nil && told == 0) {
+		if !h.goesOn(err == nil && told == 0) {
 			return
 		}
 	}
 }
 
-// restOr begins the rest, unless the store is closed: then it tells whether there is one more wake to pass on.
-func (h *hub) restOr(alone bool) (more bool) {
+// goesOn begins the rest, unless the store is closed: then it tells whether there is one more wake to pass on.
+func (h *hub) goesOn(alone bool) (more bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.open.Err() != nil {

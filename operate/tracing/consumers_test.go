@@ -76,6 +76,7 @@ func TestPages(t *testing.T) {
 		t.Parallel()
 		s := newSystem(t, migrated(testdb.New(t)), tracing.Config{})
 		s.deposit(t.Context(), 1)
+		s.deposit(t.Context(), 2)
 		s.deposit(t.Context(), 13)
 		s.project(amounts("amounts"))
 		var tries []string
@@ -84,7 +85,7 @@ func TestPages(t *testing.T) {
 			require.Equal(t, page.Status().Code == codes.Error, value(page, "eventlog.position") == "-")
 			require.Equal(t, page.Status().Code == codes.Error, strings.Contains(page.Status().Description, "amount_check"))
 		}
-		require.Equal(t, []string{"2 Error", "2 Error", "1 Unset", "1 Error"}, tries, "together, one by one, what is before, the event alone")
+		require.Equal(t, []string{"3 Error", "3 Error", "2 Unset", "1 Error"}, tries, "together, one by one, what is before, the event alone")
 	})
 	t.Run("end, too, if a handler ends its goroutine", func(t *testing.T) {
 		t.Parallel()
