@@ -109,15 +109,21 @@ func (h *Hub) Run(ctx context.Context) error {
 			h.config.Logger.WarnContext(ctx, "live changes are late", "error", err, "position", at)
 		}
 		failing = err != nil
+		look := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-h.came:
+			look = true // so that a reset from now on is noticed
 		case <-wake:
 		case <-poll.C:
-			if err := h.watch(ctx); err != nil && ctx.Err() == nil {
-				h.config.Logger.WarnContext(ctx, "the state of the read views is not known", "error", err)
-			}
+			look = true
+		}
+		if !look {
+			continue
+		}
+		if err := h.watch(ctx); err != nil && ctx.Err() == nil {
+			h.config.Logger.WarnContext(ctx, "the state of the read views is not known", "error", err)
 		}
 	}
 }

@@ -237,6 +237,22 @@ func TestRefreshed(t *testing.T) {
 	require.Equal(t, live.Change{Kind: live.Refreshed}, next(t, s), "it gets on")
 }
 
+// A read view may be reset between the moment when a page is drawn and the hub's first look.
+func TestRefreshedFromTheBeginning(t *testing.T) {
+	t.Parallel()
+	f := start(t, live.Config{})
+	band := func(position eventsourced.Position, behind int64) {
+		f.projections.set(func() {
+			f.projections.states = []consumer.Status{{Name: "band", Position: position, Head: 9, Behind: behind, State: consumer.Live}}
+		})
+	}
+	band(0, 3)
+	s := f.subscribe()
+	require.Equal(t, live.Change{Kind: live.Refreshed}, next(t, s), "it is not complete")
+	band(9, 0)
+	require.Equal(t, live.Change{Kind: live.Refreshed}, next(t, s), "it is")
+}
+
 func TestSlow(t *testing.T) {
 	t.Parallel()
 	f := start(t, live.Config{Buffer: 3})

@@ -29,7 +29,10 @@ func (h *Hub) watch(ctx context.Context) error {
 		if !slices.Contains(shownBy, status.Name) {
 			continue
 		}
-		was := h.heights[status.Name]
+		was, seen := h.heights[status.Name]
+		if !seen && status.Behind > 0 {
+			was.highest = status.Head // it may have been full when a page was drawn that subscribed only now
+		}
 		now := height{highest: max(was.highest, status.Position)}
 		stopped := status.State == consumer.Failed || status.State == consumer.Paused
 		now.short = status.Position < was.highest || stopped

@@ -35,8 +35,8 @@
 //	            Pause ▼  │ Resume     └── the log's head is below the position ─▶ ahead of the log
 //	                 paused
 //
-// A consumer that is paused stops within a second, on all nodes; what is being handled then
-// ends first. A restart changes nothing about it.
+// A consumer that is paused begins nothing new, on all nodes, when Pause has returned (it waits for the node's next
+// renewal, two seconds at most); what is being handled then ends first. A restart changes nothing about it.
 //
 // Whatever keeps a consumer from handling events is in its Status, within two seconds: in
 // memory at once, and in the table as soon as that can be written.

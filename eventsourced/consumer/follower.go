@@ -206,8 +206,8 @@ func (f *Follower) giveUpAfter(ctx context.Context) (stop func()) {
 	}
 }
 
-// Pause keeps the consumer from handling events, on all nodes, from within a second on, until
-// it is resumed. What is being handled then ends first. It needs a [Store].
+// Pause keeps the consumer from handling events, on all nodes, until it is resumed: see
+// [Store.Pause], which it needs.
 func (f *Follower) Pause(ctx context.Context) error {
 	if f.table == nil {
 		return errors.New("pause " + f.id.String() + ": its positions are not in the table consumers")

@@ -36,9 +36,7 @@ func (f *Follower) lead(ctx context.Context, news <-chan struct{}) (time.Duratio
 	defer func() { end() }()
 	begun := f.work.Begin == nil
 	for {
-		f.working.Store(false)
 		err := f.ready(leading)
-		f.working.Store(err == nil)
 		if err == nil && !begun {
 			var started func()
 			if started, err = f.work.Begin(leading); err == nil {

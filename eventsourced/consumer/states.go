@@ -8,6 +8,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 const (
@@ -22,6 +23,7 @@ const (
 		WHERE name = $1 AND topic = $2 AND node = $3 AND NOT stopped AND (error IS NOT NULL OR ahead_at IS NOT NULL)`
 	restartSQL = `UPDATE {schema}consumers SET stopped = false WHERE name = $1 AND topic = $2 AND stopped`
 	pauseSQL   = `UPDATE {schema}consumers SET paused = true WHERE name = $1 AND topic = $2`
+	leaseSQL   = `SELECT lease_until FROM {schema}consumers WHERE name = $1 AND topic = $2 AND clock_timestamp() < lease_until`
 	resumeSQL  = `UPDATE {schema}consumers SET stopped = false, ahead_at = NULL, paused = false WHERE name = $1 AND topic = $2`
 	liftSQL    = `UPDATE {schema}consumers SET ahead_at = NULL WHERE name = $1 AND topic = $2 AND node = $3 AND position = $4`
 	stoppedSQL = `SELECT position, stopped OR paused, coalesce(ahead_at = position, false) FROM {schema}consumers WHERE name = $1 AND topic = $2`
@@ -75,9 +77,35 @@ func (s *Store) restart(ctx context.Context, id ID) error {
 	return s.Explain("restart "+id.String(), err)
 }
 
-// Pause keeps a consumer from handling events, on all nodes, from within a second on,
-// until [Store.Resume]. What is being handled then ends first. It returns [ErrUnknown].
-func (s *Store) Pause(ctx context.Context, id ID) error { return s.change(ctx, "pause", pauseSQL, id) }
+// Pause keeps a consumer from handling events, on all nodes, until [Store.Resume]. It returns when the node that has
+// the consumer has noticed, mostly within half a second, or after two without a word from it; what is being
+// handled then may still be. It returns [ErrUnknown].
+func (s *Store) Pause(ctx context.Context, id ID) error {
+	err := s.change(ctx, "pause", pauseSQL, id)
+	if err == nil {
+		s.noticed(ctx, id)
+	}
+	return err
+}
+
+// noticedWithin is how long [Store.Pause] waits for a node that does not renew its lease.
+const noticedWithin = 2 * time.Second
+
+// noticed waits for the next renewal of the lease: who renews it is told that it is paused.
+func (s *Store) noticed(ctx context.Context, id ID) {
+	ctx, cancel := context.WithTimeout(ctx, noticedWithin)
+	defer cancel()
+	var until, now *time.Time // when the lease ends, nil when nobody has it
+	look := func(at **time.Time) error {
+		return s.pool.QueryRow(ctx, s.Qualify(leaseSQL), id.Name, id.column()).Scan(at)
+	}
+	for err := look(&until); err == nil && until != nil; err = look(&now) {
+		if now != nil && !now.Equal(*until) {
+			return
+		}
+		wait.Sleep(ctx, noticePause/10)
+	}
+}
 
 // Resume lets a consumer go on that is paused, that stopped at a failure, or that was ahead
 // of the log, unless it still is. It returns [ErrUnknown].

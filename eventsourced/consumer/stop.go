@@ -18,6 +18,7 @@ func (f *Follower) ready(ctx context.Context) error {
 		f.restart = false
 	}
 	for ctx.Err() == nil {
+		f.working.Store(true) // before it looks: who pauses it meanwhile counts on the next renewal
 		stopped, err := f.stopped(ctx)
 		if err != nil {
 			return err
@@ -34,6 +35,7 @@ func (f *Follower) ready(ctx context.Context) error {
 				return err
 			}
 		}
+		f.working.Store(false)
 		f.wait(ctx, nil)
 	}
 	return context.Cause(ctx)

@@ -97,8 +97,8 @@ func (s *Subscriber) Status(ctx context.Context) (all []consumer.Status, err err
 }
 
 // Pause keeps the subscriptions of this subscriber's group to the topics that this one has
-// from delivering, in all processes, from within a second on, until they are resumed. What
-// is being handled then ends first.
+// from delivering, in all processes, until they are resumed: see [consumer.Store.Pause].
+// What is being handled then ends first.
 func (s *Subscriber) Pause(ctx context.Context) (err error) {
 	for _, sub := range s.subscriptions() {
 		err = errors.Join(err, sub.Pause(ctx))

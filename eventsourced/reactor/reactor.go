@@ -104,8 +104,8 @@ func (r *Reactor) Hangs() []consumer.ID {
 	return nil
 }
 
-// Pause keeps the reactor from handling events, on all nodes, from within a second on, until
-// it is resumed. A reaction that runs ends first.
+// Pause keeps the reactor from handling events, on all nodes, until it is resumed: see
+// [consumer.Store.Pause]. A reaction that runs ends first.
 func (r *Reactor) Pause(ctx context.Context) error { return r.follower.Pause(ctx) }
 
 // Parked returns the events that were put aside, in the order of the log.

@@ -108,8 +108,8 @@ func (r *Relay) Run(ctx context.Context) error {
 // Status returns how the relay stands, whichever node runs it.
 func (r *Relay) Status(ctx context.Context) (consumer.Status, error) { return r.follower.Status(ctx) }
 
-// Pause keeps the relay from publishing, on all nodes, from within a second on, until it is
-// resumed. What is being published then ends first.
+// Pause keeps the relay from publishing, on all nodes, until it is resumed: see
+// [consumer.Store.Pause]. What is being published then ends first.
 func (r *Relay) Pause(ctx context.Context) error { return r.follower.Pause(ctx) }
 
 // Resume lets a relay go on that is paused, or that has stopped because it is ahead of the

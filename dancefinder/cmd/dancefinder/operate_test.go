@@ -188,7 +188,7 @@ func TestPauseOfRelayAndReactor(t *testing.T) {
 	d.imports(july)
 	require.NoError(t, d.app().project(t))
 	require.Equal(t, "paused relay.in-process\npaused geocoding\n", d.done("readviews", "pause", "relay.in-process", "geocoding"))
-	require.Eventually(t, func() bool { return strings.Count(d.done("readviews", "status"), "  paused  ") == 2 }, patience, patience/1000)
+	require.Equal(t, 2, strings.Count(d.done("readviews", "status"), "  paused  "))
 	d.imports(header + "2026-08-01,21.00-01.00,Ängs,Nya logen,Mora,Mora,Dalarna,\n")
 	require.NoError(t, d.app().manager.WaitFor(t.Context(), eventsourced.Position(d.number("SELECT max(tstamp) FROM events")), "dancehall"), "projections go on")
 	require.EqualValues(t, 2, d.number("SELECT count(*) FROM geocoding_job"), "the hall is not queued")
