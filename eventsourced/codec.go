@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"sync"
 	"time"
+
+	"github.com/dancefinder/eventsourcing/internal/plainjson"
 )
 
 // Codec encodes events as payloads and decodes them again. It is given to a registry by
@@ -79,6 +81,10 @@ func (JSON) Encode(_ context.Context, event Event) ([]byte, error) {
 // Decode implements [Codec]. It does what [json.Unmarshal] does, but for numbers in fields
 // of type any.
 func (JSON) Decode(_ context.Context, stored Stored, event Event) error {
+	if plainjson.Decode(stored.Payload, event) {
+		return nil
+	}
+	reflect.ValueOf(event).Elem().SetZero()
 	u := unmarshalers.Get().(*unmarshaler)
 	if u.unmarshal(stored.Payload, event) {
 		unmarshalers.Put(u)

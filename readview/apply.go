@@ -163,8 +163,8 @@ func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipel
 // advance moves the position at the end of a page.
 func (a *applier) advance(ctx context.Context, tx *pipeline.Tx, to eventsourced.Position, nothing bool) error {
 	own := tx.Turn(ctx, pipeline.NoEvent)
-	if nothing {
-		// Nothing was written. If a crash undoes the move, it is made again.
+	if nothing || a.Durability == Deferred {
+		// If a crash undoes the move, it is made again, with what was written, if anything was.
 		if _, err := own.ExecContext(ctx, "SET LOCAL synchronous_commit = off"); err != nil {
 			return err
 		}

@@ -223,7 +223,7 @@ func (s *feedSource) hear(position eventsourced.Position) {
 }
 
 // measure implements [source]: what is known of the log is from its messages.
-func (s *feedSource) measure(_ context.Context, status *consumer.Status, _ lookAhead) error {
+func (s *feedSource) measure(_ context.Context, status *consumer.Status, _ *lookAhead) error {
 	status.Head = max(status.Position, eventsourced.Position(s.seen.Load()))
 	trouble := s.asker.trouble()
 	if s.starts() && status.Head == status.Position && trouble == nil && s.asker.certain() {

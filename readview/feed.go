@@ -131,6 +131,9 @@ func (f Feed) check() (queue any, err error) {
 // [Feed.Requests] it can't tell.
 func (m *Manager) AddRemote(projection Projection, feed Feed) error {
 	queue, err := feed.check()
+	if projection.Durability == Deferred {
+		err = errors.Join(err, errors.New("its Durability is Deferred, and its events come by messages: a crash of the server would undo what the broker was told is done"))
+	}
 	if err = errors.Join(err, m.sharedQueue(queue, projection.Name)); err != nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()

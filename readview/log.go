@@ -240,7 +240,7 @@ func nudge(c chan<- struct{}) {
 }
 
 // measure implements [source].
-func (s *logSource) measure(ctx context.Context, status *consumer.Status, log lookAhead) error {
+func (s *logSource) measure(ctx context.Context, status *consumer.Status, log *lookAhead) error {
 	backlog, err := log.backlog(ctx, s.m.log, eventsourced.LogQuery{After: status.Position, Names: s.handled})
 	if err != nil {
 		status.Head, status.Behind = status.Position, -1

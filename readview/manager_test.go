@@ -181,11 +181,12 @@ func TestAddRefusesWhatCanNotRun(t *testing.T) {
 		readview.Projection{Name: "empty"},
 		readview.Projection{Name: "unknown", Handlers: readview.Handlers{unregistered}},
 		readview.Projection{Name: "double", Handlers: readview.Handlers{readview.On(onDeposited), readview.On(onDeposited)}},
+		readview.Projection{Name: "odd", OnFailure: 7, Durability: 9},
 		balances(), balances(),
 	)
 	for _, problem := range []string{
 		`projection "": its name needs`, `projection "empty": it needs at least one handler`, "Unregistered is not in the registry",
-		"two handlers for Deposited", `projection "balances": added twice`,
+		"two handlers for Deposited", `projection "balances": added twice`, "its OnFailure is 7, want", "its Durability is 9, want",
 	} {
 		require.ErrorContains(t, err, problem)
 	}

@@ -42,6 +42,9 @@ type Projection struct {
 	// [StopAtFailure].
 	OnFailure OnFailure
 
+	// Durability is whether a page's commit waits for the server's disk. Defaults to [Flushed].
+	Durability Durability
+
 	// Triggers are the names of those triggers of the tables that write nothing but the row that they are called for,
 	// or others of the projection's tables. [Manager.Rebuild] and its like refuse tables with other triggers.
 	Triggers []string
@@ -190,6 +193,9 @@ func define(p Projection, registry *eventsourced.Registry) (*definition, error) 
 	}
 	if p.OnFailure != StopAtFailure && p.OnFailure != ParkFailures {
 		problems = append(problems, fmt.Errorf("its OnFailure is %d, want StopAtFailure or ParkFailures", p.OnFailure))
+	}
+	if p.Durability != Flushed && p.Durability != Deferred {
+		problems = append(problems, fmt.Errorf("its Durability is %d, want Flushed or Deferred", p.Durability))
 	}
 	problems = append(problems, d.defineVersion())
 	if registry != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,8 +54,12 @@ func (m *meter) now() float64 {
 }
 
 // lookAhead remembers what one status has found in the log, so that it costs one look for all projections that handle the
-// same and stand at the same position, as those that have yet to begin. Their positions were read before.
-type lookAhead map[string]*outlook
+// same and stand at the same position, as those that have yet to begin, and one count for all that are behind another one
+// of which more waits than is counted. Their positions were read before.
+type lookAhead struct {
+	known map[string]*outlook
+	full  []eventsourced.LogQuery // of which there was more than was counted
+}
 
 // outlook is what lies before a projection.
 type outlook struct {
@@ -67,22 +72,39 @@ func outlookKey(query eventsourced.LogQuery) string {
 }
 
 // backlog is [eventsourced.BacklogAfter].
-func (l lookAhead) backlog(ctx context.Context, log eventsourced.LogReader, query eventsourced.LogQuery) (eventsourced.Backlog, error) {
-	if known := l[outlookKey(query)]; known != nil {
+func (l *lookAhead) backlog(ctx context.Context, log eventsourced.LogReader, query eventsourced.LogQuery) (eventsourced.Backlog, error) {
+	if known := l.known[outlookKey(query)]; known != nil {
 		return known.Backlog, nil
 	}
-	found, err := eventsourced.BacklogAfter(ctx, log, query)
-	if err == nil {
-		l[outlookKey(query)] = &outlook{found, -1}
+	counted := query
+	if l.overflows(query) {
+		counted.Limit = 1
 	}
-	return found, err
+	found, err := eventsourced.BacklogAfter(ctx, log, counted)
+	if err != nil {
+		return found, err
+	}
+	if found.More {
+		found.Behind = eventsourced.MaxBacklog
+		l.full = append(l.full, query)
+	}
+	l.known[outlookKey(query)] = &outlook{found, -1}
+	return found, nil
+}
+
+// overflows tells that more is before a query than is counted, as it has all of another's that has.
+func (l *lookAhead) overflows(query eventsourced.LogQuery) bool {
+	return slices.ContainsFunc(l.full, func(full eventsourced.LogQuery) bool {
+		outside := func(name string) bool { return !slices.Contains(query.Names, name) }
+		return full.After >= query.After && (len(query.Names) == 0 || len(full.Names) > 0 && !slices.ContainsFunc(full.Names, outside))
+	})
 }
 
 // foretell completes a status that has a backlog with how much it is and how long it takes.
-func (l lookAhead) foretell(ctx context.Context, log eventsourced.LogReader, names []string, status *consumer.Status) {
+func (l *lookAhead) foretell(ctx context.Context, log eventsourced.LogReader, names []string, status *consumer.Status) {
 	status.Estimate = status.Behind
 	query := eventsourced.LogQuery{After: status.Position, Names: names}
-	known := l[outlookKey(query)]
+	known := l.known[outlookKey(query)]
 	if estimator, ok := log.(eventsourced.Estimator); ok && status.More && known != nil {
 		if known.estimate < 0 {
 			known.estimate = 0

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -91,4 +92,46 @@ func TestStatusOfARebuild(t *testing.T) {
 	require.Positive(t, status.Rebuild.Left)
 	b.exec(`UPDATE readview_rebuilds SET beat_at = clock_timestamp() - interval '1 minute'`)
 	require.Equal(t, "interrupted", b.status(manager, "balances").Rebuild.Phase)
+}
+
+// countedLog notes how much is counted.
+type countedLog struct {
+	*pgstore.Store
+	counted int64
+}
+
+func (c *countedLog) CountLog(ctx context.Context, query eventsourced.LogQuery) (int64, error) {
+	n, err := c.Store.CountLog(ctx, query)
+	c.counted += n
+	return n, err
+}
+
+// Of projections that are far behind, the first is counted: what is behind it has no less.
+func TestStatusOfManyThatAreBehind(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	b.history(30_000)
+	log := &countedLog{Store: b.store}
+	manager, err := readview.NewManager(nil, log, b.pool, fast())
+	require.NoError(t, err)
+	for name, position := range map[string]int{"first": 12_000, "second": 11_000, "third": 10_000, "last": 25_000} {
+		require.NoError(t, manager.Add(readview.Projection{Name: name, Handlers: []readview.Handler{
+			readview.On(func(context.Context, readview.Tx, *Deposited) error { return nil }),
+		}}))
+		b.exec(`INSERT INTO readviews (name, position) VALUES ($1, $2)`, name, position)
+		b.exec(`INSERT INTO readview_states (name, handled) VALUES ($1, '{Deposited}')`, name)
+	}
+	all, err := manager.Status(t.Context())
+	require.NoError(t, err)
+	for _, status := range all {
+		behind, more := int64(eventsourced.MaxBacklog), true
+		if status.Name == "last" {
+			behind, more = 5_000, false
+		}
+		require.Equal(t, behind, status.Behind, status.Name)
+		require.Equal(t, more, status.More, status.Name)
+		require.Positive(t, status.Lag)
+	}
+	require.Equal(t, manager.Names(), []string{all[0].Name, all[1].Name, all[2].Name, all[3].Name}, "in the order of Add")
+	require.Less(t, log.counted, int64(16_000))
 }

@@ -21,10 +21,10 @@ import (
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
-// newCrashingBank is a bank on a server of its own, with 20 deposits in its ledger and a node that runs it.
-func newCrashingBank(t *testing.T) (*bank, *readview.Manager) {
+// newCrashingBank is a bank on a server of its own, without tables of read views.
+func newCrashingBank(t *testing.T, settings map[string]string) *bank {
 	t.Helper()
-	server, err := devservices.StartPostgres(t.Context(), devservices.PostgresConfig{})
+	server, err := devservices.StartPostgres(t.Context(), devservices.PostgresConfig{Settings: settings})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	pool, err := pgxpool.New(t.Context(), server.URL()+"&pool_max_conns=20")
@@ -34,8 +34,7 @@ func newCrashingBank(t *testing.T) (*bank, *readview.Manager) {
 	store := pgstore.New(pool, registry(), pgstore.Config{})
 	t.Cleanup(store.Close)
 	b := &bank{t: t, db: &testdb.DB{Pool: pool, URL: server.URL(), Schema: "public"}, pool: pool, store: store, accounts: newAccounts(store)}
-	b, manager, _ := ledgerIn(b, 20)
-	return b, manager
+	return b
 }
 
 // crash has the server lose all that is in its memory, with every session, as when its machine stops, and waits until it has
@@ -64,7 +63,7 @@ func (b *bank) crash() {
 // in the next one when that has died along with the server.
 func TestRebuildWhenTheServerCrashes(t *testing.T) {
 	t.Parallel()
-	b, live := newCrashingBank(t)
+	b, live, _ := ledgerIn(newCrashingBank(t, nil), 20)
 	points := map[readview.How][]string{readview.Apply: {"applied rows"}} // each takes seconds
 	dying := map[readview.How][]string{}
 	if soak.On {

@@ -24,8 +24,8 @@ func TestAddRemote(t *testing.T) {
 	for _, says := range []string{"Registry is nil", "Subscriber is nil", "Topic is empty", "RequestTopic is empty", "AskAgain or AskAtLeast is negative", "AskEvents or AskBytes is negative"} {
 		require.ErrorContains(t, err, says)
 	}
-	err = manager.AddRemote(readview.Projection{}, readview.Feed{})
-	for _, says := range []string{"Registry is nil", "its name needs", "at least one handler"} {
+	err = manager.AddRemote(readview.Projection{Durability: readview.Deferred}, readview.Feed{})
+	for _, says := range []string{"Registry is nil", "its name needs", "at least one handler", "its Durability is Deferred, and its events come by messages"} {
 		require.ErrorContains(t, err, says)
 	}
 	require.ErrorContains(t, manager.Add(readview.Projection{}), "its name needs")

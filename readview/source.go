@@ -27,7 +27,7 @@ type source interface {
 
 	// measure completes a status that has a position with what there is to apply: Head, Behind
 	// and Lag, and Failure if only the source knows of it. Its error is why that can't be told.
-	measure(ctx context.Context, status *consumer.Status, log lookAhead) error
+	measure(ctx context.Context, status *consumer.Status, log *lookAhead) error
 
 	// late tells, of a status that was measured, whether events wait for longer than they
 	// should.

@@ -1,9 +1,11 @@
 package readview
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
@@ -11,7 +13,6 @@ import (
 
 // Status returns the status of every projection, in the order of Add.
 func (m *Manager) Status(ctx context.Context) ([]consumer.Status, error) {
-	var all []consumer.Status
 	names := m.Names()
 	replays, err := m.states.rebuildsOf(ctx, names...)
 	if err != nil {
@@ -21,8 +22,11 @@ func (m *Manager) Status(ctx context.Context) ([]consumer.Status, error) {
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", explain(err))
 	}
-	log := lookAhead{}
-	for _, name := range names {
+	log := &lookAhead{known: map[string]*outlook{}}
+	ahead := slices.Clone(names) // the first of all is the one that what is behind it may be known by
+	slices.SortStableFunc(ahead, func(a, b string) int { return cmp.Compare(stored[b].Position, stored[a].Position) })
+	all := make([]consumer.Status, len(names))
+	for _, name := range ahead {
 		r, err := m.runner(name)
 		if err != nil {
 			return nil, err
@@ -40,12 +44,12 @@ func (m *Manager) Status(ctx context.Context) ([]consumer.Status, error) {
 				status.Verify = replay.status()
 			}
 		}
-		all = append(all, status)
+		all[slices.Index(names, name)] = status
 	}
 	return all, nil
 }
 
-func (r *runner) status(ctx context.Context, stored record, known bool, log lookAhead) (consumer.Status, error) {
+func (r *runner) status(ctx context.Context, stored record, known bool, log *lookAhead) (consumer.Status, error) {
 	status := consumer.Status{Kind: consumer.KindProjection, Name: r.Name, Position: stored.Position, Failure: stored.failure,
 		Parked: stored.parked, Skipped: stored.skipped}
 	if stored.leaseValid || stored.node == r.m.node && r.starts() { // a lease that is renewed a little late is its own still

@@ -248,7 +248,7 @@ func TestRefreshedFromTheBeginning(t *testing.T) {
 	}
 	band(0, 3)
 	s := f.subscribe()
-	require.Equal(t, live.Change{Kind: live.Refreshed}, next(t, s), "it is not complete")
+	require.Equal(t, live.Change{Kind: live.Refreshed}, next(t, s), "it is empty")
 	band(9, 0)
 	require.Equal(t, live.Change{Kind: live.Refreshed}, next(t, s), "it is")
 }

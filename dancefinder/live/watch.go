@@ -30,8 +30,8 @@ func (h *Hub) watch(ctx context.Context) error {
 			continue
 		}
 		was, seen := h.heights[status.Name]
-		if !seen && status.Behind > 0 {
-			was.highest = status.Head // it may have been full when a page was drawn that subscribed only now
+		if !seen && status.Position == 0 && status.Behind > 0 {
+			was.highest = status.Head // it was reset, perhaps when a page was drawn already that subscribed only now
 		}
 		now := height{highest: max(was.highest, status.Position)}
 		stopped := status.State == consumer.Failed || status.State == consumer.Paused

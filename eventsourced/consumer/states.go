@@ -95,12 +95,12 @@ const noticedWithin = 2 * time.Second
 func (s *Store) noticed(ctx context.Context, id ID) {
 	ctx, cancel := context.WithTimeout(ctx, noticedWithin)
 	defer cancel()
-	var until, now *time.Time // when the lease ends, nil when nobody has it
-	look := func(at **time.Time) error {
+	var until, now time.Time            // when the lease ends
+	look := func(at *time.Time) error { // an error also when nobody has it
 		return s.pool.QueryRow(ctx, s.Qualify(leaseSQL), id.Name, id.column()).Scan(at)
 	}
-	for err := look(&until); err == nil && until != nil; err = look(&now) {
-		if now != nil && !now.Equal(*until) {
+	for err := look(&until); err == nil; err = look(&now) {
+		if !now.IsZero() && !now.Equal(until) {
 			return
 		}
 		wait.Sleep(ctx, noticePause/10)

@@ -59,7 +59,7 @@ func TestDirectionOfImports(t *testing.T) {
 		}
 		if p.path == root+"/eventsourced" {
 			forbid("the write side uses the standard library only", p.deps, func(path string) bool {
-				return external(path) && path != p.path && !within(path, "internal/wait")
+				return external(path) && path != p.path && !within(path, "internal/wait") && !within(path, "internal/plainjson")
 			})
 		}
 		if within(p.path, "eventsourced") {
