@@ -189,7 +189,7 @@ func TestConnectionsToAServerThatIsReadOnlyNow(t *testing.T) {
 // An error that may pass is tried for a while, not three times in a second.
 func TestAStatementTimeoutIsTriedForAWhile(t *testing.T) {
 	t.Parallel()
-	b := newBank(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = "100ms" })
+	b := newBank(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = "1s" })
 	config := fast()
 	config.RetryFor = time.Minute
 	manager, router := b.manager(config, balances())
@@ -213,7 +213,7 @@ func TestAStatementThatAlwaysTakesTooLongFails(t *testing.T) {
 	config := fast()
 	config.RetryFor = 500 * time.Millisecond
 	manager, router := b.manager(config, balances(misuse(func(ctx context.Context, tx readview.Tx) error {
-		_, err := tx.ExecContext(ctx, `SELECT pg_sleep(1)`)
+		_, err := tx.ExecContext(ctx, `SELECT pg_sleep(60)`)
 		return err
 	})))
 	b.start(router)
