@@ -61,6 +61,9 @@ func (s *Store) observe(ctx context.Context, x *exchange, began time.Time, err e
 	}
 	s.totals.Lock()
 	s.totals.add(stats)
+	if stats.Err != nil && !errors.Is(stats.Err, context.Canceled) { // that is its caller's wish
+		s.totals.failure, s.totals.failedAt = stats.Err, time.Now()
+	}
 	s.totals.Unlock()
 	s.config.Observer.Appended(ctx, stats)
 }

@@ -26,6 +26,7 @@ type statements struct {
 	eventAt, eventByID           string
 	listedAt, listedByID         string // without payloads
 	figures, relations, clients  string
+	blocked                      string
 	head, identity               string
 	loadSnapshot, saveSnapshot   string
 	channel, listening, notify   string
@@ -87,6 +88,7 @@ func newStatements(schema string) statements {
 		listedByID:   replacer.Replace(`SELECT ` + listed + ` FROM {events} WHERE id = $1`),
 		clients:      replacer.Replace(clientsSQL),
 		figures:      replacer.Replace(figuresSQL),
+		blocked:      replacer.Replace(blockedSQL),
 		relations:    strings.ReplaceAll(replacer.Replace(relationsSQL), "{oid_snapshots}", "'"+strings.ReplaceAll(table("snapshots"), "'", "''")+"'::regclass::oid"),
 		head:         replacer.Replace(`SELECT coalesce(max(tstamp), 0) FROM {events}`),
 		identity:     `SELECT id::text FROM ` + table("log_identity"),

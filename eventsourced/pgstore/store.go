@@ -79,6 +79,8 @@ type Store struct {
 	totals struct {
 		sync.Mutex
 		AppendTotals
+		failure  error // of the last transaction that failed
+		failedAt time.Time
 	}
 }
 

@@ -93,6 +93,12 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, h.forbidden(r, a.Action, err))
 		return
 	}
+	if a.Action == Explain && !h.open(a.ID.Name, false) { // which events have made a row tells what is in it
+		if _, err := h.revealed(ctx, r, a.ID.Name, map[string]string{"page": "explain", "table": a.Table, "column": a.Column}); err != nil {
+			h.fail(w, r, err)
+			return
+		}
+	}
 	q, err := h.question(ctx, a)
 	if err == nil {
 		if wrong := q.answered(a); wrong != "" {

@@ -94,7 +94,7 @@ type column struct {
 
 func (h *Handler) failure(ctx context.Context, s consumer.Status, known results, revealed, hideRows bool) (*failureView, error) {
 	f := s.Failure
-	if f == nil || f.EventName == "" {
+	if f == nil || f.EventName == "" || f.Stalled { // that has not failed
 		return nil, nil
 	}
 	v := &failureView{Error: said(!hideRows, bare(f.Error)), Position: f.Position, Event: f.EventName, ID: f.EventID.String(), Tries: f.Attempts, LastTry: f.Time, Stack: f.Stack, Statement: said(!hideRows, f.Statement)}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ type site struct {
 	manager  *readview.Manager
 	handler  *readviewui.Handler
 	url      string
+	stop     func() // ends the manager's run
 }
 
 const tables = `
@@ -79,10 +81,11 @@ func newSite(t *testing.T, config readviewui.Config) *site {
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- s.manager.Run(ctx) }()
-	t.Cleanup(func() {
+	s.stop = sync.OnceFunc(func() {
 		stop()
 		require.NoError(t, <-ended)
 	})
+	t.Cleanup(s.stop)
 	if config.Logger == nil {
 		config.Logger = quiet
 	}

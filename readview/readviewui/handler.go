@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -100,6 +102,10 @@ func (h *Handler) routes() http.Handler {
 		h.refuse(w, r, problem{Status: http.StatusNotFound, Title: "There is no such page", Text: "It may have been of something that is no more."})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if query, err := url.QueryUnescape(r.URL.RawQuery); err == nil && (strings.ContainsRune(query, 0) || !utf8.ValidString(query)) {
+			h.refuse(w, r, problem{Status: http.StatusBadRequest, Title: "The address is no text", Text: "There is a character in it that no text has."})
+			return
+		}
 		name := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
 		inner := r.Clone(r.Context())
 		if inner.URL.Path = "/" + name; strings.Contains(name, ".") {

@@ -3,6 +3,7 @@ package readviewui
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 )
@@ -11,6 +12,7 @@ import (
 type inspected interface {
 	Inspector(config pgstore.InspectorConfig) *pgstore.Inspector
 	Appends() pgstore.AppendTotals
+	LastFailure() (time.Time, error)
 }
 
 // inspectTimeout is for how long the server works on one question about the log.

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 )
 
 // How often all is looked at, while somebody does.
@@ -25,8 +27,10 @@ const (
 type look struct {
 	At      time.Time
 	All     []consumer.Status
-	Version string // another one when something has changed
-	Problem string // why it is older than it should be, or lacks something; "" when it is neither
+	Version string           // another one when something has changed
+	Problem string           // why it is older than it should be, or lacks something; "" when it is neither
+	Old     bool             // nothing could be looked at: All is of an earlier look
+	Blocked *pgstore.Blocked // who keeps others from appending; nil for nobody
 	took    time.Duration
 }
 
@@ -80,9 +84,14 @@ func (h *Handler) lookAgain(ctx context.Context, last *look, done chan struct{})
 	now := &look{At: time.Now(), All: all, took: time.Since(began)}
 	if err != nil {
 		h.config.Logger.WarnContext(ctx, "the admin page could not look at everything", "error", err)
-		now.Problem = err.Error()
-		if len(all) == 0 && last != nil {
+		now.Problem = inShort(err)
+		if now.Old = len(all) == 0; now.Old && last != nil {
 			now.All, now.At = last.All, last.At
+		}
+	}
+	if h.inspector != nil && !now.Old {
+		if now.Blocked, err = h.inspector.Blocked(ctx); err != nil {
+			h.config.Logger.WarnContext(ctx, "the admin page could not look for who is in the way of appends", "error", err)
 		}
 	}
 	if len(all) > 0 {
@@ -94,6 +103,18 @@ func (h *Handler) lookAgain(ctx context.Context, last *look, done chan struct{})
 	h.looks.last, h.looks.running = now, nil
 	h.looks.mu.Unlock()
 	close(done)
+}
+
+// inShort is the first line of an error, for people: those of several looks at a database that does not answer are alike.
+func inShort(err error) string {
+	first, rest, _ := strings.Cut(strings.TrimSpace(err.Error()), "\n")
+	if first = strings.TrimSuffix(first, ":"); len(first) > maxText {
+		first = strings.ToValidUTF8(first[:maxText], "") + "…"
+	}
+	if rest != "" {
+		first += " (and more: see the program’s log)"
+	}
+	return first + "."
 }
 
 // status returns all that goes through the log, as the command line's status does. With an error it
@@ -125,7 +146,7 @@ func versionOf(l *look) string {
 	text, _ := json.Marshal(shown)
 	sum := fnv.New64a()
 	_, _ = sum.Write(text)
-	_, _ = sum.Write([]byte(l.Problem))
+	_, _ = fmt.Fprint(sum, l.Problem, l.Old, l.Blocked != nil)
 	return fmt.Sprintf("%x", sum.Sum64())
 }
 

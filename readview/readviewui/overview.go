@@ -24,6 +24,8 @@ type overview struct {
 	Problem  string                `json:"problem,omitempty"` // why it is old, or lacks something
 	Trouble  []trouble             `json:"trouble"`
 	More     int                   `json:"more_trouble"` // that are not among Trouble
+	Left     []leftover            `json:"left_to_do"`
+	Old      bool                  `json:"old"` // nothing is known of now
 	Rows     []row                 `json:"consumers"`
 	All      int                   `json:"-"`
 	Filters  []filter              `json:"-"`
@@ -144,9 +146,41 @@ func (h *Handler) overview(ctx context.Context, r *http.Request) (any, error) {
 	o.Nodes = len(nodes)
 	o.sort()
 	o.links(counts, words)
+	if o.Old = l.Old; o.Old {
+		o.Title = "Not known just now"
+		return o, nil
+	}
 	o.Trouble, o.More = h.troubles(ctx, l.All, false)
+	o.Trouble = append(h.inTheWay(l), o.Trouble...)
+	o.Left = leftovers(l.All)
 	o.Title = titleOf(l.All, counts)
 	return o, nil
+}
+
+// leftover is what somebody has to do some time, and what stands still because somebody wants it so.
+type leftover struct {
+	Text string `json:"text"`
+	URL  string `json:"-"`
+}
+
+func leftovers(all []consumer.Status) (left []leftover) {
+	for _, s := range all {
+		place, _ := query("consumer", "kind", s.Kind, "name", s.Name, "topic", s.Topic)
+		add := func(text string) { left = append(left, leftover{s.Name + " " + text, place}) }
+		if s.State == consumer.Paused {
+			add("is paused until somebody resumes it.")
+		}
+		if s.Parked > 0 {
+			add("has parked " + plural(s.Parked, "event", "events") + ": mend the cause, then retry.")
+		}
+		if s.Skipped > 0 {
+			add("lacks " + plural(s.Skipped, "event that was skipped.", "events that were skipped."))
+		}
+		if v := s.Verify; v != nil && strings.HasPrefix(v.Detail, "not equal") && !v.Running && (s.Rebuild == nil || s.Rebuild.Ended.Before(v.Ended)) {
+			add("was found to be other than its events make it: rebuild it.")
+		}
+	}
+	return left
 }
 
 // matches tells whether a row has a text in its name, its kind or its node.
@@ -200,6 +234,15 @@ func titleOf(all []consumer.Status, counts map[string]int) string {
 		if n := counts[class]; n > 0 {
 			wrong = append(wrong, fmt.Sprintf("%d %s", n, class))
 		}
+	}
+	idle := 0
+	for _, s := range all {
+		if standingOf(s).Class == "standby" && s.Node == "" {
+			idle++
+		}
+	}
+	if idle > 0 {
+		wrong = append(wrong, fmt.Sprintf("%d not running", idle))
 	}
 	switch {
 	case len(wrong) > 0:

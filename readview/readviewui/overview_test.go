@@ -1,12 +1,19 @@
 package readviewui_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/bank"
+	"github.com/dancefinder/eventsourcing/readview"
 	"github.com/dancefinder/eventsourcing/readview/readviewui"
 )
 
@@ -45,4 +52,93 @@ func TestOverview(t *testing.T) {
 		require.Contains(t, text, `value="tot"`)
 		require.NotContains(t, text, `<a href="consumer?kind=projection&amp;name=accounts">accounts`)
 	})
+}
+
+// overview waits until the page says something.
+func (s *site) overview(says string) (text string) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		_, text = s.send("GET", "", nil)
+		return strings.Contains(text, says)
+	}, 30*time.Second, 100*time.Millisecond, "%s is not in\n%s", says, &text)
+	return text
+}
+
+const calm = "Nothing to do."
+
+func TestOverviewOfWhatNobodyRuns(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, readviewui.Config{})
+	require.NoError(t, s.manager.WaitFor(t.Context(), s.deposit("anna", 5)))
+	s.overview(calm)
+	s.stop()
+	text := s.overview("<h1>2 not running</h1>")
+	require.Contains(t, text, "Nobody runs <code>accounts, total</code>")
+	require.Contains(t, text, "Start the program that runs them.")
+	require.NotContains(t, text, calm)
+	_, text = s.send("GET", "consumer?kind=projection&name=total", nil)
+	require.Contains(t, text, "Nobody runs it")
+
+	t.Run("and what is known from before is not taken for how it is", func(t *testing.T) {
+		s.pool.Close()
+		text := s.overview("<h1>Not known just now</h1>")
+		require.NotContains(t, text, calm)
+		require.NotContains(t, text, "Nobody runs")
+		require.Contains(t, text, "Not everything could be looked at.")
+	})
+}
+
+func TestOverviewOfAppendsThatWaitAndFail(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, readviewui.Config{})
+	holder, err := s.pool.Begin(t.Context())
+	require.NoError(t, err)
+	event, err := s.store.Registry().Encode(t.Context(), &bank.Deposited{Amount: 1})
+	require.NoError(t, err)
+	_, err = s.store.AppendTx(t.Context(), holder, eventsourced.Stream{AggregateName: "bank.Account", AggregateID: "held"}, eventsourced.NoStream, event)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	waits := make(chan error, 1)
+	go func() {
+		_, err := s.accounts.Update(ctx, "anna", func(a *bank.Account) error { return eventsourced.Record(a, &bank.Deposited{Amount: 1}) })
+		waits <- err
+	}()
+	text := s.overview("wait for a lock that another session holds")
+	require.Contains(t, text, fmt.Sprintf("SELECT pg_terminate_backend(%d)", holder.Conn().PgConn().PID()))
+	require.NotContains(t, text, calm)
+	_, err = s.pool.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND classid = 1702260334`)
+	require.NoError(t, err)
+	text = s.overview("of this program fail")
+	require.NotContains(t, text, calm)
+	require.NoError(t, holder.Rollback(t.Context()))
+	cancel()
+	<-waits
+}
+
+func TestOverviewOfWhatIsLeftToDo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, readviewui.Config{Authorize: operators})
+	require.NoError(t, s.manager.WaitFor(t.Context(), s.deposit("anna", 50)))
+	s.deposit("anna", 500)
+	stopped := s.until("accounts", failed)
+	require.NoError(t, s.manager.Skip(t.Context(), "accounts", stopped.Failure.Position, "a test"))
+	text := s.overview("accounts lacks 1 event that was skipped.")
+	require.NotContains(t, text, calm)
+	_, err := s.pool.Exec(t.Context(), `UPDATE total SET amount = amount + 1`)
+	require.NoError(t, err)
+	_, err = s.manager.Verify(t.Context(), "total", readview.VerifyOptions{})
+	require.NoError(t, err)
+	s.overview("total was found to be other than its events make it")
+	require.NoError(t, s.manager.Pause(t.Context(), "total"))
+	s.overview("total is paused until somebody resumes it.")
+}
+
+func TestAddressesThatAreNoText(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, readviewui.Config{})
+	for _, path := range []string{"events?name=%00", "events?name=%ff%fe", "stream?aggregate=a&id=%00", "?q=%00"} {
+		response, _ := s.send("GET", path, nil)
+		require.Equal(t, http.StatusBadRequest, response.StatusCode, path)
+	}
 }

@@ -29,18 +29,25 @@ type trouble struct {
 	Next     string        `json:"next"`
 	Hint     string        `json:"hint,omitempty"`
 	Button   string        `json:"-"`
+	URL      string        `json:"-"` // of the button; "" is the consumer's page
 
 	Blockers []consumer.Session `json:"blockers,omitempty"` // who holds the lock that it waits for
 }
 
 // troubles says what is wrong, the worst first, and how much more there is.
 func (h *Handler) troubles(ctx context.Context, all []consumer.Status, revealed bool) (found []trouble, more int) {
+	var idle []consumer.Status
 	for _, s := range all {
 		switch standingOf(s).Class {
 		case "failed", "stalled", "retrying":
 			found = append(found, h.troubleOf(s, revealed))
+		case "standby":
+			if s.Node == "" {
+				idle = append(idle, s)
+			}
 		}
 	}
+	found = append(found, h.notRun(idle, revealed)...)
 	slices.SortStableFunc(found, func(a, b trouble) int { return slices.Index(order, a.Class) - slices.Index(order, b.Class) })
 	if len(found) > maxTrouble {
 		found, more = found[:maxTrouble], len(found)-maxTrouble
@@ -53,6 +60,63 @@ func (h *Handler) troubles(ctx context.Context, all []consumer.Status, revealed 
 	return found, more
 }
 
+// notRun says of consumers that no node runs them: of those together for which this program knows no reason.
+func (h *Handler) notRun(idle []consumer.Status, revealed bool) (found []trouble) {
+	t := trouble{standing: standing{"Not running", "stalled"}, State: "Not running", Lead: "Nobody runs", Safe: "Nothing is lost: events wait in the log.",
+		Next:   "Start the program that runs it. If one runs, it refuses to: another version of it, newer or older, has filled the tables; its own log and status say so.",
+		Button: "Open nodes", URL: "nodes"}
+	var names []string
+	for _, s := range idle {
+		if s.Failure == nil {
+			names = append(names, s.ID().Name)
+			t.Kind, t.Topic = s.Kind, s.Topic
+			continue
+		}
+		alone := t
+		alone.Kind, alone.Name, alone.Topic, alone.Cause = s.Kind, s.Name, s.Topic, causeOf(s, h.open(s.Name, revealed))
+		alone.Next = "Start the program that is to run it, or rebuild it with this one."
+		alone.Button, alone.URL = "Open "+string(s.Kind), ""
+		found = append(found, alone)
+	}
+	switch {
+	case len(names) == 0:
+		return found
+	case len(names) > 1:
+		t.Kind, t.Topic = "", ""
+		t.Next = strings.NewReplacer("runs it.", "runs them.", "version of it", "version of them").Replace(t.Next)
+	}
+	t.Name = strings.Join(names, ", ")
+	return append(found, t)
+}
+
+// appendsFail is how long a failure of an append is said.
+const appendsFail = time.Minute
+
+// inTheWay says what keeps events from being appended.
+func (h *Handler) inTheWay(l *look) (found []trouble) {
+	t := trouble{standing: standing{"Appends", "stalled"}, State: "Appends", Lead: "Appends", Button: "Open log", URL: "log"}
+	if b := l.Blocked; b != nil {
+		holder := h.holder(&b.Holder)
+		t.Says = fmt.Sprintf("wait for a lock that another session holds, for %s", dur(b.Longest))
+		t.Cause = plural(int64(b.Waiting), "session waits", "sessions wait") + " for " + holder.String()
+		t.Next = "They go on by themselves when that ends. End it if it is forgotten: SELECT pg_terminate_backend(" + fmt.Sprint(holder.PID) + ")."
+		if holder.Transaction != "" {
+			t.Next = "They go on by themselves when that ends. End it if it is forgotten: ROLLBACK PREPARED, with its name."
+		}
+		found = append(found, t)
+	}
+	if log, ok := h.log.(inspected); ok {
+		if at, err := log.LastFailure(); err != nil && time.Since(at) < appendsFail {
+			t.standing, t.State = standing{"Appends", "failed"}, "Appends"
+			t.Says = "of this program fail, the last one " + dur(time.Since(at)) + " ago"
+			t.Cause = h.statement(inShort(err))
+			t.Next = "See that the database takes writes: that it runs, has room on its disk, and nobody holds the log’s lock. Whoever wanted to append was told."
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
 func (h *Handler) troubleOf(s consumer.Status, revealed bool) trouble {
 	t := trouble{standing: standingOf(s), Kind: s.Kind, Name: s.Name, Topic: s.Topic, Lead: strings.ToUpper(string(s.Kind[:1])) + string(s.Kind[1:]), Button: "Open " + string(s.Kind)}
 	t.State = t.Word
@@ -63,7 +127,7 @@ func (h *Handler) troubleOf(s consumer.Status, revealed bool) trouble {
 			t.Blockers[i].Query = h.statement(t.Blockers[i].Query)
 		}
 		t.Cause = causeOf(s, h.open(s.Name, revealed))
-		if !f.Since.IsZero() {
+		if time.Since(f.Since) > knownFor && !f.Since.IsZero() { // of a program that is refused it is found out at each look
 			since = " " + dur(time.Since(f.Since)) + " ago"
 		}
 	}
@@ -93,7 +157,7 @@ func (h *Handler) troubleOf(s consumer.Status, revealed bool) trouble {
 		t.Says, t.Next = "does not get on", "It goes on by itself when that returns. If it never does, restart the process that runs it."
 		if s.Failure != nil && len(s.Failure.Blockers) > 0 {
 			t.Says = "waits for a lock that another session holds"
-			t.Next = "It goes on by itself when that session ends: see who it is, and end it if it is forgotten."
+			t.Next = "It goes on by itself when that session ends. End it if it is forgotten: SELECT pg_terminate_backend(" + fmt.Sprint(s.Failure.Blockers[0].PID) + ")."
 		}
 	default:
 		t.Says = "can’t get on, and tries again"
@@ -101,12 +165,18 @@ func (h *Handler) troubleOf(s consumer.Status, revealed bool) trouble {
 			t.Says = "can’t get on, next try in " + dur(time.Until(s.Failure.Next))
 		}
 		t.Next = "It goes on by itself once the cause is gone."
+		if s.Kind == consumer.KindReactor && s.Failure != nil && s.Failure.EventName != "" {
+			t.Next += " If that is the event itself, it is tried for a quarter of an hour by default; then the reactor parks it, and it can be skipped here, or stops."
+		}
 		if s.Kind == consumer.KindRelay {
 			t.Next = "Check that the broker is up. It goes on by itself then."
 		}
 	}
 	return t
 }
+
+// knownFor is how long something has to last before it is said for how long.
+const knownFor = 2 * time.Second
 
 func ago(since string) string {
 	if since == "" {
