@@ -46,6 +46,10 @@
 //     by SQL, and messages by others.
 //   - [Repository.UpdateTx] does not try again: what won is not visible before the
 //     transaction ends.
+//   - Who waits for the turn to change an aggregate gets its events from the one before, not the aggregate: a command may
+//     do anything to the one that it has. That decides nothing, the append's check does; what is refused on them is decided
+//     again on what is stored. Who takes turns quickly would leave no time to those who have to read, in other
+//     processes, so after a hundred it leaves the stream alone for a moment, for which they wait after a lost race.
 //   - A [Registry] is given with the store, as a program has one, and panics are for what is
 //     wrong in the program itself: [MustRegistry], [NewRepository].
 //   - The package has more than fifty names, because domains, stores and consumers talk about one

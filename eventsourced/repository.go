@@ -22,6 +22,7 @@ type Repository[A any] struct {
 	aggregateName string
 	config        RepositoryConfig
 	snapshots     SnapshotStore // nil when there are none
+	turns         *turns        // nil when nobody waits for another
 }
 
 // RepositoryConfig configures a [Repository]. The zero value works.
@@ -37,6 +38,13 @@ type RepositoryConfig struct {
 	// SnapshotSchema belongs to the form of a snapshot's state: raise it when that
 	// changes, and older snapshots are ignored.
 	SnapshotSchema int
+	// CacheBytes is how much memory may be taken by the events of aggregates that were changed, those changed
+	// last, so that Update, Create, Change and UpdateAt need not read them the next time. That other
+	// processes have changed an aggregate is noticed when the events are appended, and what was refused, or recorded
+	// nothing, is decided again on what is read then, so no answer is stale. Load and all that only reads
+	// always reads the store. It is worth it where an aggregate is changed often, and by one process. Restart
+	// programs with a cache after their log went back, as to a backup. 0 keeps none.
+	CacheBytes int
 	// Logger is where snapshots that can't be used or saved are logged. Defaults to
 	// [slog.Default].
 	Logger *slog.Logger
@@ -75,7 +83,7 @@ func NewRepository[A any, P interface {
 	}
 	config.Attempts = cmp.Or(config.Attempts, DefaultAttempts)
 	config.Logger = cmp.Or(config.Logger, slog.Default())
-	return &Repository[A]{store, aggregateName, config, snapshots}
+	return &Repository[A]{store, aggregateName, config, snapshots, newTurns(config.CacheBytes)}
 }
 
 func (c RepositoryConfig) validate() error {
@@ -88,6 +96,9 @@ func (c RepositoryConfig) validate() error {
 	}
 	if c.SnapshotSchema < 0 {
 		problems = append(problems, fmt.Errorf("config.SnapshotSchema is %d, want 0 or more", c.SnapshotSchema))
+	}
+	if c.CacheBytes < 0 {
+		problems = append(problems, fmt.Errorf("config.CacheBytes is %d, want 1 or more, or 0 for no cache", c.CacheBytes))
 	}
 	return errors.Join(problems...)
 }
@@ -111,7 +122,7 @@ func isNil(v any) bool {
 // Load returns the aggregate id as its events say. It returns [ErrNotFound] when
 // there are none, and a [*DecodeError] for an event it can't decode.
 func (r *Repository[A]) Load(ctx context.Context, id string) (*A, error) {
-	a, err := r.load(ctx, id)
+	a, err := r.load(ctx, id, nil)
 	if err == nil && rootOf(a).version == 0 {
 		err = ErrNotFound
 	}
@@ -126,6 +137,12 @@ func (r *Repository[A]) Load(ctx context.Context, id string) (*A, error) {
 // changed the aggregate meanwhile, all of that is repeated on its new state,
 // with a short back-off: act must have no other effects. [Repository.Create] and
 // [Repository.Change] do the same for an aggregate that must not be there yet, or must.
+//
+// Calls for one aggregate on one Repository take turns, in the order in which they came, until ctx ends: they make
+// no conflicts for each other, and each goes on from what the one before has committed, mostly without
+// reading it. Save, UpdateTx and other processes take no part. act must not change the same aggregate by another
+// call: that one waits for its turn, gives up waiting after a second, with a warning in the log, and makes
+// a conflict for the one that it is in. The others don't wait longer than that for an act either.
 //
 // It returns the position of the aggregate's last event, also when act recorded
 // none, so that waiting for that position shows what act saw. An error of act is
@@ -169,16 +186,37 @@ func (r *Repository[A]) Change(ctx context.Context, id string, act func(*A) erro
 }
 
 func (r *Repository[A]) update(ctx context.Context, id string, act func(*A) error) (Position, error) {
+	t, release, err := r.takeTurn(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
 	for attempt := 1; ; attempt++ {
-		a, err := r.load(ctx, id)
+		if err := t.rest(ctx); err != nil {
+			return 0, fmt.Errorf("wait to change %s: %w", r.stream(id), err)
+		}
+		began := time.Now()
+		a, kept, err := r.loadInTurn(ctx, t)
 		if err != nil {
 			return 0, fmt.Errorf("load %s: %w", r.stream(id), err)
 		}
-		if err := act(a); err != nil {
-			return r.carriedOut(ctx, id, err)
+		refused := t.run(func() error { return act(a) })
+		loaded, recorded := rootOf(a).position, len(rootOf(a).pending) > 0
+		position := loaded
+		if refused == nil && recorded {
+			position, err = r.saveInTurn(ctx, t, a)
 		}
-		loaded := rootOf(a).position
-		position, err := r.save(ctx, a)
+		if !kept {
+			t.took = time.Since(began)
+		}
+		if kept && (refused != nil || !recorded || errors.Is(err, ErrConflict)) {
+			t.tape = nil // nobody has checked that it is all: decide on what is stored
+			attempt--
+			continue
+		}
+		if refused != nil {
+			return r.carriedOut(ctx, id, refused)
+		}
 		if errors.Is(err, ErrDuplicateID) {
 			return r.carriedOut(ctx, id, err)
 		}
@@ -188,7 +226,7 @@ func (r *Repository[A]) update(ctx context.Context, id string, act func(*A) erro
 		if !errors.Is(err, ErrConflict) || attempt >= r.config.Attempts {
 			return position, err
 		}
-		if !wait.Sleep(ctx, again.After(attempt)) {
+		if !r.settle(ctx, t, attempt, err) {
 			return 0, errors.Join(ctx.Err(), err)
 		}
 	}
@@ -238,19 +276,17 @@ func (r *Repository[A]) Save(ctx context.Context, a *A) (Position, error) {
 	if err != nil {
 		return 0, err
 	}
-	position, err := r.save(ctx, a)
+	position, _, err := r.save(ctx, a)
 	end(err == nil)
 	return position, err
 }
 
-func (r *Repository[A]) save(ctx context.Context, a *A) (Position, error) {
+// save appends the pending events. It returns them, too, when they follow the version of a.
+func (r *Repository[A]) save(ctx context.Context, a *A) (Position, []EventData, error) {
 	root := rootOf(a)
-	if len(root.pending) == 0 {
-		return root.position, nil
-	}
 	events, err := r.store.Registry().Encode(ctx, root.pending...)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	command := !commandEventID(ctx, r.stream(root.id), 0).IsZero()
 	for i := range events {
@@ -260,32 +296,34 @@ func (r *Repository[A]) save(ctx context.Context, a *A) (Position, error) {
 	}
 	position, err := r.store.Append(ctx, r.stream(root.id), Revision(root.version), events)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if command {
 		// It may have been carried out before, also while this aggregate was loaded:
 		// which version that made is not known here.
 		root.pending, root.stored = nil, true
-		return position, nil
+		return position, nil, nil
 	}
 	before := root.version
 	root.version += Version(len(events))
 	root.position = position
 	root.pending = nil
 	r.saveSnapshot(ctx, a, before)
-	return position, nil
+	return position, events, nil
 }
 
 func (r *Repository[A]) stream(id string) Stream { return Stream{r.aggregateName, id} }
 
-// load returns the aggregate as stored, with version 0 when it is not.
-func (r *Repository[A]) load(ctx context.Context, id string) (*A, error) {
+// load returns the aggregate as stored, with version 0 when it is not. What it reads is added to a tape,
+// if it is not nil.
+func (r *Repository[A]) load(ctx context.Context, id string, read *tape) (*A, error) {
 	a, snapshot := r.loadSnapshot(ctx, id)
-	a, err := r.replayOn(ctx, a, snapshot, everything)
+	a, err := r.replayOn(ctx, a, snapshot, read.add)
 	if errors.Is(err, errOtherLog) {
 		r.ignoreSnapshot(ctx, id, err)
-		return r.replayOn(ctx, r.newAggregate(id), nil, everything)
+		return r.replayOn(ctx, r.newAggregate(id), nil, read.add)
 	}
+	read.begin(snapshot)
 	return a, err
 }
 
@@ -297,7 +335,7 @@ func (r *Repository[A]) newAggregate(id string) *A {
 
 // replayOn applies to a the events after those that it has: those of the snapshot, if it is
 // not nil. Then it reads the last of them, too, and returns errOtherLog if it is another.
-func (r *Repository[A]) replayOn(ctx context.Context, a *A, snapshot *Snapshot, within func(Version, Position) bool) (*A, error) {
+func (r *Repository[A]) replayOn(ctx context.Context, a *A, snapshot *Snapshot, within func(*Recorded) bool) (*A, error) {
 	root, after := rootOf(a), rootOf(a).version
 	if snapshot != nil {
 		after--
@@ -313,7 +351,7 @@ func (r *Repository[A]) replayOn(ctx context.Context, a *A, snapshot *Snapshot, 
 			snapshot = nil
 			continue
 		}
-		if !within(recorded.Version, recorded.Position) {
+		if !within(&recorded) {
 			return a, nil
 		}
 		if recorded.Version != root.version+1 {

@@ -11,7 +11,7 @@ import (
 // recorded on it can't be saved any more once there are later ones. It returns
 // [ErrNotFound] when the aggregate has not come as far. It reads all events up to there.
 func (r *Repository[A]) LoadAt(ctx context.Context, id string, version Version) (*A, error) {
-	a, err := r.replayOn(ctx, r.newAggregate(id), nil, func(v Version, _ Position) bool { return v <= version })
+	a, err := r.replayOn(ctx, r.newAggregate(id), nil, func(e *Recorded) bool { return e.Version <= version })
 	if err == nil && (rootOf(a).version != version || version == 0) {
 		err = ErrNotFound
 	}
@@ -24,7 +24,7 @@ func (r *Repository[A]) LoadAt(ctx context.Context, id string, version Version) 
 // LoadAsOf returns the aggregate id as it was when the log had come to a position, as
 // [Repository.LoadAt] does. It returns [ErrNotFound] when it had no events then.
 func (r *Repository[A]) LoadAsOf(ctx context.Context, id string, position Position) (*A, error) {
-	a, err := r.replayOn(ctx, r.newAggregate(id), nil, func(_ Version, p Position) bool { return p <= position })
+	a, err := r.replayOn(ctx, r.newAggregate(id), nil, func(e *Recorded) bool { return e.Position <= position })
 	if err == nil && rootOf(a).version == 0 {
 		err = ErrNotFound
 	}
@@ -33,8 +33,6 @@ func (r *Repository[A]) LoadAsOf(ctx context.Context, id string, position Positi
 	}
 	return a, nil
 }
-
-func everything(Version, Position) bool { return true }
 
 // UpdateAt is Update for somebody who has seen a version of the aggregate, such as a client
 // that sends it along, and decides on that: it returns [ErrConflict], without calling act,
@@ -54,13 +52,14 @@ var errNilTx = errors.New("the store of the transaction is nil")
 // pgstore.Store.Tx makes it. The events are visible to nobody before the caller commits,
 // at the position that is returned, and are gone with a rollback. There is no second
 // attempt, as others' events may not be visible before the transaction's end: after
-// [ErrConflict] roll back and begin again. No snapshot is stored, nor read. Under
+// [ErrConflict] roll back and begin again. It takes no turn, see [Repository.Update]: the turn would have to last
+// to the commit, and those whose turn it is wait for the transaction that has appended. No snapshot is stored, nor read. Under
 // [WithCommand] another transaction is another execution, see [WithExecution].
 func (r *Repository[A]) UpdateTx(ctx context.Context, tx Store, id string, act func(*A) error) (Position, error) {
 	if isNil(tx) {
 		return 0, fmt.Errorf("update %s: %w", r.stream(id), errNilTx)
 	}
-	bound := &Repository[A]{tx, r.aggregateName, r.config, nil}
+	bound := &Repository[A]{tx, r.aggregateName, r.config, nil, nil}
 	bound.config.Attempts, bound.config.SnapshotEvery = 1, 0
 	return bound.Update(ctx, id, act)
 }
@@ -73,7 +72,7 @@ func (r *Repository[A]) History(ctx context.Context, id string, after Version) i
 		a := r.newAggregate(id)
 		goesOn := func() bool { v := rootOf(a).version; return v == 0 || v <= after || yield(a, nil) }
 		ended := false
-		_, err := r.replayOn(ctx, a, nil, func(Version, Position) bool { // before each event, when the one before was applied
+		_, err := r.replayOn(ctx, a, nil, func(*Recorded) bool { // before each event, when the one before was applied
 			ended = !goesOn()
 			return !ended
 		})

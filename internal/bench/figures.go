@@ -31,6 +31,10 @@ func figures() []figure {
 		all = append(all, appendFigure(a.writers, a.goal))
 	}
 	return append(all,
+		figure{name: "64 writers on 16 aggregates", unit: "updates/s", baseline: ownAggregates, goal: "0.8",
+			prepare: prepareCrowd(func(updates, _ float64) float64 { return updates })},
+		figure{name: "64 writers on 16 aggregates, given up", unit: "%", goal: "0",
+			prepare: prepareCrowd(func(_, conflicts float64) float64 { return conflicts })},
 		figure{name: "append to visible, p50", unit: "ms", baseline: plainCommit, goal: "at most 5", prepare: prepareLatency(0.50)},
 		figure{name: "append to visible, p99", unit: "ms", baseline: plainCommit, goal: "at most 25", prepare: prepareLatency(0.99)},
 		figure{name: "log of 3 million", unit: "events/s", baseline: "log of 100,000", goal: "0.85", prepare: prepareSize},
@@ -72,6 +76,8 @@ const (
 	inPages      = "history in pages"
 	live         = "a message an event"
 	ahead        = "100 sent ahead"
+
+	ownAggregates = "their own aggregates"
 
 	stockPublisher = "watermill-amqp"
 )
