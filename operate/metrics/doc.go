@@ -22,7 +22,8 @@
 //
 // How consumers stand in the database, whichever node runs them, one node of many says, the one with
 // consumer_reporter 1; it keeps one connection of its own for that. When it ends, another one takes over
-// at its next scrape:
+// at its next scrape; likewise 15 seconds after it is frozen or cut off, as the server ends a session that is silent (from
+// PostgreSQL 14 on; before, when TCP's keepalive finds out), and when it has not been scraped for two minutes:
 //
 //	consumer_status_up                     1 if that could be read
 //	eventlog_head_position                 microseconds since 1970, of the newest event

@@ -120,7 +120,7 @@ func New(config Config) *Metrics {
 		m.appends.WithLabelValues(outcome)
 	}
 	if config.Status != nil {
-		m.reporter = &reporter{config: config}
+		m.reporter = &reporter{config: config, role: role{config: config, silence: silence, unasked: unasked}}
 	}
 	return m
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,12 @@ import (
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
-func TestMain(m *testing.M) { testdb.Main(m) }
+func TestMain(m *testing.M) {
+	if url := os.Getenv(childReports); url != "" {
+		report(url)
+	}
+	testdb.Main(m)
+}
 
 // node is a program with a log, a projection and metrics.
 type node struct {

@@ -2,11 +2,9 @@ package metrics
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
@@ -34,27 +32,22 @@ var states = []consumer.State{consumer.Live, consumer.CatchingUp, consumer.Retry
 // reporter says how consumers stand, on one node of those that share a database.
 type reporter struct {
 	config Config
+	role   role
 
 	mu     sync.Mutex
-	conn   *pgx.Conn // has the lock by which the nodes agree, nil when another node has it
 	looked time.Time
 	all    []consumer.Status
 	err    error // why they could not be read
 }
-
-// electSQL tries to take the advisory lock that the reporting node of a schema has: of $1, or else the one where this
-// connection finds the consumers' tables, which may be the same one for nodes whose search paths differ.
-const electSQL = `SELECT pg_try_advisory_lock(hashtextextended('eventsourcing metrics of ' || coalesce(nullif($1, ''),
-	(SELECT nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE c.oid = coalesce(to_regclass('readviews'), to_regclass('consumers'))),
-	current_schema(), ''), 0))`
 
 func (r *reporter) collect(metrics chan<- prometheus.Metric) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), r.config.Timeout)
 	defer cancel()
+	r.role.used()
 	if time.Since(r.looked) >= r.config.Interval {
-		reports, err := r.elected(ctx)
+		reports, err := r.role.take(ctx)
 		if err == nil && reports {
 			r.all, err = r.config.Status(ctx)
 		}
@@ -63,19 +56,20 @@ func (r *reporter) collect(metrics chan<- prometheus.Metric) {
 		}
 		r.looked, r.err = time.Now(), err
 	}
+	held := r.role.held()
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
 	switch {
 	case r.err != nil: // nobody may be able to say more
 		gauge(upDesc, 0)
-	case r.conn == nil:
+	case !held:
 		gauge(reporterDesc, 0)
 		return
 	default:
 		gauge(upDesc, 1)
 	}
-	gauge(reporterDesc, truth(r.conn != nil))
+	gauge(reporterDesc, truth(held))
 	if r.err == nil {
 		r.report(gauge)
 	}
@@ -94,30 +88,6 @@ func truth(is bool) float64 {
 		return 1
 	}
 	return 0
-}
-
-// elected tells whether this node reports, after trying to be the one.
-func (r *reporter) elected(ctx context.Context) (bool, error) {
-	if r.conn != nil {
-		if err := r.conn.Ping(ctx); err == nil {
-			return true, nil
-		}
-		_ = r.conn.Close(ctx)
-		r.conn = nil
-	}
-	config := r.config.Pool.Config().ConnConfig.Copy()
-	config.RuntimeParams["application_name"] = "metrics"
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return false, fmt.Errorf("connect: %w", err)
-	}
-	var locked bool
-	if err := conn.QueryRow(ctx, electSQL, r.config.Schema).Scan(&locked); err != nil || !locked {
-		_ = conn.Close(ctx)
-		return false, err
-	}
-	r.conn = conn
-	return true, nil
 }
 
 // report says what was last seen.
@@ -150,10 +120,6 @@ func (r *reporter) report(gauge func(*prometheus.Desc, float64, ...string)) {
 func (r *reporter) close(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.conn == nil {
-		return nil
-	}
-	conn := r.conn
-	r.conn, r.looked = nil, time.Now()
-	return conn.Close(ctx)
+	r.looked = time.Now()
+	return r.role.close(ctx)
 }
