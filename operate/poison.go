@@ -19,7 +19,8 @@ func (c *Commands) poison() []*cobra.Command {
 		c.show(), c.dryRun(),
 		c.pass("skip", "Have a projection go on behind the event it has failed at, without applying it",
 			"That event and no other, and only if the projection still stands there, or the event is parked. Its read view\n"+
-				"lacks the event until "+c.quote("readviews reset")+" or a rebuild: "+c.quote("readviews status")+" says so.",
+				"lacks the event until "+c.quote("readviews reset")+" or a rebuild with a program that can apply it, and it counts as\n"+
+				"debt: "+c.quote("readviews status")+" says so. A rebuild that fails at it again leaves it out again.",
 			"never apply", "skipped", (*readview.Manager).Skip),
 		c.pass("park", "Put the event aside at which a projection has failed, and later ones of its stream behind it",
 			"All others are applied. "+c.quote("readviews retry")+" applies those that are parked. A projection with the policy to\n"+

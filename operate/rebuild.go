@@ -48,6 +48,7 @@ func (c *Commands) rebuild() *cobra.Command {
 			"one transaction, the live tables get the rows that differ (--how=apply), or the new ones take their place\n" +
 			"(--how=swap: refused when anything depends on them). No reader sees an empty or a mixed table.\n" +
 			"Whatever interrupts it, the live tables are as they were, or it is done; run it again to go on.\n" +
+			"What was skipped or is parked is tried. What fails again is left out, counted, and stays skipped or parked.\n" +
 			c.quote("readviews rollback") + " goes back, as long as what was there is kept.",
 		Example: c.examples("readviews rebuild accounts", "readviews rebuild accounts --dry-run", "readviews rebuild accounts --verify --how=auto --keep=72h --yes"),
 		Args:    c.projectionsNamed,
@@ -223,6 +224,7 @@ type rebuiltJSON struct {
 	How        string       `json:"how"`
 	Position   int64        `json:"position"`
 	Events     int64        `json:"events"`
+	LeftOut    int64        `json:"left_out"` // events that failed again, and stay skipped or parked
 	Seconds    float64      `json:"seconds"`
 	Tables     []changeJSON `json:"tables"`
 	KeptUntil  *time.Time   `json:"kept_until,omitempty"`
@@ -238,7 +240,7 @@ type changeJSON struct {
 }
 
 func rebuiltOf(r readview.Rebuilt) rebuiltJSON {
-	j := rebuiltJSON{Projection: r.Projection, How: string(r.How), Position: int64(r.Position), Events: r.Events, Seconds: r.Took.Seconds(), Tables: []changeJSON{}, Warnings: r.Warnings}
+	j := rebuiltJSON{Projection: r.Projection, How: string(r.How), Position: int64(r.Position), Events: r.Events, LeftOut: r.LeftOut, Seconds: r.Took.Seconds(), Tables: []changeJSON{}, Warnings: r.Warnings}
 	for _, t := range r.Tables {
 		j.Tables = append(j.Tables, changeJSON(t))
 	}

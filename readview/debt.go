@@ -102,7 +102,7 @@ func (m *Manager) Parked(ctx context.Context, name string) ([]ParkedEvent, error
 }
 
 // Skipped returns the events that somebody has decided that a projection does not apply, in
-// the order of the log. A reset forgets them, as it applies all.
+// the order of the log. A reset forgets them, as it tries all; a rebuild those that it has applied.
 func (m *Manager) Skipped(ctx context.Context, name string) ([]SkippedEvent, error) {
 	return debts(ctx, m, name, "skipped", func(sql *statements) string { return sql.skipped }, func(row pgx.CollectableRow) (e SkippedEvent, err error) {
 		err = row.Scan((*int64)(&e.Position), (*[16]byte)(&e.EventID), &e.EventName, &e.Stream.AggregateName, &e.Stream.AggregateID,

@@ -81,6 +81,7 @@ type Rebuilt struct {
 	How        How
 	Position   eventsourced.Position // of the tables
 	Events     int64                 // that were replayed
+	LeftOut    int64                 // of a rebuild: events that failed again, or are behind one of their stream that did, and stay skipped or parked
 	Took       time.Duration
 	Tables     []TableChange // none after a swap: nobody has counted
 	KeptUntil  time.Time     // what was there before; zero when it was not
@@ -108,7 +109,8 @@ func (o RebuildOptions) arguments() map[string]string {
 // Rebuild replays the projection's events into shadow tables, at full speed and while the live tables are read and go on, and then
 // brings those to the same content, at the same position, in one transaction. Readers see the old rows or the new ones, and never wait.
 // The program's own handlers are used, so that a rebuild also brings in what they do otherwise than before, and lets a
-// projection go on that has failed or handles new events. A pause stays.
+// projection go on that has failed or handles new events. A pause stays. What was skipped or is parked is tried: what can be applied is no
+// debt any more, and what fails again is left out, see [Rebuilt], and stays on record as it was.
 //
 // All or nothing: after an error, when ctx ends, and when the process or the server dies, the live tables are untouched, or it is done. What
 // a dead process has left is gone on with by the next call, or removed by [Manager.Cleanup].

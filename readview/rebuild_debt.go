@@ -137,6 +137,15 @@ func (p *replay) pass(ctx context.Context, failed *EventError) (bool, error) {
 	return true, nil
 }
 
+// replayed is how many events were applied: what was left out went along with its pages. What a rollback goes back to may
+// have been made without them before.
+func (p *replay) replayed() int64 {
+	if p.command == "rollback" {
+		return p.events.Load()
+	}
+	return p.events.Load() - int64(len(p.debt.passed))
+}
+
 // settleDebt leaves on record what has failed again, and nothing else.
 func (p *replay) settleDebt(ctx context.Context, tx *sql.Tx) error {
 	if len(p.debt.passed) == 0 || p.command == "rollback" {

@@ -59,10 +59,24 @@ func TestRollbackBringsTheDebtBack(t *testing.T) {
 			require.Len(t, before, 4) // the deposit behind the parked one, too
 			options := readview.RebuildOptions{How: how}
 
+			vain, err := manager.Rebuild(t.Context(), "ledger", options)
+			require.NoError(t, err)
+			require.Equal(t, before, debt(), "what fails again stays on record")
+			require.Equal(t, lacking, rows())
+			require.EqualValues(t, 3, vain.LeftOut)
+			require.Contains(t, vain.String(), "still skipped or parked: 3 events")
+			require.Equal(t, vain.String(), b.rows(`SELECT detail FROM readview_operations WHERE command = 'rebuild'`)[0])
+			verified, err := manager.Verify(t.Context(), "ledger", readview.VerifyOptions{})
+			require.NoError(t, err)
+			require.Equal(t, vain.Events, verified.Events, "what is left out is not replayed")
+
 			cured.Store(true)
-			_, err := manager.Rebuild(t.Context(), "ledger", options)
+			done, err := manager.Rebuild(t.Context(), "ledger", options)
 			require.NoError(t, err)
 			require.Equal(t, []string{"counted 0 0"}, debt())
+			require.Zero(t, done.LeftOut)
+			require.Equal(t, vain.Events+3, done.Events)
+			require.NotContains(t, done.String(), "left out")
 			b.requireLedger(last)
 
 			cured.Store(false)

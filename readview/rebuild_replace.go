@@ -286,7 +286,10 @@ func (b *rebuild) conclude(ctx context.Context, tx *sql.Tx, how How) error {
 		return err
 	}
 	b.result.Projection, b.result.How, b.result.Position = b.Name, how, b.at
-	b.result.Events, b.result.Took, b.result.Warnings = b.events.Load(), time.Since(b.began), b.warnings()
+	b.result.Events, b.result.Took, b.result.Warnings = b.replayed(), time.Since(b.began), b.warnings()
+	if b.command != "rollback" {
+		b.result.LeftOut = int64(len(b.debt.passed))
+	}
 	text := b.result.String()
 	b.op.Detail = text
 	if err := b.m.states.record(ctx, tx, b.op); err != nil {
@@ -310,9 +313,14 @@ func (r Rebuilt) String() string {
 	}
 	text := fmt.Sprintf("%d events replayed up to position %d in %s, ", r.Events, r.Position, r.Took.Round(time.Millisecond))
 	if r.How == Swap {
-		return text + "tables swapped"
+		text += "tables swapped"
+	} else {
+		text += fmt.Sprintf("%d rows inserted, %d updated, %d deleted", inserted, updated, deleted)
 	}
-	return text + fmt.Sprintf("%d rows inserted, %d updated, %d deleted", inserted, updated, deleted)
+	if r.LeftOut > 0 {
+		text += fmt.Sprintf("; left out as they fail again, and still skipped or parked: %d events", r.LeftOut)
+	}
+	return text
 }
 
 // afterwards removes what is not needed any more. What can't be removed now is for [Manager.Cleanup].

@@ -18,7 +18,8 @@ import (
 // Skip has a projection go on behind the event at a position without applying it: that event
 // and no other, and only if the projection has failed there (or is paused there after it did), or the event is parked. It is on
 // record with the reason and with who did it, see [Manager.Skipped] and [Manager.Operations],
-// and the projection's tables lack it until a reset or a rebuild. A projection that is paused
+// and the projection's tables lack it until a reset, or a rebuild, with a program that can apply it: a
+// reset stops there again, and a rebuild leaves it out again. A projection that is paused
 // stays so; events of the same stream that are parked behind the event stay there, until
 // [Manager.Retry].
 //

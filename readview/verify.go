@@ -223,7 +223,7 @@ func (v *verification) compare(ctx context.Context) error {
 		return err
 	}
 	r := &v.result
-	r.Projection, r.Position, r.Events, r.Took, r.Warnings = v.Name, v.at, v.events.Load(), time.Since(v.began), v.warnings()
+	r.Projection, r.Position, r.Events, r.Took, r.Warnings = v.Name, v.at, v.replayed(), time.Since(v.began), v.warnings()
 	r.Equal = r.Skipped+r.Parked == 0
 	for _, c := range all {
 		r.Equal = r.Equal && !c.Any()

@@ -83,7 +83,7 @@ func (h *Handler) askProjection(q *question, a asked, s consumer.Status) {
 	switch a.Action {
 	case Skip:
 		q.Title, q.Verb, q.Confirm = "Skip event "+at+" in "+name+"?", "Skip event "+at, name
-		q.Lost = []string{"This event is never applied: its rows stay as they are.", "Verify says “not equal” until a rebuild, and the event counts as debt."}
+		q.Lost = []string{"This event is never applied: its rows stay as they are.", "Verify says “not equal”, and the event counts as debt, until a rebuild or a reset with a program that can apply it."}
 		q.Kept = []string{"The projection goes on with " + behindWord(s) + " behind it.", moved}
 	case Park:
 		q.Title, q.Verb, q.Confirm = "Park event "+at+" of "+name+"?", "Park event "+at, name
@@ -93,14 +93,14 @@ func (h *Handler) askProjection(q *question, a asked, s consumer.Status) {
 		q.Title, q.Verb, q.Confirm = "Reset "+name+"?", "Reset "+name, name
 		tables, _ := h.manager.Tables(name)
 		q.Lost = []string{"All rows of " + either(strings.Join(tables, ", "), "its tables") + " are removed at once.", "Until all events are applied again, readers see incomplete tables. A rebuild does the same without that."}
-		q.Kept = []string{"The events stay: the tables become what they say.", "What failed, is parked or was skipped is tried again."}
+		q.Kept = []string{"The events stay: the tables become what they say.", "What failed, is parked or was skipped is tried again, and it stops there if that still fails."}
 	case Rebuild:
 		q.Title, q.Verb = "Rebuild "+name+"?", "Rebuild "+name
-		q.Kept = []string{"All events are replayed beside its tables, while those are read and go on.", "Then the rows that differ are written, in one transaction.", "What was there is kept for a day: you can roll back.", "Whatever interrupts it, nothing has changed, or it is done."}
+		q.Kept = []string{"All events are replayed beside its tables, while those are read and go on.", "Then the rows that differ are written, in one transaction.", "What is parked or was skipped is tried again; what fails again is left out, and stays so.", "What was there is kept for a day: you can roll back.", "Whatever interrupts it, nothing has changed, or it is done."}
 	case Swap:
 		q.Title, q.Verb, q.Confirm = "Rebuild "+name+" and swap its tables?", "Rebuild and swap "+name, name
 		q.Lost = []string{"New tables take the place of the old ones. It is refused when anything depends on those."}
-		q.Kept = []string{"All events are replayed beside its tables, while those are read and go on.", "No reader sees an empty or a mixed table.", "What was there is kept for a day: you can roll back."}
+		q.Kept = []string{"All events are replayed beside its tables, while those are read and go on.", "No reader sees an empty or a mixed table.", "What is parked or was skipped is tried again; what fails again is left out, and stays so.", "What was there is kept for a day: you can roll back."}
 	case Rollback:
 		q.Title, q.Verb, q.Confirm = "Roll back "+name+"?", "Roll back "+name, name
 		q.Lost = []string{"What the last rebuild has made is replaced by what was there before, with this program applying what has come since."}
