@@ -106,21 +106,26 @@
 // BEGIN travels with the first query and COMMIT with the last statements, so that a
 // page whose handlers ask nothing is two round trips.
 //
-// Inserts of one row, upserts included, are executed as one statement for many rows, also where a
-// handler writes several tables in turn:
+// Inserts of one row, upserts included, and updates and deletes of the row of a key are executed as one statement for many
+// rows, also where a handler writes several tables in turn, or one by several statements:
 //
 //	INSERT INTO balance (account, amount) VALUES ($1, $2) ON CONFLICT (account) DO UPDATE ...
 //	INSERT INTO balance (account, amount) SELECT * FROM unnest($1, $2) ON CONFLICT (account) DO UPDATE ...
+//	UPDATE balance SET amount = amount + $2 WHERE account = $1
+//	UPDATE balance SET amount = amount + readview_2 FROM unnest($1, $2) AS readview_given (...) WHERE account = ANY (ARRAY[readview_1])
 //
-// That is for statements that are no more than this, with their arguments in order, perhaps with whole
-// numbers, true, false or NULL between them, and without RETURNING, functions or subqueries, and for tables where nobody can tell:
+// That is for statements that are no more than this, with whole numbers, true, false or NULL beside their arguments, which an
+// INSERT has in order, and without RETURNING, functions or subqueries, and for tables where nobody can tell:
 // without triggers, rules or row security, and whose defaults, checks, domains, generated
-// columns and indexes call nothing that may look at other rows. Each page looks at the
+// columns and indexes call nothing that may look at other rows. The key is a primary key or another unique index,
+// not deferrable, of columns that are NOT NULL, of type SMALLINT, INT, BIGINT, TEXT, VARCHAR without a length, UUID or DATE, each of which is equal to an
+// argument; an update sets no column of any unique index. Each page looks at the
 // catalogue anew, see internal/pipeline/plain.sql. All others are executed as they are.
-// A row whose key is in the statement already begins another one, and so does what
-// comes after 256 rows or 64 KiB of arguments. Anything else that a handler executes or asks is behind all of
-// them, and so are rows of the same table by another statement, and of another table that draws from a
-// sequence, too. The first row of a statement in a page goes by itself.
+// A row goes to the first statement that it can be of, behind all those that have its key already, for an upsert and an update
+// its own, too. Where the key is not all that is unique in the table, or an upsert sets it, rows of several statements for the table keep
+// their order, and so do rows of tables that draw from a sequence. A statement takes 256 rows or 64 KiB of arguments. Anything else
+// that a handler executes or asks is behind all of them, but a query of columns of the one row of a key only behind what may have
+// changed that. The first row of a statement in a page goes by itself.
 //
 // A count of rows that is asked for at once, as by sqlc's :execrows for database/sql, is one round
 // trip, in which all that was queued before is executed as well; such a statement goes with no

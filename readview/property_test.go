@@ -40,8 +40,8 @@ type Step struct {
 }
 
 // The things a handler may do. Those from "error" on can't be applied.
-var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "returning", "found", "twice", "number", "number", "add", "left", "right", "ask", "copy"}
-var poisons = []string{"error", "panic", "constraint", "syntax", "swallowed", "none", "late", "row", "copy in", "refused", "ignored", "refused late"}
+var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "returning", "found", "twice", "number", "number", "add", "left", "right", "ask", "copy", "bump", "set", "find", "drop one"}
+var poisons = []string{"error", "panic", "constraint", "syntax", "swallowed", "none", "late", "row", "copy in", "refused", "ignored", "refused late", "too much", "nothing there"}
 
 const cells = `
 	CREATE TABLE cell (key TEXT PRIMARY KEY, n BIGINT NOT NULL CHECK (n < 1000));
@@ -63,6 +63,8 @@ func onScripted(ctx context.Context, tx readview.Tx, e *Scripted) error {
 
 const put = `INSERT INTO cell AS c (key, n) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET n = c.n * 2 % 997 + 1`
 
+const bump = `UPDATE cell SET n = n % 800 + $2 WHERE key = $1`
+
 const count = `INSERT INTO number AS old (n, what, times) VALUES ($1, $2, $3)
 	ON CONFLICT (n) DO UPDATE SET what = EXCLUDED.what, times = old.times + EXCLUDED.times`
 
@@ -79,6 +81,22 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 		return exec(put, step.Key, 1)
 	case "delete":
 		return exec(`DELETE FROM cell WHERE key = $1`, step.Key)
+	case "bump": // which reads the row
+		return exec(bump, step.Key, 1)
+	case "set":
+		return exec(`UPDATE cell SET n = $1 WHERE key = $2`, int64(step.Key[0]), step.Key)
+	case "find": // a look at one row, which others' rows may be on their way to
+		var n int64
+		if err := tx.QueryRowContext(ctx, `SELECT n FROM cell WHERE key = $1`, step.Key).Scan(&n); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		return note("%s was %d", step.Key, n)
+	case "drop one":
+		return errors.Join(exec(put, step.Key, 1), readview.ExecOne(ctx, tx, `DELETE FROM cell WHERE key = $1`, step.Key))
+	case "too much": // for the check of a row
+		return errors.Join(exec(put, step.Key, 1), exec(bump, step.Key, 1000))
+	case "nothing there":
+		return errors.Join(exec(`DELETE FROM cell WHERE key = $1`, step.Key), readview.ExecOne(ctx, tx, bump, step.Key, 1))
 	case "number": // keys that are equal and don't look it
 		return exec(count, map[string]string{"a": "1", "b": "1.0", "c": "2"}[step.Key], nil, 1)
 	case "add": // to what a put has made, or will
@@ -267,12 +285,21 @@ func drawHistory(rt *rapid.T) []Scripted {
 	step := rapid.Custom(func(rt *rapid.T) Step {
 		return Step{rapid.SampledFrom(steps).Draw(rt, "do"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "key")}
 	})
+	keyed := rapid.Custom(func(rt *rapid.T) Step { // what goes together with others of its kind, and in its order with others
+		return Step{rapid.SampledFrom([]string{"put", "bump", "set", "delete", "bump", "add"}).Draw(rt, "do"), rapid.SampledFrom(strings.Split("abcdefgh", "")).Draw(rt, "key")}
+	})
 	event := rapid.Custom(func(rt *rapid.T) Scripted {
+		if rapid.Bool().Draw(rt, "of rows by their keys") {
+			return Scripted{Steps: rapid.SliceOfN(keyed, 1, 8).Draw(rt, "steps")}
+		}
 		if rapid.Bool().Draw(rt, "as the one before") { // then their rows may go together
-			do := rapid.SampledFrom([][]string{{"put"}, {"put"}, {"put", "left"}, {"put", "add"}, {"right", "left"}}).Draw(rt, "several")
+			do := rapid.SampledFrom([][]string{{"put"}, {"put"}, {"put", "left"}, {"put", "add"}, {"right", "left"}, {"bump"}, {"set", "bump"},
+				{"bump", "delete", "put"}, {"bump", "find"}, {"drop one", "bump"}}).Draw(rt, "several")
 			var e Scripted
 			for _, what := range do {
-				e.Steps = append(e.Steps, Step{what, rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "key")})
+				for _, key := range rapid.SliceOfN(rapid.SampledFrom(strings.Split("abcdefgh", "")), 1, 6).Draw(rt, "keys") {
+					e.Steps = append(e.Steps, Step{what, key})
+				}
 			}
 			return e
 		}

@@ -237,7 +237,7 @@ var mixedJob = job{
 // mixed tells what an event does, and to which row.
 func mixed(e *Deposited) (do, key int64) {
 	tens := e.Amount / 10
-	return e.Amount % 10, tens*7919%(tens+1)*10 + tens%4
+	return e.Amount % 10, e.Amount*7919%(tens+1)*10 + e.Amount%4
 }
 
 // mixedSets fetches the rows of a page, does its work in memory, and writes them.

@@ -56,10 +56,22 @@ func (tx *Tx) ask(ctx context.Context, t *Turn, query string, args []any) (rows 
 	return a, true, nil
 }
 
+// sendBefore sends the rows that a query may see.
+func (tx *Tx) sendBefore(k *prepared) error {
+	of := tx.lookUp(k)
+	if of == nil {
+		return tx.sendRows()
+	}
+	if err := tx.sendUpTo(tx.lastBefore(of, tx.identity(of))); err != nil {
+		return err
+	}
+	return tx.unpin()
+}
+
 // send sends the query, and takes the outcomes of what is before it.
 func (a *answer) send(t *Turn) error {
 	tx := a.tx
-	if err := tx.sendRows(); err != nil {
+	if err := tx.sendBefore(a.of); err != nil {
 		return err
 	}
 	k := a.of

@@ -1,23 +1,20 @@
 package pipeline
 
 import (
-	_ "embed"
 	"slices"
-	"strings"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Inserts of one row each become one statement with many rows, which costs the server a little more than half: an upsert is executed once,
-// for arrays of arguments.
+// Statements about one row each become one statement for many rows, which costs the server a little more than half: an upsert
+// is executed once, for arrays of arguments.
 //
 //	INSERT INTO balance (account, amount) VALUES ($1, $2) ON CONFLICT (account) DO ...
 //	INSERT INTO balance (account, amount) SELECT * FROM unnest($1, $2) ON CONFLICT (account) DO ...
 //
 // It is done where nobody can tell the difference: with statements that are no more
-// than that (see [parseInsert]), on tables where nothing looks at the other rows (see
+// than that (see [parseInsert], [parseKeyed]), on tables where nothing looks at the other rows (see
 // plain.sql; a page looks once, and its lock keeps the table as it is), and
 // for rows of different keys, as one statement can't update a row twice. When such
 // a statement fails, the page is applied again without.
@@ -25,137 +22,186 @@ import (
 // Several such sets of rows are open at once, so that a handler may write its tables in turn. Those of
 // other tables are sent in another order then, which is nobody's to see: nothing looks from one
 // table to another, and what is drawn from outside of them, the next of a sequence, keeps its order.
+// So is what is done to one key of a table: what is done to different ones is not seen by either, where the key is all that is
+// unique and nothing changes it. A row goes into the first set of its statement that is not before another one which it has to come
+// after:
 //
-//	what comes                                           what is sent first
-//	a row of an open set's statement                     nothing; the set, if it is full or has the key
-//	a row of another statement for an open set's table   that set
-//	a row that counts, and so do those of an open set    that set
-//	any other statement, a query, the end                all sets, as they began
+//	open sets                         INSERT {1 2 3}   UPDATE {2 7}   DELETE {1}
+//	UPDATE 5, UPDATE 3, UPDATE 1      INSERT {1 2 3}   UPDATE {2 7 5 3}   DELETE {1}   UPDATE {1}
+//
+//	what comes                                        what it has to come after
+//	a row                                             sets of its table that have its key, or may have: their rows or it have no such
+//	                                                  key; and if it counts, sets that do
+//	a SELECT of a key                                 likewise: these sets are sent, and those which are before them
+//	any other statement, a query, the end             all sets
+//
+// A set is sent when it is full, and when there are too many, as they began.
 
 // bulk is the statement for many rows.
 type bulk struct {
 	query     string // the statement for one row
 	one       *prepared
-	table     string
-	version   string // of the table, when it was looked at
-	relation  string // the table's oid, with which the version begins
-	looked    int64  // with the lock of that page
-	plain     bool   // the table was found to be, of that version
-	known     string // which was this
-	lasting   bool   // as long as that is the version
-	counts    bool   // a row has what depends on the order among the rows of all tables: the next of a sequence, the time
-	assigns   bool   // something, with operators whose meaning depends on types
-	page      int64  // found out, or found unchanged, in that page
+	form      form
+	table     *table
+	decided   int   // how often the table had been found out about then:
+	plain     bool  // nobody can tell whether its rows go together
+	key       []int // the arguments that tell which row is meant, or may be in the way; nil if none may
+	exact     bool  // they are a key of the table
+	shared    bool  // all that is unique there
+	once      bool  // no row can be in the statement twice
+	counts    bool  // a row has what depends on the order among the rows of all tables
+	tried     bool  // to prepare
 	statement pgconn.StatementDescription
 	elements  []uint32 // the types of its arrays' elements
-	key       []int    // the arguments that tell which row may be in the way; nil if none may
 }
 
-// prepareBulk returns the statement for many rows of what a statement does for one, nil if
-// there is none.
-func (tx *Tx) prepareBulk(k *prepared) (*bulk, error) {
-	query, one := k.description.SQL, k.description
-	insert, ok := parseInsert(query)
-	if !ok || one.Name == "" || insert.columns != len(one.ParamOIDs) {
-		return nil, nil
+// newBulk returns the statement for many rows of what a statement does for one, nil if
+// there is none. It is not prepared yet.
+func (tx *Tx) newBulk(k *prepared) *bulk {
+	f, ok := parse(k.description.SQL)
+	if !ok {
+		f, ok = parseKeyed(k.description.SQL) // a SELECT, which has none, but meets those that have
 	}
-	if err := tx.flush(); err != nil {
-		return nil, err
+	if !ok || k.description.Name == "" || f.count != len(k.description.ParamOIDs) {
+		return nil
 	}
-	arrays := make([]uint32, len(one.ParamOIDs))
-	for i, oid := range one.ParamOIDs {
+	return &bulk{query: k.description.SQL, one: k, form: f, table: tx.table(f.table), elements: k.description.ParamOIDs}
+}
+
+// prepareBulk prepares it, and tells whether it can be.
+func (tx *Tx) prepareBulk(b *bulk) (ok bool, err error) {
+	arrays := make([]uint32, len(b.elements))
+	for i, oid := range b.elements {
 		element, ok := tx.pgx.TypeMap().TypeForOID(oid)
 		if !ok {
-			return nil, nil
+			return false, nil
 		}
 		if _, composite := element.Codec.(*pgtype.CompositeCodec); composite {
-			return nil, nil // unnest makes several columns of it
+			return false, nil // unnest makes several columns of it
 		}
 		array, ok := tx.pgx.TypeMap().TypeForName("_" + element.Name)
 		if !ok {
-			return nil, nil
+			return false, nil
 		}
 		arrays[i] = array.OID
 	}
-	var columns []string
-	err := tx.pgx.QueryRow(tx.ctx, `SELECT coalesce(array_agg(attname::text), '{}') FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
-		insert.table).Scan(&columns)
-	if err != nil || slices.ContainsFunc(insert.words, func(name string) bool {
-		return !slices.Contains(columns, name) && !slices.Contains(insert.tables, name)
-	}) {
-		return nil, err // a name that is not a column's may be a function's
+	if err := tx.flush(); err != nil {
+		return false, err
 	}
-	name := ""
-	if one.Name != "" {
-		name = one.Name + "_rows"
+	if err := tx.preparePins(); err != nil {
+		return false, err
 	}
-	statement, err := tx.pgx.PgConn().Prepare(tx.ctx, name, insert.many, arrays)
+	statement, err := tx.pgx.PgConn().Prepare(tx.ctx, b.one.description.Name+"_rows", b.form.many, arrays)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	b := &bulk{query: query, one: k, table: insert.table, assigns: len(insert.words) > 0, statement: *statement, elements: one.ParamOIDs, key: insert.key}
+	b.statement = *statement
 	b.statement.Fields = make([]pgconn.FieldDescription, 1) // see prepared
+	return true, nil
+}
+
+// decide says what the statement is, with what is known of its table.
+func (b *bulk) decide() {
+	t, f := b.table, &b.form
+	if b.decided == t.times {
+		return
+	}
+	b.decided = t.times
+	b.plain = t.plain && !slices.ContainsFunc(f.words, func(name string) bool {
+		return !slices.Contains(t.columns, name) && !slices.Contains(f.names, name) // it may be a function's
+	})
+	b.key, b.exact, b.shared, b.once, b.counts = f.target, false, false, f.target != nil, false
+	columns := t.key(f.columns)
+	switch f.verb {
+	case inserts:
+		b.counts = t.draws
+		columns = t.only()
+		if columns != nil && slices.ContainsFunc(columns, func(name string) bool { return slices.Contains(f.words, name) }) {
+			columns = nil // an upsert may set it
+		}
+	case updates:
+		b.once, b.counts = true, t.asks
+		b.plain = b.plain && t.free(f.assigned)
+	}
+	if f.assigned != nil || f.target != nil {
+		b.plain = b.plain && t.lasting // the meaning of operators depends on types
+	}
+	if key := f.of(columns); key != nil && !slices.ContainsFunc(key, func(n int) bool { return !slices.Contains(keyTypes, b.elements[n]) }) {
+		b.key, b.exact, b.shared = key, true, t.only() != nil
+	}
+	b.plain = b.plain && (b.exact || f.verb == inserts)
+}
+
+// of returns the arguments of columns, nil where one has none.
+func (f *form) of(columns []string) (arguments []int) {
+	for _, name := range columns {
+		at := slices.Index(f.columns, name)
+		if at < 0 || f.arguments[at] < 0 {
+			return nil
+		}
+		arguments = append(arguments, f.arguments[at])
+	}
+	return arguments
+}
+
+// bulk returns how a statement goes together with others of its kind, nil if it does
+// not. The first of a kind in a page goes by itself: there may be no other.
+func (tx *Tx) bulk(k *prepared) (*bulk, error) {
+	again := k.page == tx.pages
+	k.page = tx.pages
+	if !again || tx.options.How != Together {
+		return nil, nil
+	}
+	if alone, _ := tx.db.counted.Load(k.description.SQL); alone == true { // counts of its rows are asked for, or it was torn
+		return nil, nil
+	}
+	if !k.tried {
+		k.tried, k.bulk = true, tx.newBulk(k)
+	}
+	b := k.bulk
+	if b == nil || b.form.verb == selects {
+		return nil, nil
+	}
+	if err := tx.lookAt(b.table); err != nil {
+		return nil, tx.tear(b.query, err)
+	}
+	if b.decide(); !b.plain {
+		return nil, nil
+	}
+	if !b.tried {
+		b.tried = true
+		if ok, err := tx.prepareBulk(b); !ok || err != nil {
+			k.bulk = nil
+			if err != nil {
+				err = tx.tear(b.query, err)
+			}
+			return nil, err
+		}
+	}
 	return b, nil
 }
 
-//go:embed plain.sql
-var plainSQL string
-
-// versionSQL tells the version of all that the catalogue has of a table itself.
-const versionSQL = `SELECT concat_ws(' ', c.oid, c.xmin, c.ctid,
-		(SELECT string_agg(a.xmin::text || a.ctid, ' ') FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
-		(SELECT string_agg(d.xmin::text || d.ctid, ' ') FROM pg_attrdef d WHERE d.adrelid = c.oid),
-		(SELECT string_agg(n.xmin::text || n.ctid, ' ') FROM pg_constraint n WHERE n.conrelid = c.oid),
-		(SELECT string_agg(i.xmin::text || i.ctid, ' ') FROM pg_index i WHERE i.indrelid = c.oid),
-		(SELECT string_agg(t.xmin::text || t.ctid, ' ') FROM pg_trigger t WHERE t.tgrelid = c.oid))
-	FROM pg_class c WHERE c.oid = to_regclass($1)`
-
-// look adds to a batch what tells whether the table is as it was. Its lock keeps others
-// from changing that to the end of the transaction.
-func (b *bulk) look(batch *pgx.Batch) {
-	b.version = ""
-	batch.Queue("LOCK TABLE ONLY " + b.table + " IN ROW EXCLUSIVE MODE")
-	batch.Queue(versionSQL, b.table).QueryRow(func(row pgx.Row) error { return row.Scan(&b.version) })
+// lookUp returns what a query of one key is about, nil if it is something else, or of a table of which
+// this page knows nothing.
+func (tx *Tx) lookUp(k *prepared) *bulk {
+	if tx.options.How != Together {
+		return nil
+	}
+	if !k.tried {
+		k.tried, k.bulk = true, tx.newBulk(k)
+	}
+	b := k.bulk
+	if b == nil || b.form.verb != selects || b.table.page != tx.pages {
+		return nil
+	}
+	if b.decide(); !b.plain {
+		return nil
+	}
+	return b
 }
 
-// verify tells, as of this page, whether nobody can tell that rows go together. What the
-// page before has used was looked at with the page's lock.
-func (tx *Tx) verify(b *bulk) (plain bool, err error) {
-	if b.page == tx.pages {
-		return b.plain, nil
-	}
-	defer func() {
-		if err != nil {
-			err = tx.tear(b.query, err)
-		}
-	}()
-	if b.looked != tx.pages {
-		if err := tx.flush(); err != nil {
-			return false, err
-		}
-		batch := &pgx.Batch{}
-		b.look(batch)
-		if err := tx.pgx.SendBatch(tx.ctx, batch).Close(); err != nil {
-			return false, err
-		}
-	}
-	if !b.lasting || b.version != b.known {
-		if err := tx.flush(); err != nil {
-			return false, err
-		}
-		if err := tx.pgx.QueryRow(tx.ctx, plainSQL, b.table).Scan(&b.lasting, &b.plain, &b.counts); err != nil {
-			return false, err
-		}
-		b.plain = b.plain && (b.lasting || !b.assigns)
-		b.known = b.version
-	}
-	b.relation, _, _ = strings.Cut(b.version, " ")
-	b.page = tx.pages
-	if b.plain && len(tx.recent) < maxRecent {
-		tx.recent = append(tx.recent, b)
-	}
-	return b.plain, nil
+// tear gives up to do a statement's rows together: that would fail each time.
+func (tx *Tx) tear(query string, err error) error {
+	tx.db.counted.Store(query, true)
+	return tx.failTogether(err)
 }
-
-// maxRecent bounds the tables that are looked at with the page's lock.
-const maxRecent = maxSets

@@ -21,9 +21,9 @@
 //	                other events
 //	                     │                   │                     │                               │
 //	goes on when         │                   │                     │                               │
-//	                another statement,  256 statements,      by itself                       a query, a count of rows,
-//	                key or 256 rows,    64 KiB                                               a savepoint, 2048 statements,
-//	                64 KiB, or flush    or flush                                             the commit
+//	                256 rows, 64 KiB,   256 statements,      by itself                       a query, a count of rows,
+//	                too many sets,      64 KiB                                               a savepoint, 2048 statements,
+//	                or flush            or flush                                             the commit
 //
 // A statement that can't be gathered begins in the buffer. So does a query, which is sent at once
 // with all that is before it, and whose rows are read behind the outcomes of that: one round trip
@@ -35,8 +35,11 @@
 // Rows and prepared statements are types of database/sql, which calls back as its driver, under
 // its lock of the connection: that one is taken before the transaction's, never after.
 //
-// Gathered are rows of the same INSERT, in bulk.go, when its table is such that nobody can tell; those of
-// several INSERTs at once.
+// Gathered are rows of the same INSERT, and of the same UPDATE or DELETE of the row of a key (bulk.go, what it takes of a
+// statement form.go, of a table table.go and plain.sql), when the table is such that nobody can tell; those of
+// several statements at once, of a table too, in the order of what is done to each key. A SELECT of one key sends only what may
+// be its row.
+// The server looks into the index for each row, whatever it believes of the table (pin.go).
 // How far that is allowed is the transaction's [How]: Together, OneByOne (nothing is
 // gathered), Alone (nothing is queued).
 //

@@ -1,7 +1,9 @@
 -- Tells whether rows can be inserted into the table $1 as one statement without anybody noticing: it is an ordinary table
 -- without triggers, rules and row security, and its defaults, checks, generated columns, indexes and domains call no
--- function that may look at the rows that are there. Those functions are found in the stored expressions. And whether a row
--- has something of which the order among the rows of several tables can be told.
+-- function that may look at the rows that are there. Those functions are found in the stored expressions. And whether a row, new
+-- or changed, has something of which the order among the rows of several tables can be told; its columns; and what is
+-- unique in it: the columns of each such index, whether it is of these columns as they are and of all rows, and whether it is a key,
+-- by which a statement finds one row at most, and of whose values we can tell whether they are the same.
 WITH RECURSIVE relation AS (
 	SELECT oid FROM pg_class
 	WHERE oid = to_regclass($1) AND relkind = 'r' AND NOT (relhasrules OR relrowsecurity OR relispartition)
@@ -12,21 +14,36 @@ WITH RECURSIVE relation AS (
 	SELECT made_of FROM type JOIN pg_type t USING (oid) CROSS JOIN LATERAL unnest(ARRAY[t.typbasetype, t.typelem] || ARRAY(
 		SELECT atttypid FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0) || ARRAY(
 		SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid)) AS made_of WHERE made_of >= 16384
-), expression (tree) AS (
-	SELECT d.adbin::text FROM relation r JOIN pg_attrdef d ON d.adrelid = r.oid
-	UNION ALL SELECT c.conbin::text FROM relation r JOIN pg_constraint c ON c.conrelid = r.oid WHERE c.contype = 'c'
-	UNION ALL SELECT c.conbin::text FROM type t JOIN pg_constraint c ON c.contypid = t.oid
-	UNION ALL SELECT concat(i.indexprs::text, i.indpred::text) FROM relation r JOIN pg_index i ON i.indrelid = r.oid
+), expression (tree, new) AS ( -- those of new rows only are defaults
+	SELECT d.adbin::text, a.attgenerated = '' FROM relation r JOIN pg_attrdef d ON d.adrelid = r.oid JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = d.adnum
+	UNION ALL SELECT c.conbin::text, false FROM relation r JOIN pg_constraint c ON c.conrelid = r.oid WHERE c.contype = 'c'
+	UNION ALL SELECT c.conbin::text, false FROM type t JOIN pg_constraint c ON c.contypid = t.oid
+	UNION ALL SELECT concat(i.indexprs::text, i.indpred::text), false FROM relation r JOIN pg_index i ON i.indrelid = r.oid
 		WHERE i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
-), function (oid) AS (
-	SELECT found[1]::oid FROM expression CROSS JOIN regexp_matches(tree, ':funcid (\d+)', 'g') AS found
+), function (oid, new) AS (
+	SELECT found[1]::oid, new FROM expression CROSS JOIN regexp_matches(tree, ':funcid (\d+)', 'g') AS found
 	UNION
-	SELECT o.oprcode FROM expression CROSS JOIN regexp_matches(tree, ':opno (\d+)', 'g') AS found JOIN pg_operator o ON o.oid = found[1]::oid
+	SELECT o.oprcode, new FROM expression CROSS JOIN regexp_matches(tree, ':opno (\d+)', 'g') AS found JOIN pg_operator o ON o.oid = found[1]::oid
 	UNION -- what an index compares with
-	SELECT p.amproc::oid FROM relation r JOIN pg_index i ON i.indrelid = r.oid CROSS JOIN unnest(i.indclass) AS class (oid)
+	SELECT p.amproc::oid, false FROM relation r JOIN pg_index i ON i.indrelid = r.oid CROSS JOIN unnest(i.indclass) AS class (oid)
 		JOIN pg_opclass c ON c.oid = class.oid JOIN pg_amproc p ON p.amprocfamily = c.opcfamily WHERE p.amproc::oid >= 16384
 	UNION
-	SELECT o.oprcode FROM relation r JOIN pg_constraint c ON c.conrelid = r.oid CROSS JOIN unnest(c.conexclop) AS operator (oid) JOIN pg_operator o ON o.oid = operator.oid
+	SELECT o.oprcode, false FROM relation r JOIN pg_constraint c ON c.conrelid = r.oid CROSS JOIN unnest(c.conexclop) AS operator (oid) JOIN pg_operator o ON o.oid = operator.oid
+), volatile (new) AS (
+	SELECT f.new FROM function f JOIN pg_proc p USING (oid) WHERE p.provolatile = 'v' AND p.proname NOT IN ('random', 'gen_random_uuid')
+), uniques AS (
+	SELECT ARRAY(
+			SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, n) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+			WHERE k.n <= i.indnkeyatts ORDER BY k.n) AS columns,
+		i.indexprs IS NULL AND i.indpred IS NULL AS whole,
+		i.indisunique AND i.indimmediate AND i.indisvalid AND i.indisready AND i.indexprs IS NULL AND i.indpred IS NULL AND NOT c.relhassubclass AND NOT EXISTS (
+			SELECT FROM unnest(i.indkey, i.indclass, i.indcollation) WITH ORDINALITY AS k (attnum, class, collated, n)
+				JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+			WHERE k.n <= i.indnkeyatts AND (NOT a.attnotnull OR a.atttypmod <> -1 OR k.class >= 16384
+				OR a.atttypid NOT IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype, 'varchar'::regtype, 'uuid'::regtype, 'date'::regtype)
+				OR EXISTS (SELECT FROM pg_collation l WHERE l.oid IN (k.collated, a.attcollation) AND NOT l.collisdeterministic))
+		) AS key
+	FROM relation r JOIN pg_class c USING (oid) JOIN pg_index i ON i.indrelid = r.oid WHERE i.indisunique OR i.indisexclusion
 )
 SELECT NOT EXISTS (SELECT FROM type) AND NOT EXISTS (SELECT FROM function f WHERE f.oid >= 16384), -- it rests on nothing but the table
 	EXISTS (SELECT FROM relation)
@@ -42,5 +59,7 @@ SELECT NOT EXISTS (SELECT FROM type) AND NOT EXISTS (SELECT FROM function f WHER
 			'pg_current_xact_id', 'txid_current', 'current_schema', 'current_database')
 			OR p.proname ~ '^(timestamp|timestamptz|date|interval|time|timetz)_'
 	END),
-	EXISTS (SELECT FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE a.attidentity <> '')
-	OR EXISTS (SELECT FROM function f JOIN pg_proc p USING (oid) WHERE p.provolatile = 'v' AND p.proname NOT IN ('random', 'gen_random_uuid'))
+	EXISTS (SELECT FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE a.attidentity <> '') OR EXISTS (SELECT FROM volatile),
+	EXISTS (SELECT FROM volatile WHERE NOT new),
+	ARRAY(SELECT a.attname::text FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE a.attnum > 0 AND NOT a.attisdropped),
+	(SELECT coalesce(json_agg(u), '[]') FROM uniques u)

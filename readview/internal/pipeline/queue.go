@@ -38,8 +38,9 @@ func (q *queue) clear() { q.open, q.waiting, q.unsent, q.ones = nil, q.waiting[:
 type statement struct {
 	event  int
 	result *Result // nil when nobody can ask
-	one    bool    // it must change one row
-	many   string  // for several events: the query for one
+	one    bool    // it must change one row, and so must each of several
+	many   *bulk   // for several events
+	events int     // for how many, then
 	traces []context.Context
 }
 
@@ -75,14 +76,20 @@ func (tx *Tx) add(ctx context.Context, t *Turn, query string, args []any, s stat
 	if err != nil || tx.builder.Build(tx.pgx.TypeMap(), k.description, args) != nil {
 		return false, err
 	}
-	bulk, err := tx.bulk(k, s)
+	bulk, err := tx.bulk(k)
+	var i identity
+	if bulk != nil {
+		if i = tx.identity(bulk); bulk.exact && !i.exact && bulk.form.verb != inserts {
+			bulk = nil // what is NULL, or may be the same as another without looking it
+		}
+	}
 	if tx.db.tracer != nil && err == nil {
 		s.traces = []context.Context{tx.db.tracer.TraceQueryStart(ctx, tx.pgx, pgx.TraceQueryStartData{SQL: query, Args: args})}
 	}
 	switch {
 	case err != nil:
 	case bulk != nil:
-		err = tx.addRow(bulk, s)
+		err = tx.addRow(bulk, s, i)
 	default:
 		if err = tx.sendRows(); err == nil {
 			err = tx.sendOne(k, s)
@@ -119,25 +126,32 @@ func (tx *Tx) sendOne(k *prepared, s statement) error {
 	return tx.sent(s, sizeOf(tx.builder.ParamValues))
 }
 
-func (tx *Tx) addRow(of *bulk, s statement) error {
-	set := tx.setOf(of)
-	if set != nil && !set.take(of, tx.builder.ParamValues, tx.builder.ParamFormats) {
-		if err := tx.sendSet(set); err != nil {
-			return err
-		}
-		set = nil
-	}
+// addRow adds the row in the builder to an open set.
+func (tx *Tx) addRow(of *bulk, s statement, i identity) error {
+	set := tx.setFor(of, i, s.one)
 	if set == nil {
-		for first := tx.inTheWay(of); first != nil; first = tx.inTheWay(of) {
-			if err := tx.sendSet(first); err != nil {
+		if len(tx.sets) == maxSets {
+			if err := tx.sendSet(tx.sets[0]); err != nil {
 				return err
 			}
 		}
-		set = tx.openSet(of, s.event, tx.builder.ParamFormats)
-		set.first.keep(s.result, tx.builder.ParamValues, tx.builder.ParamFormats)
+		set = tx.openSet(of, s, tx.builder.ParamFormats)
 	}
-	set.add(tx.builder.ParamValues)
-	set.traces = append(set.traces, s.traces...)
+	set.add(i, s, tx.builder.ParamValues, tx.builder.ParamFormats)
+	if set.size.full() {
+		return tx.sendUpTo(set)
+	}
+	return nil
+}
+
+// sendUpTo sends the open sets up to one of them, in their order. None is nil.
+func (tx *Tx) sendUpTo(last *rows) error {
+	for sent := (*rows)(nil); sent != last && len(tx.sets) > 0; {
+		sent = tx.sets[0]
+		if err := tx.sendSet(sent); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -148,19 +162,32 @@ func (tx *Tx) sendRows() error {
 			return err
 		}
 	}
-	return nil
+	return tx.unpin()
 }
 
+// sendSet sends a set of rows. If they are few, each goes as the statement that it is.
 func (tx *Tx) sendSet(set *rows) error {
-	s := statement{event: set.event, many: set.of.query, traces: set.traces}
-	if set.size.events == 1 {
-		s.result, s.many = set.first.result, ""
+	tx.closeSet(set) // at once, as all that is open is sent behind what makes the queue full
+	defer tx.spareSet(set)
+	if set.size.events <= len(set.few) {
+		for i := range set.few {
+			row := &set.few[i]
+			tx.start()
+			tx.queue.open.SendQueryStatement(&set.of.one.undescribed, row.values, row.formats, nil)
+			if err := tx.sent(row.statement, sizeOf(row.values)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if set.of.form.verb != inserts {
+		if err := tx.pin(set.event); err != nil {
+			return err
+		}
 	}
 	tx.start()
-	set.send(tx.queue.open)
-	size := set.size
-	tx.closeSet(set)
-	return tx.sent(s, size)
+	set.many(tx.queue.open)
+	return tx.sent(statement{event: set.event, one: set.one, many: set.of, events: set.size.events, traces: set.traces}, set.size)
 }
 
 func (tx *Tx) start() {
@@ -241,36 +268,34 @@ func (tx *Tx) outcomes(event int, stay bool) error {
 
 // done takes the outcome of a statement.
 func (s statement) done(tag pgconn.CommandTag, err error) error {
-	if err != nil && s.many != "" && !pgerr.Retryable(err) {
+	if err == nil && s.one && tag.RowsAffected() != int64(max(s.events, 1)) {
+		err = NotOneRow(tag.RowsAffected())
+	}
+	if err != nil && s.many != nil && !pgerr.Retryable(err) {
 		return fmt.Errorf("%w: %w", ErrTogether, err)
 	}
-	if err != nil {
-		return err
-	}
-	if s.result != nil {
+	if err == nil && s.result != nil {
 		s.result.rows = tag.RowsAffected()
 	}
-	if s.one && tag.RowsAffected() != 1 {
-		return NotOneRow(tag.RowsAffected())
-	}
-	return nil
+	return err
 }
 
 // torn counts how often in a row a statement for several events has failed. What fails
 // each time would make each page run twice.
 func (db *DB) torn(s statement, err error) {
-	if s.many == "" {
+	if s.many == nil {
 		return
 	}
-	value, _ := db.counted.Load(s.many)
+	query := s.many.query
+	value, _ := db.counted.Load(query)
 	times, _ := value.(int)
 	switch {
 	case err == nil && times > 0:
-		db.counted.Delete(s.many)
+		db.counted.Delete(query)
 	case errors.Is(err, ErrTogether) && times+1 == maxTorn:
-		db.counted.Store(s.many, true)
+		db.counted.Store(query, true)
 	case errors.Is(err, ErrTogether):
-		db.counted.Store(s.many, times+1)
+		db.counted.Store(query, times+1)
 	}
 }
 
@@ -278,10 +303,21 @@ func (db *DB) torn(s statement, err error) {
 // went together.
 func (tx *Tx) trace(s statement, err error) {
 	tag := tx.queue.tag
-	if s.many != "" && err == nil {
-		tag = pgconn.NewCommandTag("INSERT 0 1")
+	if s.many != nil && err == nil {
+		tag = s.many.tag(tag.RowsAffected() == int64(s.events))
 	}
 	for _, ctx := range s.traces {
 		tx.db.tracer.TraceQueryEnd(ctx, tx.pgx, pgx.TraceQueryEndData{CommandTag: tag, Err: err})
 	}
+}
+
+// tag is that of each of the rows: all have changed one, or else who has is not known.
+func (b *bulk) tag(all bool) pgconn.CommandTag {
+	switch {
+	case !all:
+		return pgconn.NewCommandTag(b.form.verb)
+	case b.form.verb == inserts:
+		return pgconn.NewCommandTag("INSERT 0 1")
+	}
+	return pgconn.NewCommandTag(b.form.verb + " 1")
 }

@@ -2,8 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/binary"
-	"hash/maphash"
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -14,59 +12,69 @@ type rows struct {
 	of     *bulk
 	size   size
 	event  int               // that of the first one
-	first  first             // row, which goes by itself if no other comes
+	one    bool              // each has to change one row
+	shared bool              // their keys are all that is unique in the table
+	few    []kept            // the first ones, which go by themselves if no others come
 	traces []context.Context // of the pool's tracer, one a row
 	arrays []array
-	keys   map[uint64]struct{} // hashes: of two that are the same by chance, the second row has to wait
-	key    []byte
+	keys   map[uint64]struct{} // hashes of them
 }
 
-// first is a row as the statement for one takes it.
-type first struct {
-	result  *Result // nil when nobody can ask
+// kept is a row as the statement for one takes it.
+type kept struct {
+	statement
 	values  [][]byte
 	formats []int16
 	buffer  []byte // of the values
 }
 
-// keep copies a row, whose values are the builder's.
-func (f *first) keep(result *Result, values [][]byte, formats []int16) {
-	f.result, f.values, f.formats, f.buffer = result, f.values[:0], append(f.formats[:0], formats...), f.buffer[:0]
-	if c := cap(f.buffer); c == 0 || c > 4*sendBytes {
-		f.buffer = make([]byte, 0, 128) // not nil, as an empty value is not NULL; nor large, as a connection is kept for long
+// keep copies it, whose values are the builder's.
+func (r *kept) keep(s statement, values [][]byte, formats []int16) {
+	r.statement, r.values, r.formats, r.buffer = s, r.values[:0], append(r.formats[:0], formats...), r.buffer[:0]
+	if c := cap(r.buffer); c == 0 || c > 4*sendBytes {
+		r.buffer = make([]byte, 0, 128) // not nil, as an empty value is not NULL; nor large, as a connection is kept for long
 	}
 	for _, value := range values {
 		if value != nil {
-			begin := len(f.buffer)
-			f.buffer = append(f.buffer, value...)
-			value = f.buffer[begin:len(f.buffer):len(f.buffer)]
+			begin := len(r.buffer)
+			r.buffer = append(r.buffer, value...)
+			value = r.buffer[begin:len(r.buffer):len(r.buffer)]
 		}
-		f.values = append(f.values, value)
+		r.values = append(r.values, value)
 	}
 }
 
-var keySeed = maphash.MakeSeed()
+// few tells for how many rows it is not worth while to do them together.
+func (b *bulk) few() int {
+	if b.form.verb == inserts {
+		return 1
+	}
+	return 3 // the settings, there and back, are two statements more
+}
 
 // take tells whether a row can be of the same statement.
-func (r *rows) take(of *bulk, values [][]byte, formats []int16) bool {
-	if r.size.full() {
+func (r *rows) take(i identity, one bool, formats []int16) bool {
+	if r.one != one {
 		return false
 	}
-	for i := range r.arrays {
-		if !r.arrays[i].takes(formats[i]) {
+	for n := range r.arrays {
+		if !r.arrays[n].takes(formats[n]) {
 			return false
 		}
 	}
-	if of.key == nil {
-		return true
-	}
-	_, taken := r.keys[r.hash(values)]
-	return !taken
+	return !r.of.once || !r.has(i)
+}
+
+// has tells whether a row of the key is here.
+func (r *rows) has(i identity) bool {
+	_, has := r.keys[i.hash]
+	return has
 }
 
 // start begins another statement.
-func (r *rows) start(of *bulk, event int, formats []int16) {
-	r.of, r.event, r.size = of, event, size{}
+func (r *rows) start(of *bulk, s statement, formats []int16) {
+	r.of, r.event, r.one, r.size, r.shared, r.few = of, s.event, s.one, size{}, true, r.few[:0]
+	r.traces = nil
 	r.arrays = slices.Grow(r.arrays[:0], len(formats))[:len(formats)]
 	for i, format := range formats {
 		r.arrays[i].start(of.elements[i], format)
@@ -77,32 +85,24 @@ func (r *rows) start(of *bulk, event int, formats []int16) {
 	clear(r.keys)
 }
 
-func (r *rows) add(values [][]byte) {
-	for i := range r.arrays {
-		r.arrays[i].add(values[i])
+func (r *rows) add(i identity, s statement, values [][]byte, formats []int16) {
+	if len(r.few) < r.of.few() {
+		r.few = slices.Grow(r.few, 1)[:len(r.few)+1]
+		r.few[len(r.few)-1].keep(s, values, formats)
+	}
+	for n := range r.arrays {
+		r.arrays[n].add(values[n])
 	}
 	if r.of.key != nil {
-		r.keys[r.hash(values)] = struct{}{}
+		r.keys[i.hash] = struct{}{}
 	}
+	r.shared = r.shared && i.shared
+	r.traces = append(r.traces, s.traces...)
 	r.size.add(sizeOf(values))
 }
 
-// hash is that of a row's key.
-func (r *rows) hash(values [][]byte) uint64 {
-	r.key = r.key[:0]
-	for _, i := range r.of.key {
-		r.key = binary.BigEndian.AppendUint32(r.key, uint32(len(values[i])))
-		r.key = append(r.key, values[i]...)
-	}
-	return maphash.Bytes(keySeed, r.key)
-}
-
-// send writes the rows' statement to the connection's buffer.
-func (r *rows) send(to *pgconn.Pipeline) {
-	if r.size.events == 1 {
-		to.SendQueryStatement(&r.of.one.undescribed, r.first.values, r.first.formats, nil)
-		return
-	}
+// many writes the rows' statement to the connection's buffer.
+func (r *rows) many(to *pgconn.Pipeline) {
 	values, formats := make([][]byte, len(r.arrays)), make([]int16, len(r.arrays))
 	for i := range r.arrays {
 		values[i], formats[i] = r.arrays[i].value(r.size.events)
@@ -113,43 +113,49 @@ func (r *rows) send(to *pgconn.Pipeline) {
 // maxSets is how many sets are open at once.
 const maxSets = 8
 
-// setOf returns the open set of a statement, nil if there is none.
-func (s *session) setOf(of *bulk) *rows {
-	for _, r := range s.sets {
-		if r.of == of {
+// setFor returns the first of the open sets that a row can be added to: behind all that it has to come after. It is nil if there
+// is none.
+func (s *session) setFor(of *bulk, i identity, one bool) (set *rows) {
+	for _, r := range slices.Backward(s.sets) {
+		if r.of == of && r.take(i, one, s.builder.ParamFormats) {
+			set = r
+		}
+		if r.before(of, i) {
+			break
+		}
+	}
+	return set
+}
+
+// lastBefore returns the last of the open sets that a row has to come after, nil if there is none.
+func (s *session) lastBefore(of *bulk, i identity) *rows {
+	for _, r := range slices.Backward(s.sets) {
+		if r.before(of, i) {
 			return r
 		}
 	}
 	return nil
 }
 
-// inTheWay returns an open set that has to be sent before rows of a statement that has none, nil if there is no such.
-func (s *session) inTheWay(of *bulk) *rows {
-	for _, r := range s.sets {
-		if r.of.relation == of.relation || r.of.counts && of.counts {
-			return r
-		}
-	}
-	if len(s.sets) == maxSets {
-		return s.sets[0]
-	}
-	return nil
+// before tells whether a row that comes later can be told from one that comes earlier than these.
+func (r *rows) before(of *bulk, i identity) bool {
+	return r.of.counts && of.counts || r.of.table.relation == of.table.relation && !(r.shared && i.shared && !r.has(i))
 }
 
 // openSet opens a set.
-func (s *session) openSet(of *bulk, event int, formats []int16) *rows {
+func (s *session) openSet(of *bulk, first statement, formats []int16) *rows {
 	r := &rows{}
 	if n := len(s.spare); n > 0 {
 		r, s.spare = s.spare[n-1], s.spare[:n-1]
 	}
-	r.start(of, event, formats)
+	r.start(of, first, formats)
 	s.sets = append(s.sets, r)
 	return r
 }
 
-// closeSet takes a set out of those that are open.
+// closeSet takes a set out of those that are open. It may be opened again once it is spared.
 func (s *session) closeSet(r *rows) {
 	s.sets = slices.DeleteFunc(s.sets, func(open *rows) bool { return open == r })
-	r.of, r.traces = nil, nil
-	s.spare = append(s.spare, r)
 }
+
+func (s *session) spareSet(r *rows) { s.spare = append(s.spare, r) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
@@ -23,7 +22,7 @@ type prepared struct {
 	values  []func([]byte) (driver.Value, error)
 
 	bulk  *bulk // nil when there is none
-	tried bool  // to prepare it
+	tried bool  // to find it
 
 	// undescribed is the statement with a column that is made up: of one without
 	// columns pgconn has the server describe the result, each time. Nobody looks
@@ -46,42 +45,51 @@ func (k *prepared) names() (names []string) {
 // keeps of a table is looked at again in each transaction.
 type session struct {
 	pgx     *pgx.Conn
-	paths   map[string]map[string]*prepared // by search path and text: the same text may be about other tables there
-	known   map[string]*prepared            // those of the transaction's path
-	count   int                             // of all
-	path    string                          // the transaction's
-	moved   bool                            // it was another one once
-	kinds   map[string]kindAt               // of statements, by their text
-	serial  int64                           // statements prepared so far
-	clock   int64                           // counts uses
-	pages   int64                           // counts transactions, and changes of tables in them
-	recent  []*bulk                         // those that this page has used
-	sets    []*rows                         // that are open: rows that are gathered, in the order in which they began
-	spare   []*rows                         // that are not
+	paths   map[string]*place // by search path: the same text may be about other tables there
+	here    *place            // that of the transaction's path
+	count   int               // of all statements
+	path    string            // the transaction's
+	moved   bool              // it was another one once
+	kinds   map[string]kindAt // of statements, by their text
+	serial  int64             // statements prepared so far
+	clock   int64             // counts uses
+	pages   int64             // counts transactions, and changes of tables in them
+	recent  []*table          // those that this page has used
+	sets    []*rows           // that are open: rows that are gathered, in the order in which they began
+	spare   []*rows           // that are not
+	pins    pins
+	key     []byte // memory for one
 	builder pgx.ExtendedQueryBuilder
 }
+
+// place is a search path.
+type place struct {
+	known  map[string]*prepared // by their text
+	tables map[string]*table    // by their name in statements
+}
+
+func newPlace() *place { return &place{map[string]*prepared{}, map[string]*table{}} }
 
 func sessionOf(conn *pgx.Conn) *session {
 	const key = "github.com/dancefinder/eventsourcing/readview"
 	data := conn.PgConn().CustomData()
 	s, ok := data[key].(*session)
 	if !ok {
-		s = &session{pgx: conn, paths: map[string]map[string]*prepared{}, kinds: map[string]kindAt{}}
+		s = &session{pgx: conn, paths: map[string]*place{}, here: newPlace(), kinds: map[string]kindAt{}}
 		data[key] = s
 	}
 	s.pages++
-	for len(s.sets) > 0 {
-		s.closeSet(s.sets[0])
-	}
+	s.spare = append(s.spare, s.sets...)
+	s.sets = s.sets[:0]
 	return s
 }
 
 // use turns to the statements of a search path.
 func (s *session) use(path string) {
 	if s.paths[path] == nil {
-		s.paths[path] = map[string]*prepared{}
+		s.paths[path] = newPlace()
 	}
-	s.known = s.paths[path]
+	s.here = s.paths[path]
 	s.moved = s.moved || s.path != "" && s.path != path
 	s.path = path
 }
@@ -90,7 +98,7 @@ func (s *session) use(path string) {
 // many, the one that was not used for longest is given up.
 func (tx *Tx) prepare(query string) (*prepared, error) {
 	tx.clock++
-	if k := tx.known[query]; k != nil {
+	if k := tx.here.known[query]; k != nil {
 		k.used = tx.clock
 		return k, nil
 	}
@@ -116,7 +124,7 @@ func (tx *Tx) prepare(query string) (*prepared, error) {
 	}
 	k := &prepared{description: description, used: tx.clock, undescribed: *description}
 	k.undescribed.Fields = make([]pgconn.FieldDescription, 1)
-	tx.known[query] = k
+	tx.here.known[query] = k
 	tx.count++
 	return k, nil
 }
@@ -125,10 +133,10 @@ func (tx *Tx) prepare(query string) (*prepared, error) {
 func (tx *Tx) evict() error {
 	var oldest *prepared
 	var at map[string]*prepared
-	for _, known := range tx.paths {
-		for _, k := range known {
+	for _, place := range tx.paths {
+		for _, k := range place.known {
 			if oldest == nil || k.used < oldest.used {
-				oldest, at = k, known
+				oldest, at = k, place.known
 			}
 		}
 	}
@@ -141,14 +149,14 @@ func (tx *Tx) evict() error {
 // tables may have changed since.
 func (tx *Tx) forget(ctx context.Context) error {
 	var names []string
-	for _, known := range tx.paths {
-		for _, k := range known {
+	for _, place := range tx.paths {
+		for _, k := range place.known {
 			names = append(names, k.names()...)
 		}
 	}
 	clear(tx.paths)
 	clear(tx.kinds)
-	tx.known, tx.count = nil, 0
+	tx.here, tx.count = newPlace(), 0
 	return tx.deallocate(ctx, names)
 }
 
@@ -162,39 +170,4 @@ func (tx *Tx) deallocate(ctx context.Context, names []string) error {
 		open.SendDeallocate(name)
 	}
 	return errors.Join(open.Sync(), open.Close())
-}
-
-// bulk returns how a statement goes together with others of its kind, nil if it does
-// not. The first of a kind in a page goes by itself: there may be no other.
-func (tx *Tx) bulk(k *prepared, s statement) (*bulk, error) {
-	again := k.page == tx.pages
-	k.page = tx.pages
-	if !again || tx.options.How != Together || s.one {
-		return nil, nil
-	}
-	if alone, _ := tx.db.counted.Load(k.description.SQL); alone == true { // counts of its rows are asked for, or it was torn
-		return nil, nil
-	}
-	if !k.tried {
-		k.tried = true
-		bulk, err := tx.prepareBulk(k)
-		if err != nil {
-			return nil, tx.tear(k.description.SQL, err)
-		}
-		k.bulk = bulk
-	}
-	if k.bulk == nil {
-		return nil, nil
-	}
-	if plain, err := tx.verify(k.bulk); err != nil || !plain {
-		return nil, err
-	}
-	return k.bulk, nil
-}
-
-// tear gives up to do a statement's rows together: that would fail each time.
-func (tx *Tx) tear(query string, err error) error {
-	tx.db.counted.Store(query, true)
-	tx.fail(tx.turn.event, fmt.Errorf("%w: %w", ErrTogether, err))
-	return tx.failure.err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -66,6 +67,8 @@ type Tx struct {
 	turn     *Turn // the last one that was given
 	queue    queue
 	asked    asked
+	settings []string // as they were: see pinSQL
+	pinned   bool     // they are not
 	results  []Result // a piece of memory for many
 }
 
@@ -114,7 +117,7 @@ type Query struct {
 const (
 	beginSQL   = "begin isolation level read committed"
 	setPathSQL = "SELECT set_config('search_path', $1, true)"
-	pathSQL    = "SELECT current_schemas(false)::text" // of those that are, whoever "$user" is
+	pathSQL    = "SELECT current_schemas(false)::text, " + settingsSQL // of the schemas that are, whoever "$user" is
 )
 
 // begin sends BEGIN, and queries behind it, in one round trip. So do the looks at the
@@ -136,24 +139,24 @@ func (tx *Tx) begin(queries ...Query) error {
 	return err
 }
 
-func (tx *Tx) sendBegin(looks []*bulk, queries []Query) error {
+func (tx *Tx) sendBegin(looks []*table, queries []Query) error {
 	batch := &pgx.Batch{}
 	batch.Queue(beginSQL)
 	if path := tx.options.SearchPath; path != "" {
 		batch.Queue(setPathSQL, path)
 	}
 	var path string
-	batch.Queue(pathSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&path) })
+	batch.Queue(pathSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&path, &tx.settings) })
 	queueAll(batch, queries)
-	for _, b := range looks {
-		b.look(batch)
+	for _, t := range looks {
+		t.look(batch)
 	}
 	if err := tx.pgx.SendBatch(tx.ctx, batch).Close(); err != nil {
 		return err
 	}
-	for _, b := range looks {
-		if b.version != "" {
-			b.looked = tx.pages
+	for _, t := range looks {
+		if t.version != "" {
+			t.looked = tx.pages
 		}
 	}
 	tx.use(path)
@@ -184,6 +187,12 @@ func (tx *Tx) fail(event int, err error) {
 	if tx.stage < broken {
 		tx.stage, tx.failure = broken, failure{event, err}
 	}
+}
+
+// failTogether breaks it for something that is done for several events at once.
+func (tx *Tx) failTogether(err error) error {
+	tx.fail(tx.turn.event, fmt.Errorf("%w: %w", ErrTogether, err))
+	return tx.failure.err
 }
 
 // Failure returns the event whose statement was the first to fail, and its error; nil

@@ -1,0 +1,132 @@
+package pipeline
+
+import (
+	_ "embed"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// table is what a connection knows of a table, by the name that it has in statements.
+type table struct {
+	name     string
+	version  string // when it was looked at
+	looked   int64  // with the lock of that page
+	page     int64  // found out, or found unchanged, in that page
+	known    string // the version that all of this is about
+	times    int    // that it was found out
+	relation uint32 // the table's oid, with which the version begins
+
+	lasting bool // it is so as long as that is the version
+	plain   bool // nobody can tell whether rows go together
+	draws   bool // a new row has what depends on the order among the rows of all tables: the next of a sequence, the time
+	asks    bool // and a changed row, too
+	columns []string
+	uniques []unique
+}
+
+// unique is an index that rows can violate.
+type unique struct {
+	Columns []string
+	Whole   bool // it is of these columns as they are, and of all rows
+	Key     bool // and of whose values we can tell whether they are the same; none is NULL
+}
+
+//go:embed plain.sql
+var plainSQL string
+
+// versionSQL tells the version of all that the catalogue has of a table itself.
+const versionSQL = `SELECT concat_ws(' ', c.oid, c.xmin, c.ctid,
+		(SELECT string_agg(a.xmin::text || a.ctid, ' ') FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
+		(SELECT string_agg(d.xmin::text || d.ctid, ' ') FROM pg_attrdef d WHERE d.adrelid = c.oid),
+		(SELECT string_agg(n.xmin::text || n.ctid, ' ') FROM pg_constraint n WHERE n.conrelid = c.oid),
+		(SELECT string_agg(i.xmin::text || i.ctid, ' ') FROM pg_index i WHERE i.indrelid = c.oid),
+		(SELECT string_agg(t.xmin::text || t.ctid, ' ') FROM pg_trigger t WHERE t.tgrelid = c.oid))
+	FROM pg_class c WHERE c.oid = to_regclass($1)`
+
+// maxRecent bounds the tables that are looked at with the page's lock.
+const maxRecent = maxSets
+
+// table returns what is known of a table in the transaction's search path.
+func (s *session) table(name string) *table {
+	t := s.here.tables[name]
+	if t == nil {
+		t = &table{name: name}
+		s.here.tables[name] = t
+	}
+	return t
+}
+
+// look adds to a batch what tells whether the table is as it was. Its lock keeps others
+// from changing that to the end of the transaction.
+func (t *table) look(batch *pgx.Batch) {
+	t.version = ""
+	batch.Queue("LOCK TABLE ONLY " + t.name + " IN ROW EXCLUSIVE MODE")
+	batch.Queue(versionSQL, t.name).QueryRow(func(row pgx.Row) error { return row.Scan(&t.version) })
+}
+
+// lookAt finds out about a table, as of this page. What the page before has used was
+// looked at with the page's lock.
+func (tx *Tx) lookAt(t *table) error {
+	if t.page == tx.pages {
+		return nil
+	}
+	if t.looked != tx.pages {
+		if err := tx.flush(); err != nil {
+			return err
+		}
+		batch := &pgx.Batch{}
+		t.look(batch)
+		if err := tx.pgx.SendBatch(tx.ctx, batch).Close(); err != nil {
+			return err
+		}
+	}
+	if !t.lasting || t.version != t.known {
+		if err := tx.flush(); err != nil {
+			return err
+		}
+		t.uniques = nil
+		if err := tx.pgx.QueryRow(tx.ctx, plainSQL, t.name).Scan(&t.lasting, &t.plain, &t.draws, &t.asks, &t.columns, &t.uniques); err != nil {
+			return err
+		}
+		t.known = t.version
+		t.times++
+	}
+	oid, _, _ := strings.Cut(t.version, " ")
+	relation, err := strconv.ParseUint(oid, 10, 32)
+	if err != nil {
+		return err
+	}
+	t.relation, t.page = uint32(relation), tx.pages
+	if t.plain && len(tx.recent) < maxRecent {
+		tx.recent = append(tx.recent, t)
+	}
+	return nil
+}
+
+// key returns the key that is made of columns, in any order, nil if there is none.
+func (t *table) key(columns []string) []string {
+	for _, u := range t.uniques {
+		if u.Key && len(columns) == len(u.Columns) && !slices.ContainsFunc(u.Columns, func(name string) bool { return !slices.Contains(columns, name) }) {
+			return u.Columns
+		}
+	}
+	return nil
+}
+
+// only returns the key that is all that is unique in the table, nil if there is none, or something else.
+func (t *table) only() []string {
+	if len(t.uniques) == 1 && t.uniques[0].Key {
+		return t.uniques[0].Columns
+	}
+	return nil
+}
+
+// free tells whether what is unique does not depend on any of the columns.
+func (t *table) free(columns []string) bool {
+	return !slices.ContainsFunc(t.uniques, func(u unique) bool {
+		return !u.Whole || slices.ContainsFunc(columns, func(name string) bool { return slices.Contains(u.Columns, name) })
+	})
+}
