@@ -47,8 +47,12 @@ func (c *Commands) rebuild() *cobra.Command {
 		Long: "Replays each projection with this program's handlers into tables beside the live ones, at full speed. Then, in\n" +
 			"one transaction, the live tables get the rows that differ (--how=apply), or the new ones take their place\n" +
 			"(--how=swap: refused when anything depends on them). No reader sees an empty or a mixed table.\n" +
-			"Whatever interrupts it, the live tables are as they were, or it is done; run it again to go on.\n" +
-			"What was skipped or is parked is tried. What fails again is left out, counted, and stays skipped or parked.\n" +
+			"Whatever interrupts it, the live tables are as they were, or it is done; run it again to go on.
+" +
+			"What was skipped or is parked is tried. What fails again is left out, counted, and stays skipped or parked.
+" +
+			"Of several projections, one that can't be rebuilt does not keep the others from it.
+" +
 			c.quote("readviews rollback") + " goes back, as long as what was there is kept.",
 		Example: c.examples("readviews rebuild accounts", "readviews rebuild accounts --dry-run", "readviews rebuild accounts --verify --how=auto --keep=72h --yes"),
 		Args:    c.projectionsNamed,
@@ -82,6 +86,9 @@ func (r *rebuilding) run(cmd *cobra.Command, c *Commands, names []string) error 
 	}
 	if how := readview.How(r.how); r.how != "" && r.how != "ask" && how != readview.Apply && how != readview.Swap && how != readview.Auto {
 		return UsageError{fmt.Errorf("--how is %q, want apply, swap, auto or ask", r.how)}
+	}
+	if r.keep < 0 {
+		return UsageError{fmt.Errorf("--keep is %s, want 0 or more", r.keep)}
 	}
 	return c.open(cmd, func(s System) error {
 		ctx := cmd.Context()
@@ -135,7 +142,7 @@ func (r *rebuilding) all(cmd *cobra.Command, s System, names []string) error {
 func (r *rebuilding) options(cmd *cobra.Command, report *rebuildReport) readview.RebuildOptions {
 	options := readview.RebuildOptions{How: readview.How(r.how), Keep: r.keep, Patience: r.patience, Verify: r.verify, Progress: report.tell}
 	if r.keep == 0 {
-		options.Keep = -1
+		options.Keep = -1 // nothing
 	}
 	if r.how == "ask" {
 		options.How = readview.Auto

@@ -65,6 +65,11 @@ func (r resetRun) reset(cmd *cobra.Command, c *Commands, s System, names []strin
 			return err
 		}
 	}
+	for _, name := range names { // all of it, or nothing
+		if err := s.Manager.CheckReset(ctx, name); err != nil {
+			return err
+		}
+	}
 	if r.dryRun {
 		return s.describeReset(ctx, out, names, r.asJSON)
 	}

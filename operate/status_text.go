@@ -98,7 +98,7 @@ var columns = []column{
 	{"LAG", func(s consumer.Status) string { return s.Lag.Round(time.Millisecond).String() }, false},
 	{"NODE", func(s consumer.Status) string { return cmp.Or(s.Node, "-") }, false},
 	{"VERSION", func(s consumer.Status) string { return when(s.Version > 0, strconv.Itoa(s.Version)) }, true},
-	{"RATE", func(s consumer.Status) string { return when(s.Rate > 0, fmt.Sprintf("%.3g/s", s.Rate)) }, true},
+	{"RATE", func(s consumer.Status) string { return when(s.Rate > 0, perSecond(s.Rate)+"/s") }, true},
 	{"LEFT", func(s consumer.Status) string { return when(s.Left > 0, roughly(s.Left)) }, true},
 }
 
@@ -204,7 +204,15 @@ func describeReplay(r *consumer.Replay) string {
 	if r.Total >= 0 { // known
 		of = fmt.Sprintf(" of %d", r.Total)
 	}
-	return fmt.Sprintf("%s by %s, %s: %d%s events, %.3g a second%s%s", r.Command, r.Node, r.Phase, r.Events, of, r.Rate, left, detail)
+	return fmt.Sprintf("%s by %s, %s: %d%s events, %s a second%s%s", r.Command, r.Node, r.Phase, r.Events, of, perSecond(r.Rate), left, detail)
+}
+
+// perSecond is a rate for people.
+func perSecond(rate float64) string {
+	if rate >= 10 {
+		return fmt.Sprintf("%.0f", rate)
+	}
+	return fmt.Sprintf("%.2g", rate)
 }
 
 func (c *Commands) describeFailure(s consumer.Status) string {

@@ -36,7 +36,7 @@ var (
 
 	// ErrRebuilding is returned by [Manager.Rebuild] and its like while another one of the projection is under way, on whichever
 	// node; the error says where, and how far it is.
-	ErrRebuilding = errors.New("the projection is being rebuilt")
+	ErrRebuilding = errors.New("another one is under way")
 
 	// ErrImpossible is returned by [Manager.Rebuild] and its like, before anything is made, for tables that can't
 	// have shadows, or whose rows can't be compared, or that can't be swapped. The error names each thing in the way.

@@ -98,6 +98,18 @@ func TestPageInHand(t *testing.T) {
 	}
 }
 
+// What is in the way of TRUNCATE is named before anything is done.
+func TestResetThatAForeignKeyForbids(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	manager, _ := b.manager(fast(), balances())
+	require.NoError(t, manager.CheckReset(t.Context(), "balances"))
+	b.exec(`CREATE TABLE child (account TEXT CONSTRAINT of_account REFERENCES balance)`)
+	require.ErrorContains(t, manager.CheckReset(t.Context(), "balances"), "the foreign key of_account of child refers to balance")
+	require.ErrorContains(t, manager.ResetProjection(t.Context(), "balances"), "the foreign key of_account of child refers to balance")
+	require.ErrorIs(t, manager.CheckReset(t.Context(), "nobody"), readview.ErrUnknownProjection)
+}
+
 // One forgotten foreign key and TRUNCATE CASCADE would empty the tables of others. A
 // reset fails instead, and nothing has changed.
 func TestResetDoesNotCascade(t *testing.T) {

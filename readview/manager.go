@@ -196,6 +196,25 @@ func (m *Manager) Tables(name string) ([]string, error) {
 	return slices.Clone(r.Projection.Tables), nil
 }
 
+// CheckReset returns why a reset of the projection can't work, as far as that is known without trying, nil if it may:
+// [ErrUnknownProjection], [ErrNoReset], a foreign key of another table that is in the way of TRUNCATE.
+func (m *Manager) CheckReset(ctx context.Context, name string) error {
+	r, err := m.runner(name)
+	switch {
+	case err != nil:
+		return err
+	case r.Reset == nil:
+		return fmt.Errorf("reset %s: %w", name, ErrNoReset)
+	}
+	if tables, truncates := r.Reset.(truncate); truncates {
+		err = tables.referenced(ctx, m.pool)
+	}
+	if err != nil {
+		return fmt.Errorf("reset %s: %w", name, explain(err))
+	}
+	return nil
+}
+
 // ResetProjection empties the projection's tables with its reset handler and sets
 // its position to 0, in one transaction. Nodes that run the projection, this one
 // or others, notice by themselves and apply all events again; until they are
@@ -209,8 +228,8 @@ func (m *Manager) ResetProjection(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if r.Reset == nil {
-		return fmt.Errorf("reset %s: %w", name, ErrNoReset)
+	if err := m.CheckReset(ctx, name); err != nil {
+		return err
 	}
 	op := m.operation(ctx, name, "reset", nil)
 	if err := r.reset(ctx, op, 0); err != nil {

@@ -21,6 +21,7 @@ type meter struct {
 	events int64 // since at
 	at     time.Time
 	rate   float64
+	last   time.Time // something was applied
 }
 
 func (m *meter) add(events int) {
@@ -46,7 +47,10 @@ func (m *meter) now() float64 {
 	if m.rate == 0 {
 		weight = 1
 	}
-	if m.rate += weight * (float64(m.events)/took.Seconds() - m.rate); m.rate < 0.01 {
+	if m.events > 0 {
+		m.last = now
+	}
+	if m.rate += weight * (float64(m.events)/took.Seconds() - m.rate); m.rate < 0.01 || now.Sub(m.last) > 4*rateOver {
 		m.rate = 0
 	}
 	m.events, m.at = 0, now

@@ -165,7 +165,7 @@ func (p *replay) enter(ctx context.Context) error {
 	if record, err := p.m.states.rebuildOf(ctx, p.Name, p.kind); err == nil && record != nil {
 		who = fmt.Sprintf("by %s, since %s: %s", consumer.NodeName(record.node), record.started.UTC().Format(time.DateTime), record.phase)
 	}
-	return fmt.Errorf("%w %s", ErrRebuilding, who)
+	return fmt.Errorf("%w: the %s %s", ErrRebuilding, p.kind, who)
 }
 
 // lockName is that of the lock of a projection's replays of a kind. schema has readview's tables.

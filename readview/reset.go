@@ -52,6 +52,28 @@ func (tables truncate) Reset(ctx context.Context, tx Tx) error {
 	return err
 }
 
+// referenced returns an error when a table that is not among these has a foreign key to one of them.
+func (tables truncate) referenced(ctx context.Context, db interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}) error {
+	quoted := make([]string, len(tables))
+	for i, table := range tables {
+		quoted[i] = pgx.Identifier{table}.Sanitize()
+	}
+	var key, from, to string
+	err := db.QueryRow(ctx, `WITH emptied AS (SELECT to_regclass(t)::oid AS oid FROM unnest($1::text[]) AS t)
+		SELECT conname, conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint
+		WHERE contype = 'f' AND confrelid IN (SELECT oid FROM emptied) AND conrelid NOT IN (SELECT oid FROM emptied WHERE oid IS NOT NULL)
+		ORDER BY 2, 1 LIMIT 1`, quoted).Scan(&key, &from, &to)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err == nil {
+		err = fmt.Errorf("the foreign key %s of %s refers to %s, which can't be truncated then: rebuild the projection instead, drop the key, or give the projection a Reset that deletes rows", key, from, to)
+	}
+	return err
+}
+
 // reset runs the reset handler and sets the position to 0 in one transaction.
 // The lock is the same as a page's, and the new generation makes pages that were
 // read before useless. With a generation other than 0 it returns errStale when that is not the

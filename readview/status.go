@@ -76,15 +76,17 @@ func (r *runner) status(ctx context.Context, stored record, known bool, log *loo
 		err = r.m.states.reshaped(ctx, r.definition, stored)
 	}
 	switch {
-	case errors.Is(err, ErrOlderProgram) && status.State != consumer.Paused:
-		status.State, status.Failure = consumer.Standby, failureOf(err)
+	case errors.Is(err, ErrOlderProgram): // how it goes is as the newer one says, if that runs or has failed
+		if status.State == consumer.Standby {
+			status.Failure = failureOf(err)
+		}
 	case refused(err) && r.WhenChanged != RefuseWhenChanged: // it is as it is until this program starts
 		if status.State == consumer.Paused && status.Failure == nil {
 			status.Failure = failureOf(err)
 		}
 	case refused(err):
 		status.State, status.Failure = consumer.Failed, failureOf(err)
-	case err != nil && !errors.Is(err, ErrOlderProgram):
+	case err != nil:
 		return consumer.Status{}, err
 	}
 	return status, nil

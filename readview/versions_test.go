@@ -132,6 +132,29 @@ func TestVersionsNeverFight(t *testing.T) {
 	require.Equal(t, readview.VerdictReady, b.verdict(version(2, readview.ResetWhenChanged)))
 }
 
+// How a projection goes does not depend on the program that asks.
+func TestStatusByAnOlderProgram(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	newer, router := b.manager(fast(), version(2, readview.RefuseWhenChanged))
+	stop := b.start(router)
+	b.waitFor(newer, b.deposit(1))
+	older, _ := b.manager(fast(), version(1, readview.RefuseWhenChanged))
+	b.eventually("the newer one runs it", func() bool {
+		status := b.status(older, "balances")
+		return status.State == consumer.Live && status.Failure == nil && status.Version == 2
+	})
+	stop()
+	b.exec(`UPDATE readview_states SET status = 'failed', error = 'broken', failed_at = now(), tried_at = now(), attempts = 3`)
+	status := b.status(older, "balances")
+	require.Equal(t, consumer.Failed, status.State)
+	require.Equal(t, "broken", status.Failure.Error)
+	b.exec(`UPDATE readview_states SET status = 'running', error = NULL, failed_at = NULL`)
+	status = b.status(older, "balances")
+	require.Equal(t, consumer.Standby, status.State, "nobody runs it")
+	require.Contains(t, status.Failure.Error, "older")
+}
+
 // The tables' definition is part of what a version is; what does not matter to their rows is not.
 func TestTablesThatChangeUnderAVersion(t *testing.T) {
 	t.Parallel()
