@@ -47,12 +47,9 @@ func (c *Commands) rebuild() *cobra.Command {
 		Long: "Replays each projection with this program's handlers into tables beside the live ones, at full speed. Then, in\n" +
 			"one transaction, the live tables get the rows that differ (--how=apply), or the new ones take their place\n" +
 			"(--how=swap: refused when anything depends on them). No reader sees an empty or a mixed table.\n" +
-			"Whatever interrupts it, the live tables are as they were, or it is done; run it again to go on.
-" +
-			"What was skipped or is parked is tried. What fails again is left out, counted, and stays skipped or parked.
-" +
-			"Of several projections, one that can't be rebuilt does not keep the others from it.
-" +
+			"Whatever interrupts it, the live tables are as they were, or it is done; run it again to go on.\n" +
+			"What was skipped or is parked is tried. What fails again is left out, counted, and stays skipped or parked.\n" +
+			"Of several projections, one that can't be rebuilt does not keep the others from it.\n" +
 			c.quote("readviews rollback") + " goes back, as long as what was there is kept.",
 		Example: c.examples("readviews rebuild accounts", "readviews rebuild accounts --dry-run", "readviews rebuild accounts --verify --how=auto --keep=72h --yes"),
 		Args:    c.projectionsNamed,
