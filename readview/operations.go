@@ -91,6 +91,23 @@ func (m *Manager) Record(ctx context.Context, name, command string, arguments ma
 	return explain(m.states.record(ctx, db, m.operation(ctx, name, command, arguments)))
 }
 
+// RecordWhile puts something into the operator log that somebody does by other means than those methods of the manager that write it
+// themselves, such as [Manager.Verify]: as under way, before do is called, and then as done with what do returns about it, or as failed with
+// its error, also when ctx has ended. It returns that error, or that of the log's database, and then do was not called.
+func (m *Manager) RecordWhile(ctx context.Context, name, command string, arguments map[string]string, do func(context.Context) (detail string, err error)) error {
+	op := m.operation(ctx, name, command, arguments)
+	if err := m.begin(ctx, &op); err != nil {
+		return explain(err)
+	}
+	detail, err := do(ctx)
+	if err != nil {
+		return m.failed(ctx, op, err)
+	}
+	op.Detail = detail
+	m.end(ctx, op)
+	return nil
+}
+
 // begin puts an operation into the operator log that takes long, by itself; record ends it.
 func (m *Manager) begin(ctx context.Context, op *consumer.Operation) error {
 	begun := *op

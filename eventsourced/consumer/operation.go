@@ -26,7 +26,8 @@ type Outcome string
 const (
 	// OutcomeDone is that of an operation whose transaction was committed, with this record.
 	OutcomeDone Outcome = "done"
-	// OutcomeFailed is that of one which was refused or went wrong, and has changed nothing.
+	// OutcomeFailed is that of one which was refused or went wrong. It has changed nothing but what its detail says, as a retry
+	// does whose events were applied in part.
 	OutcomeFailed Outcome = "failed"
 	// OutcomeUnderWay is that of one which takes long and has not ended, or whose process
 	// ended before it.

@@ -109,17 +109,32 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request) {
 		err = h.do(eventsourced.WithActor(consumer.WithReason(ctx, a.Reason), actor), a, actor)
 	}
 	h.looks.forget()
-	if err != nil {
+	underWay := errors.Is(err, errUnderWay)
+	if err != nil && !underWay {
 		p := h.notDone(r, a, err)
 		h.refuse(w, r, p)
 		return
 	}
 	if wantsJSON(r) {
-		h.respond(w, r, http.StatusOK, "problem", map[string]any{"action": a.Action, "kind": a.ID.Kind, "name": a.ID.Name, "actor": actor, "outcome": "done"})
+		status, outcome := http.StatusOK, h.outcome(a)
+		if underWay {
+			status, outcome = http.StatusAccepted, consumer.OutcomeUnderWay
+		}
+		h.respond(w, r, status, "problem", map[string]any{"action": a.Action, "kind": a.ID.Kind, "name": a.ID.Name, "actor": actor, "outcome": outcome})
 		return
 	}
 	w.Header().Set("Location", h.placeOf(a.ID, "done", string(a.Action)))
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+// outcome is what came of what has ended without an error, as the operator log has it.
+func (h *Handler) outcome(a asked) consumer.Outcome {
+	if a.ID.Kind == consumer.KindProjection && a.Action == Retry {
+		if retried := h.jobs.of(a.ID).Retried; retried != nil && len(retried.Failed) > 0 {
+			return consumer.OutcomeFailed
+		}
+	}
+	return consumer.OutcomeDone
 }
 
 // readForm reads a small form, and answers if it can't.
@@ -236,14 +251,17 @@ func (h *Handler) doProjection(ctx context.Context, a asked) error {
 	case Park:
 		return m.Park(ctx, name, a.Position, a.Reason)
 	case DryRun:
-		if err := m.Record(ctx, name, string(DryRun), map[string]string{"position": fmt.Sprint(a.Position)}); err != nil {
-			return err
-		}
-		rehearsal, err := m.DryRun(ctx, name, a.Position)
-		if err == nil {
+		return m.RecordWhile(ctx, name, string(DryRun), map[string]string{"position": fmt.Sprint(a.Position)}, func(ctx context.Context) (string, error) {
+			rehearsal, err := m.DryRun(ctx, name, a.Position)
+			if err != nil {
+				return "", err
+			}
 			h.jobs.change(a.ID, func(r *results) { r.Rehearsal, r.Rehearsed = rehearsal, time.Now() })
-		}
-		return err
+			if rehearsal.Error != "" {
+				return "it would fail", nil
+			}
+			return "it would be applied", nil
+		})
 	}
 	return h.start(ctx, a.ID, a.Action, func(ctx context.Context) error { return h.doLong(ctx, a) })
 }
@@ -263,14 +281,14 @@ func (h *Handler) doLong(ctx context.Context, a asked) error {
 		_, err := m.Rollback(ctx, name, readview.RebuildOptions{})
 		return err
 	case Verify:
-		if err := m.Record(ctx, name, string(Verify), nil); err != nil {
-			return err
-		}
-		verified, err := m.Verify(ctx, name, readview.VerifyOptions{Events: 3})
-		if err == nil {
+		return m.RecordWhile(ctx, name, string(Verify), nil, func(ctx context.Context) (string, error) {
+			verified, err := m.Verify(ctx, name, readview.VerifyOptions{Events: 3})
+			if err != nil {
+				return "", err
+			}
 			h.jobs.change(a.ID, func(r *results) { r.Verified = &verified })
-		}
-		return err
+			return verified.String(), nil
+		})
 	case Explain:
 		return h.explain(ctx, a)
 	case Retry:
@@ -308,14 +326,14 @@ func (h *Handler) explain(ctx context.Context, a asked) error {
 	if !slices.Contains(tables, a.Table) || a.Column == "" {
 		return problem{Status: http.StatusBadRequest, Title: "Which row?", Text: "Choose a table of the projection, and a column."}
 	}
-	if err := h.manager.Record(ctx, a.ID.Name, string(Explain), map[string]string{"table": a.Table, "column": a.Column}); err != nil {
-		return err
-	}
-	found, err := h.manager.Explain(ctx, a.ID.Name, readview.ExplainOptions{Table: a.Table, Where: condition(a.Column, a.Value), Limit: 200})
-	if err == nil {
+	return h.manager.RecordWhile(ctx, a.ID.Name, string(Explain), map[string]string{"table": a.Table, "column": a.Column}, func(ctx context.Context) (string, error) {
+		found, err := h.manager.Explain(ctx, a.ID.Name, readview.ExplainOptions{Table: a.Table, Where: condition(a.Column, a.Value), Limit: 200})
+		if err != nil {
+			return "", err
+		}
 		h.jobs.change(a.ID, func(r *results) { r.Explained = &found })
-	}
-	return err
+		return fmt.Sprintf("%d changes of %s", len(found.Steps), a.Table), nil
+	})
 }
 
 // condition is true of rows whose column, as a text, is value. Nothing of both is read as SQL, whatever the server's

@@ -2,6 +2,7 @@ package readviewui
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -79,8 +80,11 @@ func (j *jobs) changeLocked(id consumer.ID, change func(*results)) {
 	change(r)
 }
 
-// start begins something that takes long, and waits a moment for its end. It goes on when ctx ends, until the
-// handler is closed.
+// errUnderWay is no error: what was begun goes on.
+var errUnderWay = errors.New("under way")
+
+// start begins something that takes long, and waits a moment for its end, or returns errUnderWay. It goes on when ctx ends,
+// until the handler is closed.
 func (h *Handler) start(ctx context.Context, id consumer.ID, action Action, do func(context.Context) error) error {
 	j := &h.jobs
 	j.mu.Lock()
@@ -125,6 +129,6 @@ func (h *Handler) start(ctx context.Context, id consumer.ID, action Action, do f
 	case err := <-ended:
 		return err
 	case <-timer.C:
-		return nil
+		return errUnderWay
 	}
 }
