@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 )
@@ -144,6 +145,24 @@ func (p *replay) replayed() int64 {
 		return p.events.Load()
 	}
 	return p.events.Load() - int64(len(p.debt.passed))
+}
+
+// owed says what was skipped or is parked, and has not failed again.
+func (p *replay) owed(ctx context.Context) (string, error) {
+	if err := p.debt.load(ctx, p.m, p.Name); err != nil {
+		return "", err
+	}
+	var skipped, parked int64
+	for at, isParked := range p.debt.known {
+		switch {
+		case slices.Contains(p.debt.passed, at):
+		case isParked:
+			parked++
+		default:
+			skipped++
+		}
+	}
+	return strings.Join(lacking(skipped, parked), ", "), nil
 }
 
 // settleDebt leaves on record what has failed again, and nothing else.

@@ -71,6 +71,12 @@ func TestRollbackBringsTheDebtBack(t *testing.T) {
 			require.Equal(t, vain.Events, verified.Events, "what is left out is not replayed")
 
 			cured.Store(true)
+			options.Verify = true
+			_, err = manager.Rebuild(t.Context(), "ledger", options)
+			require.ErrorIs(t, err, readview.ErrDiffers)
+			require.ErrorContains(t, err, "; 1 event skipped, 2 events parked, which can be applied now: ")
+			require.NotContains(t, err.Error(), "by hand")
+			options.Verify = false
 			done, err := manager.Rebuild(t.Context(), "ledger", options)
 			require.NoError(t, err)
 			require.Equal(t, []string{"counted 0 0"}, debt())

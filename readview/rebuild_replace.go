@@ -206,23 +206,39 @@ func (b *rebuild) writeRows(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	b.result.Tables = changesOf(changes)
-	if err := b.explained(ctx, conn, changes); err != nil {
+	b.found(changes)
+	if err := b.explained(ctx, changes); err != nil {
 		return err
 	}
 	b.origin.failpoint("compared")
 	return b.tables.Apply(ctx, conn, b.schema, b.options.Keep > 0)
 }
 
-// explained returns [ErrDiffers] when it was asked to verify and rows differ although the program is the same.
-func (b *rebuild) explained(ctx context.Context, conn *pgx.Conn, changes []shadow.Change) error {
+// found notes which rows differ.
+func (b *rebuild) found(changes []shadow.Change) {
+	b.result.Tables, b.notes = changesOf(changes), nil
+	for _, c := range changes {
+		if c.Renumbered > 0 {
+			b.notes = append(b.notes, fmt.Sprintf("%s: %s had other numbers in %s, which a sequence fills, and nothing else that differs; verify leaves that out",
+				c.Table, plural(c.Renumbered, "row"), strings.Join(c.Drawn, ", ")))
+		}
+	}
+}
+
+// explained returns [ErrDiffers] when it was asked to verify and rows differ although the program is the same. Numbers that
+// sequences have drawn are no difference, as in a verification.
+func (b *rebuild) explained(ctx context.Context, changes []shadow.Change) error {
 	if !b.options.Verify {
 		return nil
 	}
 	var differ []string
 	for _, c := range changes {
-		if c.Any() {
-			differ = append(differ, fmt.Sprintf("%s: %d rows lacking, %d different, %d too many", c.Table, c.Inserted, c.Updated, c.Deleted))
+		if c.Updated -= c.Renumbered; c.Any() {
+			text := fmt.Sprintf("%s: %d rows lacking, %d different, %d too many", c.Table, c.Inserted, c.Updated, c.Deleted)
+			if c.LeftOut != nil {
+				text += ", left out " + strings.Join(c.LeftOut, ", ")
+			}
+			differ = append(differ, text)
 		}
 	}
 	if len(differ) == 0 {
@@ -232,10 +248,18 @@ func (b *rebuild) explained(ctx context.Context, conn *pgx.Conn, changes []shado
 	if err != nil {
 		return err
 	}
-	if stored.programs.same(b.definition) {
-		return fmt.Errorf("%w: %s; a handler is not deterministic, or somebody has changed rows by hand (see verify)", ErrDiffers, strings.Join(differ, "; "))
+	if !stored.programs.same(b.definition) {
+		return nil
 	}
-	return nil
+	cause := "a handler is not deterministic, or somebody has changed rows by hand (see verify)"
+	owed, err := b.owed(ctx)
+	if err != nil {
+		return err
+	}
+	if owed != "" {
+		cause = owed + ", which can be applied now: the live tables lack that; whether anything else differs, verify tells"
+	}
+	return fmt.Errorf("%w: %s; %s", ErrDiffers, strings.Join(differ, "; "), cause)
 }
 
 // same tells that the tables were filled by a program as d.
@@ -286,7 +310,7 @@ func (b *rebuild) conclude(ctx context.Context, tx *sql.Tx, how How) error {
 		return err
 	}
 	b.result.Projection, b.result.How, b.result.Position = b.Name, how, b.at
-	b.result.Events, b.result.Took, b.result.Warnings = b.replayed(), time.Since(b.began), b.warnings()
+	b.result.Events, b.result.Took, b.result.Warnings = b.replayed(), time.Since(b.began), append(b.warnings(), b.notes...)
 	if b.command != "rollback" {
 		b.result.LeftOut = int64(len(b.debt.passed))
 	}

@@ -24,6 +24,7 @@ type rebuild struct {
 	tries   int           // to lock the tables
 	try     time.Duration // for how long to wait for the tables' locks
 	swapErr error         // why the tables can't be swapped
+	notes   []string      // about rows that differ
 	result  Rebuilt
 }
 
@@ -232,7 +233,7 @@ func (b *rebuild) ask(ctx context.Context) error {
 
 func changesOf(changes []shadow.Change) (all []TableChange) {
 	for _, c := range changes {
-		all = append(all, TableChange(c))
+		all = append(all, TableChange{c.Table, c.Rows, c.Inserted, c.Updated, c.Deleted})
 	}
 	return all
 }

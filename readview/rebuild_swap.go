@@ -49,7 +49,8 @@ func (b *rebuild) swap(ctx context.Context, conn *pgx.Conn, before eventsourced.
 	if b.options.Verify {
 		changes, err := b.tables.Diff(ctx, conn, b.schema)
 		if err == nil {
-			b.result.Tables, err = changesOf(changes), b.explained(ctx, conn, changes)
+			b.found(changes)
+			err = b.explained(ctx, changes)
 		}
 		if err != nil {
 			return err

@@ -333,12 +333,7 @@ func (r Verified) String() string {
 			parts = append(parts, fmt.Sprintf("%s: %d rows missing, %d extra, %d different", t.Table, t.Missing, t.Extra, t.Differing))
 		}
 	}
-	if r.Skipped > 0 {
-		parts = append(parts, fmt.Sprintf("%d events skipped", r.Skipped))
-	}
-	if r.Parked > 0 {
-		parts = append(parts, fmt.Sprintf("%d events parked", r.Parked))
-	}
+	parts = append(parts, lacking(r.Skipped, r.Parked)...)
 	if len(parts) == 0 {
 		if r.Sampled > 0 {
 			return fmt.Sprintf("equal in a sample of %d rows, at position %d", r.Sampled, r.Position)
@@ -346,6 +341,25 @@ func (r Verified) String() string {
 		return fmt.Sprintf("equal, at position %d", r.Position)
 	}
 	return fmt.Sprintf("not equal, at position %d: %s", r.Position, strings.Join(parts, "; "))
+}
+
+// lacking says how many events tables lack.
+func lacking(skipped, parked int64) (parts []string) {
+	if skipped > 0 {
+		parts = append(parts, plural(skipped, "event")+" skipped")
+	}
+	if parked > 0 {
+		parts = append(parts, plural(parked, "event")+" parked")
+	}
+	return parts
+}
+
+// plural is a number with its noun.
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // held runs f while the projection stands still at a position, and changes nothing. Nobody but the projection waits for that.

@@ -11,8 +11,7 @@ import (
 type Comparison struct {
 	Change
 	Columns map[string]int64 // in how many rows that both have a column differs; nil without a key
-	LeftOut []string
-	Keyed   bool // rows were told apart by a key: otherwise whole rows are lacking, or too many
+	Keyed   bool             // rows were told apart by a key: otherwise whole rows are lacking, or too many
 	First   []Row
 }
 
@@ -38,12 +37,7 @@ func (s *Set) Compare(ctx context.Context, conn Conn, schema string, first int) 
 		if err != nil {
 			return nil, fmt.Errorf("compare table %s: %w", t.Name, err)
 		}
-		c.Table = t.Name
-		for _, column := range t.Columns {
-			if column.LeftOut {
-				c.LeftOut = append(c.LeftOut, column.Name)
-			}
-		}
+		c.Table, c.LeftOut = t.Name, t.leftOut()
 		all = append(all, c)
 	}
 	return all, nil

@@ -15,6 +15,9 @@ type Change struct {
 	Table                      string
 	Rows                       int64 // of the shadow
 	Inserted, Updated, Deleted int64 // rows that the live table lacks, has otherwise, has besides
+	Renumbered                 int64 // of those that it has otherwise: in nothing but Drawn
+	Drawn                      []string
+	LeftOut                    []string // columns that make no difference to a verification: Drawn is among them
 }
 
 // Any tells whether there are any.
@@ -54,6 +57,21 @@ func (s *Set) cascade(table string) *key {
 func (t *Table) compared(but func(Column) bool) (names []string) {
 	for _, c := range t.Columns {
 		if !c.LeftOut && (but == nil || !but(c)) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// drawnOnly are the columns that sequences fill and that make a difference all the same: what is written has one replay's numbers.
+func (t *Table) drawnOnly() (names []string) {
+	return t.compared(func(c Column) bool { return !c.Drawn })
+}
+
+// leftOut are the columns that a verification leaves out.
+func (t *Table) leftOut() (names []string) {
+	for _, c := range t.Columns {
+		if c.LeftOut || c.Drawn {
 			names = append(names, c.Name)
 		}
 	}
@@ -114,9 +132,9 @@ func (s *Set) Diff(ctx context.Context, conn Conn, schema string) (changes []Cha
 		if _, err := conn.Exec(ctx, `CREATE TEMP TABLE `+strings.TrimPrefix(s.different(t), "pg_temp.")+` ON COMMIT DROP AS `+t.differenceSQL(s.liveTables(t), in(schema)(t))); err != nil {
 			return nil, fmt.Errorf("compare table %s: %w", t.Name, err)
 		}
-		c := Change{Table: t.Name}
-		err := conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE "(ins)"), count(*) FILTER (WHERE NOT "(ins)" AND NOT "(del)"), count(*) FILTER (WHERE "(del)"), (SELECT count(*) FROM `+in(schema)(t)+`)
-			FROM `+s.different(t)).Scan(&c.Inserted, &c.Updated, &c.Deleted, &c.Rows)
+		c := Change{Table: t.Name, Drawn: t.drawnOnly(), LeftOut: t.leftOut()}
+		err := conn.QueryRow(ctx, `SELECT count(*) FILTER (WHERE "(ins)"), count(*) FILTER (WHERE NOT "(ins)" AND NOT "(del)"), count(*) FILTER (WHERE "(del)"), count(*) FILTER (WHERE "(drawn)"), (SELECT count(*) FROM `+in(schema)(t)+`)
+			FROM `+s.different(t)).Scan(&c.Inserted, &c.Updated, &c.Deleted, &c.Renumbered, &c.Rows)
 		if err != nil {
 			return nil, err
 		}
@@ -125,12 +143,16 @@ func (s *Set) Diff(ctx context.Context, conn Conn, schema string) (changes []Cha
 	return changes, nil
 }
 
-// differenceSQL selects the keys of the rows that differ: (ins) is lacking in live, (del) in shadow; columns of the table may
-// have any other name.
+// differenceSQL selects the keys of the rows that differ: (ins) is lacking in live, (del) in shadow, (drawn) differs in nothing but what
+// sequences fill; columns of the table may have any other name.
 func (t *Table) differenceSQL(live, shadow string) string {
 	key := quote(t.Key[0])
-	compared := t.compared(nil)
-	return `SELECT ` + list("", t.Key) + `, l.` + key + ` IS NULL AS "(ins)", s.` + key + ` IS NULL AS "(del)"
+	compared, drawn := t.compared(nil), `false`
+	if t.drawnOnly() != nil {
+		others := t.compared(func(c Column) bool { return c.Drawn })
+		drawn = `l.` + key + ` IS NOT NULL AND s.` + key + ` IS NOT NULL AND ` + image("l", others) + ` *= ` + image("s", others)
+	}
+	return `SELECT ` + list("", t.Key) + `, l.` + key + ` IS NULL AS "(ins)", s.` + key + ` IS NULL AS "(del)", ` + drawn + ` AS "(drawn)"
 		FROM ` + live + ` l FULL JOIN ` + shadow + ` s USING (` + list("", t.Key) + `)
 		WHERE l.` + key + ` IS NULL OR s.` + key + ` IS NULL OR ` + image("l", compared) + ` *<> ` + image("s", compared)
 }
