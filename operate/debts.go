@@ -28,7 +28,8 @@ type debtRow struct {
 }
 
 func parkedRow(e readview.ParkedEvent) debtRow {
-	row := debtRow{Position: int64(e.Position), ID: e.EventID.String(), Event: e.EventName, Stream: e.Stream.String(), Statement: e.Statement, Tries: e.Tries, Time: e.ParkedAt}
+	row := debtRow{Position: int64(e.Position), ID: e.EventID.String(), Event: e.EventName, Stream: e.Stream.String(), Statement: e.Statement, Tries: e.Tries,
+		Reason: e.Reason, Actor: e.Actor, Time: e.ParkedAt}
 	if e.Error != "" {
 		row.Error = &e.Error
 	}

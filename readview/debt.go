@@ -35,6 +35,8 @@ type ParkedEvent struct {
 	Stack     string    // of a panic
 	Statement string    // that the handler failed with, if its error is of the database
 	Tries     int       // 0 for one that waits
+	Reason    string    // why somebody has parked it; "" for one that waits, or that the projection's policy has parked
+	Actor     string    // by whom; likewise
 	ParkedAt  time.Time // or tried last
 }
 
@@ -53,15 +55,15 @@ type SkippedEvent struct {
 // debt fills in the statements about parked and skipped events.
 func (sql *statements) debt(r func(string) string) {
 	columns := `(name, position, event_id, event_name, aggregate_name, aggregate_id, `
-	sql.park = r(`WITH put AS (INSERT INTO {parked} ` + columns + `error, stack, statement, tries, recorded)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11))
+	sql.park = r(`WITH put AS (INSERT INTO {parked} ` + columns + `error, stack, statement, tries, recorded, reason, actor)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13))
 		UPDATE {states} SET parked = parked + 1, status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure} WHERE name = $1`)
 	sql.parkBehind = r(`WITH put AS (INSERT INTO {parked} ` + columns + `recorded) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING name)
 		UPDATE {states} SET parked = parked + (SELECT count(*) FROM put) WHERE name = $1`)
 	sql.parkedStreams = r(`SELECT DISTINCT aggregate_name, aggregate_id FROM {parked}
 		WHERE name = $1 AND (aggregate_name, aggregate_id) IN (SELECT * FROM unnest($2::text[], $3::text[]))`)
 	sql.parked = r(`SELECT position, event_id, event_name, aggregate_name, aggregate_id, coalesce(error, ''), coalesce(stack, ''),
-			coalesce(statement, ''), tries, parked_at FROM {parked} WHERE name = $1 ORDER BY position`)
+			coalesce(statement, ''), tries, parked_at, coalesce(reason, ''), coalesce(actor, '') FROM {parked} WHERE name = $1 ORDER BY position`)
 	// It fails when the event is not parked.
 	sql.unpark = r(`WITH gone AS (DELETE FROM {parked} WHERE name = $1 AND position = $2 RETURNING name)
 		UPDATE {states} SET parked = parked - (SELECT 1 / count(*) FROM gone) WHERE name = $1`)
@@ -95,7 +97,7 @@ func (s states) clearDebt(ctx context.Context, tx Tx, name string) error {
 func (m *Manager) Parked(ctx context.Context, name string) ([]ParkedEvent, error) {
 	return debts(ctx, m, name, "parked", func(sql *statements) string { return sql.parked }, func(row pgx.CollectableRow) (e ParkedEvent, err error) {
 		err = row.Scan((*int64)(&e.Position), (*[16]byte)(&e.EventID), &e.EventName, &e.Stream.AggregateName, &e.Stream.AggregateID,
-			&e.Error, &e.Stack, &e.Statement, &e.Tries, &e.ParkedAt)
+			&e.Error, &e.Stack, &e.Statement, &e.Tries, &e.ParkedAt, &e.Reason, &e.Actor)
 		e.ParkedAt = e.ParkedAt.UTC()
 		return e, err
 	})

@@ -101,7 +101,7 @@ func (a *applier) park(ctx context.Context, p *page, failed *EventError, failure
 		case parked >= int64(a.m.config.MaxParked):
 			return errTooMany
 		}
-		if err := a.putAside(ctx, tx, statements, &failed.Event, failure, a.kept(p, failure.Position)); err != nil {
+		if err := a.putAside(ctx, tx, statements, &failed.Event, failure, a.kept(p, failure.Position), "", ""); err != nil {
 			return err
 		}
 		op := a.m.operation(ctx, a.Name, "park", map[string]string{"position": fmt.Sprint(failure.Position), "reason": "its policy"})
@@ -121,10 +121,10 @@ func (p *page) skips(from, to eventsourced.Position) bool {
 	return false
 }
 
-// putAside parks an event and moves the position past it.
-func (a *applier) putAside(ctx context.Context, tx *sql.Tx, statements *statements, e *eventsourced.Recorded, failure *consumer.Failure, kept *string) error {
+// putAside parks an event and moves the position past it. There is a reason if somebody has it parked.
+func (a *applier) putAside(ctx context.Context, tx *sql.Tx, statements *statements, e *eventsourced.Recorded, failure *consumer.Failure, kept *string, reason, actor string) error {
 	_, err := tx.ExecContext(ctx, statements.park, append(a.identity(e),
-		pgerr.Text(failure.Error), orNull(failure.Stack), orNull(failure.Statement), failure.Attempts, kept)...)
+		pgerr.Text(failure.Error), orNull(failure.Stack), orNull(failure.Statement), failure.Attempts, kept, orNull(pgerr.Text(reason)), orNull(pgerr.Text(actor)))...)
 	if err == nil {
 		err = a.m.states.set(ctx, tx, a.Name, e.Position)
 	}

@@ -194,6 +194,7 @@ func TestParking(t *testing.T) {
 			require.Len(t, parked, 14)
 			require.Contains(t, parked[0].Error, "poison")
 			require.Equal(t, 2, parked[0].Tries)
+			require.Empty(t, parked[0].Reason, "its policy has parked it")
 			require.Equal(t, "account-1", parked[0].Stream.AggregateID)
 			require.Zero(t, parked[2].Tries)
 			require.Empty(t, parked[2].Error, "it only waits")

@@ -56,6 +56,10 @@ func TestShow(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, shown.Parked)
 	require.Contains(t, shown.Failure.Error, "poison")
+	parked, err := manager.Parked(t.Context(), "balances")
+	require.NoError(t, err)
+	require.Equal(t, "later", parked[0].Reason)
+	require.Equal(t, b.rows(`SELECT actor FROM readview_operations WHERE command = 'park'`)[0], parked[0].Actor)
 
 	shown, err = manager.Show(t.Context(), "balances", position+1)
 	require.NoError(t, err)

@@ -41,13 +41,13 @@ func (m *Manager) Skip(ctx context.Context, name string, position eventsourced.P
 
 // Park puts the event aside at which a projection stands, as [ParkFailures] would have done:
 // the projection goes on, the later events of the same stream are put aside behind it, and
-// [Manager.Retry] has them applied. Its errors are those of [Manager.Skip].
+// [Manager.Retry] has them applied. [Manager.Parked] has the reason, and who did it. Its errors are those of [Manager.Skip].
 func (m *Manager) Park(ctx context.Context, name string, position eventsourced.Position, reason string) error {
 	return m.pass(ctx, name, "park", position, reason, func(ctx context.Context, r *runner, tx *sql.Tx, statements *statements, at *standing) error {
 		if at.parked {
 			return fmt.Errorf("%w: it is parked already", ErrNotThere)
 		}
-		return r.putAside(ctx, tx, statements, &at.event, at.failure, at.kept)
+		return r.putAside(ctx, tx, statements, &at.event, at.failure, at.kept, reason, m.actor(ctx))
 	})
 }
 

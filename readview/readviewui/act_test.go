@@ -115,6 +115,7 @@ func TestPausingParkingAndRetrying(t *testing.T) {
 	s.does(form("park", "accounts", "position", fmt.Sprint(at), "reason", "later", "typed", "accounts"))
 	s.until("accounts", func(c consumer.Status) bool { return c.Parked == 1 && c.State == consumer.Live })
 	require.Contains(t, s.page(accounts), "bank.Account")
+	require.Contains(t, s.page(accounts), "Parked: later (eva)")
 	_, err := s.pool.Exec(t.Context(), `ALTER TABLE account DROP CONSTRAINT account_amount_check`)
 	require.NoError(t, err)
 	s.does(form("retry", "accounts", "stream", "bank.Account/anna"))

@@ -81,6 +81,8 @@ type parkedEvent struct {
 	Error    string    `json:"error,omitempty"` // "" for one that waits for those before it
 	Tries    int       `json:"tries"`
 	At       time.Time `json:"time"`
+	Reason   string    `json:"reason,omitempty"` // of who has parked it
+	Actor    string    `json:"actor,omitempty"`
 }
 
 type passed struct {
@@ -200,7 +202,7 @@ func (v *consumerView) debts(ctx context.Context, h *Handler, s consumer.Status)
 			return err
 		}
 		for _, e := range events[:min(len(events), debtsShown)] {
-			v.park(h, e.Stream, parkedEvent{int64(e.Position), e.EventID.String(), e.EventName, said(!v.Hides, e.Error), e.Tries, e.ParkedAt})
+			v.park(h, e.Stream, parkedEvent{int64(e.Position), e.EventID.String(), e.EventName, said(!v.Hides, e.Error), e.Tries, e.ParkedAt, e.Reason, e.Actor})
 		}
 		v.DebtCut = len(events) > debtsShown
 	}
@@ -223,7 +225,7 @@ func (v *consumerView) reactorDebts(ctx context.Context, h *Handler, s consumer.
 		return err
 	}
 	for _, e := range events[:min(len(events), debtsShown)] {
-		v.park(h, e.Stream, parkedEvent{int64(e.Position), e.EventID.String(), e.EventName, said(!v.Hides, e.Error), e.Tries, e.ParkedAt})
+		v.park(h, e.Stream, parkedEvent{int64(e.Position), e.EventID.String(), e.EventName, said(!v.Hides, e.Error), e.Tries, e.ParkedAt, "", ""})
 	}
 	v.DebtCut = len(events) > debtsShown
 	return nil

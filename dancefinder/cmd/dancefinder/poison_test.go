@@ -64,7 +64,8 @@ func TestPoisonEvent(t *testing.T) {
 	require.Contains(t, d.done("readviews", "park", "band", "--position", at, "--reason", "later"), "parked BandCreated of ")
 	require.NoError(t, d.app().project(t, "band"))
 	require.EqualValues(t, 1, d.number("SELECT count(*) FROM band"))
-	require.Contains(t, d.done("readviews", "parked", "band"), "BandCreated")
+	require.Regexp(t, `BandCreated .* later \(\S+@\S+\) `, d.done("readviews", "parked", "band"))
+	require.Contains(t, d.done("readviews", "parked", "band", "--json"), `"reason": "later"`)
 	require.Contains(t, d.done("readviews", "status"), "band has parked 1 events: 'dancefinder readviews parked band' lists them.")
 
 	got = d.run("readviews", "retry", "band")
