@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -119,6 +120,12 @@ func TestAnyProgramMountsTheCommands(t *testing.T) {
 	require.Regexp(t, `^NAME .* NODE +VERSION\ndeposits +projection +standby +(\d+) +(\d+) +0 +0s +- +1\n$`, b.done("readviews status"))
 	require.Equal(t, "paused deposits\n", b.done("readviews pause deposits"))
 	require.JSONEq(t, `[{"name": "deposits", "kind": "projection", "done": "resumed"}]`, b.done("readviews resume deposits --json"))
+	var last int64
+	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT max(position) FROM deposit`).Scan(&last))
+	code, out, said := b.run(fmt.Sprint("readviews dry-run deposits --position ", last)) // which it is past
+	require.Equal(t, operate.ExitBehind, code)
+	require.Regexp(t, fmt.Sprintf(`\n  Detail: Key \("?position"?\)=\(%d\) already exists\.\n`, last), out)
+	require.NotContains(t, said, "Key (", "an error that is passed around has no values of rows")
 	var would []map[string]any
 	require.NoError(t, json.Unmarshal([]byte(b.done("readviews reset deposits --dry-run --json")), &would))
 	require.Len(t, would, 1)

@@ -164,6 +164,7 @@ type rehearsalJSON struct {
 	Changes    []readview.Change `json:"changes"`
 	Unseen     []string          `json:"unseen,omitempty"`
 	Error      *string           `json:"error"` // null if it would be applied
+	Detail     string            `json:"detail,omitempty"`
 	Statement  string            `json:"statement,omitempty"`
 	Stack      string            `json:"stack,omitempty"`
 }
@@ -177,7 +178,7 @@ type statementJSON struct {
 
 func rehearsalOf(name string, r *readview.Rehearsal) rehearsalJSON {
 	all := rehearsalJSON{Projection: name, Position: int64(r.Position), Event: r.EventName, Applied: r.Applied, Statements: []statementJSON{},
-		Changes: append([]readview.Change{}, r.Changes...), Unseen: r.Unseen, Statement: r.Statement, Stack: r.Stack}
+		Changes: append([]readview.Change{}, r.Changes...), Unseen: r.Unseen, Detail: r.Detail, Statement: r.Statement, Stack: r.Stack}
 	for _, s := range r.Statements {
 		all.Statements = append(all.Statements, statementJSON{s.SQL, append([]string{}, s.Args...), s.Rows, s.Error})
 	}
@@ -216,6 +217,9 @@ func writeRehearsal(w io.Writer, r *readview.Rehearsal) error {
 	}
 	if r.Error != "" {
 		fmt.Fprintf(&b, "\nit would fail:\n%s\n", shifted(r.Error))
+		if r.Detail != "" {
+			fmt.Fprintln(&b, shifted("Detail: "+r.Detail))
+		}
 		if r.Statement != "" {
 			fmt.Fprintf(&b, "\nat the statement:\n%s\n", shifted(r.Statement))
 		}

@@ -26,6 +26,7 @@ type Rehearsal struct {
 	Changes    []Change    // of rows of the projection's Tables, in order
 	Unseen     []string    // what Changes lacks, and why
 	Error      string      // what it fails with; "" when it would be applied
+	Detail     string      // what the database has added to that, such as the key that is there already; it may have values of rows
 	Stack      string      // of a panic
 	Statement  string      // that it fails with, if the error is of the database
 }
@@ -111,7 +112,7 @@ func (a *applier) rehearse(ctx context.Context, position eventsourced.Position) 
 	case ctx.Err() != nil, !errors.As(err, &failed):
 		return nil, err
 	}
-	result.Error, result.Stack, result.Statement = failed.Err.Error(), failed.stack(), failed.Statement
+	result.Error, result.Detail, result.Stack, result.Statement = failed.Err.Error(), pgerr.Detail(failed.Err), failed.stack(), failed.Statement
 	return result, nil
 }
 

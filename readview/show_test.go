@@ -74,6 +74,7 @@ func TestDryRun(t *testing.T) {
 		statements []string
 		changes    []string
 		err        string
+		detail     string
 		unseen     string
 	}{
 		"an event that would be applied": {
@@ -107,6 +108,7 @@ func TestDryRun(t *testing.T) {
 			}),
 			statements: []string{"INSERT INTO deferred VALUES (1) [] 1"},
 			err:        "violates foreign key constraint",
+			detail:     `Key (id)=(1) is not present in table "parent".`,
 			unseen:     `changes of rows of "deferred", which is not one of the projection's Tables`,
 		},
 		"a handler of pgx": {
@@ -169,6 +171,7 @@ func TestDryRun(t *testing.T) {
 				require.Empty(t, rehearsal.Error)
 			}
 			require.Contains(t, rehearsal.Error, c.err)
+			require.Equal(t, c.detail, rehearsal.Detail)
 			require.Equal(t, c.unseen, join(rehearsal.Unseen))
 			require.False(t, rehearsal.Applied)
 

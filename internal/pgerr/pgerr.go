@@ -76,6 +76,15 @@ func Constraint(err error) string {
 	return ""
 }
 
+// Detail returns what the server has added to err, which may have values of rows: it is in no error's text. "" if there is none.
+func Detail(err error) string {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return pgErr.Detail
+	}
+	return ""
+}
+
 // Deadlock tells that the server has ended a statement because others wait for its locks, as it for theirs.
 func Deadlock(err error) bool { return Code(err) == "40P01" }
 
