@@ -166,7 +166,7 @@ func TestReady(t *testing.T) {
 	code, out, err := b.run("readviews ready")
 	require.Equal(t, operate.ExitBehind, code)
 	require.Regexp(t, `\ndeposits +refused +1 +2 +.*what version 1 made`, out)
-	require.Contains(t, err, "1 projections would not just go on with this program")
+	require.Contains(t, err, "1 projection would not just go on with this program")
 	b.projection.WhenChanged = readview.RebuildWhenChanged
 	code, out, _ = b.run("readviews ready --json")
 	require.Equal(t, operate.ExitBehind, code)

@@ -230,7 +230,7 @@ func (r retrying) retry(cmd *cobra.Command, s System, name string) error {
 		}
 	}
 	if n := len(result.Failed); n > 0 && err == nil {
-		err = ExitError{fmt.Errorf("%d streams of %s have failed again", n, name), ExitBehind}
+		err = ExitError{fmt.Errorf("%s of %s failed again", many(n, "stream"), name), ExitBehind}
 	}
 	return err
 }

@@ -124,7 +124,7 @@ func writeInspection(w io.Writer, name string, shown *readview.Inspection) error
 }
 
 func writeFailure(w io.Writer, f *consumer.Failure) {
-	fmt.Fprintf(w, "\nfailed %d times, first at %s, last at %s:\n  %s\n", f.Attempts, f.Since.UTC().Format(time.RFC3339), f.Time.UTC().Format(time.RFC3339), f.Error)
+	fmt.Fprintf(w, "\nfailed %s, first at %s, last at %s:\n  %s\n", many(f.Attempts, "time"), f.Since.UTC().Format(time.RFC3339), f.Time.UTC().Format(time.RFC3339), f.Error)
 	if f.Statement != "" {
 		fmt.Fprintf(w, "\nat the statement:\n%s\n", shifted(f.Statement))
 	}
@@ -153,6 +153,14 @@ func indented(text []byte) string {
 
 func shifted(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ")
+}
+
+// many is a number with its noun.
+func many[N int | int64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 type rehearsalJSON struct {
@@ -196,7 +204,7 @@ func writeRehearsal(w io.Writer, r *readview.Rehearsal) error {
 	}
 	fmt.Fprintln(&b, "\nstatements:")
 	for _, s := range r.Statements {
-		outcome := fmt.Sprintf("%d rows", s.Rows)
+		outcome := many(s.Rows, "row")
 		if s.Error != "" {
 			outcome = s.Error
 		}

@@ -21,7 +21,7 @@ type readyJSON struct {
 
 // errNotReady says that a program may not go live just so.
 func errNotReady(n int) error {
-	return ExitError{fmt.Errorf("%d projections would not just go on with this program", n), ExitBehind}
+	return ExitError{fmt.Errorf("%s would not just go on with this program", many(n, "projection")), ExitBehind}
 }
 
 func (c *Commands) ready() *cobra.Command {

@@ -197,7 +197,7 @@ func (r *rebuilding) plan(ctx context.Context, out io.Writer, s System, names []
 		return terminal.JSON(out, plans)
 	}
 	for _, p := range plans {
-		events := fmt.Sprintf("%d events", p.Events)
+		events := many(p.Events, "event")
 		if p.Events < 0 {
 			events = "the other context's events"
 		}

@@ -144,7 +144,7 @@ func (l limits) check(all []consumer.Status) error {
 	var problems []error
 	for _, s := range all {
 		if s.Parked > l.parked {
-			problems = append(problems, fmt.Errorf("%s %s has parked %d events, more than %d", s.Kind, s.Name, s.Parked, l.parked))
+			problems = append(problems, fmt.Errorf("%s %s has parked %s, more than %d", s.Kind, s.Name, many(s.Parked, "event"), l.parked))
 		}
 		switch {
 		case s.State == consumer.Failed, s.State == consumer.Ahead:

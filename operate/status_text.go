@@ -141,10 +141,10 @@ func (c *Commands) WriteStatus(ctx context.Context, s System, w io.Writer, all [
 			if status.Kind == consumer.KindProjection {
 				list = "readviews parked "
 			}
-			say("%s has parked %d events: %s lists them.\n", status.Name, status.Parked, c.quote(list+status.Name))
+			say("%s has parked %s: %s lists what is parked.\n", status.Name, many(status.Parked, "event"), c.quote(list+status.Name))
 		}
 		if status.Skipped > 0 {
-			say("%s lacks %d events that were skipped: %s lists them.\n", status.Name, status.Skipped, c.quote("readviews skipped "+status.Name))
+			say("%s lacks %s: %s lists what was skipped.\n", status.Name, many(status.Skipped, "skipped event"), c.quote("readviews skipped "+status.Name))
 		}
 	}
 	for _, status := range all {

@@ -92,7 +92,7 @@ type verifiedJSON struct {
 }
 
 func writeVerified(w io.Writer, v readview.Verified) {
-	_, _ = fmt.Fprintf(w, "%s: %s (%d events in %s)\n", v.Projection, v, v.Events, v.Took.Round(time.Millisecond))
+	_, _ = fmt.Fprintf(w, "%s: %s (%s in %s)\n", v.Projection, v, many(v.Events, "event"), v.Took.Round(time.Millisecond))
 	for _, t := range v.Tables {
 		if len(t.LeftOut) > 0 {
 			_, _ = fmt.Fprintf(w, "  %s: left out %s\n", t.Table, strings.Join(t.LeftOut, ", "))

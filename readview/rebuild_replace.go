@@ -335,14 +335,14 @@ func (r Rebuilt) String() string {
 	for _, t := range r.Tables {
 		inserted, updated, deleted = inserted+t.Inserted, updated+t.Updated, deleted+t.Deleted
 	}
-	text := fmt.Sprintf("%d events replayed up to position %d in %s, ", r.Events, r.Position, r.Took.Round(time.Millisecond))
+	text := fmt.Sprintf("%s replayed up to position %d in %s, ", plural(r.Events, "event"), r.Position, r.Took.Round(time.Millisecond))
 	if r.How == Swap {
 		text += "tables swapped"
 	} else {
 		text += fmt.Sprintf("%d rows inserted, %d updated, %d deleted", inserted, updated, deleted)
 	}
 	if r.LeftOut > 0 {
-		text += fmt.Sprintf("; left out as they fail again, and still skipped or parked: %d events", r.LeftOut)
+		text += "; left out as they fail again, and still skipped or parked: " + plural(r.LeftOut, "event")
 	}
 	return text
 }

@@ -66,7 +66,7 @@ func TestPoisonEvent(t *testing.T) {
 	require.EqualValues(t, 1, d.number("SELECT count(*) FROM band"))
 	require.Regexp(t, `BandCreated .* later \(\S+@\S+\) `, d.done("readviews", "parked", "band"))
 	require.Contains(t, d.done("readviews", "parked", "band", "--json"), `"reason": "later"`)
-	require.Contains(t, d.done("readviews", "status"), "band has parked 1 events: 'dancefinder readviews parked band' lists them.")
+	require.Contains(t, d.done("readviews", "status"), "band has parked 1 event: 'dancefinder readviews parked band' lists what is parked.")
 
 	got = d.run("readviews", "retry", "band")
 	require.Equal(t, operate.ExitBehind, got.code)
@@ -82,7 +82,7 @@ func TestPoisonEvent(t *testing.T) {
 	d.done("readviews", "skip", "band", "--position", at, "--reason", "a test")
 	require.NoError(t, d.app().project(t, "band"))
 	require.Contains(t, d.done("readviews", "skipped", "band"), "a test (")
-	require.Contains(t, d.done("readviews", "status"), "band lacks 1 events that were skipped")
+	require.Contains(t, d.done("readviews", "status"), "band lacks 1 skipped event:")
 	explained := d.done("readviews", "explain", "band", "--where", "name = 'Zetas' OR name = 'Ängs'")
 	require.Regexp(t, `^position \d{16}  \S+  BandCreated of domain.Band/\S+, version 1, id \S+.*\n  INSERT band \{"id": "\S+"\}\n(    .*\n)*    name: "(Zetas|Ängs)"\n(    .*\n)*now: \{.*\}\n$`, explained)
 	require.True(t, json.Valid([]byte(d.done("readviews", "explain", "band", "--where", "true", "--json"))))
