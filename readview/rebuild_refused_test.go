@@ -94,3 +94,18 @@ func inSchema(statement string) func(ctx context.Context, tx readview.Tx, e *Dep
 		return err
 	}
 }
+
+// A swap needs no key, but whoever wants to know first what it changes does.
+func TestSwapOfATableWithoutAKeyIsNotVerified(t *testing.T) {
+	t.Parallel()
+	b := newLoneBank(t)
+	b.deposit(1)
+	manager, _ := b.manager(fast(), balances())
+	for _, how := range []readview.How{readview.Swap, readview.Auto} {
+		_, err := manager.Rebuild(t.Context(), "balances", readview.RebuildOptions{How: how, Verify: true})
+		require.ErrorIs(t, err, readview.ErrImpossible)
+		require.ErrorContains(t, err, "table journal has no key")
+		require.ErrorContains(t, err, "with Verify that goes for a swap, too")
+	}
+	b.requireNothingLeft()
+}

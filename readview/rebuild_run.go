@@ -129,6 +129,8 @@ func (b *rebuild) check(ctx context.Context) (fingerprint string, err error) {
 	}
 	applyErr := b.tables.Appliable()
 	switch {
+	case b.options.Verify && applyErr != nil: // rows are told apart by the key
+		return "", fmt.Errorf("%w; with Verify that goes for a swap, too: verify before it instead", applyErr)
 	case b.options.How == Swap && b.swapErr != nil:
 		return "", b.swapErr
 	case b.options.How == Apply && applyErr != nil:
