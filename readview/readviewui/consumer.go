@@ -298,7 +298,7 @@ func (v *consumerView) buttons(h *Handler, s consumer.Status) {
 		add(button{Retry, "Retry parked events", "Applies what is parked, each aggregate’s in order, up to the first that fails again.", "", false, 0})
 	}
 	if v.IsView && stuck {
-		add(button{Skip, "Skip this event…", "This event and no other. Its rows stay as they are; one event of debt until a rebuild.", "bad", true, at})
+		add(button{Skip, "Skip this event…", "This event and no other. Its rows stay as they are; one event of debt until a rebuild or a reset can apply it.", "bad", true, at})
 		add(button{Park, "Park this aggregate…", "Its events wait, in order; all others go on.", "bad", true, at})
 	}
 	if s.Kind == consumer.KindRelay && at > 0 && h.config.Relay != nil {

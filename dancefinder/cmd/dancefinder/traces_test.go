@@ -3,6 +3,7 @@ package main
 import (
 	"compress/gzip"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -56,7 +57,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
-// of returns the spans of a trace as the name of each and of its parent.
+// of returns the spans of a trace as the name of each and of its parent. A page with events of several traces is linked to each.
 func (r *receiver) of(id string) (names []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,6 +68,11 @@ func (r *receiver) of(id string) (names []string) {
 	for _, span := range r.spans {
 		if hex.EncodeToString(span.TraceId) == id {
 			names = append(names, byID[string(span.ParentSpanId)]+" > "+span.Name)
+		}
+		for _, link := range span.Links {
+			if hex.EncodeToString(link.TraceId) == id {
+				names = append(names, byID[string(link.SpanId)]+" > "+span.Name)
+			}
 		}
 	}
 	slices.Sort(names)
@@ -85,6 +91,8 @@ func TestTraces(t *testing.T) {
 		d.args([]string{"serve", "--listen", "127.0.0.1:0", "--demo-login"})...)
 	s := servedBy(t, p)
 	editor := s.login("anna", "catalogue")
+	// A relay within a process begins where the log is when it comes.
+	require.Eventually(t, func() bool { return strings.Count(d.done("readviews", "status"), "  live ") == 6 }, patience, patience/100)
 	s.graphql(`mutation Hall { createDanceHall(input: {name: "Parken", city: "Malung", municipality: "Malung-Sälen", state: "Dalarna"}) { errors { code } } }`,
 		append(editor, "traceparent", "00-"+id+"-b7ad6b7169203331-01")...)
 	const tail = "append domain.DanceHall"
@@ -95,7 +103,7 @@ func TestTraces(t *testing.T) {
 		tail + " > publish dancefinder.events",
 		tail + " > react geocoding",
 	}
-	require.Eventually(t, func() bool { return len(spans.of(id)) >= len(want) }, patience, patience/1000, "%v", spans.of(id))
+	require.Eventually(t, func() bool { return len(spans.of(id)) >= len(want) }, patience, patience/1000, "%v", showing(func() any { return spans.of(id) }))
 	require.Equal(t, want, spans.of(id))
 	require.Equal(t, operate.ExitDone, p.stop(), p.err)
 	require.NotContains(t, p.err.String(), "traces could not be sent")
@@ -141,3 +149,8 @@ func TestTracesAreWanted(t *testing.T) {
 		}
 	}
 }
+
+// showing is said when a test fails, as it is then.
+type showing func() any
+
+func (s showing) String() string { return fmt.Sprint(s()) }
