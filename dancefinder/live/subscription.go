@@ -69,11 +69,16 @@ func (h *Hub) register(client string) (*Subscription, error) {
 	return s, nil
 }
 
-// Subscribers returns how many there are.
-func (h *Hub) Subscribers() int {
+// Subscribers returns how many are told of what is committed from now on.
+func (h *Hub) Subscribers() (n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.subscribers)
+	for s := range h.subscribers {
+		if s.from != unknown {
+			n++
+		}
+	}
+	return n
 }
 
 // Changes returns the channel of the changes, in the order of the log. It is closed
