@@ -9,7 +9,7 @@ each = for module in . operate internal/jetstream dancefinder; do (cd $$module &
 export GOFLAGS := $(shell go env GOFLAGS) -trimpath
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-root test-reconnect test-large-dancefinder test-dancefinder test-operate test-jetstream test-brokers test-beside screenshots chromium promtool soak check lint generate bench profile cgo
+.PHONY: help demo test test-root test-reconnect test-large-dancefinder test-dancefinder test-operate test-jetstream test-brokers test-beside screenshots chromium promtool soak check lint generate bench bench-large profile cgo
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ generate: ## Run go generate
 
 bench: ## Compare with named baselines on a PostgreSQL with the durability of production; bench.json
 	cd internal/bench && GOWORK=off go run . -json ../../bench.json $(BENCH)
+
+bench-large: ## Compare a log of 100 million events with one of a million: half an hour or more and 70 GB of disk, or with EVENTS=10000000 some minutes and 7 GB
+	cd internal/bench && GOWORK=off go run . -large $(or $(EVENTS),100000000)
 
 profile: ## Run the catch-up of the benchmarks with a CPU profile, cpu.prof
 	cd internal/bench && GOWORK=off go run . -only '^(catch-up|allocations)$$' -cpuprofile ../../cpu.prof

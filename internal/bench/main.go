@@ -59,6 +59,7 @@ func main() {
 	only := flag.String("only", "", "a regular expression: only the figures whose names match")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the whole run to this file")
 	out := flag.String("json", "", "write the result to this file, too")
+	large := flag.Int("large", 0, "measure a log of so many events beside one of a million, and nothing else")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -73,13 +74,13 @@ func main() {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	if err := run(ctx, *rounds, *only, *out); err != nil {
+	if err := run(ctx, *rounds, *large, *only, *out); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, rounds int, only, out string) (err error) {
+func run(ctx context.Context, rounds, large int, only, out string) (err error) {
 	pattern, err := regexp.Compile(only)
 	if err != nil {
 		return err
@@ -89,8 +90,16 @@ func run(ctx context.Context, rounds int, only, out string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeBroker(), server.Close()) }()
+	all := figures()
+	if large > 0 {
+		var closeLogs func() error
+		if all, closeLogs, err = largeFigures(ctx, server.URL(), large); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(closeLogs(), err) }()
+	}
 	var rows []row
-	for _, f := range figures() {
+	for _, f := range all {
 		if !pattern.MatchString(f.name) {
 			continue
 		}
