@@ -3,18 +3,18 @@ package eventsourced
 import "strconv"
 
 // Expected says what a stream must look like for an append to succeed:
-// [Any], [NoStream], [StreamExists] or a [Revision]. The zero value is NoStream. Values can be
-// compared with ==. What is in one is nobody's business but this package's, so that a condition on
-// other events than the stream's can be one later.
+// [Any], [NoStream], [StreamExists] or [AtVersion]. The zero value is NoStream. Values can be
+// compared with ==. The fields are not exported, so that a condition on the events of other streams
+// can become an Expected later.
 type Expected struct {
 	kind    expectedKind
-	version Version // for a revision
+	version Version // of atVersion
 }
 
 type expectedKind uint8
 
 const (
-	revision expectedKind = iota
+	atVersion expectedKind = iota
 	anything
 	existing
 )
@@ -28,13 +28,13 @@ var (
 	StreamExists = Expected{kind: existing}
 )
 
-// Revision expects that the stream's last event has exactly version v.
-// Revision(0) is [NoStream], and so is one below.
-func Revision(v Version) Expected { return Expected{version: max(v, 0)} }
+// AtVersion expects that the stream's last event has exactly version v.
+// AtVersion(0) is [NoStream], and so is a negative version.
+func AtVersion(v Version) Expected { return Expected{version: max(v, 0)} }
 
 // Version returns the version that the stream's last event must have, 0 for no events, and false when
 // it is not one version that is expected. It is for authors of stores.
-func (e Expected) Version() (v Version, exact bool) { return e.version, e.kind == revision }
+func (e Expected) Version() (v Version, exact bool) { return e.version, e.kind == atVersion }
 
 // Allows tells whether a stream whose last version is current, 0 when it has no
 // events, meets the expectation. It is for authors of stores.

@@ -19,9 +19,9 @@ func TestExpected(t *testing.T) {
 		"NoStream allows none with events":    {eventsourced.NoStream, "no stream", []eventsourced.Version{0}},
 		"the zero value is NoStream":          {eventsourced.Expected{}, "no stream", []eventsourced.Version{0}},
 		"StreamExists allows all with events": {eventsourced.StreamExists, "an existing stream", []eventsourced.Version{1, 2, 3}},
-		"Revision allows its version only":    {eventsourced.Revision(2), "version 2", []eventsourced.Version{2}},
-		"Revision of 0 is NoStream":           {eventsourced.Revision(0), "no stream", []eventsourced.Version{0}},
-		"a negative revision is NoStream too": {eventsourced.Revision(-2), "no stream", []eventsourced.Version{0}},
+		"AtVersion allows its version only":   {eventsourced.AtVersion(2), "version 2", []eventsourced.Version{2}},
+		"AtVersion of 0 is NoStream":          {eventsourced.AtVersion(0), "no stream", []eventsourced.Version{0}},
+		"a negative version is NoStream too":  {eventsourced.AtVersion(-2), "no stream", []eventsourced.Version{0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -294,7 +294,7 @@ func (r *Repository[A]) save(ctx context.Context, a *A) (Position, []EventData, 
 			events[i].ID = commandEventID(ctx, r.stream(root.id), i)
 		}
 	}
-	position, err := r.store.Append(ctx, r.stream(root.id), Revision(root.version), events)
+	position, err := r.store.Append(ctx, r.stream(root.id), AtVersion(root.version), events)
 	if err != nil {
 		return 0, nil, err
 	}

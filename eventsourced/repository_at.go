@@ -40,7 +40,7 @@ func (r *Repository[A]) LoadAsOf(ctx context.Context, id string, position Positi
 func (r *Repository[A]) UpdateAt(ctx context.Context, id string, expected Version, act func(*A) error) (Position, error) {
 	return r.Update(ctx, id, func(a *A) error {
 		if actual := rootOf(a).version; actual != expected {
-			return &ConflictError{Stream: r.stream(id), Expected: Revision(expected), Actual: actual}
+			return &ConflictError{Stream: r.stream(id), Expected: AtVersion(expected), Actual: actual}
 		}
 		return act(a)
 	})

@@ -183,7 +183,7 @@ func TestUpdate(t *testing.T) {
 				require.ErrorAs(t, err, &conflict)
 				require.Equal(t, eventsourced.ConflictError{
 					Stream:   accountStream,
-					Expected: eventsourced.Revision(eventsourced.Version(c.attempts - 1)),
+					Expected: eventsourced.AtVersion(eventsourced.Version(c.attempts - 1)),
 					Actual:   eventsourced.Version(c.attempts),
 				}, *conflict)
 				require.Equal(t, c.attempts, calls)

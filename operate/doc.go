@@ -3,11 +3,11 @@
 // tree of commands:
 //
 //	commands := operate.New(func(cmd *cobra.Command, do func(operate.System) error) error {
-//		manager, store, pool, close, err := open(cmd.Context())
+//		manager, store, pool, closeAll, err := open(cmd.Context())
 //		if err != nil {
 //			return err
 //		}
-//		defer close()
+//		defer closeAll()
 //		return do(operate.System{Manager: manager, Log: store, Pool: pool})
 //	}, operate.Config{})
 //	root := &cobra.Command{Use: "bank", Short: "A bank"}
@@ -17,8 +17,8 @@
 // Each command is thin: what it does is a call of packages readview, consumer, relay or reactor. Those
 // that list something have --json. Those that destroy something ask in a terminal, unless
 // they are given --yes, and only say what they would do with --dry-run. The exit code is 0 when
-// all is done, 1 when it failed, 2 after wrong usage, 3 when a check finds something,
-// 130 after Ctrl-C.
+// all is done, 1 when it failed, 2 after wrong usage, 3 when a check has found something or a retry has
+// failed again, 130 after Ctrl-C. "readviews verify" answers like diff: 0 equal, 1 different, 2 could not tell.
 //
 // It is a module of its own, so that the framework does not bring its libraries to
 // everybody.

@@ -10,7 +10,7 @@ const (
 	ExitDone        = 0
 	ExitFailed      = 1
 	ExitUsage       = 2
-	ExitBehind      = 3   // status --check: something has failed or is behind a limit
+	ExitFound       = 3   // a check found something: status --check, ready, dry-run; or a retry failed again
 	ExitInterrupted = 130 // 128 and the number of SIGINT, as shells have it
 )
 
@@ -56,6 +56,6 @@ func (e ExitError) Unwrap() error { return e.Err }
 // which function makes them, together with others.
 var forProgrammers = regexp.MustCompile(` \([^()]* by migrate\.Run with \w+\.Migrations\)`)
 
-// ForOperators leaves out of an error's text what is for programmers: which function makes a
+// forOperators leaves out of an error's text what is for programmers: which function makes a
 // table that is missing.
-func ForOperators(text string) string { return forProgrammers.ReplaceAllString(text, "") }
+func forOperators(text string) string { return forProgrammers.ReplaceAllString(text, "") }

@@ -43,7 +43,7 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdin io.Reade
 	if err == nil {
 		return ExitDone
 	}
-	say := func(err error) { _, _ = fmt.Fprintf(stderr, "%s: %s\n", root.Name(), ForOperators(err.Error())) }
+	say := func(err error) { _, _ = fmt.Fprintf(stderr, "%s: %s\n", root.Name(), forOperators(err.Error())) }
 	if context.Cause(ctx) != nil {
 		if !errors.Is(err, context.Canceled) {
 			say(err)

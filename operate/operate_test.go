@@ -123,7 +123,7 @@ func TestAnyProgramMountsTheCommands(t *testing.T) {
 	var last int64
 	require.NoError(t, b.db.Pool.QueryRow(t.Context(), `SELECT max(position) FROM deposit`).Scan(&last))
 	code, out, said := b.run(fmt.Sprint("readviews dry-run deposits --position ", last)) // which it is past
-	require.Equal(t, operate.ExitBehind, code)
+	require.Equal(t, operate.ExitFound, code)
 	require.Regexp(t, fmt.Sprintf(`\n  Detail: Key \("?position"?\)=\(%d\) already exists\.\n`, last), out)
 	require.NotContains(t, said, "Key (", "an error that is passed around has no values of rows")
 	var would []map[string]any
@@ -164,19 +164,19 @@ func TestReady(t *testing.T) {
 	require.Regexp(t, `\ndeposits +ready +1 +1 +-\n$`, b.done("readviews ready"))
 	b.projection.Version = 2
 	code, out, err := b.run("readviews ready")
-	require.Equal(t, operate.ExitBehind, code)
+	require.Equal(t, operate.ExitFound, code)
 	require.Regexp(t, `\ndeposits +refused +1 +2 +.*what version 1 made`, out)
 	require.Contains(t, err, "1 projection would not just go on with this program")
 	b.projection.WhenChanged = readview.RebuildWhenChanged
 	code, out, _ = b.run("readviews ready --json")
-	require.Equal(t, operate.ExitBehind, code)
+	require.Equal(t, operate.ExitFound, code)
 	var all []map[string]any
 	require.NoError(t, json.Unmarshal([]byte(out), &all))
 	require.Equal(t, "rebuild", all[0]["verdict"])
 	require.Equal(t, false, all[0]["ready"])
 	b.projection.Version = 0
 	code, out, _ = b.run("readviews ready")
-	require.Equal(t, operate.ExitBehind, code)
+	require.Equal(t, operate.ExitFound, code)
 	require.Contains(t, out, "standby")
 	require.Contains(t, b.done("readviews ready --help"), "3    one is not")
 }

@@ -92,7 +92,7 @@ func (c *Commands) dryRun() *cobra.Command {
 				err = writeRehearsal(cmd.OutOrStdout(), rehearsal)
 			}
 			if err == nil && rehearsal.Error != "" {
-				err = ExitError{fmt.Errorf("%s at position %d of %s would fail: %s", rehearsal.EventName, rehearsal.Position, name, rehearsal.Error), ExitBehind}
+				err = ExitError{fmt.Errorf("%s at position %d of %s would fail: %s", rehearsal.EventName, rehearsal.Position, name, rehearsal.Error), ExitFound}
 			}
 			return err
 		})
@@ -230,7 +230,7 @@ func (r retrying) retry(cmd *cobra.Command, s System, name string) error {
 		}
 	}
 	if n := len(result.Failed); n > 0 && err == nil {
-		err = ExitError{fmt.Errorf("%s of %s failed again", many(n, "stream"), name), ExitBehind}
+		err = ExitError{fmt.Errorf("%s of %s failed again", many(n, "stream"), name), ExitFound}
 	}
 	return err
 }

@@ -21,7 +21,7 @@ type readyJSON struct {
 
 // errNotReady says that a program may not go live just so.
 func errNotReady(n int) error {
-	return ExitError{fmt.Errorf("%s would not just go on with this program", many(n, "projection")), ExitBehind}
+	return ExitError{fmt.Errorf("%s would not just go on with this program", many(n, "projection")), ExitFound}
 }
 
 func (c *Commands) ready() *cobra.Command {
@@ -66,7 +66,7 @@ func writeReady(cmd *cobra.Command, all []readview.Readiness, asJSON bool) error
 		for i, r := range all {
 			rows[i] = readyJSON{Name: r.Name, Ready: r.OK(), Verdict: string(r.Verdict), Version: r.Version, Deployed: r.Deployed}
 			if r.Err != nil {
-				text := ForOperators(r.Err.Error())
+				text := forOperators(r.Err.Error())
 				rows[i].Error = &text
 			}
 		}
@@ -75,7 +75,7 @@ func writeReady(cmd *cobra.Command, all []readview.Readiness, asJSON bool) error
 	return terminal.Table(cmd.OutOrStdout(), "PROJECTION\tVERDICT\tDEPLOYED\tTHIS PROGRAM\tWHY", all, func(r readview.Readiness) string {
 		why := "-"
 		if r.Err != nil {
-			why = ForOperators(r.Err.Error())
+			why = forOperators(r.Err.Error())
 		}
 		return fmt.Sprintf("%s\t%s\t%d\t%d\t%s", r.Name, r.Verdict, r.Deployed, r.Version, why)
 	})

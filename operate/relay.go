@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
-	"os/user"
 	"strings"
 	"time"
 
@@ -43,7 +41,7 @@ func (c *Commands) relayFlags(command *cobra.Command, asJSON *bool) *cobra.Comma
 // skipRun is what "relay skip" is asked to do.
 type skipRun struct {
 	position            int64
-	reason, by          string
+	reason              string
 	yes, dryRun, asJSON bool
 }
 
@@ -69,7 +67,6 @@ func (c *Commands) skip() *cobra.Command {
 	}
 	command.Flags().Int64Var(&r.position, "position", 0, "of the event (required)")
 	command.Flags().StringVar(&r.reason, "reason", "", "why it is left out (required)")
-	command.Flags().StringVar(&r.by, "by", "", "who says so (default: user@host)")
 	command.Flags().BoolVar(&r.dryRun, "dry-run", false, "say what it would leave out, and do nothing")
 	command.Flags().BoolVar(&r.yes, "yes", false, "don't ask, also in a terminal")
 	return c.relayFlags(command, &r.asJSON)
@@ -83,7 +80,7 @@ func (r skipRun) skip(cmd *cobra.Command, it *relay.Relay) error {
 	}
 	verb := "skipped"
 	switch in := cmd.InOrStdin(); {
-	case skip.By != "":
+	case skip.Actor != "":
 		verb = "skipped already"
 	case r.dryRun:
 		verb = "would skip"
@@ -94,7 +91,7 @@ func (r skipRun) skip(cmd *cobra.Command, it *relay.Relay) error {
 		}
 	}
 	if !r.dryRun {
-		if skip, err = it.Skip(ctx, position, r.reason, cmp.Or(r.by, whoami())); err != nil {
+		if skip, err = it.Skip(ctx, position, r.reason); err != nil {
 			return err
 		}
 	}
@@ -105,18 +102,8 @@ func (r skipRun) skip(cmd *cobra.Command, it *relay.Relay) error {
 	return err
 }
 
-func describeSkip(verb string, s relay.Skip) string {
+func describeSkip(verb string, s relay.SkippedEvent) string {
 	return fmt.Sprintf("%s %s at position %d, id %s: %s", verb, s.EventName, s.Position, s.EventID, s.Error)
-}
-
-// whoami is who runs the command, for the record.
-func whoami() string {
-	name := "somebody"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	host, _ := os.Hostname()
-	return name + "@" + cmp.Or(host, "somewhere")
 }
 
 // skipJSON is a skipped event for programs.
@@ -126,14 +113,14 @@ type skipJSON struct {
 	Name     string     `json:"name"`
 	Error    string     `json:"error"`
 	Reason   string     `json:"reason"`
-	By       string     `json:"by"`
+	Actor    string     `json:"actor"`
 	Time     *time.Time `json:"time"` // null when it is not skipped
 }
 
-func skipOf(s relay.Skip) skipJSON {
-	row := skipJSON{Position: int64(s.Position), EventID: s.EventID.String(), Name: s.EventName, Error: s.Error, Reason: s.Reason, By: s.By}
-	if !s.Time.IsZero() {
-		row.Time = &s.Time
+func skipOf(s relay.SkippedEvent) skipJSON {
+	row := skipJSON{Position: int64(s.Position), EventID: s.EventID.String(), Name: s.EventName, Error: s.Error, Reason: s.Reason, Actor: s.Actor}
+	if !s.SkippedAt.IsZero() {
+		row.Time = &s.SkippedAt
 	}
 	return row
 }
@@ -157,8 +144,8 @@ func (c *Commands) skipped() *cobra.Command {
 					}
 					return terminal.JSON(cmd.OutOrStdout(), rows)
 				}
-				return terminal.Table(cmd.OutOrStdout(), "POSITION\tEVENT\tID\tBY\tSINCE\tREASON\tERROR", all, func(s relay.Skip) string {
-					return fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s\t%s", s.Position, s.EventName, s.EventID, s.By, s.Time.Format(time.RFC3339), s.Reason, s.Error)
+				return terminal.Table(cmd.OutOrStdout(), "POSITION\tEVENT\tID\tACTOR\tSINCE\tREASON\tERROR", all, func(s relay.SkippedEvent) string {
+					return fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s\t%s", s.Position, s.EventName, s.EventID, s.Actor, s.SkippedAt.Format(time.RFC3339), s.Reason, s.Error)
 				})
 			})
 		},

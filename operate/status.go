@@ -159,5 +159,5 @@ func (l limits) check(all []consumer.Status) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return ExitError{errors.Join(problems...), ExitBehind}
+	return ExitError{errors.Join(problems...), ExitFound}
 }

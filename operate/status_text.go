@@ -38,7 +38,7 @@ func failureOf(s consumer.Status) string {
 	if event := eventOf(s.Failure); event != "" && s.Kind != consumer.KindProjection { // whose errors name it
 		text = event + ": " + text
 	}
-	return ForOperators(text)
+	return forOperators(text)
 }
 
 // advice says what to do about a failure.

@@ -101,7 +101,7 @@ func (s *feedSource) attend(ctx context.Context) {
 		if !refusal(err) && ctx.Err() == nil {
 			s.complain(ctx, err, free)
 		}
-		timer := time.NewTimer(s.m.leaseTime() / 2)
+		timer := time.NewTimer(s.m.config.LeaseTime() / 2)
 		select {
 		case <-timer.C:
 		case <-s.looks:
@@ -146,7 +146,7 @@ func (s *feedSource) complain(ctx context.Context, err error, free bool) {
 	default:
 		s.problem, s.signOfTrouble = text, time.Now()
 		if err != nil {
-			s.trip(ctx, err, s.m.leaseTime()/2)
+			s.trip(ctx, err, s.m.config.LeaseTime()/2)
 			return
 		}
 		event := &eventsourced.Recorded{Position: remote.Position}
@@ -197,7 +197,7 @@ func (s *feedSource) check(ctx context.Context) error {
 		s.asker.forget()
 		return nil
 	}
-	active, _, _, err := s.m.states.lease(ctx, s.Name, s.m.node, s.at.Generation, s.m.leaseTime(), s.meter.now())
+	active, _, _, err := s.m.states.lease(ctx, s.Name, s.m.node, s.at.Generation, s.m.config.LeaseTime(), s.meter.now())
 	if err != nil {
 		return err
 	}

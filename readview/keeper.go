@@ -76,7 +76,7 @@ func (k *keeper) await(ctx context.Context, s *logSource, generation int64, left
 }
 
 func (k *keeper) run(ctx context.Context) {
-	renewal := time.NewTicker(k.m.leaseTime() / 4)
+	renewal := time.NewTicker(k.m.config.LeaseTime() / 4)
 	defer renewal.Stop()
 	turns, moves := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer turns.Stop()
@@ -138,7 +138,7 @@ func (k *keeper) renew(ctx context.Context) {
 		return
 	}
 	seats := k.m.tail.all()
-	answers, err := k.m.states.renew(ctx, k.m.node, k.m.leaseTime(), asked)
+	answers, err := k.m.states.renew(ctx, k.m.node, k.m.config.LeaseTime(), asked)
 	if err != nil {
 		k.m.tail.fail(err) // the others find out by themselves
 		return

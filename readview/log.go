@@ -202,7 +202,7 @@ func (s *logSource) atEnd(ctx context.Context, at *checkpoint, heard int64) (p *
 
 // lease gets the lease, which the keeper renews from then on.
 func (s *logSource) lease(ctx context.Context, generation int64) (held bool, err error) {
-	held, _, recorded, err := s.m.states.lease(ctx, s.Name, s.m.node, generation, s.m.leaseTime(), s.meter.now())
+	held, _, recorded, err := s.m.states.lease(ctx, s.Name, s.m.node, generation, s.m.config.LeaseTime(), s.meter.now())
 	if recorded { // by whoever: the next page that succeeds forgets it
 		s.failed.Store(true)
 	}
@@ -215,7 +215,7 @@ func (s *logSource) responds() bool {
 	if !busy || at.phase != atLog && at.phase != atState {
 		return !s.stuck()
 	}
-	return time.Since(at.since) < s.m.leaseTime()
+	return time.Since(at.since) < s.m.config.LeaseTime()
 }
 
 // wait waits for a nudge, for limit at most.

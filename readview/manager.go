@@ -273,10 +273,6 @@ func (m *Manager) runner(name string) (*runner, error) {
 	return nil, fmt.Errorf("%w %q, want one of: %s", ErrUnknownProjection, name, strings.Join(m.names, ", "))
 }
 
-// leaseTime is for how long a lease holds. The one who waits for its end and then
-// takes over has done so within the poll interval.
-func (m *Manager) leaseTime() time.Duration { return m.config.PollInterval * 4 / 5 }
-
 // announce tells those who wait for a position what this process has done: see [watcher.hear].
 func (m *Manager) announce(name string, at eventsourced.Position, since time.Time) {
 	m.mu.Lock()

@@ -99,7 +99,7 @@ func tryToAppend(t *testing.T, store *pgstore.Store) attempt {
 	ctx, expected := t.Context(), eventsourced.Any
 	switch a.kind {
 	case "conflict":
-		expected = eventsourced.Revision(1_000_000)
+		expected = eventsourced.AtVersion(1_000_000)
 	case "nonsense":
 		a.events[len(a.events)-1].Payload = []byte(`{"Text": `)
 	case "given up":

@@ -300,10 +300,10 @@ func followTheOneBefore(t *testing.T, db *testdb.DB) {
 			inTx     bool
 		}{
 			{"one", eventsourced.NoStream, []string{"a"}, false},
-			{"one", eventsourced.Revision(1), []string{"b"}, false},
+			{"one", eventsourced.AtVersion(1), []string{"b"}, false},
 			{"many", eventsourced.NoStream, []string{"a", "b"}, false},
 			{"tx", eventsourced.NoStream, []string{"a"}, true},
-			{"tx", eventsourced.Revision(1), []string{"b", "c"}, true},
+			{"tx", eventsourced.AtVersion(1), []string{"b", "c"}, true},
 		} {
 			story := fmt.Sprintf("%+v, large %v", way, large)
 			tx, err := w.db.Pool.Begin(t.Context())

@@ -35,7 +35,7 @@ func TestConnectionCutAtTheCommit(t *testing.T) {
 
 	for version := range eventsourced.Version(20) {
 		proxy.cut.Store(true)
-		position, err := store.Append(t.Context(), stream("a"), eventsourced.Revision(version+1), encode(t, "2"))
+		position, err := store.Append(t.Context(), stream("a"), eventsourced.AtVersion(version+1), encode(t, "2"))
 		require.NoError(t, err, "the append that was committed is recognized")
 		require.False(t, proxy.cut.Load(), "the answer was lost")
 		head, err := direct.Head(t.Context())

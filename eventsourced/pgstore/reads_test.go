@@ -242,10 +242,10 @@ func TestClockThatGoesBackInATransaction(t *testing.T) {
 				texts    []string
 				inTx     bool
 			}{
-				{eventsourced.NoStream, []string{"a"}, false}, {eventsourced.Revision(1), []string{"a"}, false},
+				{eventsourced.NoStream, []string{"a"}, false}, {eventsourced.AtVersion(1), []string{"a"}, false},
 				{eventsourced.Any, []string{"a", "b"}, false}, {eventsourced.Any, []string{"a", "b"}, true},
 			} {
-				if way.expected != eventsourced.Revision(1) {
+				if way.expected != eventsourced.AtVersion(1) {
 					_, err = db.Pool.Exec(t.Context(), `DELETE FROM events`)
 					require.NoError(t, err)
 				}

@@ -59,7 +59,7 @@ func TestLogsOfTwoSchemas(t *testing.T) {
 		require.NoError(t, err)
 		_, err = second.Append(t.Context(), stream("a"), eventsourced.NoStream, same)
 		require.NoError(t, err, "neither its stream nor its ids are the other's")
-		_, err = named.Append(t.Context(), stream("a"), eventsourced.Revision(2), encode(t, "3"))
+		_, err = named.Append(t.Context(), stream("a"), eventsourced.AtVersion(2), encode(t, "3"))
 		require.NoError(t, err)
 		require.NoError(t, named.SaveSnapshot(t.Context(), stream("a"), eventsourced.Snapshot{Version: 3, SchemaVersion: 1, State: []byte("x")}))
 

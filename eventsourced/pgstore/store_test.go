@@ -131,7 +131,7 @@ func TestAppendTx(t *testing.T) {
 	inTx := func(end func(pgx.Tx) error) eventsourced.Position {
 		tx, err := db.Pool.Begin(t.Context())
 		require.NoError(t, err)
-		_, err = store.AppendTx(t.Context(), tx, stream("a"), eventsourced.Revision(7), encode(t, "conflict"))
+		_, err = store.AppendTx(t.Context(), tx, stream("a"), eventsourced.AtVersion(7), encode(t, "conflict"))
 		require.ErrorIs(t, err, eventsourced.ErrConflict)
 		position, err := store.AppendTx(t.Context(), tx, stream("a"), eventsourced.NoStream, encode(t, "1", "2"))
 		require.NoError(t, err, "a conflict leaves the transaction usable")
@@ -207,7 +207,7 @@ func TestConflictsDoNotTellTheEvent(t *testing.T) {
 	}))
 	_, err := store.Append(t.Context(), stream("a"), eventsourced.NoStream, encode(t, "first", "second"))
 	require.NoError(t, err)
-	for _, expected := range []eventsourced.Expected{eventsourced.NoStream, eventsourced.Revision(1), eventsourced.Revision(3)} {
+	for _, expected := range []eventsourced.Expected{eventsourced.NoStream, eventsourced.AtVersion(1), eventsourced.AtVersion(3)} {
 		_, err := store.Append(t.Context(), stream("a"), expected, encode(t, "confidential"))
 		require.ErrorIs(t, err, eventsourced.ErrConflict)
 	}
@@ -329,14 +329,14 @@ func TestAppendsToALargeLog(t *testing.T) {
 	require.NoError(t, err)
 	var last eventsourced.Position
 	for version := range eventsourced.Version(3) {
-		position, err := store.Append(t.Context(), stream("a"), eventsourced.Revision(version), encode(t, "a"))
+		position, err := store.Append(t.Context(), stream("a"), eventsourced.AtVersion(version), encode(t, "a"))
 		require.NoError(t, err)
 		require.Greater(t, position, last)
 		last = position
 	}
-	_, err = store.Append(t.Context(), stream("a"), eventsourced.Revision(2), encode(t, "a"))
+	_, err = store.Append(t.Context(), stream("a"), eventsourced.AtVersion(2), encode(t, "a"))
 	require.ErrorIs(t, err, eventsourced.ErrConflict)
-	_, err = store.Append(t.Context(), stream("a"), eventsourced.Revision(7), encode(t, "a"))
+	_, err = store.Append(t.Context(), stream("a"), eventsourced.AtVersion(7), encode(t, "a"))
 	require.ErrorIs(t, err, eventsourced.ErrConflict)
 	_, err = store.Append(t.Context(), stream("a"), eventsourced.NoStream, encode(t, "a"))
 	require.ErrorIs(t, err, eventsourced.ErrConflict)

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -21,72 +22,74 @@ const (
 	positionsSQL = `SELECT position FROM {schema}relay_skips WHERE name = $1`
 )
 
-// Skip is an event that a relay leaves out, live and in history.
-type Skip struct {
+// SkippedEvent is an event that a relay leaves out, live and in history.
+type SkippedEvent struct {
 	Position  eventsourced.Position
 	EventID   eventsourced.EventID
-	EventName string // under which it is stored
-	Error     string // why it could not leave
-	Reason    string // for leaving it out
-	By        string
-	Time      time.Time
+	EventName string    // under which it is stored
+	Error     string    // why it could not leave
+	Reason    string    // why it is left out
+	Actor     string    // who has decided that; "" for one that is not left out
+	SkippedAt time.Time // zero for one that is not left out
 }
 
 // Skip has the relay leave out the event at a position, from its next try on, on all nodes and for
-// ever: consumers get what comes before and after it, and never the event. That goes only for one
-// that is really in the way: it can't be translated, or it is at it that the relay stands. Of any
-// other, and of none, it returns [ErrNotInTheWay]. Reason and by, who says so, are kept; both are
-// required. Skipping it again changes nothing. The relay need not run here.
-func (r *Relay) Skip(ctx context.Context, position eventsourced.Position, reason, by string) (Skip, error) {
-	if strings.TrimSpace(reason) == "" || strings.TrimSpace(by) == "" {
-		return Skip{}, fmt.Errorf("skip position %d: it takes a reason, and who says so", position)
+// ever: consumers get what comes before and after it, and never the event. It does so only for an event
+// that is really in the way: one that can't be translated, or at which the relay stands. For any
+// other, and where there is none, it returns [ErrNotInTheWay]. The reason is required; it is kept with
+// the actor, who is that of [eventsourced.WithActor], or else [consumer.Config] Node. Skipping the event
+// again changes nothing. The relay need not run here.
+func (r *Relay) Skip(ctx context.Context, position eventsourced.Position, reason string) (SkippedEvent, error) {
+	if strings.TrimSpace(reason) == "" {
+		return SkippedEvent{}, fmt.Errorf("skip position %d: it takes a reason", position)
 	}
 	skip, err := r.InTheWay(ctx, position)
-	if err != nil || skip.By != "" {
+	if err != nil || skip.Actor != "" {
 		return skip, err
 	}
+	actor := cmp.Or(eventsourced.ContextActor(ctx), r.config.Node)
 	id := consumer.ID{Kind: consumer.KindRelay, Name: r.config.Name}
 	asked := map[string]string{"position": fmt.Sprint(position), "reason": reason}
-	err = r.store.Operate(eventsourced.WithActor(ctx, by), id, "skip", asked, func(tx pgx.Tx) error {
+	err = r.store.Operate(eventsourced.WithActor(ctx, actor), id, "skip", asked, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, r.store.Qualify(skipSQL), r.config.Name, int64(position), skip.EventID.String(), skip.EventName,
-			pgerr.Text(skip.Error), pgerr.Text(reason), pgerr.Text(by))
+			pgerr.Text(skip.Error), pgerr.Text(reason), pgerr.Text(actor))
 		return err
 	})
 	if err != nil {
-		return Skip{}, r.store.Explain("skip an event", err)
+		return SkippedEvent{}, r.store.Explain("skip an event", err)
 	}
 	return r.skip(ctx, position)
 }
 
-// InTheWay returns what [Relay.Skip] would leave out, without a reason, or has left out. It changes
-// nothing. It returns [ErrNotInTheWay].
-func (r *Relay) InTheWay(ctx context.Context, position eventsourced.Position) (Skip, error) {
+// InTheWay returns the event that [Relay.Skip] would leave out, without a reason and an actor, or has left out.
+// It changes nothing. It returns [ErrNotInTheWay].
+func (r *Relay) InTheWay(ctx context.Context, position eventsourced.Position) (SkippedEvent, error) {
 	if skip, err := r.skip(ctx, position); err != nil || skip.Position != 0 {
 		return skip, err
 	}
 	event, found, err := consumer.EventAt(ctx, r.log, position)
 	switch {
 	case err != nil:
-		return Skip{}, fmt.Errorf("skip position %d: %w", position, err)
+		return SkippedEvent{}, fmt.Errorf("skip position %d: %w", position, err)
 	case !found || event.Position != position:
-		return Skip{}, fmt.Errorf("skip position %d: %w: the log has no event there", position, ErrNotInTheWay)
+		return SkippedEvent{}, fmt.Errorf("skip position %d: %w: the log has no event there", position, ErrNotInTheWay)
 	}
 	obstacle, err := r.obstacle(ctx, event)
 	if err != nil {
-		return Skip{}, fmt.Errorf("skip position %d: %w", position, err)
+		return SkippedEvent{}, fmt.Errorf("skip position %d: %w", position, err)
 	}
-	return Skip{Position: position, EventID: event.ID, EventName: event.Name, Error: obstacle}, nil
+	return SkippedEvent{Position: position, EventID: event.ID, EventName: event.Name, Error: obstacle}, nil
 }
 
 // skip returns one of [Relay.Skipped], without a position if there is none.
-func (r *Relay) skip(ctx context.Context, position eventsourced.Position) (Skip, error) {
+func (r *Relay) skip(ctx context.Context, position eventsourced.Position) (SkippedEvent, error) {
 	all, err := r.Skipped(ctx)
 	for _, skip := range all {
 		if skip.Position == position {
 			return skip, err
 		}
 	}
-	return Skip{}, err
+	return SkippedEvent{}, err
 }
 
 // obstacle says why an event can't leave.
@@ -125,14 +128,14 @@ func (r *Relay) obstacle(ctx context.Context, event eventsourced.Recorded) (stri
 }
 
 // Skipped returns the events that the relay leaves out, in the order of the log.
-func (r *Relay) Skipped(ctx context.Context) ([]Skip, error) {
+func (r *Relay) Skipped(ctx context.Context) ([]SkippedEvent, error) {
 	rows, err := r.store.Pool().Query(ctx, r.store.Qualify(skippedSQL), r.config.Name)
 	if err != nil {
 		return nil, r.store.Explain("read the skipped events", err)
 	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Skip, err error) {
-		err = row.Scan((*int64)(&s.Position), (*[16]byte)(&s.EventID), &s.EventName, &s.Error, &s.Reason, &s.By, &s.Time)
-		s.Time = s.Time.UTC()
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s SkippedEvent, err error) {
+		err = row.Scan((*int64)(&s.Position), (*[16]byte)(&s.EventID), &s.EventName, &s.Error, &s.Reason, &s.Actor, &s.SkippedAt)
+		s.SkippedAt = s.SkippedAt.UTC()
 		return s, err
 	})
 	return all, r.store.Explain("read the skipped events", err)

@@ -53,7 +53,7 @@ func TestSkip(t *testing.T) {
 		}
 		it, err := relay.New(b.Store, b.Pool, consumertest.NewOutbox(), config) // a command's
 		require.NoError(t, err)
-		skipped, err := it.Skip(t.Context(), bad.Position, "it hangs", "ann")
+		skipped, err := it.Skip(eventsourced.WithActor(t.Context(), "ann"), bad.Position, "it hangs")
 		require.NoError(t, err)
 		require.Equal(t, "translating it has not ended after 100ms", skipped.Error)
 	})
@@ -68,7 +68,7 @@ func TestSkip(t *testing.T) {
 		b.standsAt(running, bad)
 		it, err := relay.New(b.Store, b.Pool, outbox, translatesAllBut()) // a command's
 		require.NoError(t, err)
-		skipped, err := it.Skip(t.Context(), bad.Position, "told the others by mail", "ann")
+		skipped, err := it.Skip(eventsourced.WithActor(t.Context(), "ann"), bad.Position, "told the others by mail")
 		require.NoError(t, err)
 		messages := b.Published(outbox, relay.DefaultTopic, 4)
 		require.Equal(t, consumertest.IDsOf(want), outbox.IDs(relay.DefaultTopic))
@@ -76,12 +76,12 @@ func TestSkip(t *testing.T) {
 
 		all, err := it.Skipped(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, []relay.Skip{skipped}, all)
-		require.Equal(t, relay.Skip{
+		require.Equal(t, []relay.SkippedEvent{skipped}, all)
+		require.Equal(t, relay.SkippedEvent{
 			Position: bad.Position, EventID: bad.ID, EventName: "Renamed", Error: "an odd name",
-			Reason: "told the others by mail", By: "ann", Time: skipped.Time,
+			Reason: "told the others by mail", Actor: "ann", SkippedAt: skipped.SkippedAt,
 		}, skipped)
-		again, err := it.Skip(t.Context(), bad.Position, "again", "bob")
+		again, err := it.Skip(eventsourced.WithActor(t.Context(), "bob"), bad.Position, "again")
 		require.NoError(t, err)
 		require.Equal(t, skipped, again)
 	})
@@ -102,9 +102,9 @@ func TestSkip(t *testing.T) {
 		it, _ := b.Relay(outbox, consumertest.Relaying())
 		b.standsAt(it, bad)
 		b.Published(outbox, relay.DefaultTopic, 2)
-		_, err := it.Skip(t.Context(), deposits[3].Position, "by mistake", "ann")
+		_, err := it.Skip(eventsourced.WithActor(t.Context(), "ann"), deposits[3].Position, "by mistake")
 		require.ErrorIs(t, err, relay.ErrNotInTheWay)
-		_, err = it.Skip(t.Context(), bad.Position, "too large", "ann")
+		_, err = it.Skip(eventsourced.WithActor(t.Context(), "ann"), bad.Position, "too large")
 		require.NoError(t, err)
 		b.Published(outbox, relay.DefaultTopic, 4)
 		require.Equal(t, consumertest.IDsOf(append(deposits[:2:2], deposits[3:]...)), outbox.IDs(relay.DefaultTopic))
@@ -115,13 +115,13 @@ func TestSkip(t *testing.T) {
 		good, bad := b.Deposit(1)[0], b.Record(&consumertest.Renamed{})
 		it, err := relay.New(b.Store, b.Pool, consumertest.NewOutbox(), translatesAllBut())
 		require.NoError(t, err)
-		_, err = it.Skip(t.Context(), good.Position, "by mistake", "ann")
+		_, err = it.Skip(eventsourced.WithActor(t.Context(), "ann"), good.Position, "by mistake")
 		require.ErrorIs(t, err, relay.ErrNotInTheWay)
 		require.ErrorContains(t, err, "can be published")
-		_, err = it.Skip(t.Context(), good.Position+1, "by mistake", "ann")
+		_, err = it.Skip(eventsourced.WithActor(t.Context(), "ann"), good.Position+1, "by mistake")
 		require.ErrorIs(t, err, relay.ErrNotInTheWay)
 		require.ErrorContains(t, err, "no event there")
-		_, err = it.Skip(t.Context(), bad.Position, " ", "ann")
+		_, err = it.Skip(eventsourced.WithActor(t.Context(), "ann"), bad.Position, " ")
 		require.ErrorContains(t, err, "it takes a reason")
 		all, err := it.Skipped(t.Context())
 		require.NoError(t, err)
@@ -155,7 +155,7 @@ func TestHistoryAroundAnEventThatCannotLeave(t *testing.T) {
 
 	it, err := relay.New(b.Store, b.Pool, outbox, config)
 	require.NoError(t, err)
-	_, err = it.Skip(t.Context(), bad.Position, "nobody needs it", "ann")
+	_, err = it.Skip(eventsourced.WithActor(t.Context(), "ann"), bad.Position, "nobody needs it")
 	require.NoError(t, err)
 	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "all"})
 	ids, _ := b.history(outbox, "all", 0)

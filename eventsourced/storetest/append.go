@@ -77,7 +77,7 @@ func times(t *testing.T, store eventsourced.LogStore) {
 	require.NoError(t, err)
 	requireTimes("at once")
 	for i, event := range events() {
-		for id, expected := range map[string]eventsourced.Expected{"any": eventsourced.Any, "expected": eventsourced.Revision(eventsourced.Version(i))} {
+		for id, expected := range map[string]eventsourced.Expected{"any": eventsourced.Any, "expected": eventsourced.AtVersion(eventsourced.Version(i))} {
 			event.ID = eventsourced.NewEventID()
 			_, err := store.Append(t.Context(), stream(id), expected, []eventsourced.EventData{event})
 			require.NoError(t, err)
@@ -152,7 +152,7 @@ func tags(t *testing.T, store eventsourced.LogStore) {
 	all[1] = []string{"course:7"}
 	requireTags("at once")
 	for i, event := range events() {
-		for id, expected := range map[string]eventsourced.Expected{"any": eventsourced.Any, "expected": eventsourced.Revision(eventsourced.Version(i))} {
+		for id, expected := range map[string]eventsourced.Expected{"any": eventsourced.Any, "expected": eventsourced.AtVersion(eventsourced.Version(i))} {
 			event.ID = eventsourced.NewEventID()
 			_, err := store.Append(t.Context(), stream(id), expected, []eventsourced.EventData{event})
 			require.NoError(t, err)

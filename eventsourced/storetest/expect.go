@@ -18,16 +18,16 @@ func expectations(t *testing.T, store eventsourced.LogStore) {
 		ok       bool
 	}{
 		{"none", eventsourced.StreamExists, 0, false},
-		{"none", eventsourced.Revision(1), 0, false},
+		{"none", eventsourced.AtVersion(1), 0, false},
 		{"two", eventsourced.NoStream, 2, false},
-		{"two", eventsourced.Revision(1), 2, false},
-		{"two", eventsourced.Revision(3), 2, false},
-		{"two", eventsourced.Revision(2), 2, true},
+		{"two", eventsourced.AtVersion(1), 2, false},
+		{"two", eventsourced.AtVersion(3), 2, false},
+		{"two", eventsourced.AtVersion(2), 2, true},
 		{"two", eventsourced.StreamExists, 3, true},
 		{"two", eventsourced.Any, 4, true},
 		{"new", eventsourced.NoStream, 0, true},
 		{"newer", eventsourced.Any, 0, true},
-		{"newest", eventsourced.Revision(0), 0, true},
+		{"newest", eventsourced.AtVersion(0), 0, true},
 	} {
 		before := len(wholeLog(t, store))
 		_, err := store.Append(t.Context(), stream(c.stream), c.expected, encode(t.Context(), t, "x"))
@@ -51,7 +51,7 @@ func races(t *testing.T, store eventsourced.LogStore) {
 		for range workers {
 			events := encode(t.Context(), t, "x")
 			group.Go(func() {
-				_, err := store.Append(t.Context(), stream("a"), eventsourced.Revision(eventsourced.Version(version)), events)
+				_, err := store.Append(t.Context(), stream("a"), eventsourced.AtVersion(eventsourced.Version(version)), events)
 				results <- err
 			})
 		}

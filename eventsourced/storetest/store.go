@@ -18,8 +18,8 @@ type (
 		eventsourced.BaseEvent
 		Text string
 	}
-	// Unnoted is another one, that it filters out.
-	Unnoted struct {
+	// unnoted is another one, that it filters out.
+	unnoted struct {
 		eventsourced.BaseEvent
 		Text string
 	}
@@ -27,7 +27,7 @@ type (
 
 // Registry returns the registry that stores under test are made with.
 func Registry() *eventsourced.Registry {
-	return eventsourced.MustRegistry(eventsourced.Type[Noted]("Noted"), eventsourced.Type[Unnoted]("Unnoted"))
+	return eventsourced.MustRegistry(eventsourced.Type[Noted]("Noted"), eventsourced.Type[unnoted]("Unnoted"))
 }
 
 // Feature is something that a store may lack: a field of [eventsourced.LogQuery].

@@ -119,7 +119,7 @@ func (l *largeLog) append(ctx context.Context, last int) (float64, error) {
 		id, version := l.any(last)
 		events, err := l.store.Registry().Encode(ctx, &Deposited{Amount: 1, BaseEvent: eventsourced.BaseEvent{EventTime: time.Now()}})
 		if err == nil {
-			_, err = l.store.Append(ctx, eventsourced.Stream{AggregateName: "bank.Account", AggregateID: id}, eventsourced.Revision(version), events)
+			_, err = l.store.Append(ctx, eventsourced.Stream{AggregateName: "bank.Account", AggregateID: id}, eventsourced.AtVersion(version), events)
 		}
 		l.versions[id] = version + 1
 		return err

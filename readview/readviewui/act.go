@@ -106,7 +106,7 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request) {
 			h.respond(w, r, http.StatusUnprocessableEntity, "confirm", q)
 			return
 		}
-		err = h.do(eventsourced.WithActor(consumer.WithReason(ctx, a.Reason), actor), a, actor)
+		err = h.do(eventsourced.WithActor(consumer.WithReason(ctx, a.Reason), actor), a)
 	}
 	h.looks.forget()
 	underWay := errors.Is(err, errUnderWay)
@@ -177,7 +177,7 @@ func (h *Handler) notDone(r *http.Request, a asked, err error) problem {
 var errNotOf = problem{Status: http.StatusBadRequest, Title: "That does not go with it", Text: "Nothing has changed."}
 
 // do calls the library as the command line does.
-func (h *Handler) do(ctx context.Context, a asked, actor string) error {
+func (h *Handler) do(ctx context.Context, a asked) error {
 	if a.ID.Kind == consumer.KindProjection {
 		return h.doProjection(ctx, a)
 	}
@@ -194,18 +194,18 @@ func (h *Handler) do(ctx context.Context, a asked, actor string) error {
 			return h.doParked(ctx, a)
 		}
 		if a.ID.Kind == consumer.KindRelay && a.Action == Skip && h.config.Relay != nil {
-			return h.skipRelay(ctx, a, actor)
+			return h.skipRelay(ctx, a)
 		}
 	}
 	return errNotOf
 }
 
-func (h *Handler) skipRelay(ctx context.Context, a asked, actor string) error {
+func (h *Handler) skipRelay(ctx context.Context, a asked) error {
 	r, err := h.config.Relay(a.ID.Name)
 	if err != nil {
 		return err
 	}
-	_, err = r.Skip(ctx, a.Position, a.Reason, actor)
+	_, err = r.Skip(ctx, a.Position, a.Reason)
 	if errors.Is(err, relay.ErrNotInTheWay) {
 		err = problem{Status: http.StatusConflict, Title: "The event is not in the way", Text: "Nothing has changed: " + err.Error()}
 	}

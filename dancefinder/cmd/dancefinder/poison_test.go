@@ -52,7 +52,7 @@ func TestPoisonEvent(t *testing.T) {
 	require.Equal(t, position, shown.Position)
 	require.Contains(t, shown.Failure.Error, shown.Problem)
 	got = d.run("readviews", "dry-run", "band")
-	require.Equal(t, operate.ExitBehind, got.code)
+	require.Equal(t, operate.ExitFound, got.code)
 	require.Contains(t, got.out, "it would fail")
 
 	for _, wrong := range [][]string{{"skip", "band"}, {"skip", "band", "--position", at}, {"park", "band", "--reason", "x"}, {"retry"}, {"show", "nonsense"}, {"log", "--limit", "-1"}} {
@@ -69,7 +69,7 @@ func TestPoisonEvent(t *testing.T) {
 	require.Contains(t, d.done("readviews", "status"), "band has parked 1 event: 'dancefinder readviews parked band' lists what is parked.")
 
 	got = d.run("readviews", "retry", "band")
-	require.Equal(t, operate.ExitBehind, got.code)
+	require.Equal(t, operate.ExitFound, got.code)
 	require.Contains(t, got.out, "0 applied, 1 still parked")
 	poison(payload)
 	require.Contains(t, d.done("readviews", "retry", "band", "--dry-run"), at)

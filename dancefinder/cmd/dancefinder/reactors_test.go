@@ -41,7 +41,7 @@ func TestReactorsParked(t *testing.T) {
 		Parked int64
 	}{"mails", 3})
 	got := d.run("reactors", "status", "--check", "--max-parked", "2")
-	require.Equal(t, operate.ExitBehind, got.code)
+	require.Equal(t, operate.ExitFound, got.code)
 	require.Contains(t, got.err, "reactor mails has parked 3 events, more than 2")
 	require.Equal(t, operate.ExitDone, d.run("reactors", "status", "--check", "--max-parked", "3").code)
 

@@ -57,18 +57,18 @@ func TestStatusCheck(t *testing.T) {
 	require.Equal(t, operate.ExitDone, check().code, "seven events are not many, and not late")
 
 	got := check("--max-behind", "2")
-	require.Equal(t, operate.ExitBehind, got.code)
+	require.Equal(t, operate.ExitFound, got.code)
 	require.Contains(t, got.err, "projection event (standby) is 3 events behind, more than 2\n")
 	require.NotContains(t, got.err, "projection band (", "two are not more than two")
 	require.Contains(t, got.out, "NAME ", "the table is there all the same")
 	got = check("--max-lag", "1us", "--json")
-	require.Equal(t, operate.ExitBehind, got.code)
+	require.Equal(t, operate.ExitFound, got.code)
 	require.Regexp(t, `projection band \(standby\) is \d+s behind, more than 1µs\n`, got.err)
 	require.True(t, json.Valid([]byte(got.out)))
 
 	_, err := d.Pool.Exec(t.Context(), `INSERT INTO consumers (name, topic) VALUES ('relay', '$relay')`)
 	require.NoError(t, err)
-	require.Equal(t, operate.ExitBehind, d.run("relay", "status", "--check", "--max-behind", "6").code)
+	require.Equal(t, operate.ExitFound, d.run("relay", "status", "--check", "--max-behind", "6").code)
 
 	d.done("readviews", "pause", "band", "dancehall", "event", "userpreferences")
 	got = check("--max-behind", "1")
