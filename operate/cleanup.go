@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -50,7 +51,7 @@ func (c *Commands) cleanup() *cobra.Command {
 				if asJSON {
 					err = terminal.JSON(cmd.OutOrStdout(), all)
 				} else {
-					err = terminal.Table(cmd.OutOrStdout(), "PROJECTION\tWHAT\tSCHEMA\tMIB\tSTATE", all, leftoverJSON.row)
+					err = terminal.Table(cmd.OutOrStdout(), "PROJECTION\tWHAT\tSCHEMA\tMIB\tSTATE\tOF", all, leftoverJSON.row)
 				}
 				if problem != nil {
 					return problem
@@ -72,13 +73,14 @@ type leftoverJSON struct {
 	Projection string     `json:"projection"`
 	What       string     `json:"what"`
 	Schema     string     `json:"schema"`
+	Of         string     `json:"of,omitempty"` // which rebuild or the like has made it
 	Bytes      int64      `json:"bytes"`
 	Until      *time.Time `json:"until,omitempty"`
 	State      string     `json:"state"`
 }
 
 func leftoverOf(l readview.Leftover) leftoverJSON {
-	j := leftoverJSON{Projection: l.Projection, What: l.What, Schema: l.Schema, Bytes: l.Bytes, State: "of no use"}
+	j := leftoverJSON{Projection: l.Projection, What: l.What, Schema: l.Schema, Of: l.Of, Bytes: l.Bytes, State: "to be removed"}
 	if !l.Until.IsZero() {
 		j.Until, j.State = &l.Until, "kept until "+l.Until.Local().Format(time.DateTime)
 	}
@@ -94,5 +96,5 @@ func leftoverOf(l readview.Leftover) leftoverJSON {
 }
 
 func (l leftoverJSON) row() string {
-	return fmt.Sprintf("%s\t%s\t%s\t%.1f\t%s", l.Projection, l.What, l.Schema, float64(l.Bytes)/(1<<20), l.State)
+	return fmt.Sprintf("%s\t%s\t%s\t%.1f\t%s\t%s", l.Projection, l.What, l.Schema, float64(l.Bytes)/(1<<20), l.State, cmp.Or(l.Of, "nothing is on record of it"))
 }

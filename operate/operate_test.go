@@ -32,6 +32,7 @@ type bounded struct {
 	db         *readviewtest.Database
 	store      *pgstore.Store
 	projection readview.Projection
+	others     []readview.Projection
 }
 
 func newBounded(t *testing.T) *bounded {
@@ -52,7 +53,7 @@ func newBounded(t *testing.T) *bounded {
 
 func (b *bounded) manager() *readview.Manager {
 	b.t.Helper()
-	manager, err := readview.NewManager(nil, b.store, b.db.Pool, readview.Config{}, b.projection)
+	manager, err := readview.NewManager(nil, b.store, b.db.Pool, readview.Config{}, append([]readview.Projection{b.projection}, b.others...)...)
 	require.NoError(b.t, err)
 	return manager
 }

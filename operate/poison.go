@@ -73,7 +73,7 @@ func (c *Commands) show() *cobra.Command {
 			if asJSON {
 				return terminal.JSON(cmd.OutOrStdout(), inspectionOf(name, shown))
 			}
-			return writeInspection(cmd.OutOrStdout(), name, shown)
+			return c.writeInspection(cmd.OutOrStdout(), name, shown)
 		})
 }
 

@@ -75,7 +75,8 @@ func payload(b []byte) any {
 	return string(b)
 }
 
-func writeInspection(w io.Writer, name string, shown *readview.Inspection) error {
+func (c *Commands) writeInspection(w io.Writer, name string, shown *readview.Inspection) error {
+	dryRun := c.quote(fmt.Sprintf("readviews dry-run %s --position %d", name, shown.Position))
 	var b bytes.Buffer
 	line := func(key, format string, args ...any) {
 		fmt.Fprintf(&b, "%-11s %s\n", key, fmt.Sprintf(format, args...))
@@ -117,16 +118,18 @@ func writeInspection(w io.Writer, name string, shown *readview.Inspection) error
 		fmt.Fprintf(&b, "\nit can't be decoded: %s\n", shown.Problem)
 	}
 	if f := shown.Failure; f != nil && f.Error != "" {
-		writeFailure(&b, f)
+		writeFailure(&b, f, dryRun)
 	}
 	_, err := w.Write(b.Bytes())
 	return err
 }
 
-func writeFailure(w io.Writer, f *consumer.Failure) {
+// writeFailure says why an event was not applied. What the database adds to its error, which may have values of rows, is never put on record.
+func writeFailure(w io.Writer, f *consumer.Failure, dryRun string) {
 	fmt.Fprintf(w, "\nfailed %s, first at %s, last at %s:\n  %s\n", many(f.Attempts, "time"), f.Since.UTC().Format(time.RFC3339), f.Time.UTC().Format(time.RFC3339), f.Error)
 	if f.Statement != "" {
 		fmt.Fprintf(w, "\nat the statement:\n%s\n", shifted(f.Statement))
+		fmt.Fprintf(w, "%s tells what the database adds, such as which key is there already.\n", dryRun)
 	}
 	if f.Stack != "" {
 		fmt.Fprintf(w, "\nstack:\n%s\n", shifted(f.Stack))

@@ -23,6 +23,7 @@ type rebuilding struct {
 	verify              bool
 	dryRun, yes, asJSON bool
 	do                  func(m *readview.Manager, ctx context.Context, name string, options readview.RebuildOptions) (readview.Rebuilt, error)
+	plan                func(m *readview.Manager, ctx context.Context, name string, options readview.RebuildOptions) (readview.RebuildPlan, error)
 }
 
 // rebuilds returns the commands about tables beside the live ones.
@@ -35,12 +36,13 @@ func (r *rebuilding) flags(command *cobra.Command, how string) {
 	flags.StringVar(&r.how, "how", how, "apply the rows that differ, swap the tables, auto, or ask when they are known")
 	flags.DurationVar(&r.keep, "keep", readview.DefaultKeep, "for how long to keep what was there before; 0 keeps nothing")
 	flags.DurationVar(&r.patience, "patience", readview.DefaultPatience, "how long to wait for others at the end")
+	flags.BoolVar(&r.dryRun, "dry-run", false, "say what it would do, or what is in the way, and do nothing")
 	flags.BoolVar(&r.yes, "yes", false, "don't ask, also in a terminal")
 	flags.BoolVar(&r.asJSON, "json", false, "print a list for programs")
 }
 
 func (c *Commands) rebuild() *cobra.Command {
-	r := &rebuilding{do: (*readview.Manager).Rebuild}
+	r := &rebuilding{do: (*readview.Manager).Rebuild, plan: (*readview.Manager).PlanRebuild}
 	command := &cobra.Command{
 		Use:   "rebuild NAME...",
 		Short: "Replay projections beside their tables, and give those the content, while all is read and goes on",
@@ -49,7 +51,8 @@ func (c *Commands) rebuild() *cobra.Command {
 			"(--how=swap: refused when anything depends on them). No reader sees an empty or a mixed table.\n" +
 			"Whatever interrupts it, the live tables are as they were, or it is done; run it again to go on.\n" +
 			"What was skipped or is parked is tried. What fails again is left out, counted, and stays skipped or parked.\n" +
-			"Of several projections, one that can't be rebuilt does not keep the others from it.\n" +
+			"Of several projections, none is begun when one of them can't be rebuilt as it is; they are done at once, and one that\n" +
+			"fails then does not keep the others from it.\n" +
 			c.quote("readviews rollback") + " goes back, as long as what was there is kept.",
 		Example: c.examples("readviews rebuild accounts", "readviews rebuild accounts --dry-run", "readviews rebuild accounts --verify --how=auto --keep=72h --yes"),
 		Args:    c.projectionsNamed,
@@ -57,17 +60,17 @@ func (c *Commands) rebuild() *cobra.Command {
 	}
 	r.flags(command, string(readview.Apply))
 	command.Flags().BoolVar(&r.verify, "verify", false, "change nothing when rows differ although the program is the same")
-	command.Flags().BoolVar(&r.dryRun, "dry-run", false, "say what it would do, or what is in the way, and do nothing")
 	return command
 }
 
 func (c *Commands) rollback() *cobra.Command {
-	r := &rebuilding{do: (*readview.Manager).Rollback}
+	r := &rebuilding{do: (*readview.Manager).Rollback, plan: (*readview.Manager).PlanRollback}
 	command := &cobra.Command{
 		Use:   "rollback NAME...",
 		Short: "Go back to what the last rebuild has replaced, and apply what has come since",
 		Long: "What was kept is brought to today's beside the live tables, and takes their place as in a rebuild. What is\n" +
-			"replaced is kept in turn. Run it with the program whose content is to come back.",
+			"replaced is kept in turn. Run it with the program whose content is to come back.\n" +
+			"Of several projections, none is begun when there is no way back for one of them.",
 		Example: c.examples("readviews rollback accounts", "readviews rollback accounts --yes --json"),
 		Args:    c.projectionsNamed,
 		RunE:    func(cmd *cobra.Command, names []string) error { return r.run(cmd, c, names) },
@@ -89,8 +92,11 @@ func (r *rebuilding) run(cmd *cobra.Command, c *Commands, names []string) error 
 	}
 	return c.open(cmd, func(s System) error {
 		ctx := cmd.Context()
-		if r.dryRun {
-			return r.plan(ctx, cmd.OutOrStdout(), s, names)
+		if r.dryRun || len(names) > 1 {
+			plans, err := r.plans(ctx, s, names)
+			if err != nil || r.dryRun {
+				return errors.Join(err, r.write(cmd, plans))
+			}
 		}
 		if in := cmd.InOrStdin(); !r.yes && r.how != "ask" && terminal.Is(in) {
 			if err := terminal.Ask(ctx, in, cmd.ErrOrStderr(), fmt.Sprintf("%s %s, while all is read and goes on?", title(cmd.Name()), strings.Join(names, ", "))); err != nil {
@@ -120,10 +126,12 @@ func (r *rebuilding) all(cmd *cobra.Command, s System, names []string) error {
 	report.end()
 	out := cmd.OutOrStdout()
 	if r.asJSON {
-		list := []rebuiltJSON{}
-		for _, done := range results {
+		list := []any{}
+		for i, done := range results {
 			if done != nil {
 				list = append(list, rebuiltOf(*done))
+			} else {
+				list = append(list, untoldJSON{names[i], problems[i].Error()})
 			}
 		}
 		return errors.Join(append(problems, terminal.JSON(out, list))...)
@@ -172,38 +180,48 @@ func askHow(ctx context.Context, cmd *cobra.Command, plan readview.RebuildPlan) 
 	return "", terminal.ErrDeclined
 }
 
-// plan says what a rebuild would do.
-func (r *rebuilding) plan(ctx context.Context, out io.Writer, s System, names []string) error {
-	var plans []planJSON
+// plans finds out of each projection what would be done, and what is in the way.
+func (r *rebuilding) plans(ctx context.Context, s System, names []string) (plans []readview.RebuildPlan, err error) {
+	var problems []error
 	how := readview.How(r.how)
 	if r.how == "ask" {
 		how = readview.Auto
 	}
 	for _, name := range names {
-		plan, err := s.Manager.PlanRebuild(ctx, name, readview.RebuildOptions{How: how, Verify: r.verify})
+		plan, err := r.plan(s.Manager, ctx, name, readview.RebuildOptions{How: how, Verify: r.verify})
 		if err != nil {
-			return err
+			problems = append(problems, err)
+			continue
 		}
-		p := planJSON{Projection: name, Events: plan.Events}
-		for _, t := range plan.Tables {
-			p.Tables = append(p.Tables, t.Table)
-		}
-		if plan.SwapProblem != nil {
-			p.SwapProblem = plan.SwapProblem.Error()
-		}
-		plans = append(plans, p)
+		plans = append(plans, plan)
 	}
+	if len(problems) > 0 && len(names) > 1 {
+		problems = append(problems, errors.New("nothing was done"))
+	}
+	return plans, errors.Join(problems...)
+}
+
+// write says what would be done.
+func (r *rebuilding) write(cmd *cobra.Command, plans []readview.RebuildPlan) error {
 	if r.asJSON {
-		return terminal.JSON(out, plans)
+		list := []planJSON{}
+		for _, plan := range plans {
+			list = append(list, planOf(plan))
+		}
+		return terminal.JSON(cmd.OutOrStdout(), list)
 	}
-	for _, p := range plans {
-		events := many(p.Events, "event")
+	for _, plan := range plans {
+		p, events := planOf(plan), many(plan.Events, "event")
 		if p.Events < 0 {
 			events = "the other context's events"
 		}
-		_, _ = fmt.Fprintf(out, "%s: would replay %s beside %s, then %s\n", p.Projection, events, strings.Join(p.Tables, ", "), ways[how])
-		if p.SwapProblem != "" && how != readview.Apply {
-			_, _ = fmt.Fprintln(out, "  no swap:", p.SwapProblem)
+		beside := "beside " + strings.Join(p.Tables, ", ")
+		if cmd.Name() == "rollback" {
+			beside = "on what is kept of " + strings.Join(p.Tables, ", ")
+		}
+		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s: would replay %s %s, then %s\n", p.Projection, events, beside, ways[plan.How])
+		if p.SwapProblem != "" && plan.How != readview.Apply {
+			_, _ = fmt.Fprintln(cmd.OutOrStdout(), "  no swap:", p.SwapProblem)
 		}
 	}
 	return nil
@@ -221,6 +239,23 @@ type planJSON struct {
 	Events      int64    `json:"events"` // -1 when nobody can tell
 	Tables      []string `json:"tables"`
 	SwapProblem string   `json:"swap_problem,omitempty"`
+}
+
+func planOf(plan readview.RebuildPlan) planJSON {
+	p := planJSON{Projection: plan.Projection, Events: plan.Events}
+	for _, t := range plan.Tables {
+		p.Tables = append(p.Tables, t.Table)
+	}
+	if plan.SwapProblem != nil {
+		p.SwapProblem = plan.SwapProblem.Error()
+	}
+	return p
+}
+
+// untoldJSON stands for a projection of which there is no result.
+type untoldJSON struct {
+	Projection string `json:"projection"`
+	Error      string `json:"error"`
 }
 
 type rebuiltJSON struct {

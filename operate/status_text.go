@@ -147,12 +147,16 @@ func (c *Commands) WriteStatus(ctx context.Context, s System, w io.Writer, all [
 			say("%s lacks %s: %s lists what was skipped.\n", status.Name, many(status.Skipped, "skipped event"), c.quote("readviews skipped "+status.Name))
 		}
 	}
+	var replays strings.Builder
 	for _, status := range all {
 		for _, replay := range []*consumer.Replay{status.Rebuild, status.Verify} {
 			if replay != nil {
-				say("%s: %s\n", status.Name, describeReplay(replay))
+				fmt.Fprintf(&replays, "%s: %s\n", status.Name, describeReplay(replay))
 			}
 		}
+	}
+	if replays.Len() > 0 {
+		say("%s", replays.String())
 	}
 	for i, hint := range hints {
 		if hint != "" && !slices.Contains(hints[:i], hint) {
@@ -181,30 +185,40 @@ func roughly(d time.Duration) string {
 	return "~1s"
 }
 
-// describeReplay says how far a rebuild or a verification is, or what became of it.
+// describeReplay says in a line how far a rebuild or a verification is, or what became of it; the operator log and --json have all of it.
 func describeReplay(r *consumer.Replay) string {
 	detail := ""
 	if r.Detail != "" {
-		detail = ": " + strings.ReplaceAll(r.Detail, "\n", "; ")
+		detail = ": " + inShort(r.Detail)
 	}
 	switch {
 	case !r.Running && r.Ended.IsZero():
-		return fmt.Sprintf("the %s that began at %s was interrupted; run it again, and it goes on, or clean up", r.Command, r.Began.Format(time.RFC3339))
+		return fmt.Sprintf("%s of %s was interrupted; run it again, and it goes on, or clean up", r.Command, r.Began.Format(time.RFC3339))
 	case !r.Running:
-		return fmt.Sprintf("the last %s, at %s, is %s%s", r.Command, r.Ended.Format(time.RFC3339), r.Phase, detail)
+		return fmt.Sprintf("last %s %s at %s%s", r.Command, r.Phase, r.Ended.Format(time.RFC3339), detail)
 	}
 	left := ""
 	if r.Left > 0 {
 		left = ", " + roughly(r.Left) + " left"
 	}
 	if r.Detail != "" {
-		detail = ", it waits for " + r.Detail
+		detail = ", it waits for " + inShort(r.Detail)
 	}
 	of := ""
 	if r.Total >= 0 { // known
 		of = fmt.Sprintf(" of %d", r.Total)
 	}
 	return fmt.Sprintf("%s by %s, %s: %d%s events, %s a second%s%s", r.Command, r.Node, r.Phase, r.Events, of, perSecond(r.Rate), left, detail)
+}
+
+// inShort is the beginning of a text, in one line.
+func inShort(text string) string {
+	const longest = 120
+	runes := []rune(strings.Join(strings.Fields(text), " "))
+	if len(runes) > longest {
+		return string(runes[:longest-1]) + "…"
+	}
+	return string(runes)
 }
 
 // perSecond is a rate for people.

@@ -52,7 +52,7 @@ func couldNotTell(err error) error {
 func (s System) verify(cmd *cobra.Command, names []string, options readview.VerifyOptions, asJSON bool) error {
 	report := &rebuildReport{w: cmd.ErrOrStderr(), bar: terminal.Is(cmd.ErrOrStderr())}
 	options.Progress = report.tell
-	all := []verifiedJSON{}
+	all := []any{}
 	var different []string
 	var problems []error
 	for _, name := range names {
@@ -63,6 +63,7 @@ func (s System) verify(cmd *cobra.Command, names []string, options readview.Veri
 		}
 		if err != nil {
 			problems = append(problems, err)
+			all = append(all, untoldJSON{name, err.Error()})
 			continue // with the others
 		}
 		if !found.Equal {

@@ -233,7 +233,7 @@ func (e *explanation) end(ctx context.Context, cause error) error {
 	if e.schema == "" || errors.Is(cause, errLostRun) {
 		return cause
 	}
-	text := fmt.Sprintf("%d changes of %s", len(e.result.Steps), e.result.Table)
+	text := fmt.Sprintf("%s of %s", plural(int64(len(e.result.Steps)), "change"), e.result.Table)
 	if cause != nil {
 		text = cause.Error()
 	}

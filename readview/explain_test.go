@@ -157,3 +157,42 @@ func TestExplainLeavesOutWhatWasSkipped(t *testing.T) {
 	require.Len(t, found.Steps, 2)
 	require.False(t, strings.Contains(string(found.Steps[1].After), "101"))
 }
+
+// What an interrupted explanation has asked for does not go on at the server, and nothing of it is left.
+func TestExplainIsInterrupted(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ where, handler string }{
+		"at the rows":             {"pg_sleep(3600) IS NULL", ""},
+		"at the plan of the rows": {"guest = immutable()", ""},
+		"in a handler":            {"seat = 3", "SELECT pg_sleep(3600)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBank(t)
+			b.exec(seatTables + `; CREATE FUNCTION immutable() RETURNS TEXT IMMUTABLE LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(3600); RETURN ''; END$$`)
+			projection := seats()
+			manager, router := b.manager(fast(), projection)
+			stop := b.start(router)
+			b.waitFor(manager, b.record("guest", &Deposited{Amount: 3}))
+			stop()
+			if c.handler != "" {
+				projection.Handlers = readview.Handlers{readview.On(func(ctx context.Context, tx readview.Tx, _ *Deposited) error {
+					return readview.Exec(ctx, tx, c.handler)
+				})}
+			}
+			manager, _ = b.manager(fast(), projection)
+			ctx, interrupt := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() {
+				_, err := manager.Explain(ctx, "seats", readview.ExplainOptions{Table: "seat", Where: c.where})
+				ended <- err
+			}()
+			asked := fmt.Sprintf(`SELECT count(*) FROM pg_stat_activity WHERE application_name = '%s' AND wait_event = 'PgSleep'`, b.application)
+			b.eventually("it is asked", func() bool { return b.int(asked) == 1 })
+			interrupt()
+			require.ErrorIs(t, <-ended, context.Canceled)
+			require.Zero(t, b.int(asked))
+			b.requireNothingLeft()
+		})
+	}
+}

@@ -65,6 +65,7 @@ type RebuildOptions struct {
 // RebuildPlan is what a rebuild is about to do.
 type RebuildPlan struct {
 	Projection  string
+	How         How           // that was asked for
 	Events      int64         // that are to be replayed, or have been; -1 when nobody can tell
 	Tables      []TableChange // the rows that differ; before a replay only the tables' names are known
 	SwapProblem error         // why the tables can't be swapped, nil if they can
@@ -136,13 +137,9 @@ func (m *Manager) replace(ctx context.Context, name, command string, options Reb
 	if err != nil {
 		return Rebuilt{}, err
 	}
-	how := Apply
-	if command == "rollback" {
-		if kept, err := m.states.keptOf(ctx, name); err != nil {
-			return Rebuilt{}, fmt.Errorf("rollback %s: %w", name, explain(err))
-		} else if len(kept) > 0 {
-			how = How(kept[0].how)
-		}
+	how, err := m.wayOf(ctx, name, command)
+	if err != nil {
+		return Rebuilt{}, err
 	}
 	if options, err = options.withDefaults(how); err != nil {
 		return Rebuilt{}, err
@@ -169,29 +166,76 @@ func (m *Manager) replace(ctx context.Context, name, command string, options Reb
 
 // PlanRebuild says what [Manager.Rebuild] would do, and changes nothing. Its errors are those that a rebuild
 // finds before it makes anything.
-func (m *Manager) PlanRebuild(ctx context.Context, name string, options RebuildOptions) (plan RebuildPlan, err error) {
+func (m *Manager) PlanRebuild(ctx context.Context, name string, options RebuildOptions) (RebuildPlan, error) {
+	return m.plan(ctx, name, "rebuild", options)
+}
+
+// PlanRollback says what [Manager.Rollback] would do, and changes nothing, as [Manager.PlanRebuild] does.
+func (m *Manager) PlanRollback(ctx context.Context, name string, options RebuildOptions) (RebuildPlan, error) {
+	return m.plan(ctx, name, "rollback", options)
+}
+
+func (m *Manager) plan(ctx context.Context, name, command string, options RebuildOptions) (plan RebuildPlan, err error) {
 	r, err := m.runner(name)
 	if err != nil {
 		return plan, err
 	}
-	if options, err = options.withDefaults(Apply); err != nil {
+	how, err := m.wayOf(ctx, name, command)
+	if err != nil {
 		return plan, err
 	}
-	b, err := m.newRebuild(ctx, r, "rebuild", options)
+	if options, err = options.withDefaults(how); err != nil {
+		return plan, err
+	}
+	plan = RebuildPlan{Projection: name, How: options.How, Events: -1}
+	b, err := m.newRebuild(ctx, r, command, options)
 	if err == nil {
 		defer b.close()
-		_, err = b.check(ctx)
+		err = b.plan(ctx, &plan)
 	}
 	if err != nil {
-		return plan, fmt.Errorf("rebuild %s: %w", name, explain(err))
+		return RebuildPlan{}, fmt.Errorf("%s %s: %w", command, name, explain(err))
 	}
-	plan = RebuildPlan{Projection: name, Events: -1, SwapProblem: b.swapErr}
-	for _, table := range r.Tables {
+	return plan, nil
+}
+
+func (b *rebuild) plan(ctx context.Context, plan *RebuildPlan) error {
+	fingerprint, err := b.check(ctx)
+	if err != nil {
+		return err
+	}
+	var from eventsourced.Position
+	if b.command == "rollback" {
+		kept, left, err := b.back(ctx, fingerprint)
+		if err != nil {
+			return err
+		}
+		if from = kept.position; left != nil {
+			from = left.position
+		}
+	}
+	plan.SwapProblem = b.swapErr
+	for _, table := range b.Tables {
 		plan.Tables = append(plan.Tables, TableChange{Table: table})
 	}
 	head, err := b.history.head(ctx)
 	if err == nil {
-		plan.Events, err = b.history.count(ctx, 0, head)
+		plan.Events, err = b.history.count(ctx, from, head)
 	}
-	return plan, err
+	return err
+}
+
+// wayOf is the way of a command that is not told one: a rollback goes that of the rebuild.
+func (m *Manager) wayOf(ctx context.Context, name, command string) (How, error) {
+	if command != "rollback" {
+		return Apply, nil
+	}
+	kept, err := m.states.keptOf(ctx, name)
+	if err != nil {
+		return "", fmt.Errorf("rollback %s: %w", name, explain(err))
+	}
+	if len(kept) == 0 {
+		return Apply, nil
+	}
+	return How(kept[0].how), nil
 }

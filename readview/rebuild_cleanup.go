@@ -23,8 +23,9 @@ type CleanupOptions struct {
 // Leftover is a schema with tables of a rebuild or a verification.
 type Leftover struct {
 	Projection string
-	What       string // "kept", "rebuild" or "verify"
+	What       string // "kept", "rebuild", "verify" or "explain"
 	Schema     string
+	Of         string // which rebuild or the like has made it, when, where, and how far it was; "" when nothing is on record
 	Bytes      int64
 	Until      time.Time // for how long it is kept; zero when it is of no use
 	Busy       bool      // somebody is at it
@@ -155,6 +156,10 @@ func (m *Manager) leftovers(ctx context.Context, conn *pgxpool.Conn, schema, nam
 	if err != nil {
 		return nil, err
 	}
+	record, err := m.states.rebuildOf(ctx, name, kind)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := conn.Query(ctx, `SELECT n.nspname::text, obj_description(n.oid, 'pg_namespace'),
 			coalesce((SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind = 'r'), 0)::bigint
 		FROM pg_namespace n WHERE obj_description(n.oid, 'pg_namespace') = ANY($1) ORDER BY 1`, whats)
@@ -167,8 +172,12 @@ func (m *Manager) leftovers(ctx context.Context, conn *pgxpool.Conn, schema, nam
 			return l, err
 		}
 		l.What = strings.Fields(l.What)[1]
-		if l.What == "kept" && len(kept) > 0 && kept[0].schema == l.Schema {
+		switch {
+		case l.What != "kept" && record != nil && record.schema == l.Schema:
+			l.Of = fmt.Sprintf("the %s that %s began at %s, which is %s", record.command, consumer.NodeName(record.node), record.started.UTC().Format(time.DateTime), record.phase)
+		case l.What == "kept" && len(kept) > 0 && kept[0].schema == l.Schema:
 			l.Until = kept[0].until
+			l.Of = fmt.Sprintf("what was there before the %s at %s, at position %d", kept[0].how, kept[0].at.UTC().Format(time.DateTime), kept[0].position)
 		}
 		return l, nil
 	})

@@ -22,41 +22,24 @@ func (b *rebuild) openKept(ctx context.Context, fingerprint string) error {
 	if err := b.debt.load(ctx, b.m, b.Name); err != nil {
 		return err
 	}
-	left, err := b.m.states.rebuildOf(ctx, b.Name, b.kind)
+	kept, left, err := b.back(ctx, fingerprint)
 	if err != nil {
 		return err
 	}
-	if left != nil && left.ended == nil && left.command == b.command && left.schema == b.schema { // of one that died
+	if left != nil {
 		if resumed, err := b.resume(ctx, left); err != nil {
 			return err
 		} else if resumed {
 			return b.loadBack(ctx)
 		}
-	}
-	all, err := b.m.states.keptOf(ctx, b.Name)
-	switch {
-	case err != nil:
-		return err
-	case len(all) == 0 || !all[0].there:
-		return ErrNothingKept
-	}
-	kept := all[0]
-	if kept.fingerprint != fingerprint {
-		return fmt.Errorf("%w since they were kept, by a migration: rebuild instead", ErrTablesChanged)
-	}
-	if kept.version != b.Version {
-		return fmt.Errorf("%w: what is kept is of version %d, and this program has version %d; run the rollback with that", ErrOtherProgram, kept.version, b.Version)
-	}
-	if !slices.Equal(kept.handled, b.handled) {
-		return fmt.Errorf("%w: what is kept was made by a program that handles %s; run the rollback with that", ErrOtherProgram, strings.Join(kept.handled, ", "))
+		if kept, err = b.fits(ctx, fingerprint); err != nil {
+			return err
+		}
 	}
 	if err := dropSchema(ctx, b.lock, b.schema, b.comment(b.kind)); err != nil {
 		return err
 	}
 	b.at, b.full = kept.position, kept.how == string(Swap) && b.swapErr == nil
-	if b.options.How == Swap && !b.full {
-		return fmt.Errorf("%w: what is kept of an apply can't take the place of the tables: roll back by apply", ErrImpossible)
-	}
 	err = inTx(ctx, b.lock, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, fmt.Sprintf(`ALTER SCHEMA %s RENAME TO %s`, quote(kept.schema), quote(b.schema))); err != nil {
 			return err
@@ -81,6 +64,41 @@ func (b *rebuild) openKept(ctx context.Context, fingerprint string) error {
 		return err
 	}
 	return b.loadBack(ctx)
+}
+
+// back returns what is kept and fits, or what a rollback has left that died and that may be gone on with.
+func (b *rebuild) back(ctx context.Context, fingerprint string) (kept keptRecord, left *rebuildRecord, err error) {
+	left, err = b.m.states.rebuildOf(ctx, b.Name, b.kind)
+	if err != nil {
+		return kept, nil, err
+	}
+	if left != nil && left.ended == nil && left.command == b.command && left.schema == b.workSchema() {
+		return kept, left, nil
+	}
+	kept, err = b.fits(ctx, fingerprint)
+	return kept, nil, err
+}
+
+// fits returns what is kept if it can take the place of the live tables.
+func (b *rebuild) fits(ctx context.Context, fingerprint string) (kept keptRecord, err error) {
+	all, err := b.m.states.keptOf(ctx, b.Name)
+	if err != nil {
+		return kept, err
+	}
+	if len(all) == 0 || !all[0].there {
+		return kept, ErrNothingKept
+	}
+	switch kept = all[0]; {
+	case kept.fingerprint != fingerprint:
+		err = fmt.Errorf("%w since they were kept, by a migration: rebuild instead", ErrTablesChanged)
+	case kept.version != b.Version:
+		err = fmt.Errorf("%w: what is kept is of version %d, and this program has version %d; run the rollback with that", ErrOtherProgram, kept.version, b.Version)
+	case !slices.Equal(kept.handled, b.handled):
+		err = fmt.Errorf("%w: what is kept was made by a program that handles %s; run the rollback with that", ErrOtherProgram, strings.Join(kept.handled, ", "))
+	case b.options.How == Swap && (kept.how != string(Swap) || b.swapErr != nil):
+		err = fmt.Errorf("%w: what is kept of an apply can't take the place of the tables: roll back by apply", ErrImpossible)
+	}
+	return kept, err
 }
 
 // putBack keeps what a rollback has left that did not come to its end.

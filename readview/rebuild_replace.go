@@ -234,7 +234,7 @@ func (b *rebuild) explained(ctx context.Context, changes []shadow.Change) error 
 	var differ []string
 	for _, c := range changes {
 		if c.Updated -= c.Renumbered; c.Any() {
-			text := fmt.Sprintf("%s: %d rows lacking, %d different, %d too many", c.Table, c.Inserted, c.Updated, c.Deleted)
+			text := fmt.Sprintf("%s: %s lacking, %d different, %d too many", c.Table, plural(c.Inserted, "row"), c.Updated, c.Deleted)
 			if c.LeftOut != nil {
 				text += ", left out " + strings.Join(c.LeftOut, ", ")
 			}
@@ -339,7 +339,7 @@ func (r Rebuilt) String() string {
 	if r.How == Swap {
 		text += "tables swapped"
 	} else {
-		text += fmt.Sprintf("%d rows inserted, %d updated, %d deleted", inserted, updated, deleted)
+		text += fmt.Sprintf("%s inserted, %d updated, %d deleted", plural(inserted, "row"), updated, deleted)
 	}
 	if r.LeftOut > 0 {
 		text += "; left out as they fail again, and still skipped or parked: " + plural(r.LeftOut, "event")
@@ -352,7 +352,7 @@ func (b *rebuild) afterwards(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	b.m.config.Observer.Rebuilt(ctx, b.applier.id(), b.result.Took)
 	if _, err := b.m.cleanup(ctx, b.lock, b.definition, false, false); err != nil {
-		b.logger.WarnContext(ctx, "what a rebuild has left is not removed yet: readviews cleanup", "error", err)
+		b.logger.WarnContext(ctx, "what a "+b.command+" has left is not removed yet: readviews cleanup", "error", err)
 	}
 	b.logger.InfoContext(ctx, b.command+" done", "how", string(b.result.How), "position", int64(b.result.Position), "events", b.result.Events, "duration", b.result.Took.Round(time.Millisecond))
 }

@@ -33,7 +33,7 @@ func (b *rebuild) awaitOldSnapshots(ctx context.Context, deadline time.Time) err
 		for _, s := range left {
 			who = append(who, s.Description)
 		}
-		text := strings.Join(who, "; ")
+		text := few(who)
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%w: there are snapshots from before, which would see empty tables: %s", ErrImpatient, text)
 		}
@@ -87,6 +87,15 @@ func (b *rebuild) swap(ctx context.Context, conn *pgx.Conn, before eventsourced.
 	return b.keep(ctx, conn, Swap, before, old)
 }
 
+// few names the first ones, and says how many more there are.
+func few(names []string) string {
+	const shown = 3
+	if more := len(names) - shown; more > 0 {
+		return fmt.Sprintf("%s; and %d more", strings.Join(names[:shown], "; "), more)
+	}
+	return strings.Join(names, "; ")
+}
+
 // whoIsInTheWay asks, again and again, for whom a session waits; the returned function tells whom it was last.
 func (p *replay) whoIsInTheWay(ctx context.Context, pid uint32, every time.Duration) func() string {
 	ctx, cancel := context.WithCancel(ctx)
@@ -99,7 +108,7 @@ func (p *replay) whoIsInTheWay(ctx context.Context, pid uint32, every time.Durat
 				who = append(who, describe(session))
 			}
 			if len(who) > 0 {
-				last = strings.Join(who, "; ")
+				last = few(who)
 			}
 		}
 		answer <- last

@@ -153,4 +153,4 @@ func (s states) keptOf(ctx context.Context, names ...string) ([]keptRecord, erro
 	})
 }
 
-var errLostRun = errors.New("another rebuild of the projection has taken over, or this one was ended from elsewhere")
+var errLostRun = errors.New("another one of the projection has taken over, or this one was ended from elsewhere")

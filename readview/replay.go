@@ -181,7 +181,8 @@ func (p *replay) close() {
 	<-p.m.replays
 }
 
-// leave gives the lock back, with the connection if that is the only way.
+// leave gives the lock back, with the connection if that is the only way. What that was at has ended at the server then: pgx asks
+// for that beside us, and the process may end as soon as we return.
 func (p *replay) leave() {
 	if p.lock == nil {
 		return
@@ -190,6 +191,10 @@ func (p *replay) leave() {
 	defer cancel()
 	if _, err := p.lock.Exec(ctx, `SELECT pg_advisory_unlock(hashtextextended($1, 0))`, lockName(p.kind, p.sql.schema, p.Name)); err != nil {
 		_ = p.lock.Conn().Close(ctx)
+		select {
+		case <-p.lock.Conn().PgConn().CleanupDone():
+		case <-ctx.Done():
+		}
 	}
 	p.lock.Release()
 	p.lock = nil

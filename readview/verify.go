@@ -330,13 +330,13 @@ func (r Verified) String() string {
 	var parts []string
 	for _, t := range r.Tables {
 		if t.Missing+t.Extra+t.Differing > 0 {
-			parts = append(parts, fmt.Sprintf("%s: %d rows missing, %d extra, %d different", t.Table, t.Missing, t.Extra, t.Differing))
+			parts = append(parts, fmt.Sprintf("%s: %s missing, %d extra, %d different", t.Table, plural(t.Missing, "row"), t.Extra, t.Differing))
 		}
 	}
 	parts = append(parts, lacking(r.Skipped, r.Parked)...)
 	if len(parts) == 0 {
 		if r.Sampled > 0 {
-			return fmt.Sprintf("equal in a sample of %d rows, at position %d", r.Sampled, r.Position)
+			return fmt.Sprintf("equal in a sample of %s, at position %d", plural(r.Sampled, "row"), r.Position)
 		}
 		return fmt.Sprintf("equal, at position %d", r.Position)
 	}

@@ -232,7 +232,7 @@ func (s *Set) equal(ctx context.Context, conn Conn, schema string) error {
 			return err
 		}
 		if left > 0 {
-			return fmt.Errorf("%w: %d rows of %s are not as they were written; a trigger, a rule or a cascade has changed them", ErrNotEqual, left, t.Name)
+			return fmt.Errorf("%w: in %s, %d of the rows are not as they were written; a trigger, a rule or a cascade has changed them", ErrNotEqual, t.Name, left)
 		}
 	}
 	return nil

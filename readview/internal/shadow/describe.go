@@ -69,8 +69,10 @@ type Column struct {
 
 // key is a foreign key.
 type key struct {
-	name, from, to string // to is one of the set
-	onDelete       string // pg_constraint.confdeltype
+	name, from, to     string // to is one of the set
+	onDelete, onUpdate string // pg_constraint.confdeltype, confupdtype
+	deferrable         bool
+	columns, refers    []string // of from, and those of to that they refer to, in the same order
 }
 
 // Describe looks at tables, by their names in the search path. The error wraps [ErrImpossible] and names
@@ -223,7 +225,9 @@ func (t *Table) key(ctx context.Context, conn Conn) error {
 
 // references finds the foreign keys to the tables.
 func (s *Set) references(ctx context.Context, conn Conn) error {
-	rows, err := conn.Query(ctx, `SELECT c.conname::text, c.conrelid::regclass::text, c.conrelid, c.confrelid, c.confdeltype::text
+	rows, err := conn.Query(ctx, `SELECT c.conname::text, c.conrelid::regclass::text, c.conrelid, c.confrelid, c.confdeltype::text, c.confupdtype::text, c.condeferrable,
+			ARRAY(SELECT attname::text FROM unnest(c.conkey) WITH ORDINALITY AS k(n, i) JOIN pg_attribute ON attrelid = c.conrelid AND attnum = k.n ORDER BY i),
+			ARRAY(SELECT attname::text FROM unnest(c.confkey) WITH ORDINALITY AS k(n, i) JOIN pg_attribute ON attrelid = c.confrelid AND attnum = k.n ORDER BY i)
 		FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid = ANY($1) ORDER BY c.oid`, s.oids())
 	if err != nil {
 		return err
@@ -232,7 +236,7 @@ func (s *Set) references(ctx context.Context, conn Conn) error {
 	for rows.Next() {
 		var k key
 		var from, to uint32
-		if err := rows.Scan(&k.name, &k.from, &from, &to, &k.onDelete); err != nil {
+		if err := rows.Scan(&k.name, &k.from, &from, &to, &k.onDelete, &k.onUpdate, &k.deferrable, &k.columns, &k.refers); err != nil {
 			return err
 		}
 		k.to = s.byOID(to).Name

@@ -37,10 +37,43 @@ func (s *Set) Appliable() error {
 			problems = append(problems, fmt.Errorf("table %s has an identity that can't be updated, and %s of %s deletes or changes rows there with those of the table: leave the column out, or swap", t.Name, k.name, k.from))
 		}
 	}
+	problems = append(problems, s.numbersReferredTo()...)
 	if len(problems) > 0 {
 		return fmt.Errorf("%w: %w", ErrImpossible, errors.Join(problems...))
 	}
 	return nil
+}
+
+// numbersReferredTo are the foreign keys to what sequences fill, by which writing the numbers of a replay would fail, or would let rows
+// refer to others than before.
+func (s *Set) numbersReferredTo() (problems []error) {
+	for _, k := range slices.Concat(s.foreign, s.keys) {
+		to := s.byName(k.to)
+		for i, name := range k.refers {
+			column := to.column(name)
+			if !column.Drawn {
+				continue
+			}
+			text := fmt.Sprintf("the foreign key %s of %s refers to %s.%s, which is filled by a sequence: a replay gives other numbers, ", k.name, k.from, k.to, name)
+			elsewhere := !slices.ContainsFunc(s.Tables, func(t *Table) bool { return t.Name == k.from })
+			switch {
+			case elsewhere && !column.LeftOut && k.onUpdate != "c":
+				problems = append(problems, fmt.Errorf("%sand rows there keep the old ones; declare the column in NotFromLog, then rows keep theirs, or let the key refer to one that comes from the events", text))
+			case elsewhere:
+			case column.LeftOut && !s.byName(k.from).column(k.columns[i]).LeftOut:
+				problems = append(problems, fmt.Errorf("%sand NotFromLog, which lets the rows of %[2]s keep theirs, would let rows of %[3]s refer to other rows; don't declare it, or let the key refer to a column that comes from the events", text, k.to, k.from))
+			case !column.LeftOut && k.from != k.to && k.onUpdate != "c" && !k.deferrable:
+				if away := s.cascade(""); away != nil {
+					problems = append(problems, fmt.Errorf("%sand both tables can't be emptied for them, as %s of %s deletes or changes rows there; let the key refer to a column that comes from the events", text, away.name, away.from))
+				}
+			}
+		}
+	}
+	return problems
+}
+
+func (t *Table) column(name string) Column {
+	return t.Columns[slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })]
 }
 
 // cascade returns a foreign key of a table that is not of the set, through which deleted rows of the table take others along.

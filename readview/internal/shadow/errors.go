@@ -5,7 +5,7 @@ import "errors"
 var (
 	// ErrImpossible says that tables can't have a shadow, or not one that takes their place. The error names what is
 	// in the way.
-	ErrImpossible = errors.New("it can't be rebuilt beside the live tables")
+	ErrImpossible = errors.New("it can't be done beside the live tables")
 
 	// ErrEscaped says that a statement which was to go to the shadows went elsewhere.
 	ErrEscaped = errors.New("a handler goes past the shadow tables")
