@@ -12,7 +12,7 @@ export GOFLAGS := $(shell go env GOFLAGS) -trimpath
 .PHONY: help demo test test-root test-reconnect test-large-dancefinder test-dancefinder test-operate test-jetstream test-brokers test-beside screenshots chromium promtool soak check lint generate bench bench-large profile cgo
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Run DanceFinder end to end on private servers; in a terminal it stays up
 	@# Not by go run, which makes an error of a Ctrl-C; nor does the shell end by it.
@@ -96,8 +96,9 @@ generate: ## Run go generate
 bench: ## Compare with named baselines on a PostgreSQL with the durability of production; bench.json
 	cd internal/bench && GOWORK=off go run . -json ../../bench.json $(BENCH)
 
-bench-large: ## Compare a log of 100 million events with one of a million: half an hour or more and 70 GB of disk, or with EVENTS=10000000 some minutes and 7 GB
+bench-large: ## Compare a log of 100 million events (or EVENTS=10000000) with one of a million, and time the admin page on one of ten; an hour, 70 GB
 	cd internal/bench && GOWORK=off go run . -large $(or $(EVENTS),100000000)
+	GOWORK=off go run ./internal/services -install -- go test -run "^$$" -bench "^Benchmark(Inspector|Pages)$$" ./eventsourced/pgstore ./readview/readviewui
 
 profile: ## Run the catch-up of the benchmarks with a CPU profile, cpu.prof
 	cd internal/bench && GOWORK=off go run . -only '^(catch-up|allocations)$$' -cpuprofile ../../cpu.prof

@@ -99,7 +99,7 @@
 //
 // After an append the listeners of the same process are woken at once, and those
 // of others by NOTIFY, outside of the append's transaction: at once, and while appends follow
-// each other, in pauses from 1 to 10 ms, up to a hundred times a second. It costs a transaction and a flush to disk, so it is sent only
+// each other, in pauses from 1 to 10 ms, up to a hundred times a second. It costs a transaction, without a flush to disk, so it is sent only
 // while another process listens, which its connection shows by a shared advisory
 // lock. What does not work is a warning in the log, once until it works again.
 //

@@ -1,24 +1,19 @@
 package pgstore_test
 
 import (
-	"os"
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/eventsourced/storetest"
+	"github.com/dancefinder/eventsourcing/internal/largelog"
 )
 
-// BenchmarkInspector asks what people ask of a large log, which BENCH_LOG is the URL of: see
-// internal/bench/inspect.sql for how to make one of ten million events.
+// BenchmarkInspector asks what people ask of a log of ten million events.
 func BenchmarkInspector(b *testing.B) {
-	require.NotEmpty(b, os.Getenv("BENCH_LOG"), "set BENCH_LOG to the URL of a large log")
-	pool, err := pgxpool.New(b.Context(), os.Getenv("BENCH_LOG"))
-	require.NoError(b, err)
-	defer pool.Close()
+	pool := largelog.Pool(b)
 	store := pgstore.New(pool, storetest.Registry(), pgstore.Config{})
 	defer store.Close()
 	inspector := store.Inspector(pgstore.InspectorConfig{})
@@ -30,7 +25,7 @@ func BenchmarkInspector(b *testing.B) {
 	}
 	newest, err := inspector.Find(b.Context(), eventsourced.LogQuery{Backwards: true, Limit: 1})
 	require.NoError(b, err)
-	middle, err := inspector.Find(b.Context(), eventsourced.LogQuery{Backwards: true, UpTo: head - (head-1_795_000_000_000_000)/2, Limit: 1})
+	middle, err := inspector.Find(b.Context(), eventsourced.LogQuery{Backwards: true, UpTo: head - (head-largelog.First)/2, Limit: 1})
 	require.NoError(b, err)
 	correlation := middle.Events[0].Metadata[eventsourced.MetaCorrelation]
 	for name, ask := range map[string]func() error{

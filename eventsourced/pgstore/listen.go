@@ -29,9 +29,8 @@ const (
 
 // hub carries wake-ups: from appends of this process at once, from those of other
 // processes by LISTEN on one connection, which is held while anybody listens.
-// NOTIFY takes a lock on the whole cluster when it commits, and a flush to disk, so
-// it is sent after the append's commit, on its own, not for every append, and not
-// when nobody listens elsewhere: listeners hold a shared advisory lock. Of a pooler that
+// NOTIFY takes a lock on the whole cluster when it commits, so it is sent after the append's
+// commit, on its own and without a flush to disk, not for every append, and not when nobody listens elsewhere: listeners hold a shared advisory lock. Of a pooler that
 // spreads a session's statements the lock would stay in a connection that nobody listens on,
 // so there it is not taken.
 type hub struct {

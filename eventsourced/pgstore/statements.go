@@ -100,7 +100,8 @@ func newStatements(schema string) statements {
 			WHERE s.version < EXCLUDED.version OR s.tstamp < EXCLUDED.tstamp OR s.schema_version <> EXCLUDED.schema_version`),
 		channel:   replacer.Replace(`SELECT 'eventsourced_' || {oid}, pg_backend_pid()`),
 		listening: replacer.Replace(`SELECT pg_advisory_lock_shared(1702260335, {oid}::int)`),
-		notify: replacer.Replace(`SELECT pg_notify('eventsourced_' || {oid}, '') WHERE EXISTS (
+		// A hint needs no flush to disk, for which all that notify in the cluster would wait as well.
+		notify: replacer.Replace(`SELECT pg_notify('eventsourced_' || {oid}, ''), set_config('synchronous_commit', 'off', true) WHERE EXISTS (
 			SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1702260335 AND objid = {oid} AND objsubid = 2
 				AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> $1)`),
 	}

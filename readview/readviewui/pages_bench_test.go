@@ -5,21 +5,20 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/internal/largelog"
 	"github.com/dancefinder/eventsourcing/readview"
 	"github.com/dancefinder/eventsourcing/readview/readviewui"
 )
 
-// Events of the log that internal/bench/inspect.sql makes.
+// Events that internal/largelog has.
 type (
 	event1 struct{ eventsourced.BaseEvent }
 	event2 struct{ eventsourced.BaseEvent }
@@ -27,15 +26,10 @@ type (
 	rare   struct{ eventsourced.BaseEvent }
 )
 
-// BenchmarkPages loads each page over a hundred projections and the log of ten million events that BENCH_LOG is the URL
-// of: see internal/bench/inspect.sql for how to make one. Projection i has applied i hundredths of it, and is of any of four
-// events. What all pages share for a second, how all consumers stand, is looked at anew for each page here.
+// BenchmarkPages loads each page over a hundred projections and a log of ten million events. Projection i has applied i
+// hundredths of it, and is of any of four events. What all pages share for a second, how all consumers stand, is looked at anew for each page here.
 func BenchmarkPages(b *testing.B) {
-	require.NotEmpty(b, os.Getenv("BENCH_LOG"), "set BENCH_LOG to the URL of a large log")
-	ctx := b.Context()
-	pool, err := pgxpool.New(ctx, os.Getenv("BENCH_LOG"))
-	require.NoError(b, err)
-	defer pool.Close()
+	ctx, pool := b.Context(), largelog.Pool(b)
 	require.NoError(b, migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations(), consumer.Migrations()))
 	store := pgstore.New(pool, eventsourced.MustRegistry(eventsourced.Type[event1]("Event1"), eventsourced.Type[event2]("Event2"),
 		eventsourced.Type[event3]("Event3"), eventsourced.Type[rare]("VeryRare")), pgstore.Config{})
@@ -65,7 +59,7 @@ func BenchmarkPages(b *testing.B) {
 	_, err = pool.Exec(ctx, `ANALYZE readviews, readview_states`)
 	require.NoError(b, err)
 	inspector := store.Inspector(pgstore.InspectorConfig{})
-	middle, err := inspector.Find(ctx, eventsourced.LogQuery{Backwards: true, UpTo: head - (head-1_795_000_000_000_000)/2, Limit: 1})
+	middle, err := inspector.Find(ctx, eventsourced.LogQuery{Backwards: true, UpTo: head - (head-largelog.First)/2, Limit: 1})
 	require.NoError(b, err)
 	event := middle.Events[0]
 	correlation := event.Metadata[eventsourced.MetaCorrelation]
