@@ -38,12 +38,12 @@ type RepositoryConfig struct {
 	// SnapshotSchema belongs to the form of a snapshot's state: raise it when that
 	// changes, and older snapshots are ignored.
 	SnapshotSchema int
-	// CacheBytes is how much memory may be taken by the events of aggregates that were changed, those changed
-	// last, so that Update, Create, Change and UpdateAt need not read them the next time. That other
-	// processes have changed an aggregate is noticed when the events are appended, and what was refused, or recorded
-	// nothing, is decided again on what is read then, so no answer is stale. Load and all that only reads
-	// always reads the store. It is worth it where an aggregate is changed often, and by one process. Restart
-	// programs with a cache after their log went back, as to a backup. 0 keeps none.
+	// CacheBytes limits the memory for events of aggregates that were changed last on this repository, in bytes. A
+	// change of such an aggregate (Update, Create, Change, UpdateAt) need not read them again. No answer is
+	// stale: that another process has changed the aggregate is found out by the append, and what was
+	// refused, or has recorded nothing, is decided again on what is stored. Load and all that only reads
+	// never uses the cache. It is worth it where one process changes the same aggregates often. After the log
+	// went back, as to a backup, restart programs with a cache. 0, the default, keeps none.
 	CacheBytes int
 	// Logger is where snapshots that can't be used or saved are logged. Defaults to
 	// [slog.Default].

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 	"github.com/dancefinder/eventsourcing/readview/internal/shadow"
 )
@@ -237,7 +237,7 @@ func (e *explanation) end(ctx context.Context, cause error) error {
 	if cause != nil {
 		text = cause.Error()
 	}
-	err := consumer.Detached(ctx, func(ctx context.Context) error {
+	err := wait.Detached(ctx, func(ctx context.Context) error {
 		if e.lock == nil || e.lock.Conn().IsClosed() {
 			if err := e.reenter(ctx); err != nil {
 				return err

@@ -15,6 +15,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // DefaultOperations is how many operations [Manager.Operations] returns.
@@ -129,7 +130,7 @@ func (m *Manager) failed(ctx context.Context, op consumer.Operation, cause error
 // end puts an operation into the operator log by itself, or ends there one that begin has put
 // into it.
 func (m *Manager) end(ctx context.Context, op consumer.Operation) {
-	err := consumer.Detached(ctx, func(ctx context.Context) error {
+	err := wait.Detached(ctx, func(ctx context.Context) error {
 		db := stdlib.OpenDBFromPool(m.pool)
 		defer func() { _ = db.Close() }()
 		return m.states.record(ctx, db, op)

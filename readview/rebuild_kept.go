@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/shadow"
 )
 
@@ -141,7 +141,7 @@ func (b *rebuild) abandon(ctx context.Context, cause error) error {
 	if errors.Is(cause, errLostRun) {
 		return cause
 	}
-	err := consumer.Detached(ctx, func(ctx context.Context) error {
+	err := wait.Detached(ctx, func(ctx context.Context) error {
 		if b.tables == nil || b.schema == "" {
 			return nil // nothing was made
 		}

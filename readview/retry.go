@@ -9,6 +9,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
@@ -169,7 +170,7 @@ func (r *retry) take(ctx context.Context, own *pipeline.Turn, event ParkedEvent)
 // end writes into the operator log what has become of it.
 func (r *retry) end(ctx context.Context, op consumer.Operation, cause error) {
 	op.Detail = fmt.Sprintf("%d applied", r.result.Applied)
-	_ = consumer.Detached(ctx, func(ctx context.Context) error {
+	_ = wait.Detached(ctx, func(ctx context.Context) error {
 		if parked, err := r.m.Parked(ctx, r.Name); err == nil {
 			r.result.Left = len(parked)
 			op.Detail += fmt.Sprintf(", %d still parked", len(parked))

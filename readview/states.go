@@ -12,6 +12,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // record is a projection's row in both tables.
@@ -267,7 +268,7 @@ func (s states) lease(ctx context.Context, name, node string, generation int64, 
 		}
 		return err
 	})
-	err = consumer.Detached(ctx, func(ctx context.Context) error { return s.pool.SendBatch(ctx, batch).Close() })
+	err = wait.Detached(ctx, func(ctx context.Context) error { return s.pool.SendBatch(ctx, batch).Close() })
 	if held && err == nil && s.positions != nil {
 		var at map[string]eventsourced.Position
 		at, err = s.located(ctx, name)

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // leaseRequest asks for the renewal of a lease.
@@ -40,7 +40,7 @@ func (s states) renew(ctx context.Context, node string, ttl time.Duration, asked
 		names[i], generations[i], rates[i] = r.name, r.generation, r.rate
 	}
 	answers := make(map[string]leaseAnswer, len(asked))
-	err = consumer.Detached(ctx, func(ctx context.Context) error {
+	err = wait.Detached(ctx, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, sql.renew, node, names, generations, rates, ttl.Microseconds())
 		if err != nil {
 			return err
@@ -115,7 +115,7 @@ func (s states) move(ctx context.Context, moves []move) (moved map[string]bool, 
 		byName[m.source.Name] = m
 		names = append(names, m.source.Name)
 	}
-	err = consumer.Detached(ctx, func(ctx context.Context) error {
+	err = wait.Detached(ctx, func(ctx context.Context) error {
 		return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 			rows, err := tx.Query(ctx, sql.lockIdle, names)
 			if err != nil {

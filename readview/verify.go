@@ -15,8 +15,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
-	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/shadow"
 )
 
@@ -307,7 +307,7 @@ func (v *verification) end(ctx context.Context, cause error) error {
 			result = &s
 		}
 	}
-	err := consumer.Detached(ctx, func(ctx context.Context) error {
+	err := wait.Detached(ctx, func(ctx context.Context) error {
 		if v.lock == nil || v.lock.Conn().IsClosed() {
 			if err := v.reenter(ctx); err != nil {
 				return err

@@ -9,9 +9,15 @@
 //	     └──▶ package readview ───────────────────▶ projections, with a position of their own
 //
 // All have a name, a position in the log, a [State] of one set, a [Status], a [Failure] when
-// they don't get on, and a [Config]. A program makes one Config and gives it to all.
-// [Store] is the table consumers, for those who run them and those who look after them.
-// It has more than fifty names because states, kinds and outcomes are constants, each with one.
+// they don't get on, and a [Config]. A program makes one Config and gives it to all, and [Run] runs
+// them and ends them in order. [Store] is the table consumers, for those who run consumers and those who
+// look after them.
+//
+// The package has more than fifty names for two reasons. Each state, kind and outcome is a constant. And
+// besides what a program needs (Config, Run, Store, Status, Observer, Tracer) there is what
+// a consumer is made of: [Follower], [Work], [Part], [Watch], [WorkError], [LeaseStore] and the methods of Store that take
+// a transaction. Packages reactor, relay and messaging are made of these, and so may be a kind of consumer
+// of your own; nobody else needs them.
 //
 // Of several nodes that run a consumer, one is active and the others stand by; the lease in
 // the [LeaseStore] decides. Invariants:

@@ -116,7 +116,7 @@ func (f *Follower) Save(ctx context.Context, to eventsourced.Position) error {
 // ctx.
 func (f *Follower) SaveBy(ctx context.Context, to eventsourced.Position, call func(context.Context) error) error {
 	for attempt := 1; ; attempt++ {
-		err := Detached(ctx, call)
+		err := wait.Detached(ctx, call)
 		if err == nil {
 			f.setPosition(to)
 			f.getsOn()
@@ -166,12 +166,4 @@ func (f *Follower) draining(ctx context.Context) (context.Context, context.Cance
 		stop()
 		cancel()
 	}
-}
-
-// Detached calls what outlives ctx, for five seconds at most, such as the position store: what is
-// done counts, and the lease is given back, also when ctx ends in the midst of it.
-func Detached(ctx context.Context, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), positionTimeout)
-	defer cancel()
-	return call(ctx)
 }

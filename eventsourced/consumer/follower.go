@@ -14,8 +14,6 @@ import (
 	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
-const positionTimeout = 5 * time.Second // of one call to the position store
-
 // Work is what a consumer does with the events of the log. Its functions are called by the
 // goroutine of [Follower.Run], one at a time, with a context that ends with the lease.
 type Work struct {
@@ -172,7 +170,7 @@ func (f *Follower) Run(ctx context.Context) {
 	}
 	stopKeeping()
 	keeper.Wait()
-	err := Detached(ctx, func(ctx context.Context) error {
+	err := wait.Detached(ctx, func(ctx context.Context) error {
 		return f.positions.Release(ctx, f.id, f.node)
 	})
 	if err != nil {

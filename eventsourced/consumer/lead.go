@@ -75,7 +75,7 @@ func (f *Follower) acquire(ctx context.Context) (lease Lease, err error) {
 		}
 		f.started = true
 	}
-	err = Detached(ctx, func(ctx context.Context) (err error) {
+	err = wait.Detached(ctx, func(ctx context.Context) (err error) {
 		lease, err = f.positions.Acquire(ctx, f.id, f.node, f.config.LeaseTime())
 		return err
 	})
@@ -112,7 +112,7 @@ func (f *Follower) renew(ctx context.Context, lose context.CancelCauseFunc) {
 			continue
 		}
 		paused := false
-		err := Detached(ctx, func(ctx context.Context) (err error) {
+		err := wait.Detached(ctx, func(ctx context.Context) (err error) {
 			if f.table == nil {
 				return f.positions.Renew(ctx, f.id, f.node, f.config.LeaseTime())
 			}

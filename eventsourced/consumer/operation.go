@@ -42,8 +42,8 @@ func WithReason(ctx context.Context, reason string) context.Context {
 	return context.WithValue(ctx, reasonKey{}, reason)
 }
 
-// Arguments returns those of an operation under ctx: with the reason that [WithReason] has put into it, if they
-// have none.
+// Arguments returns the arguments of an operation with the reason that [WithReason] has put into ctx, unless they
+// have one already.
 func Arguments(ctx context.Context, arguments map[string]string) map[string]string {
 	reason, _ := ctx.Value(reasonKey{}).(string)
 	if reason == "" || arguments["reason"] != "" {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 const (
@@ -32,7 +33,7 @@ func (s *Store) Operate(ctx context.Context, id ID, command string, arguments ma
 	})
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		op.Outcome, op.Detail = OutcomeFailed, err.Error()
-		_ = Detached(ctx, func(ctx context.Context) error { return s.record(ctx, s.pool, id, op) }) // the error is what counts
+		_ = wait.Detached(ctx, func(ctx context.Context) error { return s.record(ctx, s.pool, id, op) }) // the error is what counts
 	}
 	return err
 }

@@ -231,7 +231,7 @@ func (f *Follower) writeRecord(ctx context.Context) error {
 	f.record.writing.Lock()
 	defer f.record.writing.Unlock()
 	failure := f.record.current()
-	return Detached(ctx, func(ctx context.Context) error {
+	return wait.Detached(ctx, func(ctx context.Context) error {
 		if failure == nil {
 			return f.table.forget(ctx, f.id, f.node)
 		}
@@ -277,7 +277,7 @@ func (f *Follower) stop(ctx context.Context, event *eventsourced.Recorded, cause
 	if failure == nil {
 		failure = newFailure(event, time.Now(), cause)
 	}
-	return Detached(ctx, func(ctx context.Context) error {
+	return wait.Detached(ctx, func(ctx context.Context) error {
 		return f.table.fail(ctx, f.id, f.node, failure, how)
 	})
 }

@@ -202,8 +202,8 @@ func (s standing) state(status Status, backlog eventsourced.Backlog) State {
 
 func (id ID) status() Status { return Status{Kind: id.Kind, Name: id.Name, Topic: id.Topic} }
 
-// NodeName returns what a node is called that has a lease, without what tells apart the
-// consumers of one process.
+// NodeName returns the [Config] Node of the process that holds a lease, of the name under which it holds
+// that: such a name also tells apart the consumers of one process.
 func NodeName(node string) string {
 	if i := strings.LastIndexByte(node, '/'); i >= 0 {
 		return node[:i]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // ready returns when there is nothing that forbids to handle events: a consumer that
@@ -71,7 +72,7 @@ func (f *Follower) stillAhead(ctx context.Context) (bool, error) {
 		return true, err
 	}
 	if f.table != nil {
-		err := Detached(ctx, func(ctx context.Context) error { return f.table.lift(ctx, f.id, f.node, f.position) })
+		err := wait.Detached(ctx, func(ctx context.Context) error { return f.table.lift(ctx, f.id, f.node, f.position) })
 		if err != nil {
 			return true, err
 		}
@@ -80,8 +81,8 @@ func (f *Follower) stillAhead(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// EventAt returns the event at a position. The query ends with it: a reaction may need
-// the only connection of a pool.
+// EventAt returns the event at a position, and false when there is none. No query is open when it has
+// returned: whoever handles the event may need the only connection of a pool.
 func EventAt(ctx context.Context, log eventsourced.LogReader, at eventsourced.Position) (event eventsourced.Recorded, found bool, err error) {
 	for event, err = range log.ReadLog(ctx, eventsourced.LogQuery{After: at - 1, UpTo: at, Limit: 1}) {
 		if err != nil {

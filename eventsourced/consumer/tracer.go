@@ -44,7 +44,7 @@ func (NoTracer) HandlingEvent(ctx context.Context, _ ID, _ *eventsourced.Recorde
 	return ctx, nil
 }
 
-// Causes are those of a [Handling] of one event.
+// Causes returns what Causes of a [Handling] is when it is about one event.
 func Causes(event *eventsourced.Recorded) iter.Seq[eventsourced.Metadata] {
 	return func(yield func(eventsourced.Metadata) bool) { yield(event.Metadata) }
 }

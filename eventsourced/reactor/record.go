@@ -11,6 +11,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // fenceSQL selects the reactor's row if this node has the lease, and holds it: nobody takes
@@ -263,7 +264,7 @@ func (w *window) load(ctx context.Context) error {
 		return rows.Err()
 	})
 	w.read, w.onFile = w.r.follower.Position(), true
-	err := consumer.Detached(ctx, func(ctx context.Context) error { return w.r.store.Pool().SendBatch(ctx, batch).Close() })
+	err := wait.Detached(ctx, func(ctx context.Context) error { return w.r.store.Pool().SendBatch(ctx, batch).Close() })
 	return w.r.store.Explain("read the record of reactor "+name, err)
 }
 

@@ -201,7 +201,7 @@ func (r *Reactor) passes(ctx context.Context, err error) bool {
 	if !pgerr.Retryable(err) || pgerr.Code(err) != "" {
 		return pgerr.Retryable(err)
 	}
-	return consumer.Detached(ctx, r.store.Pool().Ping) != nil
+	return wait.Detached(ctx, r.store.Pool().Ping) != nil
 }
 
 // logger names an event.
