@@ -19,6 +19,22 @@
 //			ON CONFLICT (account) DO UPDATE SET amount = b.amount + EXCLUDED.amount`, e.AggregateID(), e.Amount)
 //	}
 //
+// To begin with, this and [Projection], [On], [Exec], [NewManager] and [Manager.WaitFor] are all that is
+// needed. What follows is for one question each:
+//
+//	How a projection advances              why an event counts once, and what happens when something fails
+//	From a command to a row                the walk through the code, file by file
+//	The pipeline                           what makes handlers fast, and what makes them slow
+//	What a handler may do                  savepoints, settings, temporary tables
+//	States                                 what a status says
+//	An event that can't be applied         skip, park, retry
+//	Several programs                       rolling deployments, versions
+//	Events of another context              messages instead of the log
+//	Reading one's own writes               tokens
+//	Tables and positions, Reset            what a reset empties, positions of one's own
+//	Rebuild, rollback, verify              a replay beside the live tables
+//	Operator log                           who has done what
+//
 // # How a projection advances
 //
 //	a goroutine of each projection              the router's handler, inside the app's middlewares
@@ -31,127 +47,134 @@
 //	wait for the ack                ◀─────────  commit; ack; after an error roll back and nack
 //
 // The position is locked, compared and set in the transaction of the handlers'
-// writes. From this alone follows that an event counts once:
+// writes. That alone makes every event count exactly once:
 //
 //	failure                                    what happens
 //	a node dies at any point                   the server rolls back, or had committed the position too
-//	the commit's outcome is unknown            the page is offered again; what is applied is passed over
+//	the commit's outcome is unknown            the page is offered again; what is applied already is passed over
 //	two nodes apply the same page              one waits for the lock, then finds it done
 //	a node is stopped in a page, and goes on   the server ends its transaction after Config.HangTimeout
 //	a reset, a pause, other handlers           pages that were read before find another checkpoint and are dropped
-//	a middleware retries or duplicates         each call is a fresh transaction with the same comparison
-//	a middleware acks first, or without a call the outcome of the call counts; without one the page is offered again
-//	a middleware lets time run out             a page ends early at half of its time, and becomes smaller if that does not do
-//	a handler does not return                  after Config.HangTimeout another node may take over; the router ends all the same
+//	a middleware retries or duplicates         each call is a new transaction with the same comparison
+//	a middleware acks early, or never calls    only what the handler's call returned counts; without a call the page is offered again
+//	a middleware's time is nearly over         the page ends after half of the time, and later pages are smaller if that is not enough
+//	a handler does not return                  after Config.HangTimeout another node may take over; the router can end all the same
 //	the connections lead to a replica now      they are given up, and new ones made
-//	the database's clock goes back             a lease that is further away than its length is none
+//	the database's clock goes back             a lease that ends later than leases are long does not count
 //	the log goes back                          its head is below the position: the projection stops, "ahead of the log"
 //
-// Leases in the table readview_states keep it to one node at a time, so that nodes
-// do not read in vain; nothing else depends on them. When the active node dies,
+// Leases in the table readview_states keep a projection to one node at a time, so that the others
+// do not read the log in vain; nothing else depends on them. When the active node dies,
 // another one takes over within the PollInterval of [Config].
 //
 // The package has more than fifty names, because each call of the [Manager] that operators make has its
-// options and its result, and [Consistency] needs the manager's positions and states: a program that only projects needs Projection, On, Exec, NewManager.
+// options and its result, and [Consistency] needs the manager's positions and states.
 //
 // # From a command to a row
 //
-// The files in the order in which an event passes them; nothing goes back.
+// The files in the order in which an event passes them. The transaction of a page is the part from apply.go to apply.go;
+// the message that carries the page, the part from router.go to router.go.
 //
-//	eventsourced/repository.go       Update loads, acts, and appends what was recorded
-//	eventsourced/pgstore/coalesce.go appends that meet go together, in one transaction
-//	eventsourced/pgstore/append.go   the events get their positions under the log's lock, and are committed
-//	eventsourced/pgstore/listen.go   a wake-up is sent, after the commit: a hint
-//	tail.go                          hears it, or polls, for all projections at the end of the log, and reads what has come
-//	log.go                           follow has it decoded; it has the lease, which keeper.go renews
-//	read.go                          reads the page after the position instead, of one that is behind, and decodes it
-//	router.go                        emits one message with the page; the application's middlewares; handle
-//	page.go                          attempt: in a goroutine of its own, which a handler may end or hang up
-//	apply.go                         apply, transact: begin
-//	target.go                        what is written: the live tables, or those of a rebuild
-//	position.go                      checkpoint: lock the position, compare it with the page's
-//	park.go                          behind: is an earlier event of the aggregate parked?
-//	call.go                          the handlers, event by event
-//	exec.go                          Exec, or tx itself: the statements
-//	internal/pipeline/doc.go         how they get to the server; and begin and commit
-//	position.go                      set: the position, in the same transaction
-//	apply.go                         commit
-//	settle.go                        succeed: those who wait are told; or settle: another try, or the end
-//	router.go                        the outcome counts, and the message is acked; log.go goes on
-//	waitfor.go                       WaitFor returns; consistency_wait.go: Consistency.Wait; watcher.go: what both have heard or seen
+//	eventsourced/repository.go        Update: load the aggregate, let it act, append what it has recorded
+//	eventsourced/repository_turn.go   ... one change of it after the other, each on the events of the one before
+//	eventsourced/pgstore/append.go    Append: makes a request of the events
+//	eventsourced/pgstore/coalesce.go  requests that meet share a transaction
+//	eventsourced/pgstore/exchange.go  sends it: data, the log's lock, positions, insert, commit, in one round trip
+//	eventsourced/pgstore/listen.go    wake: tells listeners that there is something new; only a hint
+//	tail.go                           hears the hint, or polls, and reads what is new for all projections at the end of the log
+//	log.go                            follow: makes a page of it, while this node has the lease, which keeper.go renews
+//	read.go                           for a projection that is behind instead: reads the next page while the one before is applied
+//	router.go                         emit: one message with the page, through the application's middlewares, to handle
+//	page.go                           attempt: in a goroutine of its own, as a handler may end it, or never return
+//	apply.go                          apply, transact: begin
+//	target.go                         which tables: the live ones, or shadows of them in a rebuild
+//	position.go                       checkpoint: lock the position; transact compares it with the page's start
+//	park.go                           behind: which streams have parked events, which later ones have to follow?
+//	call.go                           the handlers, event by event
+//	exec.go                           what a handler calls: Exec, or the methods of its Tx
+//	internal/pipeline/doc.go          how statements get to the server, and BEGIN and COMMIT with them
+//	position.go                       set: the new position, in the same transaction
+//	apply.go                          commit
+//	router.go                         handle returns, and the message is acked; emit has the outcome, and follow goes on in log.go:
+//	settle.go                         succeed: tells those who wait; after an error settle: another try, or the projection stops
+//	waitfor.go                        WaitFor returns, and so does Consistency.Wait in consistency_wait.go; both wait in watcher.go
 //
-// A message of another context comes in by another door, and goes the same way from apply.go on:
+// A message of another context comes in by another door, and joins the way above at page.go:
 //
-//	feed.go                          AddRemote: which topic, and where to ask for history
-//	messages.go                      handle: the message's events are a page; process
-//	messages.go                      proof: has the other log gone back?
-//	publication.go                   stale, takePublished: does the relay still publish what this program was told?
-//	messages.go                      take: is it the page's turn? It is known already, or it fits, or some are missing
-//	ask.go                           miss: this one is kept until those before it have come, and that is asked for
-//	early.go                         keep; next: it is its turn
-//	asker.go                         ahead: the end of a window asks for the next one, while it is applied
-//	page.go, apply.go, position.go, call.go, settle.go
-//	ask.go                           done: an answer's end; attend: what else there is to ask and to complain about
+//	feed.go          AddRemote: which topic, and where to ask for history
+//	messages.go      handle: a message's events are a page; process
+//	messages.go      proof: does it prove that the other context's log went back? Then the projection stops
+//	publication.go   stale: has the projection failed at this event? Then it asks for it anew: its form may be another one now
+//	publication.go   takePublished: does the other context publish more than when this projection began? Then it stops
+//	messages.go      take: is it the page's turn? One that is applied already is passed over
+//	    its turn:    asker.go ahead: at the end of a window of history, asks for the next one; page.go and so on, as above
+//	    too early:   ask.go miss: keeps it in early.go, and asks for what is missing before it
+//	ask.go           done: notes how far the history is
+//	early.go         next: one that was kept, and whose turn it is now, goes through process as well
+//	ask.go           attend, beside all of this: asks when it is quiet, and puts on record what keeps messages from coming
 //
-// Both doors are a source (source.go) of what applier.go applies, which knows of neither.
+// Both doors are a source (source.go) of what applier.go applies, which knows nothing of either.
 //
 // # The pipeline
 //
-// Handlers are written one statement at a time and executed many at a time. In a
+// Handlers are written one statement at a time and executed many at a time. Within a
 // page, ExecContext only sends its statement on its way, with its arguments as they
-// are then; the server works while the handlers go on. Outcomes are read with the answer to a
-// query, which travels behind what is queued and sees it, when RowsAffected is asked for, and at
-// the end of the page: each is one round trip. A statement from PrepareContext is prepared once
-// a connection, and queued like any other.
-// BEGIN travels with the first query and COMMIT with the last statements, so that a
-// page whose handlers ask nothing is two round trips.
+// are then, and the server works while the handlers go on. These wait for the server, each for one round trip:
 //
-// Inserts of one row, upserts included, and updates and deletes of the row of a key are executed as one statement for many
-// rows, also where a handler writes several tables in turn, or one by several statements:
+//   - a query, which travels with all statements before it and sees what they did;
+//   - a look at RowsAffected, as sqlc's :execrows for database/sql takes. Use [ExecOne] instead where one row is
+//     expected: it does not wait;
+//   - the end of the page.
+//
+// BEGIN travels with the first query and COMMIT with the last statements: a page whose handlers ask
+// nothing is two round trips. A statement from PrepareContext is prepared once a connection, and queued
+// like any other. [OnPgx] leaves the pipeline, as pgx has no result that comes later.
+//
+// Rows of several events go together. Statements that insert, upsert, update or delete one row by
+// its key become one statement for up to 256 rows or 64 KiB of arguments, also where a handler writes
+// several tables in turn:
 //
 //	INSERT INTO balance (account, amount) VALUES ($1, $2) ON CONFLICT (account) DO UPDATE ...
 //	INSERT INTO balance (account, amount) SELECT * FROM unnest($1, $2) ON CONFLICT (account) DO UPDATE ...
 //	UPDATE balance SET amount = amount + $2 WHERE account = $1
 //	UPDATE balance SET amount = amount + readview_2 FROM unnest($1, $2) AS readview_given (...) WHERE account = ANY (ARRAY[readview_1])
 //
-// That is for statements that are no more than this, with whole numbers, true, false or NULL beside their arguments, which an
-// INSERT has in order, and without RETURNING, functions or subqueries, and for tables where nobody can tell:
-// without triggers, rules or row security, and whose defaults, checks, domains, generated
-// columns and indexes call nothing that may look at other rows. The key is a primary key or another unique index,
-// not deferrable, of columns that are NOT NULL, of type SMALLINT, INT, BIGINT, TEXT, VARCHAR without a length, UUID or DATE, each of which is equal to an
-// argument; an update sets no column of any unique index. Each page looks at the
-// catalogue anew, see internal/pipeline/plain.sql. All others are executed as they are.
-// A row goes to the first statement that it can be of, behind all those that have its key already, for an upsert and an update
-// its own, too. Where the key is not all that is unique in the table, or an upsert sets it, rows of several statements for the table keep
-// their order, and so do rows of tables that draw from a sequence. A statement takes 256 rows or 64 KiB of arguments. Anything else
-// that a handler executes or asks is behind all of them, but a query of columns of the one row of a key only behind what may have
-// changed that. The first row of a statement in a page goes by itself.
+// All else is executed as it is written, in its order. Rows go together when
 //
-// A count of rows that is asked for at once, as by sqlc's :execrows for database/sql, is one round
-// trip, in which all that was queued before is executed as well; such a statement goes with no
-// others from then on. [ExecOne] checks a count without waiting: prefer it. [OnPgx] leaves the pipeline, as
-// pgx has no result that comes later.
+//   - the statement is no more than the above: its values are arguments, whole numbers, true, false or NULL, an INSERT has its
+//     arguments in order, and there is no RETURNING, function or subquery;
+//   - its number of rows is not asked for by RowsAffected;
+//   - the key is the primary key or another unique index, not deferrable, of columns that are NOT NULL and of the types SMALLINT, INT,
+//     BIGINT, TEXT, VARCHAR without a length, UUID or DATE; each of them is compared with an argument by =, and an update sets no
+//     column of any unique index;
+//   - nobody could tell by the table: it has no trigger, rule or row security, and its defaults, checks, domains,
+//     generated columns and indexes call nothing that may look at other rows. Each page looks at the catalogue anew
+//     (internal/pipeline/plain.sql).
+//
+// Order is kept where it can be seen. A row goes behind all that was done to its key before. Where the table has other unique
+// indexes, or draws from a sequence, rows keep the order of their events. A query of one row by its key waits only for
+// what may have changed that row, and any other statement for all before it.
 //
 // Of all this a handler notices nothing but that an error may come to light after it
 // has returned. When one does, the page is taken back, the events before are
 // committed, and the event is applied alone with nothing queued, so that its handler
-// sees its own error. The outcome is the same for pages of any size. A handler that sets
-// a savepoint has its outcomes at once from there on, and so has a
-// statement under a context of the handler's own. On a virtual
-// machine of 2 cores with PostgreSQL 15 on loopback a catch-up with one upsert an
-// event runs at about a hundred times the speed of a transaction per event, and at 1.1 to 1.7 of that
-// of a loop written by hand with pgx.Batch ("make bench").
+// sees its own error. The outcome is the same for pages of any size. Behind a savepoint of its own, and for a
+// statement under a context of its own, a handler gets each outcome at once.
+//
+// On a virtual machine of 2 cores with PostgreSQL 15 on loopback a catch-up with one upsert an
+// event runs at 75 to 106 times the speed of a transaction per event, and at 1.1 to 1.65 times that
+// of a loop written by hand with pgx.Batch ("make bench"; the README has the whole table).
 //
 // # What a handler may do to its transaction
 //
-// What it sets is gone with its event: a role, a search path, timeouts, cursors,
+// What a handler sets is gone with its event: a role, a search path, timeouts, cursors,
 // temporary tables, prepared statements, locks of the session. An event whose handler
-// does that is applied in a transaction of its own, in which the position is moved
-// first, and if anything may be left in the session, the connection is given up. That
-// is found out by the text of the statement, and of the functions that it or a trigger of
-// its table calls; what those call in turn is not seen. It costs speed, and nothing else.
+// sets such a thing is applied in a transaction of its own, in which the position is moved
+// first, and if anything may be left in the session, the connection is given up. That costs speed, and nothing
+// else. It is found out by the text of the statement, and of the functions that it or a trigger of
+// its table calls; what those call in turn is not seen.
 //
-// What it must not do is refused and on record at its event: COMMIT, ROLLBACK, BEGIN, a
+// What a handler must not do is refused, and is the failure of its event: COMMIT, ROLLBACK, BEGIN, a
 // statement while the rows of a query are open, rows that are left open. Whoever uses tx
 // after the handler has returned gets [sql.ErrTxDone].
 //
@@ -167,18 +190,17 @@
 //	               paused
 //
 // Live means that an event would be applied now. Whatever keeps one from being applied
-// is in [consumer.Status].Failure within two seconds, with the event if it is about one, the error,
-// the tries and since when; the state is retrying as long as it goes on. That holds for
-// an error, for a handler that has not returned, for a lock (then it says whose), for a
-// log that can't be read and for a middleware that refuses pages. Such a projection is stalled, with the
-// sessions that hold its lock; one whose tries have failed is retrying.
+// is in [consumer.Status].Failure within two seconds: the error, the event if it is about one,
+// the tries and since when. The state is retrying when tries have failed (also the reading of the log, or a
+// middleware refuses pages), and stalled when something has not come back for a second: a handler, or
+// a lock, and then the failure names the sessions that hold it.
 //
-// An event that can't be applied, by an error, a panic, or because it does not
-// decode, stops its projection and no other, or is parked, see below. The page's earlier events are
-// committed, the event is tried [Config.Attempts] times, and for [Config.RetryFor] when its error
-// may pass (a statement timeout, a connection that was lost while its handler ran);
-// then it is on record with its error. What is not the event's (a server that is
-// starting or short of something, a deadlock, a lock) is retried for ever.
+// An event that can't be applied, because of an error or a panic of its handler or because it does not
+// decode, stops its projection and no other, or is parked, see below. The events before it are
+// committed. It is tried [Config.Attempts] times, and for [Config.RetryFor] when its error
+// may pass (a statement timeout, a connection that was lost while its handler ran). Then it is on record with its
+// error. What is not the event's fault (a server that is starting or short of something, a deadlock, a
+// lock) is retried for ever.
 //
 // # An event that can't be applied
 //
@@ -196,23 +218,23 @@
 //
 // # Several programs
 //
-// In a rolling deployment two programs run a projection, and perhaps the newer one
-// handles more events than the older. Then the older one stands by, as it would pass
-// over events, also when it restarts; its status has [ErrOlderProgram]. A program that
-// handles an event of which some were passed over is refused with [ErrNewEvents], unless
-// it accepts that. Both are cured by a reset with the program that is to run.
+// In a rolling deployment two programs run a projection for a while, and perhaps the newer one
+// handles more events than the older. Then the older one stands by, also after a restart, as it would pass
+// over events that the newer one handles; its status has [ErrOlderProgram]. A program that
+// handles an event of which some were passed over already is refused with [ErrNewEvents], unless
+// [Projection.AcceptNewEvents] is set. A reset with the program that is to run ends both.
 //
-// What else has changed a program says by [Projection.Version]: the identity of what is in the
-// tables is the name, the version, the handled names and the tables' definition, stored beside the
-// position. Of two versions the higher one runs, and the lower one stands by, until somebody
-// resets or rebuilds with the lower one: then it is the other way round, and the higher one does not
-// come back by itself. What the higher one finds of the lower one [Projection.WhenChanged] says:
+// That handlers do something else with the same events a program says by a higher [Projection.Version]. Beside the position
+// are stored the version, the handled names and the definition of the tables that the rows were made with. Of two
+// versions the higher one runs, and the lower one stands by, until somebody resets or rebuilds the projection with the
+// lower one: from then on the higher one stands by, until somebody does so with that. What happens when the
+// higher version finds rows of a lower one [Projection.WhenChanged] says:
 //
-//	RefuseWhenChanged   it is refused with [ErrChanged]; what runs the lower one goes on
-//	ResetWhenChanged    one process resets it: under the projection's lock it looks whether another one has
-//	RebuildWhenChanged  one process rebuilds it, see rebuild.go; what runs the lower one goes on until then
+//	RefuseWhenChanged   it is refused with [ErrChanged]; programs with the lower version go on
+//	ResetWhenChanged    one process resets it, and the others find that done
+//	RebuildWhenChanged  one process rebuilds it, see below; programs with the lower version go on until then
 //
-// [Manager.Ready] tells which of these it would be, before a deployment.
+// [Manager.Ready] tells before a deployment which of these it would be.
 //
 // # Events of another context
 //
@@ -256,13 +278,13 @@
 //
 // # Tables and positions
 //
-// [Projection.Tables] is what a projection writes. No two projections of a manager have one in common, a
-// projection waits as long as one is missing, and a reset has to empty these and no other projection's:
-// found out beforehand with [Truncate], and with any other handler when it has run, before the commit.
+// [Projection.Tables] are the tables that a projection writes. Two projections of a manager may not have one in common,
+// and a projection waits as long as one is missing. A reset has to empty all of them and no table of another
+// projection: of [Truncate] that is known beforehand, any other handler is checked when it has run, before the
+// commit.
 //
-// Positions are in the table readviews, or in what [Config.Positions] says; see [PositionStore]. It has the
-// position only. Pauses, failures and leases are the manager's own business, in a table of its own: a store that
-// an application writes need not know of them.
+// Positions are in the table readviews, or in what [Config.Positions] says; see [PositionStore]. Pauses, failures and
+// leases are in the manager's own tables in any case: a store that an application writes need not know of them.
 //
 // # Reset
 //
