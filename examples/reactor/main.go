@@ -51,8 +51,8 @@ func (p *Parcel) Send(item string) error {
 // error is tried again for a quarter of an hour, unless it says what it wants (reactor.Retry, Park, Skip).
 func shipping(parcels *eventsourced.Repository[Parcel], notify func(order string) error) reactor.Reaction {
 	return reactor.On(func(ctx context.Context, e *Ordered) error {
-		// A command that is named after the event is carried out once: the second time nothing is appended.
-		command := eventsourced.WithCommand(ctx, eventsourced.FromContext(ctx).ID)
+		// A command whose id follows from the event is carried out once: the second time nothing is appended.
+		command := eventsourced.WithCommand(ctx, eventsourced.CommandID(eventsourced.FromContext(ctx), "shipping"))
 		if _, err := parcels.Update(command, e.AggregateID(), func(p *Parcel) error { return p.Send(e.Item) }); err != nil {
 			return err
 		}

@@ -2,10 +2,13 @@
 // relays, reactors. A program makes one [Metrics], registers it, and gives it to the log's store
 // and to all consumers as their observer:
 //
-//	m := metrics.New(metrics.Config{Pool: pool, Status: manager.Status})
+//	var manager *readview.Manager // made with m, and asked by m later
+//	m := metrics.New(metrics.Config{Pool: pool, Status: func(ctx context.Context) ([]consumer.Status, error) {
+//		return manager.Status(ctx)
+//	}})
 //	prometheus.MustRegister(m)
 //	store := pgstore.New(pool, registry, pgstore.Config{Observer: m})
-//	manager, err := readview.NewManager(router, store, pool, readview.Config{Config: consumer.Config{Observer: m}})
+//	manager, err := readview.NewManager(nil, store, pool, readview.Config{Config: consumer.Config{Observer: m}}, balances)
 //
 // What happens on a node, that node counts:
 //
