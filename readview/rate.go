@@ -2,6 +2,7 @@ package readview
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -130,6 +131,9 @@ const replayDead = 30 * time.Second
 func (r rebuildRecord) status() *consumer.Replay {
 	s := &consumer.Replay{
 		Command: r.command, Phase: r.phase, Events: r.events, Total: r.total, Node: consumer.NodeName(r.node), Detail: r.detail, Began: r.started.UTC(),
+	}
+	if found := (struct{ Equal bool }{}); r.result != nil && json.Unmarshal([]byte(*r.result), &found) == nil {
+		s.Equal = &found.Equal
 	}
 	took := r.beat.Sub(r.started).Seconds()
 	if took > 0 {

@@ -31,21 +31,21 @@ type rebuildStatements struct {
 func newRebuildStatements(schema string) rebuildStatements {
 	r := strings.NewReplacer("{rebuilds}", schema+".readview_rebuilds", "{kept}", schema+".readview_kept", "{states}", schema+".readview_states",
 		"{parked}", schema+".readview_parked", "{skipped}", schema+".readview_skipped", "{debt}", schema+".readview_kept_debt",
-		"{mine}", "name = $1 AND kind = $2 AND run = $3", "{no failure}", noFailure, "{gone back}", goneBack("$3")).Replace
+		"{mine}", "name = $1 AND kind = $2 AND run = $3", "{no failure}", noFailure, "{unverified}", unverified(schema), "{gone back}", goneBack("$3")).Replace
 	return rebuildStatements{
 		page: r(`SELECT position, set_config('synchronous_commit', 'off', true) || set_config('idle_in_transaction_session_timeout', $4, true)
 			FROM {rebuilds} WHERE {mine} AND ended_at IS NULL FOR UPDATE`),
 		pageSet: r(`WITH moved AS (UPDATE {rebuilds} SET position = $4, beat_at = clock_timestamp() WHERE {mine} RETURNING name) SELECT 1 / count(*) FROM moved`),
 		begin: r(`INSERT INTO {rebuilds} (name, kind, run, command, phase, schema, fingerprint, complete, handled, position, target, node, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 			ON CONFLICT (name, kind) DO UPDATE SET run = excluded.run, command = excluded.command, phase = excluded.phase, schema = excluded.schema, fingerprint = excluded.fingerprint,
-				complete = excluded.complete, handled = excluded.handled, version = excluded.version, position = excluded.position, events = 0, total = 0, target = excluded.target, node = excluded.node, detail = '', result = NULL,
+				complete = excluded.complete, handled = excluded.handled, version = excluded.version, position = excluded.position, events = 0, total = 0, target = excluded.target, node = excluded.node, detail = '',
 				started_at = clock_timestamp(), beat_at = clock_timestamp(), ended_at = NULL`),
 		resume: r(`UPDATE {rebuilds} SET run = $3, node = $4, detail = '', beat_at = clock_timestamp(), ended_at = NULL WHERE name = $1 AND kind = $2`),
 		read: r(`SELECT name, kind, command, run::text, phase, schema, fingerprint, complete, handled, position, events, total, target, node, detail, result::text, started_at, beat_at, ended_at, version
 			FROM {rebuilds} WHERE name = ANY($1) ORDER BY name, kind`),
 		beat:  r(`UPDATE {rebuilds} SET events = $4, total = $5, target = $6, detail = $7, beat_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL`),
 		phase: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = '', beat_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name) SELECT count(*) FROM moved`),
-		end: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = $5, result = $6::text::jsonb, beat_at = clock_timestamp(), ended_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name)
+		end: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = $5, result = coalesce($6::text::jsonb, result), beat_at = clock_timestamp(), ended_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name)
 			SELECT count(*) FROM moved`),
 		keep: r(`INSERT INTO {kept} (name, schema, how, position, fingerprint, handled, version, keep_until) VALUES ($1, $2, $3, $4, $5, $6, $8, clock_timestamp() + $7 * interval '1 microsecond')
 			ON CONFLICT (name) DO UPDATE SET schema = excluded.schema, how = excluded.how, position = excluded.position, fingerprint = excluded.fingerprint, handled = excluded.handled,
@@ -70,12 +70,19 @@ func newRebuildStatements(schema string) rebuildStatements {
 				p AS (INSERT INTO {parked} SELECT row.* FROM gone, jsonb_populate_record(NULL::{parked}, debt) AS row WHERE NOT gone.skipped RETURNING 1),
 				s AS (INSERT INTO {skipped} SELECT row.* FROM gone, jsonb_populate_record(NULL::{skipped}, debt) AS row WHERE gone.skipped RETURNING 1)
 			UPDATE {states} SET parked = (SELECT count(*) FROM p), skipped = (SELECT count(*) FROM s) WHERE name = $1`),
-		rebuilt: r(`UPDATE {states} SET generation = generation + 1, publication = NULL, handled = $2, dropped = '{}', version = $3, shape = '', withdrawn = {gone back},
+		rebuilt: r(`WITH {unverified} UPDATE {states} SET generation = generation + 1, publication = NULL, handled = $2, dropped = '{}', version = $3, shape = '', withdrawn = {gone back},
 				superseded = (SELECT coalesce(jsonb_agg(names), '[]') FROM jsonb_array_elements(superseded || jsonb_build_array(to_jsonb(handled))) AS names
 					WHERE names <> to_jsonb($2::text[])),
 				status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}
 			WHERE name = $1`),
 	}
+}
+
+// unverified forgets, as a part of a statement about $1, what the last verification has found: the content is another one from now on. One
+// that is under way will say what it finds.
+func unverified(schema string) string {
+	return strings.ReplaceAll(`unverified AS (UPDATE {rebuilds} SET result = NULL
+		WHERE (name, kind) IN (SELECT name, kind FROM {rebuilds} WHERE name = $1 AND kind = 'verify' FOR UPDATE SKIP LOCKED))`, "{rebuilds}", schema+".readview_rebuilds")
 }
 
 // The kinds of replays, which have a row, a schema and a lock each.

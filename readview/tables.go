@@ -83,7 +83,7 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 	}
 	names := strings.NewReplacer("{readviews}", schema+".readviews", "{states}", schema+".readview_states", "{operations}", schema+".readview_operations", "{parked}", schema+".readview_parked", "{skipped}", schema+".readview_skipped",
 		"{position}", position, "{valid}", leaseIsValid, "{no failure}", noFailure, "{failure}", setFailure)
-	parts := strings.NewReplacer("{record}", recordColumns, "{from}", record, "{gone back}", goneBack("$4"), "{position of s}", positionOf)
+	parts := strings.NewReplacer("{record}", recordColumns, "{from}", record, "{gone back}", goneBack("$4"), "{unverified}", unverified(schema), "{position of s}", positionOf)
 	r := func(statement string) string { return names.Replace(parts.Replace(statement)) }
 	sql := &statements{
 		lock:  r(`SELECT position FROM {readviews} WHERE name = $1 FOR UPDATE`),
@@ -109,7 +109,7 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 			FROM {states} s WHERE s.node <> '' ORDER BY s.name`),
 		release: r(`UPDATE {states} SET lease_until = '-infinity' WHERE name = $1 AND node = $2`),
 		reset:   r(`INSERT INTO {readviews} (name, position) VALUES ($1, 0) ON CONFLICT (name) DO UPDATE SET position = 0`),
-		resetState: r(`UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', version = $4, shape = '', withdrawn = {gone back}, rebuild_to = greatest(rebuild_to, $3),
+		resetState: r(`WITH {unverified} UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', version = $4, shape = '', withdrawn = {gone back}, rebuild_to = greatest(rebuild_to, $3),
 				superseded = (SELECT coalesce(jsonb_agg(names), '[]') FROM jsonb_array_elements(superseded || jsonb_build_array(to_jsonb(handled))) AS names
 					WHERE names <> to_jsonb($2::text[])),
 				publication = NULL, status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}

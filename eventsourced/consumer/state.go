@@ -74,6 +74,10 @@ type Replay struct {
 	Detail  string        `json:"detail"` // for whom it waits, or what came of it
 	Began   time.Time     `json:"began"`
 	Ended   time.Time     `json:"ended"` // zero while it runs
+
+	// Equal is what the last verification has found that could tell, since the projection was reset, rebuilt or rolled back; nil
+	// when there was none. The one that is under way, or could not tell, changes nothing about it.
+	Equal *bool `json:"equal,omitempty"`
 }
 
 // Failure is what keeps a consumer from getting on: an error, or something that

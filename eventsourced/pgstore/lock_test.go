@@ -104,6 +104,7 @@ func TestWhoeverWaitsForTheLockIsToldForWhom(t *testing.T) {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			requireHolder(t, err, pid)
 		}
+		require.Greater(t, store.Appends().LockWait(1), time.Second, "who gave up has waited, too")
 		require.Len(t, log.all(), 1)
 		require.Contains(t, log.all()[0], "an append waits for the log's lock")
 		require.Contains(t, log.all()[0], fmt.Sprint("pid=", pid))

@@ -30,7 +30,7 @@ type AppendStats struct {
 	Events    int           // of those that were appended
 	Conflicts int           // how many of the appends found their stream not as expected
 	Queued    time.Duration // how long the first of them waited in this process, for those before it
-	LockWait  time.Duration // how long the server waited for the log's lock
+	LockWait  time.Duration // how long the server waited for the log's lock, also when that was in vain
 	Took      time.Duration // in all, without Queued
 	Err       error         // why nothing was decided, nil if it was
 }
@@ -47,6 +47,9 @@ func (NoObserver) LockAwaited(context.Context, time.Time, LockHolder) func() { r
 // observe tells of an exchange that began at some time.
 func (s *Store) observe(ctx context.Context, x *exchange, began time.Time, err error, requests ...*request) {
 	stats := AppendStats{Appends: len(requests), LockWait: x.lockWait, Took: time.Since(began), Err: err}
+	if gaveUp := (*LockError)(nil); errors.As(err, &gaveUp) {
+		stats.LockWait = gaveUp.Waited
+	}
 	for _, r := range requests {
 		if !r.since.IsZero() {
 			stats.Queued = max(stats.Queued, began.Sub(r.since))

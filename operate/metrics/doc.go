@@ -37,6 +37,8 @@
 //	consumer_failing_seconds{kind,name}    since what keeps it from getting on began, 0 without
 //	consumer_debt_events{kind,name}        skipped or parked
 //	consumer_rebuild_ratio{kind,name}      of a rebuild that runs, 0 to 1
+//	consumer_verify_equal{kind,name}       what the last verification found, 1 or 0, until the projection is reset, rebuilt or rolled back
+//	consumer_verify_timestamp_seconds{kind,name}
 //
 // There are at most 35 series for each consumer, 13 of them a histogram, and 48 of the log: their number does not depend on
 // events, streams or errors. A scrape reads a row for each consumer and counts at most 10,000 events of an index for one

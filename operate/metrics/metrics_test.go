@@ -38,13 +38,14 @@ type node struct {
 	registry *prometheus.Registry
 	accounts *eventsourced.Repository[bank.Account]
 	manager  *readview.Manager
+	pool     *pgxpool.Pool
 }
 
 var errOdd = errors.New("an odd amount")
 
 func newNode(t *testing.T, db *testdb.DB) *node {
 	t.Helper()
-	n := &node{t: t, registry: prometheus.NewPedanticRegistry()}
+	n := &node{t: t, pool: db.Pool, registry: prometheus.NewPedanticRegistry()}
 	logger := slog.New(slog.DiscardHandler)
 	n.metrics = metrics.New(metrics.Config{
 		Pool: db.Pool, Interval: time.Nanosecond, Logger: logger,
@@ -60,7 +61,7 @@ func newNode(t *testing.T, db *testdb.DB) *node {
 		Attempts: 1, Config: consumer.Config{Observer: n.metrics, Logger: logger, PollInterval: 200 * time.Millisecond},
 	})
 	require.NoError(t, err)
-	require.NoError(t, n.manager.Add(readview.Projection{Name: "amounts", Handlers: readview.Handlers{readview.On(
+	require.NoError(t, n.manager.Add(readview.Projection{Name: "amounts", Tables: []string{"amount"}, Handlers: readview.Handlers{readview.On(
 		func(ctx context.Context, tx readview.Tx, e *bank.Deposited) error {
 			if e.Amount == 13 {
 				return errOdd
@@ -144,6 +145,30 @@ func TestMetrics(t *testing.T) {
 	require.EqualValues(t, 1, n.value("consumer_state", "projection", "amounts", "live"))
 	require.EqualValues(t, 0, n.value("consumer_debt_events", "projection", "amounts"))
 
+	// What the last verification found, until the tables are others.
+	require.EqualValues(t, -1, n.value("consumer_verify_equal", "projection", "amounts"))
+	verify := func() {
+		_, err := n.manager.Verify(t.Context(), "amounts", readview.VerifyOptions{})
+		require.NoError(t, err)
+	}
+	verify()
+	require.EqualValues(t, 1, n.value("consumer_verify_equal", "projection", "amounts"))
+	require.InDelta(t, time.Now().Unix(), n.value("consumer_verify_timestamp_seconds", "projection", "amounts"), 60)
+	_, err := n.pool.Exec(t.Context(), `UPDATE amount SET amount = 7`)
+	require.NoError(t, err)
+	verify()
+	require.EqualValues(t, 0, n.value("consumer_verify_equal", "projection", "amounts"))
+	_, err = n.pool.Exec(t.Context(), `CREATE RULE r AS ON DELETE TO amount DO INSTEAD NOTHING`)
+	require.NoError(t, err)
+	_, err = n.manager.Verify(t.Context(), "amounts", readview.VerifyOptions{})
+	require.ErrorIs(t, err, readview.ErrImpossible)
+	require.EqualValues(t, 0, n.value("consumer_verify_equal", "projection", "amounts"), "that could not tell")
+	_, err = n.pool.Exec(t.Context(), `DROP RULE r ON amount`)
+	require.NoError(t, err)
+	require.NoError(t, n.manager.ResetProjection(t.Context(), "amounts"))
+	require.EqualValues(t, -1, n.value("consumer_verify_equal", "projection", "amounts"))
+	require.NoError(t, n.manager.WaitFor(t.Context(), last))
+
 	n.deposit(13)
 	require.Eventually(t, func() bool { return n.value("consumer_state", "projection", "amounts", "failed") == 1 }, 20*time.Second, 25*time.Millisecond)
 	require.EqualValues(t, 0, n.value("consumer_state", "projection", "amounts", "live"))
@@ -211,7 +236,7 @@ func TestEachSchemaHasAReporter(t *testing.T) {
 			require.NoError(t, err)
 			t.Cleanup(pool.Close)
 		}
-		n := &node{t: t, registry: prometheus.NewPedanticRegistry()}
+		n := &node{t: t, pool: db.Pool, registry: prometheus.NewPedanticRegistry()}
 		n.metrics = metrics.New(metrics.Config{Pool: pool, Schema: schema, Status: func(context.Context) ([]consumer.Status, error) { return nil, nil }})
 		t.Cleanup(func() { require.NoError(t, n.metrics.Close(context.Background())) })
 		n.registry.MustRegister(n.metrics)

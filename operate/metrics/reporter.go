@@ -23,8 +23,10 @@ var (
 	failingDesc  = prometheus.NewDesc("consumer_failing_seconds", "Since what keeps a consumer from getting on began, 0 without.", ofConsumer, nil)
 	debtDesc     = prometheus.NewDesc("consumer_debt_events", "Events that were skipped or are parked.", ofConsumer, nil)
 	rebuildDesc  = prometheus.NewDesc("consumer_rebuild_ratio", "How far a rebuild is that runs, 0 to 1.", ofConsumer, nil)
+	equalDesc    = prometheus.NewDesc("consumer_verify_equal", "1 if the last verification found the tables as their events make them, 0 if not.", ofConsumer, nil)
+	verifiedDesc = prometheus.NewDesc("consumer_verify_timestamp_seconds", "When that verification ended, in seconds since 1970.", ofConsumer, nil)
 
-	standing = []*prometheus.Desc{reporterDesc, upDesc, headDesc, positionDesc, behindDesc, lagDesc, stateDesc, failingDesc, debtDesc, rebuildDesc}
+	standing = []*prometheus.Desc{reporterDesc, upDesc, headDesc, positionDesc, behindDesc, lagDesc, stateDesc, failingDesc, debtDesc, rebuildDesc, equalDesc, verifiedDesc}
 )
 
 var states = []consumer.State{consumer.Live, consumer.CatchingUp, consumer.Retrying, consumer.Stalled, consumer.Paused, consumer.Failed, consumer.Ahead, consumer.Standby}
@@ -111,6 +113,12 @@ func (r *reporter) report(gauge func(*prometheus.Desc, float64, ...string)) {
 		gauge(debtDesc, float64(status.Parked+status.Skipped), of...)
 		if replay := status.Rebuild; replay != nil && replay.Running && replay.Total > 0 {
 			gauge(rebuildDesc, min(1, float64(replay.Events)/float64(replay.Total)), of...)
+		}
+		if verify := status.Verify; verify != nil && verify.Equal != nil {
+			gauge(equalDesc, truth(*verify.Equal), of...)
+			if verify.Phase == "done" {
+				gauge(verifiedDesc, float64(verify.Ended.UnixMilli())/1000, of...)
+			}
 		}
 		head = max(head, float64(status.Head))
 	}

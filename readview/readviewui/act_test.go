@@ -76,6 +76,14 @@ func TestThePoisonedEventAndTheWayOut(t *testing.T) {
 	for _, says := range []string{"account_amount_check", "Dry-run", "Skip this event…", "Park this aggregate…", "&#34;Amount&#34;: 500"} {
 		require.Contains(t, text, says)
 	}
+	s.does(form("pause", "accounts"))
+	s.until("accounts", func(c consumer.Status) bool { return c.State == consumer.Paused })
+	text = s.page(accounts)
+	for _, says := range []string{"account_amount_check", "Dry-run", "Skip this event…", "Park this aggregate…", "Goes on from where it is."} {
+		require.Contains(t, text, says, "while it is paused")
+	}
+	s.does(form("resume", "accounts"))
+	s.until("accounts", failed)
 	s.does(form("dry-run", "accounts", "position", fmt.Sprint(at)))
 	text = s.page(accounts)
 	require.Contains(t, text, "It would still fail.")

@@ -56,6 +56,7 @@ func (v *consumerView) DocumentTitle() string { return v.Name + ", " + v.standin
 type lastRun struct {
 	Action  Action    `json:"action"`
 	Running bool      `json:"running"`
+	Phase   string    `json:"phase,omitempty"` // what it is at, when the record says that it is done
 	Began   time.Time `json:"began"`
 	Problem string    `json:"problem,omitempty"`
 }
@@ -127,9 +128,12 @@ func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 	}
 	known := h.jobs.of(id)
 	if known.Running != "" {
-		v.Last = &lastRun{known.Running, true, known.Began, ""}
+		v.Last = &lastRun{Action: known.Running, Running: true, Began: known.Began}
+		if known.Running == Verify && s.Verify != nil && !s.Verify.Running && s.Verify.Began.After(known.Began) {
+			v.Last.Phase = "it has compared the rows, and finds the events that have touched those that differ"
+		}
 	} else if known.Last != "" {
-		v.Last = &lastRun{known.Last, false, known.Began, said(!v.Hides, known.Problem)}
+		v.Last = &lastRun{Action: known.Last, Began: known.Began, Problem: said(!v.Hides, known.Problem)}
 	}
 	v.charts(h, s)
 	load := func(what string, err error) {
@@ -274,7 +278,7 @@ func doneWord(action Action) string {
 // buttons are what can be done now, the most harmless first.
 func (v *consumerView) buttons(h *Handler, s consumer.Status) {
 	add := func(b button) { v.Doing = append(v.Doing, b) }
-	stuck := s.State == consumer.Failed && s.Failure != nil && s.Failure.EventName != ""
+	stuck := s.Failure != nil && s.Failure.EventName != "" && !s.Failure.Stalled // also when it is paused
 	at := int64(0)
 	if s.Failure != nil {
 		at = int64(s.Failure.Position)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,4 +87,27 @@ func TestOutcomes(t *testing.T) {
 	}
 	s.until("accounts", begun)
 	require.Contains(t, last(consumer.OutcomeFailed, "verify"), "account")
+}
+
+// What has compared and still looks for the events of the rows that differ says so: it is not done and under way at once.
+func TestVerifyThatLooksForEvents(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, readviewui.Config{Authorize: operators})
+	require.NoError(t, s.manager.WaitFor(t.Context(), s.deposit("anna", 5)))
+	_, err := s.pool.Exec(t.Context(), `UPDATE account SET amount = 99`)
+	require.NoError(t, err)
+	tx, err := s.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	var schema string // that an explanation makes, and waits for
+	require.NoError(t, tx.QueryRow(t.Context(), `SELECT current_schema() || '_explain_accounts'`).Scan(&schema))
+	_, err = tx.Exec(t.Context(), `CREATE SCHEMA "`+schema+`"`)
+	require.NoError(t, err)
+	status, _ := s.program(form("verify", "accounts"))
+	require.Equal(t, http.StatusAccepted, status)
+	const finds = "under way: it has compared the rows, and finds the events that have touched those that differ"
+	require.Eventually(t, func() bool { return strings.Contains(s.page(accounts), finds) }, 30*time.Second, 20*time.Millisecond)
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.Eventually(t, func() bool { return strings.Contains(s.page(accounts), "Verify: not equal") }, 30*time.Second, 20*time.Millisecond)
+	require.NotContains(t, s.page(accounts), finds)
 }

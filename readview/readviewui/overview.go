@@ -176,7 +176,7 @@ func leftovers(all []consumer.Status) (left []leftover) {
 		if s.Skipped > 0 {
 			add("lacks " + plural(s.Skipped, "event that was skipped.", "events that were skipped."))
 		}
-		if v := s.Verify; v != nil && strings.HasPrefix(v.Detail, "not equal") && !v.Running && (s.Rebuild == nil || s.Rebuild.Ended.Before(v.Ended)) {
+		if v := s.Verify; v != nil && v.Equal != nil && !*v.Equal {
 			add("was found to be other than its events make it: rebuild it.")
 		}
 	}
