@@ -237,7 +237,7 @@ func (a *asker) run(ctx context.Context) {
 }
 
 func (a *asker) send(ctx context.Context, after eventsourced.Position) error {
-	msg, err := relay.MarshalReplayRequest(relay.ReplayRequest{
+	msg, err := relay.MarshalHistoryRequest(relay.HistoryRequest{
 		Topic: a.feed.Topic, After: after, ReplyTo: a.feed.ReplyTo, Asker: a.id,
 		Events: a.feed.AskEvents, Bytes: a.feed.AskBytes, Names: a.names, Expires: max(a.feed.AskAgain, answerPatience),
 	})

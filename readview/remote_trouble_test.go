@@ -125,7 +125,7 @@ func TestRequestForAnotherQueue(t *testing.T) {
 	publisher, err := amqpbus.NewPublisher(c.url, amqpbus.PublisherConfig{Logger: fast().Logger})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, publisher.Close()) })
-	msg, err := relay.MarshalReplayRequest(relay.ReplayRequest{Topic: c.topic, ReplyTo: amqpbus.QueueTopic(victim.Name)})
+	msg, err := relay.MarshalHistoryRequest(relay.HistoryRequest{Topic: c.topic, ReplyTo: amqpbus.QueueTopic(victim.Name)})
 	require.NoError(t, err)
 	requests := c.subscriber("relay") // its queue, which the relay may not have made yet
 	require.NoError(t, requests.SubscribeInitialize(c.requestTopic()))

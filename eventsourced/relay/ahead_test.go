@@ -19,24 +19,24 @@ func TestAnswersTellWhereTheRelayIs(t *testing.T) {
 	config := consumertest.Relaying()
 	logger, logged := consumertest.LogSignal("a consumer knows more than was published: was the log or the relay's position restored from a backup?")
 	config.Logger = logger
-	ask := b.replays(outbox, config)
+	ask := b.answers(outbox, config)
 	head := func(topic string) eventsourced.Position {
 		b.Eventually("the answer", func() bool { return len(outbox.Of(topic)) > 0 })
 		page, err := relay.UnmarshalPage(outbox.Of(topic)[0])
 		require.NoError(t, err)
 		return page.Head
 	}
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, After: 5, ReplyTo: "of an empty log"})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, After: 5, ReplyTo: "of an empty log"})
 	require.EqualValues(t, 1, head("of an empty log"), "below what any consumer of an event knows, and not unknown")
 	events := b.Deposit(3)
 	b.Published(outbox, relay.DefaultTopic, 3)
 	page, err := relay.UnmarshalPage(outbox.Of(relay.DefaultTopic)[0])
 	require.NoError(t, err)
 	require.Zero(t, page.Head, "a live message does not tell")
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "all"})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "all"})
 	b.Eventually("it is there", func() bool { return len(outbox.Of("all")) > 0 })
 	require.Equal(t, events[2].Position, head("all"))
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, After: events[2].Position + 1, ReplyTo: "ahead"})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, After: events[2].Position + 1, ReplyTo: "ahead"})
 	require.Equal(t, events[2].Position, head("ahead"))
 	b.Wait(logged, "the relay logs it")
 }
@@ -97,9 +97,9 @@ func TestOneConnectionIsEnough(t *testing.T) {
 		return event, query(context.Background(), b)
 	}
 	outbox := consumertest.NewOutbox()
-	ask := b.replays(outbox, config)
+	ask := b.answers(outbox, config)
 	b.Published(outbox, relay.DefaultTopic, 3)
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "all"})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "all"})
 	ids, _ := b.history(outbox, "all", 0)
 	require.Equal(t, consumertest.IDsOf(deposits), ids)
 }

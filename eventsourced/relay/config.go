@@ -89,7 +89,7 @@ type Config struct {
 	// Defaults to [DefaultPageBytes].
 	PageBytes int
 
-	// Requests is where consumers ask for history, see [ReplayRequest]. Only the
+	// Requests is where consumers ask for history, see [HistoryRequest]. Only the
 	// active node subscribes. A request is acknowledged when it has come: who gets no answer
 	// asks again. By default there is no history to be had.
 	Requests message.Subscriber

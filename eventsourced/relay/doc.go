@@ -8,7 +8,7 @@
 // A [Relay] saves its position after the messages are safe, together with the
 // position of the last message to each topic. The next message names that one, so
 // that who receives them notices what is missing; see [messaging.MetaPrevious] and
-// [ReplayRequest]. Invariants:
+// [HistoryRequest]. Invariants:
 //
 //   - a message is sent after those before it are safe, or together with them;
 //   - what a message says came before it is the same each time it is sent;
@@ -22,10 +22,10 @@
 // handled. Those who ask are served in turn, page by page, beside the live messages:
 //
 //	request.go   a request: topic, position, events, bytes, names, asker
-//	replay.go    receive, take: it is acknowledged, and stands in the line
+//	answer.go    receive, take: it is acknowledged, and stands in the line
 //	line.go      a newer one of the same asker replaces it; next: whose turn it is
 //	history.go   collect: a look at the log fills the next page of a window
-//	replay.go    serve: the page goes out; the end of the history is left to the follower
+//	answer.go    serve: the page goes out; the end of the history is left to the follower
 //	relay.go     between: it sends that between two groups
 //
 // What may go wrong:

@@ -12,7 +12,7 @@ import (
 
 // window is the answer to a request, under way: what is collected of its next page.
 type window struct {
-	request  ReplayRequest
+	request  HistoryRequest
 	received time.Time
 
 	after   eventsourced.Position  // of the page
@@ -30,7 +30,7 @@ type window struct {
 }
 
 // newWindow returns that of a request, within what a relay sends.
-func (c Config) newWindow(request ReplayRequest, now time.Time) *window {
+func (c Config) newWindow(request HistoryRequest, now time.Time) *window {
 	w := &window{
 		request: request, received: now, sent: now, after: request.After, scanned: request.After, limit: c.PageEvents,
 		leftEvents: MaxWindow * c.PageEvents, leftBytes: MaxWindow * c.PageBytes,

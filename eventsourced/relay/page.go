@@ -24,7 +24,7 @@ type Page struct {
 	After, UpTo eventsourced.Position
 	Events      []eventsourced.Recorded
 
-	// Last is set in the last page that answers a [ReplayRequest]. If UpTo is below Head there is
+	// Last is set in the last page that answers a [HistoryRequest]. If UpTo is below Head there is
 	// more to ask for.
 	Last bool
 

@@ -89,21 +89,21 @@ func TestPage(t *testing.T) {
 	}
 }
 
-func TestReplayRequest(t *testing.T) {
+func TestHistoryRequest(t *testing.T) {
 	t.Parallel()
-	request := relay.ReplayRequest{
+	request := relay.HistoryRequest{
 		Topic: "bank", After: 5, ReplyTo: "queue:branch", Asker: "loans", Events: 4000, Bytes: 1_000_000, Names: []string{"Deposited"}, Expires: 5 * time.Second,
 	}
-	msg, err := relay.MarshalReplayRequest(request)
+	msg, err := relay.MarshalHistoryRequest(request)
 	require.NoError(t, err)
 	require.JSONEq(t, `{"topic":"bank","after":5,"reply_to":"queue:branch","asker":"loans","events":4000,"bytes":1000000,"names":["Deposited"],"expires_ms":5000,"wire_version":2}`, string(msg.Payload))
-	received, err := relay.UnmarshalReplayRequest(msg)
+	received, err := relay.UnmarshalHistoryRequest(msg)
 	require.NoError(t, err)
 	require.Equal(t, request, received)
 	require.Equal(t, "5000", msg.Metadata[messaging.MetaExpires], "for who carries it")
-	least, err := relay.UnmarshalReplayRequest(message.NewMessage("1", []byte(`{"topic":"t","after":1,"reply_to":"q"}`)))
+	least, err := relay.UnmarshalHistoryRequest(message.NewMessage("1", []byte(`{"topic":"t","after":1,"reply_to":"q"}`)))
 	require.NoError(t, err)
-	require.Equal(t, relay.ReplayRequest{Topic: "t", After: 1, ReplyTo: "q", Asker: "q"}, least)
+	require.Equal(t, relay.HistoryRequest{Topic: "t", After: 1, ReplyTo: "q", Asker: "q"}, least)
 	for payload, says := range map[string]string{
 		``:                           "unexpected end of JSON input",
 		`{"after":1,"reply_to":"q"}`: "it names no topic",
@@ -111,7 +111,7 @@ func TestReplayRequest(t *testing.T) {
 		`{"topic":"t","after":-1,"reply_to":"q"}`:  "after: -1, want a position",
 		`{"topic":"t","events":-1,"reply_to":"q"}`: "events, bytes or expires_ms is negative",
 	} {
-		_, err := relay.UnmarshalReplayRequest(message.NewMessage("1", []byte(payload)))
+		_, err := relay.UnmarshalHistoryRequest(message.NewMessage("1", []byte(payload)))
 		require.ErrorIs(t, err, messaging.ErrMalformed)
 		require.ErrorContains(t, err, says)
 	}
@@ -153,17 +153,17 @@ func FuzzUnmarshalPage(f *testing.F) {
 	})
 }
 
-func FuzzUnmarshalReplayRequest(f *testing.F) {
+func FuzzUnmarshalHistoryRequest(f *testing.F) {
 	f.Add([]byte(`{"topic":"t","after":1,"reply_to":"q"}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		request, err := relay.UnmarshalReplayRequest(message.NewMessage("1", payload))
+		request, err := relay.UnmarshalHistoryRequest(message.NewMessage("1", payload))
 		if err != nil {
 			require.ErrorIs(t, err, messaging.ErrMalformed)
 			return
 		}
-		msg, err := relay.MarshalReplayRequest(request)
+		msg, err := relay.MarshalHistoryRequest(request)
 		require.NoError(t, err)
-		again, err := relay.UnmarshalReplayRequest(msg)
+		again, err := relay.UnmarshalHistoryRequest(msg)
 		require.NoError(t, err)
 		require.Equal(t, request, again)
 	})
@@ -179,7 +179,7 @@ func TestUnknownWireVersion(t *testing.T) {
 		require.ErrorIs(t, err, messaging.ErrWireVersion)
 	}
 	request := message.NewMessage("r", []byte(`{"topic": "t", "after": 1, "reply_to": "me", "wire_version": 1}`))
-	_, err = relay.UnmarshalReplayRequest(request)
+	_, err = relay.UnmarshalHistoryRequest(request)
 	require.EqualError(t, err, `replay request "r": unknown version of the wire format: it is of version 1, and this program knows 2`)
 	require.ErrorIs(t, err, messaging.ErrWireVersion)
 }

@@ -44,7 +44,7 @@ type Relay struct {
 	follower     *consumer.Follower
 	publications atomic.Pointer[publications] // not before there is a lease
 	line         *line
-	reached      atomic.Int64                                   // about the follower's position, for the replays
+	reached      atomic.Int64                                   // about the follower's position, for answers
 	skips        atomic.Pointer[map[eventsourced.Position]bool] // what is left out
 	stuck        *consumer.WorkError                            // the event that can't be published now; of the follower's goroutine
 	sizes        workingSizes                                   // of pages, when some were refused

@@ -19,9 +19,9 @@ import (
 // [messaging.ErrWireVersion]. Messages of one event have [messaging.WireVersion].
 const WireVersion = 2
 
-// ReplayRequest asks the [Relay] of another context for a window of a topic's history: for what
+// HistoryRequest asks the [Relay] of another context for a window of a topic's history: for what
 // comes after a position, in a few pages. Who has handled them asks for the next window.
-type ReplayRequest struct {
+type HistoryRequest struct {
 	Topic   string                // whose history
 	After   eventsourced.Position // what the asker has
 	ReplyTo string                // the topic that the pages are sent to, which only the asker receives if possible
@@ -45,7 +45,7 @@ type ReplayRequest struct {
 // MaxWindow is how many pages of [Config.PageEvents] and [Config.PageBytes] a window may have.
 const MaxWindow = 16
 
-type replayRequest struct {
+type historyRequest struct {
 	Topic   string   `json:"topic"`
 	After   int64    `json:"after"`
 	ReplyTo string   `json:"reply_to"`
@@ -57,32 +57,32 @@ type replayRequest struct {
 	Version int      `json:"wire_version,omitempty"`
 }
 
-// MarshalReplayRequest makes the message of a request, a JSON object.
-func MarshalReplayRequest(request ReplayRequest) (*message.Message, error) {
+// MarshalHistoryRequest makes the message of a request, a JSON object.
+func MarshalHistoryRequest(request HistoryRequest) (*message.Message, error) {
 	expires := request.Expires.Milliseconds()
-	payload, err := json.Marshal(replayRequest{
+	payload, err := json.Marshal(historyRequest{
 		request.Topic, int64(request.After), request.ReplyTo, request.Asker, request.Events, request.Bytes, request.Names, expires, WireVersion,
 	})
 	if err != nil {
 		return nil, err
 	}
 	msg := message.NewMessage(eventsourced.NewEventID().String(), payload)
-	msg.Metadata[messaging.MetaName] = "ReplayRequest"
+	msg.Metadata[messaging.MetaName] = "HistoryRequest"
 	if expires > 0 {
 		msg.Metadata[messaging.MetaExpires] = strconv.FormatInt(expires, 10)
 	}
 	return msg, nil
 }
 
-// UnmarshalReplayRequest returns the request of a message. It returns
+// UnmarshalHistoryRequest returns the request of a message. It returns
 // [messaging.ErrMalformed], with what is wrong, and [messaging.ErrWireVersion].
-func UnmarshalReplayRequest(msg *message.Message) (ReplayRequest, error) {
-	var r replayRequest
+func UnmarshalHistoryRequest(msg *message.Message) (HistoryRequest, error) {
+	var r historyRequest
 	err := json.Unmarshal(msg.Payload, &r)
 	switch {
 	case err != nil:
 	case r.Version != 0 && r.Version != WireVersion:
-		return ReplayRequest{}, fmt.Errorf("replay request %.40q: %w: it is of version %d, and this program knows %d",
+		return HistoryRequest{}, fmt.Errorf("replay request %.40q: %w: it is of version %d, and this program knows %d",
 			msg.UUID, messaging.ErrWireVersion, r.Version, WireVersion)
 	case r.Topic == "":
 		err = errors.New("it names no topic")
@@ -94,9 +94,9 @@ func UnmarshalReplayRequest(msg *message.Message) (ReplayRequest, error) {
 		err = errors.New("events, bytes or expires_ms is negative")
 	}
 	if err != nil {
-		return ReplayRequest{}, fmt.Errorf("replay request %.40q: %w: %w", msg.UUID, messaging.ErrMalformed, err)
+		return HistoryRequest{}, fmt.Errorf("replay request %.40q: %w: %w", msg.UUID, messaging.ErrMalformed, err)
 	}
-	return ReplayRequest{
+	return HistoryRequest{
 		Topic: r.Topic, After: eventsourced.Position(r.After), ReplyTo: r.ReplyTo, Asker: cmp.Or(r.Asker, r.ReplyTo),
 		Events: r.Events, Bytes: r.Bytes, Names: r.Names, Expires: min(time.Duration(r.Expires), maxExpires) * time.Millisecond,
 	}, nil

@@ -140,8 +140,8 @@ func TestHistoryAroundAnEventThatCannotLeave(t *testing.T) {
 	outbox := consumertest.NewOutbox()
 	config := translatesAllBut()
 	config.StartAtHead = true
-	ask := b.replays(outbox, config)
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "up to it"})
+	ask := b.answers(outbox, config)
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "up to it"})
 	b.Eventually("a page comes", func() bool { return len(outbox.Of("up to it")) > 0 })
 	page, err := relay.UnmarshalPage(outbox.Of("up to it")[0])
 	require.NoError(t, err)
@@ -157,7 +157,7 @@ func TestHistoryAroundAnEventThatCannotLeave(t *testing.T) {
 	require.NoError(t, err)
 	_, err = it.Skip(eventsourced.WithActor(t.Context(), "ann"), bad.Position, "nobody needs it")
 	require.NoError(t, err)
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "all"})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "all"})
 	ids, _ := b.history(outbox, "all", 0)
 	require.Equal(t, consumertest.IDsOf(append(before, after...)), ids)
 }

@@ -32,7 +32,7 @@ func TestPartsOfAnEventShareAMessage(t *testing.T) {
 	b := newBank(t)
 	parts := b.evolve()
 	outbox := consumertest.NewOutbox()
-	ask := b.replays(outbox, consumertest.Relaying())
+	ask := b.answers(outbox, consumertest.Relaying())
 	messages := b.Published(outbox, relay.DefaultTopic, 3)
 	consumertest.RequireChain(t, "0", messages)
 	for i, want := range [][]eventsourced.Recorded{parts[0], parts[1], parts[3]} {
@@ -48,7 +48,7 @@ func TestPartsOfAnEventShareAMessage(t *testing.T) {
 		}
 	}
 
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "asker"})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "asker"})
 	ids, _ := b.history(outbox, "asker", 0)
 	require.Equal(t, consumertest.IDsOf(append(append(parts[0], parts[1]...), parts[3]...)), ids, "and in its history")
 }

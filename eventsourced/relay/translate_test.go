@@ -35,7 +35,7 @@ func TestTranslateMany(t *testing.T) {
 		total.Name, total.Payload = "BranchChanged", []byte(`{}`)
 		return []eventsourced.Recorded{in, total}, nil
 	}
-	ask := b.replays(outbox, config)
+	ask := b.answers(outbox, config)
 	messages := b.Published(outbox, relay.DefaultTopic, 2)
 	consumertest.RequireChain(t, "0", messages)
 	var want []string
@@ -55,10 +55,10 @@ func TestTranslateMany(t *testing.T) {
 			want = append(want, part.ID.String())
 		}
 	}
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "asker"})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "asker"})
 	ids, _ := b.history(outbox, "asker", 0)
 	require.Equal(t, want, ids)
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "another", Names: []string{"BranchChanged"}})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "another", Names: []string{"BranchChanged"}})
 	ids, _ = b.history(outbox, "another", 0)
 	require.Equal(t, []string{want[1], want[3]}, ids, "by the name that it leaves with")
 

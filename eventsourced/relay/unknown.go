@@ -12,7 +12,7 @@ import (
 // unknown is what a request asks for in vain, as far as that is certain: a topic to which nothing was ever
 // published while others have had something, or names none of which is published. It is about no event. It
 // is called by the follower.
-func (r *Relay) unknown(request ReplayRequest) *consumer.Failure {
+func (r *Relay) unknown(request HistoryRequest) *consumer.Failure {
 	topics := slices.DeleteFunc(slices.Sorted(maps.Keys(r.sent)), func(topic string) bool { return topic == beginning || topic == reachedKey })
 	// One that did not begin with the log may have published something in history only.
 	if began := r.sent[beginning]; began == 0 && len(topics) > 0 && !slices.Contains(topics, request.Topic) {

@@ -52,23 +52,23 @@ func TestAnAnswerIsAWindow(t *testing.T) {
 	b.insert(100, 10)
 	outbox, config := consumertest.NewOutbox(), consumertest.Relaying()
 	config.PageEvents, config.StartAtHead = 10, true
-	ask := b.replays(outbox, config)
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "first", Events: 25})
+	ask := b.answers(outbox, config)
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "first", Events: 25})
 	pages := b.answer(t, outbox, "first")
 	require.Len(t, pages, 3)
 	require.Equal(t, []int{10, 10, 5}, []int{len(pages[0].Events), len(pages[1].Events), len(pages[2].Events)})
 	require.True(t, pages[2].More())
 	require.EqualValues(t, 100, pages[2].Head)
 
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, After: pages[2].UpTo, ReplyTo: "next", Bytes: 1})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, After: pages[2].UpTo, ReplyTo: "next", Bytes: 1})
 	require.Len(t, b.answer(t, outbox, "next"), 1, "a page at least")
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "no limit told"})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "no limit told"})
 	require.Len(t, b.answer(t, outbox, "no limit told"), 1)
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, After: 95, ReplyTo: "end", Events: 1000})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, After: 95, ReplyTo: "end", Events: 1000})
 	pages = b.answer(t, outbox, "end")
 	require.Len(t, pages, 1)
 	require.False(t, pages[0].More())
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "too much", Events: 1 << 40, Bytes: 1 << 40})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "too much", Events: 1 << 40, Bytes: 1 << 40})
 	require.Len(t, b.answer(t, outbox, "too much"), 10)
 }
 
@@ -86,8 +86,8 @@ func TestHistoryOfNames(t *testing.T) {
 			last := b.Deposit(1)[0]
 			outbox, config := consumertest.NewOutbox(), consumertest.Relaying()
 			config.StartAtHead, config.Translate = true, translate
-			ask := b.replays(outbox, config)
-			ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "rare", Names: []string{"Renamed"}})
+			ask := b.answers(outbox, config)
+			ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "rare", Names: []string{"Renamed"}})
 			var events []eventsourced.Recorded
 			pages := b.answer(t, outbox, "rare")
 			for _, page := range pages { // on a slow machine there are signs of life before the last one
@@ -95,7 +95,7 @@ func TestHistoryOfNames(t *testing.T) {
 			}
 			require.Equal(t, consumertest.IDsOf([]eventsourced.Recorded{rare}), consumertest.IDsOf(events), "a projection of few events gets few")
 			require.Equal(t, last.Position, pages[len(pages)-1].UpTo, "and is at the head")
-			ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "none", Names: []string{"Strange"}})
+			ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "none", Names: []string{"Strange"}})
 			pages = b.answer(t, outbox, "none")
 			require.Empty(t, pages[0].Events)
 			require.Equal(t, last.Position, pages[len(pages)-1].UpTo)
@@ -112,7 +112,7 @@ func TestRequestsThatWaitedAreOne(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, requests.Close()) })
 	for range 75 {
 		for _, asker := range []string{"a", "b"} {
-			msg, err := relay.MarshalReplayRequest(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: asker, Asker: asker, Events: 1000})
+			msg, err := relay.MarshalHistoryRequest(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: asker, Asker: asker, Events: 1000})
 			require.NoError(t, err)
 			require.NoError(t, requests.Publish("relay.requests", msg))
 		}
@@ -128,14 +128,14 @@ func TestRequestsThatWaitedAreOne(t *testing.T) {
 		require.Equal(t, 300, events, "once")
 	}
 	pages := len(outbox.Of("a"))
-	ask(t, requests, relay.ReplayRequest{Topic: relay.DefaultTopic, After: 300, ReplyTo: "a"}) // the next one comes after all those
+	ask(t, requests, relay.HistoryRequest{Topic: relay.DefaultTopic, After: 300, ReplyTo: "a"}) // the next one comes after all those
 	b.Eventually("its answer", func() bool { return len(outbox.Of("a")) > pages })
 	require.Equal(t, []int{pages + 1, pages}, []int{len(outbox.Of("a")), len(outbox.Of("b"))})
 }
 
-func ask(t *testing.T, requests message.Publisher, request relay.ReplayRequest) {
+func ask(t *testing.T, requests message.Publisher, request relay.HistoryRequest) {
 	t.Helper()
-	msg, err := relay.MarshalReplayRequest(request)
+	msg, err := relay.MarshalHistoryRequest(request)
 	require.NoError(t, err)
 	require.NoError(t, requests.Publish("relay.requests", msg))
 }
@@ -170,9 +170,9 @@ func TestAskersTakeTurns(t *testing.T) {
 	it, err := relay.New(b.Store, b.Pool, outbox, config)
 	require.NoError(t, err)
 	b.Run(it.Run)
-	ask(t, requests, relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "long", Events: 16})
+	ask(t, requests, relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "long", Events: 16})
 	outbox.open <- struct{}{} // it has begun
-	ask(t, requests, relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "short", Events: 2})
+	ask(t, requests, relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "short", Events: 2})
 	require.Eventually(t, func() bool {
 		select {
 		case outbox.open <- struct{}{}:
@@ -182,7 +182,7 @@ func TestAskersTakeTurns(t *testing.T) {
 	}, time.Minute, time.Millisecond)
 	require.Less(t, len(outbox.Of("long")), 10, "a long answer lets others have their turns")
 
-	ask(t, requests, relay.ReplayRequest{Topic: relay.DefaultTopic, After: 40, ReplyTo: "long", Events: 1})
+	ask(t, requests, relay.HistoryRequest{Topic: relay.DefaultTopic, After: 40, ReplyTo: "long", Events: 1})
 	require.Eventually(t, func() bool {
 		select {
 		case outbox.open <- struct{}{}:
@@ -226,8 +226,8 @@ func TestPagesThatAreRefusedAreHalved(t *testing.T) {
 	}
 	config := consumertest.Relaying()
 	config.PageBytes, config.StartAtHead = 1<<20, true
-	ask := b.replays(outbox, config)
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "all", Events: 4000})
+	ask := b.answers(outbox, config)
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "all", Events: 4000})
 	events := 0
 	for _, page := range b.answer(t, outbox, "all") {
 		events += len(page.Events)
@@ -248,8 +248,8 @@ func TestEventThatIsTooLargeForTheTransport(t *testing.T) {
 	outbox.Refuse = refuseLarge(3000)
 	config := consumertest.Relaying()
 	config.StartAtHead = true
-	ask := b.replays(outbox, config)
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "all", Events: 10})
+	ask := b.answers(outbox, config)
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "all", Events: 10})
 	pages := b.answer(t, outbox, "all")
 	require.Len(t, pages[0].Events, 1)
 	last := pages[len(pages)-1]
@@ -266,11 +266,11 @@ func TestAnswersTellWhereTheRelayStands(t *testing.T) {
 	before := b.Deposit(1)
 	bad := b.Record(&consumertest.Renamed{})
 	outbox := consumertest.NewOutbox()
-	ask := b.replays(outbox, translatesAllBut())
+	ask := b.answers(outbox, translatesAllBut())
 	b.Published(outbox, relay.DefaultTopic, 1)
 	for i := 0; ; i++ { // it has tried by then
 		topic := fmt.Sprint(i)
-		ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: topic})
+		ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: topic})
 		page := b.answer(t, outbox, topic)[0]
 		require.Equal(t, consumertest.IDsOf(before), consumertest.IDsOf(page.Events))
 		if page.Failure != nil {

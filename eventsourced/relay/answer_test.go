@@ -16,16 +16,16 @@ import (
 	"github.com/dancefinder/eventsourcing/internal/consumertest"
 )
 
-// replays is a relay with a Pub/Sub for requests.
-func (b *bank) replays(outbox *consumertest.Outbox, config relay.Config) (ask func(relay.ReplayRequest)) {
+// answers is a relay with a Pub/Sub for requests.
+func (b *bank) answers(outbox *consumertest.Outbox, config relay.Config) (ask func(relay.HistoryRequest)) {
 	b.T.Helper()
 	requests := gochannel.NewGoChannel(gochannel.Config{Persistent: true}, watermill.NopLogger{})
 	b.T.Cleanup(func() { require.NoError(b.T, requests.Close()) })
 	config.Requests = requests
 	b.Relay(outbox, config)
-	return func(request relay.ReplayRequest) {
+	return func(request relay.HistoryRequest) {
 		b.T.Helper()
-		msg, err := relay.MarshalReplayRequest(request)
+		msg, err := relay.MarshalHistoryRequest(request)
 		require.NoError(b.T, err)
 		require.NoError(b.T, requests.Publish("relay.requests", msg))
 	}
@@ -57,10 +57,10 @@ func TestReplays(t *testing.T) {
 	outbox := consumertest.NewOutbox()
 	config := consumertest.Relaying()
 	config.Names = []string{"Deposited"}
-	ask := b.replays(outbox, config)
+	ask := b.answers(outbox, config)
 	b.Published(outbox, relay.DefaultTopic, 10)
 
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "all"})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "all"})
 	ids, pages := b.history(outbox, "all", 0)
 	require.Equal(t, consumertest.IDsOf(deposits), ids)
 	require.Equal(t, 1, pages, "history travels in pages")
@@ -68,20 +68,20 @@ func TestReplays(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "all", page.Asker)
 
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, After: deposits[6].Position, ReplyTo: "some"})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, After: deposits[6].Position, ReplyTo: "some"})
 	ids, _ = b.history(outbox, "some", deposits[6].Position)
 	require.Equal(t, consumertest.IDsOf(deposits[7:]), ids)
 
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, After: deposits[9].Position, ReplyTo: "none"})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, After: deposits[9].Position, ReplyTo: "none"})
 	ids, _ = b.history(outbox, "none", deposits[9].Position)
 	require.Empty(t, ids, "that nothing is missing is an answer, too")
 
-	ask(relay.ReplayRequest{Topic: "other", ReplyTo: "of another topic"})
+	ask(relay.HistoryRequest{Topic: "other", ReplyTo: "of another topic"})
 	ids, _ = b.history(outbox, "of another topic", 0)
 	require.Empty(t, ids)
 
 	ahead := deposits[9].Position + 1_000_000_000
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, After: ahead, ReplyTo: "from the future"})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, After: ahead, ReplyTo: "from the future"})
 	ids, _ = b.history(outbox, "from the future", ahead)
 	require.Empty(t, ids)
 }
@@ -96,9 +96,9 @@ func TestPagesOfHistoryAreBounded(t *testing.T) {
 	_, err = b.Pool.Exec(t.Context(), `UPDATE events SET payload = ('{"Text":"' || repeat('x', 400000) || '"}')::json WHERE tstamp > $1`, events-6)
 	require.NoError(t, err)
 	outbox := consumertest.NewOutbox()
-	ask := b.replays(outbox, consumertest.Relaying())
+	ask := b.answers(outbox, consumertest.Relaying())
 	b.Eventually("all is published", func() bool { return len(outbox.Of(relay.DefaultTopic)) == events })
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "all", Events: 2 * events})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "all", Events: 2 * events})
 	ids, pages := b.history(outbox, "all", 0)
 	require.Len(t, ids, events)
 	require.GreaterOrEqual(t, pages, 8, "a thousand events or a quarter of a megabyte each")
@@ -115,10 +115,10 @@ func TestHistoryMeetsLiveMessages(t *testing.T) {
 	b := newBank(t)
 	b.Deposit(5)
 	outbox := consumertest.NewOutbox()
-	ask := b.replays(outbox, consumertest.Relaying())
+	ask := b.answers(outbox, consumertest.Relaying())
 	for i := range 10 {
 		b.Deposit(5)
-		ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: relay.DefaultTopic, Asker: fmt.Sprint(i)}) // among the live ones
+		ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: relay.DefaultTopic, Asker: fmt.Sprint(i)}) // among the live ones
 		b.Deposit(5)
 	}
 	lasts := func() (n int) {
@@ -155,7 +155,7 @@ func TestHistoryMeetsLiveMessages(t *testing.T) {
 	}
 }
 
-func TestBadReplayRequestsAreRefused(t *testing.T) {
+func TestBadHistoryRequestsAreRefused(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
 	requests := gochannel.NewGoChannel(gochannel.Config{Persistent: true}, watermill.NopLogger{})
@@ -167,7 +167,7 @@ func TestBadReplayRequestsAreRefused(t *testing.T) {
 	b.Relay(outbox, config)
 	require.NoError(t, requests.Publish("relay.requests", message.NewMessage("1", []byte("{"))))
 	b.Wait(refused, "it is logged")
-	msg, err := relay.MarshalReplayRequest(relay.ReplayRequest{Topic: "t", ReplyTo: "next"})
+	msg, err := relay.MarshalHistoryRequest(relay.HistoryRequest{Topic: "t", ReplyTo: "next"})
 	require.NoError(t, err)
 	require.NoError(t, requests.Publish("relay.requests", msg))
 	b.history(outbox, "next", 0) // the next one is served
@@ -186,7 +186,7 @@ func TestRequestThatNamesAnotherQueue(t *testing.T) {
 	outbox := consumertest.NewOutbox()
 	b.Relay(checkingOutbox{outbox}, config)
 	for _, replyTo := range []string{"somebody else's", "own"} {
-		msg, err := relay.MarshalReplayRequest(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: replyTo})
+		msg, err := relay.MarshalHistoryRequest(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: replyTo})
 		require.NoError(t, err)
 		require.NoError(t, requests.Publish("relay.requests", msg))
 	}
@@ -216,7 +216,7 @@ func TestRequestOfANewerProgramIsInTheStatus(t *testing.T) {
 	it, _ := b.Relay(outbox, config)
 	require.NoError(t, requests.Publish("relay.requests", message.NewMessage("1", []byte(`{"topic": "t", "reply_to": "next", "wire_version": 3}`))))
 	b.Becomes(it, "it says so", consumertest.Retrying(eventsourced.Recorded{}, "unknown version of the wire format: it is of version 3, and this program knows 2"))
-	msg, err := relay.MarshalReplayRequest(relay.ReplayRequest{Topic: "t", ReplyTo: "next"})
+	msg, err := relay.MarshalHistoryRequest(relay.HistoryRequest{Topic: "t", ReplyTo: "next"})
 	require.NoError(t, err)
 	require.NoError(t, requests.Publish("relay.requests", msg))
 	b.history(outbox, "next", 0) // the next one is served
@@ -235,10 +235,10 @@ func TestRequestThatCannotBeAnswered(t *testing.T) {
 		}
 		return nil
 	}
-	ask := b.replays(outbox, consumertest.Relaying())
+	ask := b.answers(outbox, consumertest.Relaying())
 	b.Published(outbox, relay.DefaultTopic, 3)
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "refused"})
-	ask(relay.ReplayRequest{Topic: relay.DefaultTopic, ReplyTo: "next"})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "refused"})
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "next"})
 	ids, _ := b.history(outbox, "next", 0)
 	require.Equal(t, consumertest.IDsOf(deposits), ids)
 	require.Empty(t, outbox.Of("refused"))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -16,8 +15,8 @@ import (
 )
 
 const (
-	replayAttempts = 3           // of a page that can't be sent
-	signOfLife     = time.Second // a page is sent at least so often while the log is searched
+	pageAttempts = 3           // to send a page
+	signOfLife   = time.Second // a page is sent at least so often while the log is searched
 )
 
 // receive takes requests for history into the line until ctx ends. Only the node that
@@ -66,11 +65,11 @@ func (r *Relay) takeAll(ctx context.Context, requests <-chan *message.Message) (
 // take puts a request into the line. It is acknowledged at once, so that a newer one comes that
 // may replace it, and because who waits in vain asks again.
 func (r *Relay) take(ctx context.Context, msg *message.Message) {
-	request, err := UnmarshalReplayRequest(msg)
+	request, err := UnmarshalHistoryRequest(msg)
 	msg.Ack()
 	if err == nil && r.config.CheckReply != nil {
 		if err = r.config.CheckReply(request.Topic, request.ReplyTo); err != nil {
-			err = fmt.Errorf("replay request %.40q: %w", msg.UUID, err)
+			err = fmt.Errorf("request for history %.40q: %w", msg.UUID, err)
 		}
 	}
 	if err != nil {
@@ -182,7 +181,7 @@ func (r *Relay) failed(ctx context.Context, w *window, err error) {
 		return
 	}
 	r.beside.note(err, false)
-	if w.failures++; w.failures >= replayAttempts {
+	if w.failures++; w.failures >= pageAttempts {
 		logger.ErrorContext(ctx, "answer to a request for history given up", "error", err)
 		if first != nil { // who asked is to know which event it is, if only that is too large
 			reached := eventsourced.Position(r.reached.Load())
@@ -196,133 +195,4 @@ func (r *Relay) failed(ctx context.Context, w *window, err error) {
 	logger.WarnContext(ctx, "page of history not sent, it is tried again", "error", err)
 	w.earliest = time.Now().Add(r.config.BackOffAfter(w.failures))
 	r.line.end(w, false)
-}
-
-// workingSizes are how large pages may be after one was refused, by what they are sent to: each
-// transport has words of its own for what is too large, and it may be another kind of refusal.
-type workingSizes struct {
-	mu    sync.Mutex
-	sizes map[string]workingSize
-}
-
-type workingSize struct {
-	bytes int
-	until time.Time
-}
-
-// sizeMemory is for how long that holds.
-const sizeMemory = time.Minute
-
-func (s *workingSizes) limit(topic string, most int) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if size := s.sizes[topic]; time.Now().Before(size.until) {
-		return min(size.bytes, most)
-	}
-	delete(s.sizes, topic)
-	return most
-}
-
-func (s *workingSizes) set(topic string, bytes int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sizes == nil {
-		s.sizes = map[string]workingSize{}
-	}
-	s.sizes[topic] = workingSize{bytes, time.Now().Add(sizeMemory)}
-}
-
-var errHalved = errors.New("it may be too large")
-
-// publishPage publishes a window's page. After a refusal, which is errHalved then, pages are half
-// as large. One that took long is another matter.
-func (r *Relay) publishPage(ctx context.Context, w *window, page Page) error {
-	widened := r.widened(w.request.Names)
-	page.Publication, page.PublishedFrom = widened.Number, widened.Position
-	msg, err := marshalPage(page, w.events)
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	err = r.publish(ctx, consumer.PartBeside, nil, w.request.ReplyTo, msg)
-	if err != nil && len(w.events) > 1 && time.Since(began) < signOfLife {
-		r.sizes.set(w.request.ReplyTo, len(msg.Payload)/2+pageOverhead)
-		return fmt.Errorf("%w: %w", errHalved, err)
-	}
-	return err
-}
-
-// tellInterval is how often those are asked how they are who can tell.
-const tellInterval = 500 * time.Millisecond
-
-// trouble is what is wrong beside the live messages. It is forgotten when an answer is out, and
-// after a while: nobody may ask any more.
-type trouble struct {
-	mu    sync.Mutex
-	err   error
-	until time.Time
-}
-
-const troubleMemory = 10 * time.Second
-
-func (t *trouble) note(err error, stays bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.err, t.until = err, time.Now().Add(troubleMemory)
-	if stays {
-		t.until = time.Time{}
-	}
-}
-
-func (t *trouble) clear() { t.note(nil, true) }
-
-// subscribed forgets that nothing could be received.
-func (t *trouble) subscribed() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.until.IsZero() {
-		t.err = nil
-	}
-}
-
-func (t *trouble) current() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.until.IsZero() && time.Now().After(t.until) {
-		t.err = nil
-	}
-	return t.err
-}
-
-// tell keeps it on record what is wrong beside the live messages, and with the transport when there
-// are none, as long as ctx lasts.
-func (r *Relay) tell(ctx context.Context) {
-	defer r.follower.Clear(consumer.PartBeside)
-	var told error
-	for wait.Sleep(ctx, tellInterval) {
-		err := r.beside.current()
-		if problem := problemOf(r.config.Requests); problem != nil {
-			err = r.cantReceive(problem)
-			r.line.gather()
-		} else if problem := problemOf(r.publisher); problem != nil {
-			err = problem
-		}
-		var problem *consumer.ProblemError
-		switch {
-		case err == nil && told != nil:
-			r.follower.Clear(consumer.PartBeside)
-		case err == nil:
-		case err != told || errors.As(err, &problem): //nolint:errorlint // the same is told once
-			r.follower.Note(consumer.PartBeside, nil, err)
-		}
-		told = err
-	}
-}
-
-// problemOf returns why a publisher or subscriber does not work now, if it can tell.
-func problemOf(transport any) error {
-	if tells, can := transport.(interface{ Problem() error }); can {
-		return tells.Problem()
-	}
-	return nil
 }
