@@ -62,6 +62,7 @@ func (m *meter) now() float64 {
 // same and stand at the same position, as those that have yet to begin, and one count for all that are behind another one
 // of which more waits than is counted. Their positions were read before.
 type lookAhead struct {
+	head  eventsourced.Position // 0 when it was not read yet
 	known map[string]*outlook
 	full  []eventsourced.LogQuery // of which there was more than was counted
 }
@@ -81,20 +82,38 @@ func (l *lookAhead) backlog(ctx context.Context, log eventsourced.LogReader, que
 	if known := l.known[outlookKey(query)]; known != nil {
 		return known.Backlog, nil
 	}
-	counted := query
-	if l.overflows(query) {
-		counted.Limit = 1
+	if l.head == 0 {
+		head, err := log.Head(ctx)
+		if err != nil {
+			return eventsourced.Backlog{}, err
+		}
+		l.head = head
 	}
-	found, err := eventsourced.BacklogAfter(ctx, log, counted)
+	found, err := eventsourced.BacklogAfter(ctx, foreseen{log, l.head, l.overflows(query)}, query)
 	if err != nil {
 		return found, err
 	}
 	if found.More {
-		found.Behind = eventsourced.MaxBacklog
 		l.full = append(l.full, query)
 	}
 	l.known[outlookKey(query)] = &outlook{found, -1}
 	return found, nil
+}
+
+// foreseen is a log of which one status need not ask again what it knows.
+type foreseen struct {
+	eventsourced.LogReader
+	head  eventsourced.Position
+	whole bool // there is more than is counted
+}
+
+func (f foreseen) Head(context.Context) (eventsourced.Position, error) { return f.head, nil }
+
+func (f foreseen) CountLog(ctx context.Context, query eventsourced.LogQuery) (int64, error) {
+	if f.whole {
+		return int64(query.Limit), nil
+	}
+	return f.LogReader.CountLog(ctx, query)
 }
 
 // overflows tells that more is before a query than is counted, as it has all of another's that has.
