@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -73,6 +74,15 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case user.Has(identity.RoleOperator):
 		p.ui.ServeHTTP(w, r)
+	case strings.Contains(r.Header.Get("Accept"), "application/json") && !strings.Contains(r.Header.Get("Accept"), "text/html"): // a program
+		status, detail := http.StatusForbidden, errNoOperator.Error()
+		if !known {
+			status, detail = http.StatusUnauthorized, "there is no session: log in first"
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(map[string]any{"status": status, "title": "This page is for operators", "detail": detail})
 	case !known && p.canLogin && r.Method == http.MethodGet:
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, "/login?next="+url.QueryEscape(Path), http.StatusSeeOther)

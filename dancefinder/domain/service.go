@@ -29,7 +29,7 @@ type Service struct {
 	knownDanceHalls *catalogue[DanceHall, *DanceHall]
 }
 
-// NewService returns a service over store, whose registry must know [EventTypes].
+// NewService returns a service over store, whose registry must know [EventTypes]. It panics without, as [eventsourced.NewRepository] does.
 func NewService(store eventsourced.Store) *Service {
 	bands := eventsourced.NewRepository[Band](store, AggregateBand, eventsourced.RepositoryConfig{})
 	danceHalls := eventsourced.NewRepository[DanceHall](store, AggregateDanceHall, eventsourced.RepositoryConfig{})

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dancefinder/eventsourcing/dancefinder/internal/need"
 )
 
 // maxQueue is how far ahead slots are handed out. Whoever finds the queue longer
@@ -35,8 +37,16 @@ type Limiter struct {
 }
 
 // NewLimiter returns a limiter of one request in each interval. Limiters with the
-// same provider share their slots.
+// same provider share their slots. It panics with all that is wrong: no pool, no provider, a negative interval.
 func NewLimiter(pool *pgxpool.Pool, provider string, interval time.Duration) *Limiter {
+	var problems []error
+	if provider == "" {
+		problems = append(problems, errors.New("the provider has no name"))
+	}
+	if interval < 0 {
+		problems = append(problems, fmt.Errorf("the interval is %s", interval))
+	}
+	need.All("geocoding.NewLimiter", map[string]any{"pool": pool}, problems...)
 	return &Limiter{pool: pool, provider: provider, interval: interval}
 }
 

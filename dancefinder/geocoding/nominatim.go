@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
+	"github.com/dancefinder/eventsourcing/dancefinder/internal/need"
 )
 
 // NominatimAttribution must stand where coordinates of [Nominatim] are shown, with
@@ -84,11 +85,11 @@ type Nominatim struct {
 }
 
 // NewNominatim returns a geocoder whose limit and cache are in the database that
-// pool reaches. It asks nothing yet. The error names every field that is wrong.
+// pool reaches. It asks nothing yet. The error names every field that is wrong, and a pool that is nil.
 func NewNominatim(pool *pgxpool.Pool, config NominatimConfig) (*Nominatim, error) {
 	config = config.withDefaults()
 	base, err := config.validate()
-	if err != nil {
+	if err := errors.Join(append(need.Missing(map[string]any{"pool": pool}), err)...); err != nil {
 		return nil, err
 	}
 	provider := base.Host + base.Path // the same server however it is reached

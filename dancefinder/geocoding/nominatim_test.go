@@ -362,7 +362,8 @@ func TestNominatimKeepsToItsInterval(t *testing.T) {
 func TestNewNominatim(t *testing.T) {
 	t.Parallel()
 	ok := geocoding.NominatimConfig{Contact: "anna@example.org"}
-	_, err := geocoding.NewNominatim(nil, ok)
+	pool := newApp(t).pool
+	_, err := geocoding.NewNominatim(pool, ok)
 	require.NoError(t, err)
 	for name, c := range map[string]struct {
 		spoil func(*geocoding.NominatimConfig)
@@ -384,12 +385,12 @@ func TestNewNominatim(t *testing.T) {
 			t.Parallel()
 			config := ok
 			c.spoil(&config)
-			_, err := geocoding.NewNominatim(nil, config)
+			_, err := geocoding.NewNominatim(pool, config)
 			require.ErrorContains(t, err, c.says)
 		})
 	}
 	_, err = geocoding.NewNominatim(nil, geocoding.NominatimConfig{BaseURL: "x", Interval: -1})
-	for _, field := range []string{"Contact", "BaseURL", "Interval"} {
+	for _, field := range []string{"no pool", "Contact", "BaseURL", "Interval"} {
 		require.ErrorContains(t, err, field, "all problems at once")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
+	"github.com/dancefinder/eventsourcing/dancefinder/internal/need"
 	"github.com/dancefinder/eventsourcing/eventsourced"
 )
 
@@ -29,8 +30,9 @@ type Worker struct {
 }
 
 // NewWorker returns a worker on the queue in the database that pool reaches. It
-// does nothing before [Worker.Run].
+// does nothing before [Worker.Run]. It panics with all that is nil.
 func NewWorker(pool *pgxpool.Pool, service *domain.Service, geocoder Geocoder, config WorkerConfig) *Worker {
+	need.All("geocoding.NewWorker", map[string]any{"pool": pool, "service": service, "geocoder": geocoder})
 	return &Worker{
 		queue:    queue{pool: pool},
 		service:  service,

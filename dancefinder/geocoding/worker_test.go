@@ -76,7 +76,7 @@ func TestEnqueue(t *testing.T) {
 	})
 	t.Run("outside a handler it is refused", func(t *testing.T) {
 		t.Parallel()
-		worker := geocoding.NewWorker(nil, nil, geocoding.Gazetteer{}, geocoding.WorkerConfig{})
+		worker := newApp(t).worker(geocoding.Gazetteer{}, geocoding.WorkerConfig{})
 		require.ErrorIs(t, worker.Enqueue(t.Context(), &domain.DanceHallCreated{}), geocoding.ErrNoEvent)
 	})
 	t.Run("an idle worker is woken", func(t *testing.T) {

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/dancefinder/eventsourcing/dancefinder/internal/need"
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
@@ -74,8 +76,13 @@ type Hub struct {
 	heights map[string]height // of the projections; Run's own
 }
 
-// NewHub returns a hub that does nothing until Run.
+// NewHub returns a hub that does nothing until Run. It panics with all that is nil, or negative in config.
 func NewHub(log Log, projections Projections, config Config) *Hub {
+	var problems []error
+	if config.Buffer < 0 || config.MaxSubscribers < 0 || config.MaxPerClient < 0 || config.PollInterval < 0 {
+		problems = append(problems, fmt.Errorf("a limit of the config is negative: %+v", config))
+	}
+	need.All("live.NewHub", map[string]any{"log": log, "projections": projections}, problems...)
 	config.Buffer = cmp.Or(config.Buffer, DefaultBuffer)
 	config.MaxSubscribers = cmp.Or(config.MaxSubscribers, DefaultMaxSubscribers)
 	config.MaxPerClient = cmp.Or(config.MaxPerClient, DefaultMaxPerClient)

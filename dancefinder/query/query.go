@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
+	"github.com/dancefinder/eventsourcing/dancefinder/internal/need"
 )
 
 // Limits of what can be asked.
@@ -57,8 +58,11 @@ type Reader struct {
 	}
 }
 
-// New returns a reader of the database that pool reaches.
-func New(pool *pgxpool.Pool) *Reader { return &Reader{db: pool} }
+// New returns a reader of the database that pool reaches. It panics without one.
+func New(pool *pgxpool.Pool) *Reader {
+	need.All("query.New", map[string]any{"pool": pool})
+	return &Reader{db: pool}
+}
 
 // Snapshot asks several questions of one state of the database. The reader that it
 // hands out is for one goroutine and must not be used once ask has returned.

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -367,4 +368,28 @@ func TestStale(t *testing.T) {
 	require.NoError(t, site.Manager.Resume(t.Context(), "event"))
 	site.Wait()
 	require.Contains(t, v.get("/?"+near).text(t), "17 danser nära")
+}
+
+// The page for operators sends people to the login, and tells programs that they need one.
+func TestAdminWithoutASession(t *testing.T) {
+	t.Parallel()
+	site := webtest.New(t, nil)
+	for accept, want := range map[string]struct {
+		status int
+		body   string
+	}{
+		"text/html,application/xhtml+xml,*/*;q=0.8": {http.StatusSeeOther, ""},
+		"application/json":                          {http.StatusUnauthorized, `{"detail":"there is no session: log in first","status":401,"title":"This page is for operators"}`},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, site.URL+"/admin/", nil)
+		require.NoError(t, err)
+		request.Header.Set("Accept", accept)
+		response, err := http.DefaultTransport.RoundTrip(request)
+		require.NoError(t, err)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, want.status, response.StatusCode)
+		require.Contains(t, string(body), want.body)
+	}
 }
