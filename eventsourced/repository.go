@@ -125,11 +125,12 @@ func isNil(v any) bool {
 // with a short back-off: act must have no other effects. [Repository.Create] and
 // [Repository.Change] do the same for an aggregate that must not be there yet, or must.
 //
-// Calls for one aggregate on one Repository take turns, in the order in which they came, until ctx ends: they make
+// Calls for one aggregate on one Repository take turns, in the order in which they came: so they make
 // no conflicts for each other, and each goes on from what the one before has committed, mostly without
-// reading it. Save, UpdateTx and other processes take no part. act must not change the same aggregate by another
-// call: that one waits for its turn, gives up waiting after a second, with a warning in the log, and makes
-// a conflict for the one that it is in. The others don't wait longer than that for an act either.
+// reading it. A call waits for its turn until ctx ends, and no longer than a second for one act: then it goes on
+// without its turn, with a warning in the log. So act must not change the same aggregate by another
+// call: that waits for a second, and then makes a conflict for the one that it is in. Save, UpdateTx and other
+// processes take no turns.
 //
 // It returns the position of the aggregate's last event, also when act recorded
 // none, so that waiting for that position shows what act saw. An error of act is
