@@ -30,7 +30,8 @@ type Inbox struct {
 // one that has one's own log. [reactor.Config.Committed] is that log's Wake. It begins with the
 // first event of the other context's history. A reaction that is added later, or to what the other context
 // publishes only later, begins with what comes from then on, as that of a reactor at home does; for what was
-// before make another inbox. The error names every problem.
+// before make another inbox. StartAtHead of the config is refused, as nobody here knows the head of the other log.
+// The error names every problem.
 func New(pool *pgxpool.Pool, feed readview.Feed, config reactor.Config, reactions ...reactor.Reaction) (*Inbox, error) {
 	problems := []error{feed.Validate()}
 	if config.StartAtHead {

@@ -1,11 +1,11 @@
 // Package health is whether to restart a program that runs consumers, and whether to send it
 // requests: two questions with two answers.
 //
-//	h, err := health.New(pool, health.Config{Status: manager.Status, Here: []health.Loop{manager}})
+//	h, err := health.New(pool, health.Config{Status: manager.Status, Loops: []health.Loop{manager}})
 //	mux.Handle("GET /healthz", h.Live())
 //	mux.Handle("GET /readyz", h.Ready())
 //
-// [Health.Live] answers 503 when something hangs here for good, in what [Config] Here has: a handler or a reaction that
+// [Health.Live] answers 503 when something hangs here for good, in one of [Config] Loops: a handler or a reaction that
 // has not returned for HangTimeout. Nothing but a restart of this program ends that, whoever has taken the consumer
 // over meanwhile. Otherwise it answers 200, and says of each consumer which [Condition] it has. A restart mends none
 // of them, so none is another code: alert on them.

@@ -40,9 +40,9 @@ type Config struct {
 	// Status tells how consumers stand. Without it nothing is said of them.
 	Status func(ctx context.Context) ([]consumer.Status, error)
 
-	// Here is what this program runs whose loops may hang for good, such as a readview.Manager and reactors:
+	// Loops are what this program runs that may hang for good, such as a readview.Manager and reactors:
 	// [Health.Live] answers 503 while one does. By default nothing is asked.
-	Here []Loop
+	Loops []Loop
 
 	// Interval is how long what Status has said is good for, however many ask. Defaults to
 	// [DefaultInterval].
@@ -121,7 +121,8 @@ type Consumer struct {
 	Lag       float64        `json:"lagSeconds"`
 }
 
-// New returns the health of a node that works on a database.
+// New returns the health of a node that works on a database. It asks nothing yet. The error names every problem: a database that
+// is nil, a negative value.
 func New(database Database, config Config) (*Health, error) {
 	var problems []error
 	if need.Nil(database) {
@@ -183,7 +184,7 @@ func (h *Health) Consumers(ctx context.Context) (all []Consumer, known bool) {
 
 // Hangs returns the consumers that hang in this process.
 func (h *Health) Hangs() (all []consumer.ID) {
-	for _, loop := range h.config.Here {
+	for _, loop := range h.config.Loops {
 		all = append(all, loop.Hangs()...)
 	}
 	return all

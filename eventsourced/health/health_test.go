@@ -85,7 +85,7 @@ func (h hanging) Hangs() []consumer.ID {
 
 func TestAProgramInWhichSomethingHangsIsToBeRestarted(t *testing.T) {
 	t.Parallel()
-	h, err := health.New(ping(reachable), health.Config{Here: []health.Loop{hanging{}, hanging{&consumer.ID{Kind: consumer.KindProjection, Name: "band"}}}})
+	h, err := health.New(ping(reachable), health.Config{Loops: []health.Loop{hanging{}, hanging{&consumer.ID{Kind: consumer.KindProjection, Name: "band"}}}})
 	require.NoError(t, err)
 	code, text := ask(h.Live(), "")
 	require.Equal(t, http.StatusServiceUnavailable, code)

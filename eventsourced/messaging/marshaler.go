@@ -36,7 +36,7 @@ type MarshalerConfig struct {
 	AggregateName func(eventsourced.Event) string
 }
 
-// NewMarshaler returns a marshaler of the registry's events.
+// NewMarshaler returns a marshaler of the registry's events. It returns an error without a registry.
 func NewMarshaler(registry *eventsourced.Registry, config MarshalerConfig) (*Marshaler, error) {
 	if registry == nil {
 		return nil, errors.New("messaging.NewMarshaler: the registry is nil")

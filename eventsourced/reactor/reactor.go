@@ -28,7 +28,7 @@ const pageEvents = 32 // read at once
 // are retried for ever. The status says what is wrong, from the first try on.
 //
 // Of several nodes that run a reactor of one name, one is active and the others
-// stand by.
+// stand by. Its methods are safe for concurrent use, also while it does not run here.
 type Reactor struct {
 	log       eventsourced.Log
 	store     *consumer.Store

@@ -35,6 +35,8 @@ const (
 // What can't be published is tried again for ever, and nothing after it is
 // published before: a broker that is down, and an event that can't be translated.
 // Status tells why, and [Relay.Skip] leaves such an event out.
+//
+// Its methods are safe for concurrent use, also while it does not run here.
 type Relay struct {
 	log          eventsourced.Log
 	store        *consumer.Store

@@ -10,7 +10,7 @@
 //	store := pgstore.New(pool, registry, pgstore.Config{Observer: m})
 //	manager, err := readview.NewManager(nil, store, pool, readview.Config{Config: consumer.Config{Observer: m}}, balances)
 //
-// What happens on a node, that node counts:
+// Each node counts what happens on it:
 //
 //	eventlog_appends_total{outcome}        appends that were "appended", in "conflict" or in "error"
 //	eventlog_appended_events_total         events of those that were appended
@@ -23,10 +23,11 @@
 //	consumer_failures_total{kind,name,category}  tries that failed: a "panic", at an "event", or "other"
 //	consumer_parked_total, consumer_stalls_total, consumer_resets_total, consumer_rebuilds_total{kind,name}
 //
-// How consumers stand in the database, whichever node runs them, one node of many says, the one with
-// consumer_reporter 1; it keeps one connection of its own for that. When it ends, another one takes over
-// at its next scrape; likewise 15 seconds after it is frozen or cut off, as the server ends a session that is silent (from
-// PostgreSQL 14 on; before, when TCP's keepalive finds out), and when it has not been scraped for two minutes:
+// How consumers stand in the database, whichever node runs them, is reported by one node of all: the one with
+// consumer_reporter 1, which keeps one connection of its own for that. Another node takes over at its next scrape when that
+// one ends, 15 seconds after it is frozen or cut off, as the server then ends its
+// silent session (from PostgreSQL 14 on; before, when TCP's keepalive finds out), and when it has not been scraped for two
+// minutes:
 //
 //	consumer_status_up                     1 if that could be read
 //	eventlog_head_position                 microseconds since 1970, of the newest event

@@ -86,7 +86,7 @@ func openApp(ctx context.Context, options appOptions) (*app, error) {
 		a.Close()
 		return nil, err
 	}
-	if a.health, err = health.New(pool, health.Config{Status: a.status, Here: []health.Loop{a.manager, a.reactor}, Logger: options.logger}); err != nil {
+	if a.health, err = health.New(pool, health.Config{Status: a.status, Loops: []health.Loop{a.manager, a.reactor}, Logger: options.logger}); err != nil {
 		a.Close()
 		return nil, err
 	}
