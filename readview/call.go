@@ -18,6 +18,7 @@ import (
 // time to end.
 func (a *applier) callAll(ctx context.Context, p *page, tx *pipeline.Tx, at checkpoint, behind behind, from, to int) (end, failed int, err error) {
 	late := halfTime(ctx)
+	wrong := a.foresee(p, tx, at, behind, from, to)
 	p.slowest = 0
 	for i := from; i < to; i++ {
 		if p.items[i].recorded.Position <= at.Position {
@@ -40,7 +41,10 @@ func (a *applier) callAll(ctx context.Context, p *page, tx *pipeline.Tx, at chec
 			}
 		}
 		a.progress.at(atHandler, &p.items[i].recorded)
-		err := a.call(ctx, tx, p, i)
+		err := wrong[i]
+		if err == nil {
+			err = a.call(ctx, tx, p, i)
+		}
 		if took := time.Since(time.Unix(0, a.progress.since.Load())); took > p.slowest {
 			p.slowest, p.slow = took, i
 		}
@@ -75,7 +79,9 @@ func (a *applier) call(ctx context.Context, tx *pipeline.Tx, p *page, i int) (er
 	}
 	own := tx.Turn(ctx, i)
 	err = errGoexit // if the handler ends the goroutine
-	err = a.safely(ctx, own, p, i)
+	err = a.safely(p, i, func(part eventsourced.Decoded, handler Handler) error {
+		return handler.call(eventsourced.WithRecorded(ctx, part.Recorded), own, part.Event)
+	})
 	var panicked *wait.PanicError
 	if wrong := own.End(errors.As(err, &panicked)); err == nil || errors.Is(wrong, sql.ErrTxDone) {
 		err = wrong
@@ -83,8 +89,35 @@ func (a *applier) call(ctx context.Context, tx *pipeline.Tx, p *page, i int) (er
 	return err
 }
 
-// safely survives a handler that panics, and notes one that ends its goroutine.
-func (a *applier) safely(ctx context.Context, tx Tx, p *page, i int) (err error) {
+// foresee declares what the handlers of the items [from, to) will look up, and returns what went wrong with that, by item:
+// it counts when it is the event's turn.
+func (a *applier) foresee(p *page, tx *pipeline.Tx, at checkpoint, behind behind, from, to int) (wrong map[int]error) {
+	for i := from; i < to && a.foresees; i++ {
+		if p.items[i].recorded.Position <= at.Position || p.items[i].err != nil || behind.has(&p.items[i]) {
+			continue
+		}
+		err := a.safely(p, i, func(part eventsourced.Decoded, handler Handler) error {
+			if handler.lookUps == nil {
+				return nil
+			}
+			a.progress.at(atHandler, &p.items[i].recorded)
+			for _, l := range handler.lookUps(part.Event) {
+				tx.Foresee(i, l.Query, l.Args)
+			}
+			return nil
+		})
+		if err != nil {
+			if wrong == nil {
+				wrong = map[int]error{}
+			}
+			wrong[i] = err
+		}
+	}
+	return wrong
+}
+
+// safely calls what is about each part of an event that has a handler, survives a panic of it, and notes when it ends its goroutine.
+func (a *applier) safely(p *page, i int, call func(part eventsourced.Decoded, handler Handler) error) (err error) {
 	returned := false
 	defer func() {
 		if !returned && err == nil {
@@ -100,7 +133,7 @@ func (a *applier) safely(ctx context.Context, tx Tx, p *page, i int) (err error)
 		if !has {
 			continue
 		}
-		if err = handler.call(eventsourced.WithRecorded(ctx, part.Recorded), tx, part.Event); err != nil {
+		if err = call(part, handler); err != nil {
 			break
 		}
 	}

@@ -90,7 +90,7 @@
 //	target.go                         which tables: the live ones, or shadows of them in a rebuild
 //	position.go                       checkpoint: lock the position; transact compares it with the page's start
 //	park.go                           behind: which streams have parked events, which later ones have to follow?
-//	call.go                           the handlers, event by event
+//	call.go                           foresee: what they will look up; then the handlers, event by event
 //	exec.go                           what a handler calls: Exec, or the methods of its Tx
 //	internal/pipeline/doc.go          how statements get to the server, and BEGIN and COMMIT with them
 //	position.go                       set: the new position, in the same transaction
@@ -154,6 +154,22 @@
 // Order is kept where it can be seen. A row goes behind all that was done to its key before. Where the table has other unique
 // indexes, or draws from a sequence, rows keep the order of their events. A query of one row by its key waits only for
 // what may have changed that row, and any other statement for all before it.
+//
+// A query is a round trip, unless it is declared: the second function of [On] names the rows that a handler will look up by their keys.
+// Those of a page are fetched in one round trip, at the first of these look-ups, and each is answered
+// from that as long as nothing in the page may have changed its row:
+//
+//   - a write of one row, if it is such that it could go together with others and the key is all that is unique in its table, takes
+//     the fetched row of that key, which is asked for as ever; where there are other unique indexes, those of its table;
+//   - any other statement takes all of them. What is gone is fetched anew if that is worth it, or asked for one by one.
+//
+// That is for SELECTs of columns of one table, WHERE its key, all as above, and for four or more in a page. What this projection has written a
+// look-up always sees. What another session commits to the table while a page is applied, by hand perhaps, it may see up to a page
+// later than one that is not declared: an update that is computed from it then overwrites that.
+//
+//	readview.On(onDeposited, func(e *Deposited) []readview.Lookup {
+//		return []readview.Lookup{{Query: amountOf, Args: []any{e.AggregateID()}}}
+//	})
 //
 // Of all this a handler notices nothing but that an error may come to light after it
 // has returned. When one does, the page is taken back, the events before are

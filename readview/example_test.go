@@ -2,6 +2,7 @@ package readview_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -132,6 +133,30 @@ func ExampleExecOne() {
 	err := b.manager.WaitFor(context.Background(), position)
 	fmt.Println(err != nil, b.status().State)
 	// Output: true failed
+}
+
+// A handler that reads a row before it writes says so: the rows of all events of a page are fetched in one round trip.
+func ExampleLookup() {
+	const amountOf = `SELECT amount FROM account WHERE id = $1`
+	depositUpTo100 := func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		var amount int64
+		switch err := tx.QueryRowContext(ctx, amountOf, e.AggregateID()).Scan(&amount); {
+		case errors.Is(err, sql.ErrNoRows):
+			return readview.Exec(ctx, tx, `INSERT INTO account (id, amount) VALUES ($1, $2)`, e.AggregateID(), min(e.Amount, 100))
+		case err != nil:
+			return err
+		}
+		return readview.Exec(ctx, tx, `UPDATE account SET amount = $2 WHERE id = $1`, e.AggregateID(), min(amount+e.Amount, 100))
+	}
+	looksUp := func(e *Deposited) []readview.Lookup {
+		return []readview.Lookup{{Query: amountOf, Args: []any{e.AggregateID()}}}
+	}
+	b := newExampleBank(readview.Projection{Name: "accounts", Handlers: readview.Handlers{readview.On(depositUpTo100, looksUp)}, Tables: []string{"account"}})
+	defer b.end()
+	b.deposit("anna", 70)
+	check(b.manager.WaitFor(context.Background(), b.deposit("anna", 70)))
+	fmt.Println(b.amount("anna"))
+	// Output: 100
 }
 
 // An event that can't be applied stops its projection, with the reason on record. Once that is mended, the

@@ -234,8 +234,9 @@ func TestConstructorsRefuseWhatIsNil(t *testing.T) {
 	err = manager.Add(
 		readview.Projection{Name: "nothing", Handlers: readview.Handlers{readview.On(none)}, Reset: readview.ResetFunc(nil)},
 		readview.Projection{Name: "zero", Handlers: readview.Handlers{{}}, Reset: readview.Truncate()},
+		readview.Projection{Name: "looks", Handlers: readview.Handlers{readview.On(func(context.Context, readview.Tx, *Deposited) error { return nil }, nil)}},
 	)
-	for _, problem := range []string{`projection "nothing": it has a handler without a function`, "its Reset is a nil function", `projection "zero": it has a handler without`, "truncates no table"} {
+	for _, problem := range []string{`projection "nothing": it has a handler without a function`, "its Reset is a nil function", `projection "zero": it has a handler without`, `projection "looks": it has a handler without`, "truncates no table"} {
 		require.ErrorContains(t, err, problem)
 	}
 }

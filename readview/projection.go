@@ -92,8 +92,15 @@ type Handlers []Handler
 
 // Handler applies the events of one type; [On] makes it.
 type Handler struct {
-	goType reflect.Type
-	call   func(ctx context.Context, tx Tx, event eventsourced.Event) error
+	goType  reflect.Type
+	call    func(ctx context.Context, tx Tx, event eventsourced.Event) error
+	lookUps func(event eventsourced.Event) []Lookup // nil for none
+}
+
+// Lookup is a query that the handler of an event will make, see [On].
+type Lookup struct {
+	Query string // its text, as the handler has it
+	Args  []any
 }
 
 // On makes a handler of f, for events of the type that f takes.
@@ -104,19 +111,31 @@ type Handler struct {
 // called again for the same event, in a new transaction. So its only effects are
 // on tx. [eventsourced.FromContext] gives the event's id, position, version and
 // metadata. An error stops the projection at the event, see [Manager].
+//
+// lookUps, of which there is one at most, says what f will look up: those of a page are fetched in one round trip, at the
+// first of them that is made, where f would have one for each. That is for queries like SELECT a, b FROM t WHERE key = $1, by a key
+// as in the package's section "The pipeline"; others are made as if they had not been declared, and so is one whose row the page
+// may have changed since. f makes its query as ever, and sees its own writes and those for all events before; what somebody else commits
+// to the table it may see a page later. Nothing else depends on what is declared: f need not make a query that is, and may make
+// others. lookUps is called before the handlers of the page's events before, perhaps for events that are not applied; so it
+// looks at nothing but the event. Its panics are the handler's.
 func On[E any, P interface {
 	*E
 	eventsourced.Event
-}](f func(ctx context.Context, tx Tx, event P) error) Handler {
-	if f == nil {
+}](f func(ctx context.Context, tx Tx, event P) error, lookUps ...func(event P) []Lookup) Handler {
+	if f == nil || len(lookUps) > 1 || len(lookUps) == 1 && lookUps[0] == nil {
 		return Handler{} // Add refuses it
 	}
-	return Handler{
+	h := Handler{
 		goType: reflect.TypeFor[P](),
 		call: func(ctx context.Context, tx Tx, event eventsourced.Event) error {
 			return f(ctx, tx, event.(P))
 		},
 	}
+	if len(lookUps) == 1 {
+		h.lookUps = func(event eventsourced.Event) []Lookup { return lookUps[0](event.(P)) }
+	}
+	return h
 }
 
 // OnType is [On] for a type of events, a pointer, that only the running program knows: for what
@@ -164,6 +183,7 @@ type definition struct {
 	Projection
 	handlers map[string]Handler // by event name
 	handled  []string           // the names that their events are stored under, sorted
+	foresees bool               // some say what they will look up
 }
 
 func define(p Projection, registry *eventsourced.Registry) (*definition, error) {
@@ -175,7 +195,7 @@ func define(p Projection, registry *eventsourced.Registry) (*definition, error) 
 	}
 	for _, handler := range p.Handlers {
 		if handler.call == nil {
-			problems = append(problems, errors.New("it has a handler without a function: On(nil), or one that On did not make"))
+			problems = append(problems, errors.New("it has a handler without a function: On(nil), one that On did not make, or one with look-ups that are nil or two functions"))
 			continue
 		}
 		if registry == nil { // that is another problem
@@ -189,6 +209,7 @@ func define(p Projection, registry *eventsourced.Registry) (*definition, error) 
 			problems = append(problems, fmt.Errorf("it has two handlers for %s", name))
 		default:
 			d.handlers[name] = handler
+			d.foresees = d.foresees || handler.lookUps != nil
 		}
 	}
 	if p.OnFailure != StopAtFailure && p.OnFailure != ParkFailures {

@@ -40,8 +40,8 @@ type Step struct {
 }
 
 // The things a handler may do. Those from "error" on can't be applied.
-var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "returning", "found", "twice", "number", "number", "add", "left", "right", "ask", "copy", "bump", "set", "find", "drop one"}
-var poisons = []string{"error", "panic", "constraint", "syntax", "swallowed", "none", "late", "row", "copy in", "refused", "ignored", "refused late", "too much", "nothing there"}
+var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "returning", "found", "twice", "number", "number", "add", "left", "right", "ask", "copy", "bump", "set", "find", "drop one", "seek", "seek", "seek number", "in vain"}
+var poisons = []string{"error", "panic", "constraint", "syntax", "swallowed", "none", "late", "row", "copy in", "refused", "ignored", "refused late", "too much", "nothing there", "seek panic"}
 
 const cells = `
 	CREATE TABLE cell (key TEXT PRIMARY KEY, n BIGINT NOT NULL CHECK (n < 1000));
@@ -60,6 +60,25 @@ func onScripted(ctx context.Context, tx readview.Tx, e *Scripted) error {
 	}
 	return nil
 }
+
+// lookedUp declares some of what onScripted looks up, and some that it does not.
+func lookedUp(e *Scripted) (all []readview.Lookup) {
+	for _, step := range e.Steps {
+		switch step.Do {
+		case "seek", "in vain":
+			all = append(all, readview.Lookup{Query: find, Args: []any{step.Key}})
+		case "seek number":
+			all = append(all, readview.Lookup{Query: findNumber, Args: []any{step.Key}})
+		case "seek panic":
+			panic("no look-up")
+		}
+	}
+	return all
+}
+
+const find = `SELECT n FROM cell WHERE key = $1`
+
+const findNumber = `SELECT times FROM number WHERE n = $1` // by no key of which it is known what is equal
 
 const put = `INSERT INTO cell AS c (key, n) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET n = c.n * 2 % 997 + 1`
 
@@ -85,9 +104,19 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 		return exec(bump, step.Key, 1)
 	case "set":
 		return exec(`UPDATE cell SET n = $1 WHERE key = $2`, int64(step.Key[0]), step.Key)
-	case "find": // a look at one row, which others' rows may be on their way to
+	case "in vain":
+		return nil
+	case "seek panic":
+		return errors.New("it did so before")
+	case "seek number":
+		var times int64
+		if err := tx.QueryRowContext(ctx, findNumber, map[string]string{"a": "1", "b": "1.00", "c": "2"}[step.Key]).Scan(&times); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		return note("%s was there %d times", step.Key, times)
+	case "find", "seek": // a look at one row, which others' rows may be on their way to
 		var n int64
-		if err := tx.QueryRowContext(ctx, `SELECT n FROM cell WHERE key = $1`, step.Key).Scan(&n); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		if err := tx.QueryRowContext(ctx, find, step.Key).Scan(&n); err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 		return note("%s was %d", step.Key, n)
@@ -286,7 +315,7 @@ func drawHistory(rt *rapid.T) []Scripted {
 		return Step{rapid.SampledFrom(steps).Draw(rt, "do"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "key")}
 	})
 	keyed := rapid.Custom(func(rt *rapid.T) Step { // what goes together with others of its kind, and in its order with others
-		return Step{rapid.SampledFrom([]string{"put", "bump", "set", "delete", "bump", "add"}).Draw(rt, "do"), rapid.SampledFrom(strings.Split("abcdefgh", "")).Draw(rt, "key")}
+		return Step{rapid.SampledFrom([]string{"put", "bump", "set", "delete", "bump", "add", "seek", "seek"}).Draw(rt, "do"), rapid.SampledFrom(strings.Split("abcdefgh", "")).Draw(rt, "key")}
 	})
 	event := rapid.Custom(func(rt *rapid.T) Scripted {
 		if rapid.Bool().Draw(rt, "of rows by their keys") {
@@ -294,7 +323,7 @@ func drawHistory(rt *rapid.T) []Scripted {
 		}
 		if rapid.Bool().Draw(rt, "as the one before") { // then their rows may go together
 			do := rapid.SampledFrom([][]string{{"put"}, {"put"}, {"put", "left"}, {"put", "add"}, {"right", "left"}, {"bump"}, {"set", "bump"},
-				{"bump", "delete", "put"}, {"bump", "find"}, {"drop one", "bump"}}).Draw(rt, "several")
+				{"bump", "delete", "put"}, {"bump", "find"}, {"drop one", "bump"}, {"seek", "set"}, {"seek", "bump", "find"}}).Draw(rt, "several")
 			var e Scripted
 			for _, what := range do {
 				for _, key := range rapid.SliceOfN(rapid.SampledFrom(strings.Split("abcdefgh", "")), 1, 6).Draw(rt, "keys") {
@@ -374,7 +403,7 @@ func (b *bank) play(rt *rapid.T, history []Scripted, pageEvents, crash int) []st
 	config.PollInterval = 50 * time.Millisecond // it waits for that where connections are lost
 	manager, err := readview.NewManager(router, b.store, b.pool, config)
 	require.NoError(rt, err)
-	require.NoError(rt, manager.Add(readview.Projection{Name: "scripted", Handlers: readview.Handlers{readview.On(onScripted)}}))
+	require.NoError(rt, manager.Add(readview.Projection{Name: "scripted", Handlers: readview.Handlers{readview.On(onScripted, lookedUp)}}))
 	var passed atomic.Int64
 	readview.SetFailpoint(manager, func(string) {
 		if passed.Add(1) == int64(crash)+1 {

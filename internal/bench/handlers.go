@@ -20,9 +20,10 @@ const handlerTables = `
 
 // A job is done by a handler, and a page at a time by a loop with pgx.Batch and by sets.
 type job struct {
-	handle func(ctx context.Context, tx readview.Tx, e *Deposited) error
-	loop   func(ctx context.Context, tx pgx.Tx, page []Deposited) error
-	sets   func(ctx context.Context, tx pgx.Tx, page []Deposited) error
+	handle  func(ctx context.Context, tx readview.Tx, e *Deposited) error
+	lookUps func(e *Deposited) []readview.Lookup // declared, nil for none
+	loop    func(ctx context.Context, tx pgx.Tx, page []Deposited) error
+	sets    func(ctx context.Context, tx pgx.Tx, page []Deposited) error
 }
 
 const (
@@ -232,6 +233,23 @@ var mixedJob = job{
 		return tx.SendBatch(ctx, batch).Close()
 	},
 	sets: mixedSets,
+}
+
+// declaring is a job whose handler declares its look-ups.
+func (j job) declaring(lookUps func(e *Deposited) []readview.Lookup) job {
+	j.lookUps = lookUps
+	return j
+}
+
+func lookUpAmount(e *Deposited) []readview.Lookup {
+	return []readview.Lookup{{Query: lookUp, Args: []any{e.AggregateID()}}}
+}
+
+func lookUpTotal(e *Deposited) []readview.Lookup {
+	if do, key := mixed(e); do > 8 {
+		return []readview.Lookup{{Query: getTotal, Args: []any{key}}}
+	}
+	return nil
 }
 
 // mixed tells what an event does, and to which row.

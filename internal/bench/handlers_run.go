@@ -30,13 +30,17 @@ func prepareHandler(j job) func(ctx context.Context, e *environment) ([]contende
 		run := func(run func(ctx context.Context) (float64, error)) func(ctx context.Context) (float64, error) {
 			return func(ctx context.Context) (float64, error) { return e.sameTables(ctx, &want, run) }
 		}
-		projection := readview.Projection{Name: "balances", Handlers: readview.Handlers{readview.On(j.handle)}}
+		handler := readview.On(j.handle)
+		if j.lookUps != nil {
+			handler = readview.On(j.handle, j.lookUps)
+		}
+		projection := readview.Projection{Name: "balances", Handlers: readview.Handlers{handler}}
 		return []contender{
 			{ours, run(func(ctx context.Context) (float64, error) {
 				return e.run(ctx, e.pool, e.store, handlerEvents, projection)
 			})},
 			{pgxLoop, run(func(ctx context.Context) (float64, error) { return e.byHand(ctx, j.loop) })},
-			{"sets by hand", run(func(ctx context.Context) (float64, error) { return e.byHand(ctx, j.sets) })},
+			{setsByHand, run(func(ctx context.Context) (float64, error) { return e.byHand(ctx, j.sets) })},
 		}, nil
 	}
 }

@@ -21,6 +21,7 @@ type answer struct {
 	reader    *pgconn.ResultReader
 	trace     context.Context // nil for no tracer
 	preloaded bool            // the first row, so that an error is that of the query
+	recalled  [][]byte        // instead of a reader: the row, nil for none
 	more      bool
 	closed    bool
 	err       error
@@ -43,11 +44,21 @@ func (tx *Tx) ask(ctx context.Context, t *Turn, query string, args []any) (rows 
 	if tx.db.tracer != nil {
 		a.trace = tx.db.tracer.TraceQueryStart(ctx, tx.pgx, pgx.TraceQueryStartData{SQL: query, Args: args})
 	}
-	if err := a.send(t); err != nil {
+	row, known, err := tx.recall(t, k)
+	if known {
+		return a.recall(row), true, nil
+	}
+	if err == nil {
+		err = tx.unforeseen(k, args)
+	}
+	if err == nil {
+		err = a.send(t)
+	}
+	if err != nil {
 		a.traced(err)
 		return nil, false, err
 	}
-	a.more, a.preloaded = a.reader != nil && a.reader.NextRow(), true
+	a.more, a.preloaded = a.next(), true
 	if !a.more {
 		if err := a.end(); err != nil {
 			return nil, true, err
@@ -88,18 +99,30 @@ func (a *answer) send(t *Turn) error {
 	if err := tx.outcomes(t.event, true); err != nil {
 		return err
 	}
-	for {
-		outcome, err := a.open.GetResults()
-		switch outcome := outcome.(type) {
-		case *pgconn.PipelineSync:
-			continue
-		case *pgconn.ResultReader:
-			a.reader = outcome
-		default:
-			a.err = cmp.Or(err, io.ErrUnexpectedEOF)
-		}
-		return nil
+	a.reader, a.err = nextReader(a.open)
+	return nil
+}
+
+// recall makes it the answer of a query that was not asked, with the row if there is one.
+func (a *answer) recall(row [][]byte) *answer {
+	a.tx.doubt = false
+	if a.recalled, a.more, a.preloaded = row, row != nil, true; a.more {
+		a.tx.recalled++
+	} else {
+		_ = a.end()
 	}
+	return a
+}
+
+// next goes on to the next row.
+func (a *answer) next() bool { return a.reader != nil && a.reader.NextRow() }
+
+// row is the values of this one.
+func (a *answer) row() [][]byte {
+	if a.recalled != nil {
+		return a.recalled
+	}
+	return a.reader.Values()
 }
 
 // end reads what is left, after which the connection is free.
@@ -109,12 +132,20 @@ func (a *answer) end() error {
 	}
 	a.closed = true
 	var tag pgconn.CommandTag
-	if a.reader != nil {
+	switch {
+	case a.recalled != nil:
+		a.tx.recalled--
+		tag = pgconn.NewCommandTag("SELECT 1")
+	case a.open == nil:
+		tag = pgconn.NewCommandTag("SELECT 0")
+	case a.reader != nil:
 		var err error
 		tag, err = a.reader.Close()
 		a.err = cmp.Or(a.err, err)
 	}
-	a.err = cmp.Or(a.err, a.open.Close())
+	if a.open != nil {
+		a.err = cmp.Or(a.err, a.open.Close())
+	}
 	if a.err != nil {
 		a.tx.stale = true // perhaps as a table has changed since it was prepared
 	}
@@ -150,13 +181,13 @@ func (a *answer) Next(into []driver.Value) error {
 	a.tx.mu.Lock()
 	defer a.tx.mu.Unlock()
 	if !a.preloaded && a.more && !a.closed {
-		a.more = a.reader.NextRow()
+		a.more = a.next()
 	}
 	a.preloaded = false
 	if a.closed || !a.more {
 		return cmp.Or(a.end(), io.EOF)
 	}
-	for i, value := range a.reader.Values() {
+	for i, value := range a.row() {
 		into[i] = nil
 		if value == nil {
 			continue

@@ -70,6 +70,9 @@ func (tx *Tx) newBulk(k *prepared) *bulk {
 
 // prepareBulk prepares it, and tells whether it can be.
 func (tx *Tx) prepareBulk(b *bulk) (ok bool, err error) {
+	if b.form.many == "" {
+		return false, nil
+	}
 	arrays := make([]uint32, len(b.elements))
 	for i, oid := range b.elements {
 		element, ok := tx.pgx.TypeMap().TypeForOID(oid)
@@ -95,9 +98,23 @@ func (tx *Tx) prepareBulk(b *bulk) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if b.form.verb == selects {
+		if !b.finds(statement.Fields) {
+			return false, nil
+		}
+		b.statement = *statement
+		return true, nil
+	}
 	b.statement = *statement
 	b.statement.Fields = make([]pgconn.FieldDescription, 1) // see prepared
 	return true, nil
+}
+
+// finds tells whether a look-up of many rows has the columns of that of one, behind the number of the row.
+func (b *bulk) finds(fields []pgconn.FieldDescription) bool {
+	return len(fields) > 1 && fields[0].DataTypeOID == pgtype.Int8OID && slices.EqualFunc(fields[1:], b.one.description.Fields, func(f, g pgconn.FieldDescription) bool {
+		return f.DataTypeOID == g.DataTypeOID && f.Name == g.Name
+	})
 }
 
 // decide says what the statement is, with what is known of its table.
@@ -155,18 +172,12 @@ func (tx *Tx) bulk(k *prepared) (*bulk, error) {
 	if alone, _ := tx.db.counted.Load(k.description.SQL); alone == true { // counts of its rows are asked for, or it was torn
 		return nil, nil
 	}
-	if !k.tried {
-		k.tried, k.bulk = true, tx.newBulk(k)
-	}
-	b := k.bulk
+	b := tx.form(k)
 	if b == nil || b.form.verb == selects {
 		return nil, nil
 	}
-	if err := tx.lookAt(b.table); err != nil {
-		return nil, tx.tear(b.query, err)
-	}
-	if b.decide(); !b.plain {
-		return nil, nil
+	if b, err := tx.plain(b); b == nil || err != nil {
+		return nil, err
 	}
 	if !b.tried {
 		b.tried = true
@@ -181,17 +192,33 @@ func (tx *Tx) bulk(k *prepared) (*bulk, error) {
 	return b, nil
 }
 
+// form returns what a statement does for one row, nil if it is something else.
+func (tx *Tx) form(k *prepared) *bulk {
+	if !k.tried {
+		k.tried, k.bulk = true, tx.newBulk(k)
+	}
+	return k.bulk
+}
+
+// plain finds out about its table, and returns nil if somebody can tell whether its rows go together.
+func (tx *Tx) plain(b *bulk) (*bulk, error) {
+	if err := tx.lookAt(b.table, toWrite); err != nil {
+		return nil, tx.tear(b.query, err)
+	}
+	if b.decide(); !b.plain {
+		return nil, nil
+	}
+	return b, nil
+}
+
 // lookUp returns what a query of one key is about, nil if it is something else, or of a table of which
 // this page knows nothing.
 func (tx *Tx) lookUp(k *prepared) *bulk {
 	if tx.options.How != Together {
 		return nil
 	}
-	if !k.tried {
-		k.tried, k.bulk = true, tx.newBulk(k)
-	}
-	b := k.bulk
-	if b == nil || b.form.verb != selects || b.table.page != tx.pages {
+	b := tx.form(k)
+	if b == nil || b.form.verb != selects || !tx.seen(b.table, toRead) {
 		return nil
 	}
 	if b.decide(); !b.plain {

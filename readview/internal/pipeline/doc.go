@@ -9,6 +9,7 @@
 //	defer tx.Close()
 //	turn := tx.Turn(ctx, 0)                  the transaction for the handler of event 0
 //	_, err = turn.ExecContext(ctx, ...)      and QueryContext, QueryRowContext, PrepareContext, Exec, ExecOne
+//	tx.Foresee(1, query, args)               what the handler of event 1 will look up, said before
 //	err = turn.End(false)
 //	err = tx.Commit(0)
 //	event, err := tx.Failure()               whose statement was the first to fail
@@ -38,7 +39,8 @@
 // Gathered are rows of the same INSERT, and of the same UPDATE or DELETE of the row of a key (bulk.go, what it takes of a
 // statement form.go, of a table table.go and plain.sql), when the table is such that nobody can tell; those of
 // several statements at once, of a table too, in the order of what is done to each key. A SELECT of one key sends only what may
-// be its row.
+// be its row. Look-ups that were
+// declared are fetched for many events at once, and answered from that as long as the page can't have changed it (ahead.go).
 // The server looks into the index for each row, whatever it believes of the table (pin.go).
 // How far that is allowed is the transaction's [How]: Together, OneByOne (nothing is
 // gathered), Alone (nothing is queued).

@@ -85,6 +85,8 @@ func parseKeyed(query string) (form, bool) {
 	f.count = r.count
 	if using != "" {
 		f.many = r.many(where, at, using)
+	} else if !slices.ContainsFunc(f.names, func(name string) bool { return strings.HasPrefix(name, "readview_") }) {
+		f.many = r.found()
 	}
 	return f, true
 }
@@ -204,4 +206,20 @@ func (r *rewriting) many(where, key int, using string) string {
 		end = place[1]
 	}
 	return text.String() + r.from[end:]
+}
+
+// found returns the text with the rows of many keys, each with the number of what it is for.
+func (r *rewriting) found() string {
+	arrays, names := make([]string, r.count), make([]string, r.count)
+	for n := range arrays {
+		arrays[n], names[n] = fmt.Sprint("$", n+1), fmt.Sprint("readview_", n+1)
+	}
+	var text strings.Builder
+	end := 0
+	for i, place := range r.places {
+		text.WriteString(r.from[end:place[0]] + fmt.Sprintf("ANY (ARRAY[readview_given.readview_%d])", r.which[i]))
+		end = place[1]
+	}
+	return fmt.Sprintf("SELECT readview_given.readview_n, readview_found.* FROM unnest(%s) WITH ORDINALITY AS readview_given (%s, readview_n), LATERAL (%s) AS readview_found",
+		strings.Join(arrays, ", "), strings.Join(names, ", "), &text)
 }

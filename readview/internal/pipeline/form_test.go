@@ -18,8 +18,11 @@ func TestStatementsOfAKey(t *testing.T) {
 		"UPDATE a SET x = x IS DISTINCT FROM $2 WHERE y = $1":                                         "UPDATE a SET x = x IS DISTINCT FROM readview_2 FROM " + two + "WHERE y = ANY (ARRAY[readview_1])",
 		`DELETE FROM "A" WHERE "x" = $1`:                                                              `DELETE FROM "A" USING ` + one + `WHERE "x" = ANY (ARRAY[readview_1])`,
 		"DELETE FROM a AS b WHERE b.x = $2 AND y = $1":                                                "DELETE FROM a AS b USING " + two + "WHERE b.x = ANY (ARRAY[readview_2]) AND y = ANY (ARRAY[readview_1])",
-		"SELECT x, b.y AS z, b.* FROM s.a b WHERE x = $1 /* one */ ; -- end":                          "",
-		"SELECT * FROM a WHERE x = $1 AND y = $2":                                                     "",
+		"SELECT x, b.y AS z, b.* FROM s.a b WHERE x = $1 /* one */ ; -- end": "SELECT readview_given.readview_n, readview_found.* FROM unnest($1) WITH ORDINALITY AS readview_given (readview_1, readview_n), " +
+			"LATERAL (SELECT x, b.y AS z, b.* FROM s.a b WHERE x = ANY (ARRAY[readview_given.readview_1])) AS readview_found",
+		"SELECT * FROM a WHERE x = $2 AND y = $1": "SELECT readview_given.readview_n, readview_found.* FROM unnest($1, $2) WITH ORDINALITY AS readview_given (readview_1, readview_2, readview_n), " +
+			"LATERAL (SELECT * FROM a WHERE x = ANY (ARRAY[readview_given.readview_2]) AND y = ANY (ARRAY[readview_given.readview_1])) AS readview_found",
+		"SELECT * FROM readview_given WHERE x = $1": "",
 	} {
 		many, _, _, ok := pipeline.ParseKeyed(query)
 		require.True(t, ok, query)

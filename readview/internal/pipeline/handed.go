@@ -66,6 +66,7 @@ func (c *driverConn) PrepareContext(ctx context.Context, query string) (driver.S
 		if err != nil {
 			return nil, err
 		}
+		c.tx.doubt = false // nothing was executed
 		return &driverStmt{t, query, len(k.description.ParamOIDs), nil}, nil
 	}
 	if err := c.tx.flush(); err != nil {

@@ -21,6 +21,8 @@ type fixture struct {
 	pool  *pgxpool.Pool
 	db    *pipeline.DB
 	sends atomic.Int64 // pieces that went to the server
+
+	declare func(tx *pipeline.Tx, n int) // called for each event that is played, before all; nil for nothing
 }
 
 func newFixture(t *testing.T, configure ...func(*pgxpool.Config)) *fixture {

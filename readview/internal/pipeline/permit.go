@@ -13,6 +13,7 @@ func (t *Turn) ready(query string) error {
 	if t.stage == over {
 		return sql.ErrTxDone
 	}
+	tx.doubts()
 	if tx.stage == fresh {
 		if err := tx.begin(); err != nil {
 			tx.fail(NoEvent, err)

@@ -77,6 +77,9 @@ func (tx *Tx) add(ctx context.Context, t *Turn, query string, args []any, s stat
 		return false, err
 	}
 	bulk, err := tx.bulk(k)
+	if err == nil {
+		err = tx.touch(t, k, bulk)
+	}
 	var i identity
 	if bulk != nil {
 		if i = tx.identity(bulk); bulk.exact && !i.exact && bulk.form.verb != inserts {

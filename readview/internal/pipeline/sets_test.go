@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"strings"
 	"testing"
 	"time"
@@ -58,12 +59,15 @@ func (f *fixture) play(how pipeline.How, events int, ddl string, handle handler,
 	f.t.Helper()
 	var schema string
 	require.NoError(f.t, f.pool.QueryRow(f.t.Context(), `SELECT current_schema`).Scan(&schema))
-	own := pgx.Identifier{schema + "_own"}.Sanitize()
+	own := pgx.Identifier{fmt.Sprintf("%s_%x", schema, crc32.ChecksumIEEE([]byte(ddl)))}.Sanitize() // as statements are prepared once a path
 	f.exec(`CREATE SCHEMA ` + own)
 	defer f.exec(`SET search_path = ` + pgx.Identifier{schema}.Sanitize() + `; DROP SCHEMA ` + own + ` CASCADE`)
 	f.exec(`SET search_path = ` + own)
 	f.exec(ddl)
 	tx := f.begin(pipeline.Options{How: how})
+	for n := 0; n < events && f.declare != nil; n++ {
+		f.declare(tx, n)
+	}
 	var err error
 	for n := 0; n < events && err == nil; n++ {
 		turn := tx.Turn(f.t.Context(), n)

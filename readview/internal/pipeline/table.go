@@ -14,6 +14,7 @@ type table struct {
 	name     string
 	version  string // when it was looked at
 	looked   int64  // with the lock of that page
+	lock     string // which it was
 	page     int64  // found out, or found unchanged, in that page
 	known    string // the version that all of this is about
 	times    int    // that it was found out
@@ -59,29 +60,45 @@ func (s *session) table(name string) *table {
 	return t
 }
 
+// Locks that a table is looked at with, which its statements take besides. That for reading keeps its keys and columns as they
+// are, the other one keeps triggers and the like away, too.
+const (
+	toRead  = "ACCESS SHARE"
+	toWrite = "ROW EXCLUSIVE"
+)
+
 // look adds to a batch what tells whether the table is as it was. Its lock keeps others
 // from changing that to the end of the transaction.
-func (t *table) look(batch *pgx.Batch) {
-	t.version = ""
-	batch.Queue("LOCK TABLE ONLY " + t.name + " IN ROW EXCLUSIVE MODE")
+func (t *table) look(batch *pgx.Batch, lock string) {
+	t.version, t.lock = "", lock
+	batch.Queue("LOCK TABLE ONLY " + t.name + " IN " + lock + " MODE")
 	batch.Queue(versionSQL, t.name).QueryRow(func(row pgx.Row) error { return row.Scan(&t.version) })
 }
 
+// seen tells whether a table was found out about in this page, with a lock.
+func (tx *Tx) seen(t *table, lock string) bool {
+	return t.page == tx.pages && (lock == toRead || t.lock == toWrite)
+}
+
+// odd tells whether, as far as is known, somebody can tell of its rows whether they go together.
+func (t *table) odd() bool { return t.known != "" && !t.plain }
+
 // lookAt finds out about a table, as of this page. What the page before has used was
 // looked at with the page's lock.
-func (tx *Tx) lookAt(t *table) error {
-	if t.page == tx.pages {
+func (tx *Tx) lookAt(t *table, lock string) error {
+	if tx.seen(t, lock) {
 		return nil
 	}
-	if t.looked != tx.pages {
+	if t.looked != tx.pages || lock == toWrite && t.lock != toWrite {
 		if err := tx.flush(); err != nil {
 			return err
 		}
 		batch := &pgx.Batch{}
-		t.look(batch)
+		t.look(batch, lock)
 		if err := tx.pgx.SendBatch(tx.ctx, batch).Close(); err != nil {
 			return err
 		}
+		t.looked = tx.pages
 	}
 	if !t.lasting || t.version != t.known {
 		if err := tx.flush(); err != nil {
@@ -100,7 +117,7 @@ func (tx *Tx) lookAt(t *table) error {
 		return err
 	}
 	t.relation, t.page = uint32(relation), tx.pages
-	if t.plain && len(tx.recent) < maxRecent {
+	if t.plain && len(tx.recent) < maxRecent && !slices.Contains(tx.recent, t) {
 		tx.recent = append(tx.recent, t)
 	}
 	return nil

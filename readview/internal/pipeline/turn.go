@@ -109,7 +109,9 @@ func (t *Turn) closeAll(left bool) {
 }
 
 // reading tells that the rows of a query are being read.
-func (t *Turn) reading() bool { return t.tx.queue.open == nil && t.tx.pgx.PgConn().IsBusy() }
+func (t *Turn) reading() bool {
+	return t.tx.recalled > 0 || t.tx.queue.open == nil && t.tx.pgx.PgConn().IsBusy()
+}
 
 // QueryRows makes queries in one round trip. With the first ones of a transaction
 // BEGIN travels.

@@ -70,6 +70,9 @@ type Tx struct {
 	settings []string // as they were: see pinSQL
 	pinned   bool     // they are not
 	results  []Result // a piece of memory for many
+	foreseen []*foreseen
+	doubt    bool // the last statement may have changed anything of what was fetched
+	recalled int  // answers from that which are being read
 }
 
 // failure is what broke a transaction: the first thing that did.
@@ -149,7 +152,7 @@ func (tx *Tx) sendBegin(looks []*table, queries []Query) error {
 	batch.Queue(pathSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&path, &tx.settings) })
 	queueAll(batch, queries)
 	for _, t := range looks {
-		t.look(batch)
+		t.look(batch, t.lock)
 	}
 	if err := tx.pgx.SendBatch(tx.ctx, batch).Close(); err != nil {
 		return err
