@@ -159,13 +159,14 @@
 // Those of a page are fetched in one round trip, at the first of these look-ups, and each is answered
 // from that as long as nothing in the page may have changed its row:
 //
-//   - a write of one row, if it is such that it could go together with others and the key is all that is unique in its table, takes
-//     the fetched row of that key, which is asked for as ever; where there are other unique indexes, those of its table;
-//   - any other statement takes all of them. What is gone is fetched anew if that is worth it, or asked for one by one.
+//   - a write of one row that could go together with others drops what was fetched of its key, or of its whole table where that has
+//     other unique indexes;
+//   - any other statement drops all that was fetched. What was dropped is fetched anew if that is worth it, or asked for one by one.
 //
-// That is for SELECTs of columns of one table, WHERE its key, all as above, and for four or more in a page. What this projection has written a
-// look-up always sees. What another session commits to the table while a page is applied, by hand perhaps, it may see up to a page
-// later than one that is not declared: an update that is computed from it then overwrites that.
+// It is done for SELECTs of columns of one table, WHERE its key, under the conditions above, and for four or more of them in a page. A
+// look-up always sees what this projection has written. What another session commits to the table while a page is applied, by hand
+// perhaps, a declared look-up may see up to a page later than one that is not declared: an update that is computed from its
+// answer then overwrites what that session wrote.
 //
 //	readview.On(onDeposited, func(e *Deposited) []readview.Lookup {
 //		return []readview.Lookup{{Query: amountOf, Args: []any{e.AggregateID()}}}
@@ -277,12 +278,12 @@
 //	write: position ──▶ token {log, position, HMAC} ──▶ the client
 //	read:  token ──▶ verify ──▶ wait until the database that answers has position ──▶ answer
 //
-//	the projection is                       the read
-//	at the position                         is answered
-//	live, or another node takes over        waits, up to the limit, then is answered stale and told so, or refused
-//	failed, paused, ahead of the log        does not wait
-//	being rebuilt: reset, not back yet      does not wait
-//	late or retrying for longer than that   does not wait
+//	the projection is                             the read
+//	at the position                               is answered
+//	behind, and this node or another applies it   waits up to the limit; then it is answered stale and says so, or is refused
+//	failed, paused, ahead of the log              does not wait: the same at once
+//	being filled again after a reset              does not wait
+//	behind or retrying for longer than the limit  does not wait
 //
 //	the token is
 //	changed, or of another key              refused
@@ -313,37 +314,39 @@
 //
 // # Rebuild, rollback, verify
 //
-// [Manager.Rebuild] replays a projection into shadow tables, in a schema <schema>_rebuild_<name> that is before the live
-// one in the search path, by the same appliers and handlers as ever. Then the live tables get the content, at one position, in one transaction:
+// [Manager.Rebuild] replays a projection into shadow tables with the same handlers. They are in a schema of their own,
+// <schema>_rebuild_<name>, which is before the live one in the search path of the replay. Then the live tables get the content of the
+// shadows, at one position, in one transaction:
 //
 //	checked ─▶ building ─▶ replaying ─▶ indexing ─▶ catching up ─▶ applying ────────────▶ done, kept ─▶ cleaned up
 //	  │            │           │            │            │     └─▶ waiting ─▶ swapping ──▶   │
 //	refused        └───────────┴────────────┴────────────┴───── failed, cancelled: the        └─ Rollback: the same way
 //	(ErrImpossible)                                             shadow schema is dropped         with what is kept
 //
-//	what dies, and when                          what is there afterwards
-//	in building                                  nothing: it is one transaction
-//	in replaying, indexing, catching up          the live tables as they were; the shadows and their position, which were committed together, are
-//	                                             gone on with by the next call, if program and tables are the same, or made anew
-//	in applying, swapping                        one transaction: before or after, never between
+//	who dies, and when                           what is there afterwards
+//	the process, in building                     nothing new: it is one transaction
+//	in replaying, indexing, catching up          the live tables as they were. Shadows and their position, which are committed together, are there too:
+//	                                             the next call goes on with them, if program and tables are the same, or makes new ones
+//	in applying, swapping                        it is one transaction: the tables are as before or as after
 //	after that, before cleaning up               it is done; the next call, or Cleanup, drops the shadows
-//	in a rollback                                likewise; what was kept is kept on, as far as it has been brought
-//	the server                                   likewise. The call itself goes on when the server is back
+//	in a rollback                                the same; what was kept stays kept, as far as it was brought up to date
+//	the server                                   the same. The call itself goes on when the server is back
 //
 // Invariants:
 //
-//   - The row of readview_rebuilds has the shadows' position, and is written in every page's transaction. A run has an id of its own: whoever
-//     takes over changes it, and pages of another run find no row. An advisory lock of the session keeps it to one at a time in the cluster.
-//   - Before the live tables change, their position is locked, the shadows are brought to it, and the definitions of both are compared: the projection
-//     stands still from then to the commit, and its readers do not.
-//   - At the end of every page the locks of its transaction are looked at: whoever has touched a live table, or written what is not
-//     a shadow, has the page taken back, and is told by name ([ErrEscaped]).
-//   - Applying writes the rows that differ, and compares them again before the commit. Every snapshot sees the old rows or the new ones.
-//   - Swapping waits for all transactions of the database that have a snapshot from before: DDL is not MVCC, and they would find empty tables. Its locks
-//     are asked for in short tries, so that a long reader never makes everybody wait.
+//   - The position of the shadows is in their row of readview_rebuilds, which every page's transaction writes. A run has an id of its
+//     own, and whoever takes over changes it: pages of an older run find no row. An advisory lock of the session keeps
+//     it to one rebuild of a projection at a time in the cluster.
+//   - Before the live tables change, their position is locked, the shadows are brought up to it, and the definitions of both are compared. The
+//     projection stands still from then to the commit; readers of its tables do not.
+//   - At the end of every page the locks of its transaction show which tables it has used. When a handler has used a live table, or has
+//     written a table that is no shadow, the page is taken back, and the error names that table ([ErrEscaped]).
+//   - Applying writes the rows that differ, and compares them again before the commit: every reader's snapshot has the old rows or the new ones.
+//   - Swapping waits until all transactions of the database have ended whose snapshot is older, as these would find the new tables
+//     empty. It asks for its locks in short tries, so that nobody waits behind it for a long reader.
 //
-// What is skipped or parked is tried again by a rebuild, and stays on record if it fails again. [Manager.Verify] compares a replay up to
-// the projection's position, with what is skipped and parked left out, in one snapshot of both.
+// A rebuild tries what is skipped or parked, and what fails again stays so. [Manager.Verify] compares the tables with a replay up to
+// the projection's position, both in one snapshot; the replay leaves out what is skipped or parked.
 //
 // # Operator log
 //
