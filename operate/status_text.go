@@ -94,7 +94,7 @@ var columns = []column{
 	{"STATE", func(s consumer.Status) string { return string(s.State) }, false},
 	{"POSITION", func(s consumer.Status) string { return fmt.Sprint(s.Position) }, false},
 	{"HEAD", func(s consumer.Status) string { return fmt.Sprint(s.Head) }, false},
-	{"BEHIND", func(s consumer.Status) string { return waiting(s).String() }, false},
+	{"BEHIND", func(s consumer.Status) string { return cmp.Or(when(s.Behind < 0, "?"), waiting(s).String()) }, false},
 	{"LAG", func(s consumer.Status) string { return s.Lag.Round(time.Millisecond).String() }, false},
 	{"NODE", func(s consumer.Status) string { return cmp.Or(s.Node, "-") }, false},
 	{"VERSION", func(s consumer.Status) string { return when(s.Version > 0, strconv.Itoa(s.Version)) }, true},

@@ -113,7 +113,8 @@ func (s *feedSource) attend(ctx context.Context) {
 
 // complain puts on record what keeps messages from coming: err, what the transport says, that
 // nobody answers, or an event that the other context can't send. When there is nothing of that, and free
-// says that no message is handled, what is on record is over.
+// says that no message is handled, what is on record is over; what a process has put there that died, when
+// it is certain that nothing is missing.
 func (s *feedSource) complain(ctx context.Context, err error, free bool) {
 	if subscriber, tells := s.feed.Subscriber.(interface{ Problem() error }); err == nil && tells {
 		if problem := subscriber.Problem(); problem != nil {
@@ -139,7 +140,7 @@ func (s *feedSource) complain(ctx context.Context, err error, free bool) {
 	}
 	again := text != s.problem || time.Since(s.signOfTrouble) > slowAgain || s.untroubled()
 	switch {
-	case text == "" && (s.problem != "" || free && !s.untroubled()):
+	case text == "" && (s.problem != "" || free && (!s.untroubled() || s.failed.Load() && s.asker.certain())):
 		s.problem = ""
 		s.recovered(ctx, s.generation.Load())
 	case text == "" || !again:
@@ -197,7 +198,7 @@ func (s *feedSource) check(ctx context.Context) error {
 		s.asker.forget()
 		return nil
 	}
-	active, _, _, err := s.m.states.lease(ctx, s.Name, s.m.node, s.at.Generation, s.m.config.LeaseTime(), s.meter.now())
+	active, _, _, err := s.m.states.lease(ctx, s.Name, s.m.node, s.at.Generation, s.m.config.LeaseTime(), s.meter.now(), s.certainHead())
 	if err != nil {
 		return err
 	}
@@ -222,11 +223,31 @@ func (s *feedSource) hear(position eventsourced.Position) {
 	}
 }
 
+// certainHead is how far the other context's relay is, nil when that is not certain.
+func (s *feedSource) certainHead() *int64 {
+	if !s.starts() || !s.asker.certain() || s.asker.trouble() != nil {
+		return nil
+	}
+	seen := s.seen.Load()
+	return &seen
+}
+
+// headBy is certainHead of the node that is at it, of which a command or a node that stands by knows from its record.
+func (s *feedSource) headBy(stored record) *int64 {
+	if stored.leaseValid && stored.node != s.m.node {
+		return stored.heard
+	}
+	return s.certainHead()
+}
+
 // measure implements [source]: what is known of the log is from its messages.
-func (s *feedSource) measure(_ context.Context, status *consumer.Status, _ *lookAhead) error {
+func (s *feedSource) measure(_ context.Context, status *consumer.Status, stored record, _ *lookAhead) error {
 	status.Head = max(status.Position, eventsourced.Position(s.seen.Load()))
-	trouble := s.asker.trouble()
-	if s.starts() && status.Head == status.Position && trouble == nil && s.asker.certain() {
+	trouble, heard := s.asker.trouble(), s.headBy(stored)
+	if heard != nil {
+		status.Head = max(status.Head, eventsourced.Position(*heard))
+	}
+	if status.Head == status.Position && heard != nil {
 		return nil
 	}
 	status.Behind = -1
@@ -237,8 +258,8 @@ func (s *feedSource) measure(_ context.Context, status *consumer.Status, _ *look
 }
 
 // late implements [source].
-func (s *feedSource) late(status *consumer.Status) bool {
-	return status.Lag > s.m.config.PollInterval || !s.asker.certain()
+func (s *feedSource) late(status *consumer.Status, stored record) bool {
+	return status.Lag > s.m.config.PollInterval || s.headBy(stored) == nil
 }
 
 // look implements [source].

@@ -202,7 +202,7 @@ func (s *logSource) atEnd(ctx context.Context, at *checkpoint, heard int64) (p *
 
 // lease gets the lease, which the keeper renews from then on.
 func (s *logSource) lease(ctx context.Context, generation int64) (held bool, err error) {
-	held, _, recorded, err := s.m.states.lease(ctx, s.Name, s.m.node, generation, s.m.config.LeaseTime(), s.meter.now())
+	held, _, recorded, err := s.m.states.lease(ctx, s.Name, s.m.node, generation, s.m.config.LeaseTime(), s.meter.now(), nil)
 	if recorded { // by whoever: the next page that succeeds forgets it
 		s.failed.Store(true)
 	}
@@ -240,7 +240,7 @@ func nudge(c chan<- struct{}) {
 }
 
 // measure implements [source].
-func (s *logSource) measure(ctx context.Context, status *consumer.Status, log *lookAhead) error {
+func (s *logSource) measure(ctx context.Context, status *consumer.Status, _ record, log *lookAhead) error {
 	backlog, err := log.backlog(ctx, s.m.log, eventsourced.LogQuery{After: status.Position, Names: s.handled})
 	if err != nil {
 		status.Head, status.Behind = status.Position, -1
@@ -251,6 +251,6 @@ func (s *logSource) measure(ctx context.Context, status *consumer.Status, log *l
 }
 
 // late implements [source].
-func (s *logSource) late(status *consumer.Status) bool {
+func (s *logSource) late(status *consumer.Status, _ record) bool {
 	return status.Behind > 0 && (status.Lag > s.m.config.PollInterval || status.Lag <= 0) // a clock that has gone back
 }

@@ -37,6 +37,48 @@ func TestMessagesInOrderAreASignOfLife(t *testing.T) {
 	c.requireSame()
 }
 
+// A command, and a node that stands by, hear nothing themselves: what the one at work has heard is in its record.
+func TestStatusOfARemoteProjectionElsewhere(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	b.bind(c.topic, "branch")
+	last := c.deposit(3)
+	manager, router := c.branchManagerOver(b, func(feed *readview.Feed) { feed.AskAgain = 300 * time.Millisecond })
+	elsewhere, _ := c.branchManagerOver(b, nil)
+	c.start(router)
+	c.branch.eventually("it has asked", func() bool { return c.branch.status(elsewhere, "balances").Node != "" })
+	status := c.branch.status(elsewhere, "balances")
+	require.NotEqual(t, consumer.Live, status.State, "nobody has answered")
+	require.EqualValues(t, -1, status.Behind)
+	c.startRelayOver(b)
+	c.branch.waitFor(manager, last)
+	c.branch.eventually("it is known elsewhere that nothing waits", func() bool {
+		status = c.branch.status(elsewhere, "balances")
+		return status.State == consumer.Live && status.Behind == 0 && status.Lag == 0
+	})
+	require.Equal(t, last, status.Head)
+}
+
+// A process died in trouble that is over, and nothing comes that could be applied.
+func TestTroubleOfAProcessThatHasDied(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	b.bind(c.topic, "branch")
+	c.startRelayOver(b)
+	c.branch.exec(`INSERT INTO readviews (name, position) VALUES ('balances', 0)`)
+	c.branch.exec(`INSERT INTO readview_states (name, handled, error, failed_at, failing_since, tried_at, attempts)
+		VALUES ('balances', '{Deposited}', 'the broker is down', now(), now(), now(), 3)`)
+	manager, router := c.branchManagerOver(b, nil)
+	require.NotNil(t, c.branch.status(manager, "balances").Failure)
+	c.start(router)
+	c.branch.eventually("it is over", func() bool {
+		status := c.branch.status(manager, "balances")
+		return status.State == consumer.Live && status.Failure == nil
+	})
+}
+
 // Old messages may be all that there is, or the first of many: the end of history is asked for again, also
 // while they come.
 func TestLostRequestIsRepeatedInTraffic(t *testing.T) {

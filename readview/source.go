@@ -27,11 +27,11 @@ type source interface {
 
 	// measure completes a status that has a position with what there is to apply: Head, Behind
 	// and Lag, and Failure if only the source knows of it. Its error is why that can't be told.
-	measure(ctx context.Context, status *consumer.Status, log *lookAhead) error
+	measure(ctx context.Context, status *consumer.Status, stored record, log *lookAhead) error
 
 	// late tells, of a status that was measured, whether events wait for longer than they
 	// should.
-	late(status *consumer.Status) bool
+	late(status *consumer.Status, stored record) bool
 }
 
 // runner is one projection on this node.

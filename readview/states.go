@@ -32,6 +32,7 @@ type record struct {
 	fresh      bool // the failure: somebody has tried lately
 
 	publication *int64 // of the other context's relay when it began to read, nil when it is not known
+	heard       *int64 // how far that relay is, as the node with the lease knows it; nil when it does not
 }
 
 // states reads and writes what is not part of a page's transaction.
@@ -52,7 +53,7 @@ func scanRecord(row pgx.Row) (record, error) {
 	)
 	err := row.Scan(&r.name, (*int64)(&r.Position), (*int64)(&r.rebuildTo), &r.Generation, &r.status, &r.programs.handled, &r.programs.dropped, &r.programs.superseded,
 		&r.programs.version, &r.programs.shape, &r.programs.withdrawn, &r.rate,
-		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts, &r.publication,
+		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts, &r.publication, &r.heard,
 		&stack, &statement, &r.parked, &r.skipped, &stall)
 	if err != nil {
 		return record{}, err
@@ -251,16 +252,17 @@ func (s states) forget(ctx context.Context, name string, generation int64) error
 // another one is, or the projection is not as it was when node read it: reset,
 // paused, given other handlers. It returns the position, which somebody may have set, and
 // whether a failure is on record, which another node may have put there. It needs no flush
-// to disk: a lease lost in a crash has ended. With it, the rate goes on record. It is not broken off with ctx: the server
+// to disk: a lease lost in a crash has ended. With it go on record the rate, and of another
+// context's relay how far it is, nil when that is not known. It is not broken off with ctx: the server
 // could carry it out after the release.
-func (s states) lease(ctx context.Context, name, node string, generation int64, ttl time.Duration, rate float64) (held bool, position eventsourced.Position, recorded bool, err error) {
+func (s states) lease(ctx context.Context, name, node string, generation int64, ttl time.Duration, rate float64, heard *int64) (held bool, position eventsourced.Position, recorded bool, err error) {
 	sql, err := s.sql(ctx)
 	if err != nil {
 		return false, 0, false, err
 	}
 	batch := &pgx.Batch{} // one transaction, one round trip
 	batch.Queue(`SELECT set_config('synchronous_commit', 'off', true)`)
-	batch.Queue(sql.lease, name, node, ttl.Microseconds(), generation, rate).QueryRow(func(row pgx.Row) error {
+	batch.Queue(sql.lease, name, node, ttl.Microseconds(), generation, rate, heard).QueryRow(func(row pgx.Row) error {
 		err := row.Scan((*int64)(&position), &recorded)
 		held = err == nil
 		if errors.Is(err, pgx.ErrNoRows) {

@@ -59,7 +59,7 @@ func (r *runner) status(ctx context.Context, stored record, known bool, log *loo
 	if status.Node != "" {
 		status.Rate = stored.rate
 	}
-	unread := r.source.measure(ctx, &status, log) // why the log can't be read
+	unread := r.source.measure(ctx, &status, stored, log) // why the log can't be read
 	log.foretell(ctx, r.log, r.handled, &status)
 	status.State = r.state(stored, &status)
 	if unread != nil && status.Failure == nil {
@@ -130,7 +130,7 @@ func (r *runner) state(stored record, status *consumer.Status) consumer.State {
 	case !stored.leaseValid || running:
 		return consumer.Standby
 	}
-	if r.source.late(status) {
+	if r.source.late(status, stored) {
 		return consumer.CatchingUp
 	}
 	return consumer.Live

@@ -51,7 +51,7 @@ const leaseIsValid = `(s.lease_until > clock_timestamp() AND s.lease_until <= cl
 const recordColumns = `s.name, {position}, s.rebuild_to, s.generation, s.status, s.handled, s.dropped, s.superseded, s.version, s.shape, s.withdrawn, s.rate, s.node, ` + leaseIsValid + `,
 	CASE WHEN ` + leaseIsValid + ` THEN (extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint ELSE 0 END,
 	abs(extract(epoch FROM clock_timestamp() - s.tried_at)) < 15,
-	s.error, s.failed_at, s.failed_event, s.failed_name, s.failed_position, s.failing_since, s.attempts, s.publication,
+	s.error, s.failed_at, s.failed_event, s.failed_name, s.failed_position, s.failing_since, s.attempts, s.publication, s.heard,
 	s.failed_stack, s.failed_statement, s.parked, s.skipped, s.stall`
 
 const noFailure = `error = NULL, failed_at = NULL, failed_event = NULL, failed_name = NULL, failed_position = NULL,
@@ -101,7 +101,7 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 		fail:   r(`UPDATE {states} SET status = $13, {failure}, stall = NULL WHERE name = $1 AND generation = $2 AND status = 'running'`),
 		note:   r(`UPDATE {states} s SET {failure}, stall = $13 WHERE name = $1 AND status = 'running' AND (node = $2 OR NOT {valid})`),
 		forget: r(`UPDATE {states} SET {no failure} WHERE name = $1 AND generation = $2 AND status = 'running'`),
-		lease: r(`UPDATE {states} s SET node = $2, lease_length = $3 * interval '1 microsecond', lease_until = clock_timestamp() + $3 * interval '1 microsecond', rate = $5
+		lease: r(`UPDATE {states} s SET node = $2, lease_length = $3 * interval '1 microsecond', lease_until = clock_timestamp() + $3 * interval '1 microsecond', rate = $5, heard = $6
 			WHERE name = $1 AND (node = $2 OR NOT {valid}) AND generation = $4 AND status = 'running'
 			RETURNING {position of s}, error IS NOT NULL`),
 		leases: r(`SELECT s.name, s.node, {valid}, CASE WHEN isfinite(s.lease_until) THEN s.lease_until END,
