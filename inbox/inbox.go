@@ -105,7 +105,8 @@ func merge(status, reception consumer.Status) consumer.Status {
 	if reception.Behind < 0 {
 		status.Behind = -1
 	}
-	if (status.State == consumer.Live || status.State == consumer.CatchingUp) && reception.State != consumer.Live && reception.State != consumer.Standby {
+	elsewhere := reception.State == consumer.Standby && reception.Node != ""
+	if (status.State == consumer.Live || status.State == consumer.CatchingUp) && reception.State != consumer.Live && !elsewhere {
 		status.State = reception.State
 	}
 	if status.Failure == nil {

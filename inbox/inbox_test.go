@@ -2,6 +2,7 @@ package inbox_test
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -110,6 +111,8 @@ func TestInbox(t *testing.T) {
 		require.Equal(t, consumer.Failed, status.State)
 		require.Equal(t, "a broken message", status.Failure.Error)
 		require.EqualValues(t, -1, status.Behind, "nobody knows")
+		require.NoError(t, c.office.Consumers.Resume(t.Context(), status.ID()))
+		c.office.Eventually("it receives again, from whichever process that is said", func() bool { return live(stored()) && stored().Failure == nil })
 	})
 	t.Run("the status says that nobody answers", func(t *testing.T) {
 		t.Parallel()
@@ -139,7 +142,7 @@ func TestReactionThatIsAdded(t *testing.T) {
 	it, stop := c.inbox(consumertest.Reacting(), deposited)
 	c.office.Becomes(it, "it is live", func(s consumer.Status) bool { return live(s) && len(deposits.All()) == 2 })
 	stop()
-	it, _ = c.inbox(consumertest.Reacting(), deposited, renamed)
+	it, stop = c.inbox(consumertest.Reacting(), deposited, renamed)
 	c.office.Becomes(it, "it goes on", live)
 	stopRelay()
 	c.relay() // which publishes more
@@ -155,6 +158,19 @@ func TestReactionThatIsAdded(t *testing.T) {
 	c.office.Becomes(it, "also after a reset", func(s consumer.Status) bool { return live(s) && len(renames.All()) == 2 })
 	require.Equal(t, consumertest.IDsOf(want), renames.All())
 	require.Len(t, deposits.All(), 2)
+
+	stop()
+	it, _ = c.inbox(consumertest.Reacting(), deposited)
+	c.office.Becomes(it, "an older program stands by, and says why", func(s consumer.Status) bool {
+		return s.State == consumer.Standby && s.Failure != nil && strings.Contains(s.Failure.Error, "this program is older")
+	})
+	c.office.Eventually("commands say so as well", func() bool {
+		all, err := c.office.Consumers.Status(t.Context(), c.office.Store)
+		require.NoError(t, err)
+		return len(all) == 1 && all[0].State == consumer.Standby && all[0].Failure != nil && strings.Contains(all[0].Failure.Error, "nothing is received")
+	})
+	require.NoError(t, it.Reset(t.Context()))
+	c.office.Becomes(it, "until it is reset with it", live)
 }
 
 func TestNew(t *testing.T) {

@@ -19,6 +19,7 @@ type inbox struct {
 
 	received eventsourced.Position // everything up to it has come
 	state    State                 // of the reception if it says more than the reactor's, "" otherwise
+	idle     bool                  // no process runs the reception
 	failure  *Failure              // why nothing comes
 }
 
@@ -27,21 +28,27 @@ const (
 	inboxesSQL      = `SELECT substr(s.name, 7), r.position, s.status, (s.lease_until > clock_timestamp() AND s.lease_until <= clock_timestamp() + s.lease_length)
 			OR coalesce(abs(extract(epoch FROM clock_timestamp() - s.tried_at)) < 15, false),
 			s.error, coalesce(s.failed_at, s.tried_at), coalesce(s.failing_since, s.failed_at, s.tried_at), coalesce(s.attempts, 0),
-			s.failed_event, s.failed_name, s.failed_position
+			s.failed_event, s.failed_name, s.failed_position, s.lease_until < clock_timestamp() - interval '5 seconds'
 		FROM {schema}readview_states s JOIN {schema}readviews r USING (name) WHERE s.name LIKE 'inbox.%'`
-	inboxCountSQL = `SELECT count(*) FROM (SELECT FROM {schema}inbox_events WHERE name = $1 AND position > $2 LIMIT $3) page`
-	inboxFirstSQL = `SELECT position, occurred_at FROM {schema}inbox_events WHERE name = $1 AND position > $2 ORDER BY position LIMIT 1`
+	resumeReceptionSQL = `UPDATE {schema}readview_states SET status = 'running' WHERE name = 'inbox.' || $1 AND status <> 'running' AND $2::text <> ''`
+	inboxCountSQL      = `SELECT count(*) FROM (SELECT FROM {schema}inbox_events WHERE name = $1 AND position > $2 LIMIT $3) page`
+	inboxFirstSQL      = `SELECT position, occurred_at FROM {schema}inbox_events WHERE name = $1 AND position > $2 ORDER BY position LIMIT 1`
 )
+
+// haveInboxes tells whether the schema has the tables of package inbox.
+func (s *Store) haveInboxes(ctx context.Context) (there bool, err error) {
+	if s.receives.Load() {
+		return true, nil
+	}
+	err = s.pool.QueryRow(ctx, inboxesThereSQL, s.schema+"inbox_events", s.schema+"readview_states").Scan(&there)
+	s.receives.Store(there)
+	return there, s.Explain("look for inboxes", err)
+}
 
 // inboxes returns those that the schema has, by the names of their reactors.
 func (s *Store) inboxes(ctx context.Context) (map[string]inbox, error) {
-	if !s.receives.Load() {
-		var there bool
-		err := s.pool.QueryRow(ctx, inboxesThereSQL, s.schema+"inbox_events", s.schema+"readview_states").Scan(&there)
-		if err != nil || !there {
-			return nil, s.Explain("status of the inboxes", err)
-		}
-		s.receives.Store(true)
+	if there, err := s.haveInboxes(ctx); err != nil || !there {
+		return nil, err
 	}
 	rows, err := s.pool.Query(ctx, s.Qualify(inboxesSQL))
 	if err != nil {
@@ -66,7 +73,7 @@ func (s *Store) scanInbox(row pgx.Row) (inbox, error) {
 		position     *int64
 	)
 	i := inbox{store: s}
-	err := row.Scan(&i.name, (*int64)(&i.received), &status, &trying, &text, &tried, &since, &attempts, &id, &event, &position)
+	err := row.Scan(&i.name, (*int64)(&i.received), &status, &trying, &text, &tried, &since, &attempts, &id, &event, &position, &i.idle)
 	if err == nil && text != nil && tried != nil && since != nil {
 		i.failure = &Failure{Error: *text, Time: tried.UTC(), Since: since.UTC(), Attempts: attempts}
 		if id != nil && event != nil && position != nil {
@@ -91,8 +98,16 @@ func (i inbox) status(status Status) Status {
 	if i.failure != nil || i.state != "" {
 		status.Behind = -1
 	}
-	if (status.State == Live || status.State == CatchingUp) && i.state != "" {
+	switch gets := status.State == Live || status.State == CatchingUp; {
+	case gets && i.state != "":
 		status.State = i.state
+	case gets && i.idle:
+		status.State, status.Behind = Standby, -1
+		if status.Failure == nil {
+			now := time.Now().UTC()
+			status.Failure = &Failure{Time: now, Since: now, Error: "nothing is received: no process runs the projection inbox." + i.name +
+				"; the log of the one that runs the reactor says why, if it may not"}
+		}
 	}
 	if status.Failure == nil {
 		status.Failure = i.failure

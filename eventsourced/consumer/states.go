@@ -81,7 +81,7 @@ func (s *Store) restart(ctx context.Context, id ID) error {
 // the consumer has noticed, mostly within half a second, or after two without a word from it; what is being
 // handled then may still be. It returns [ErrUnknown].
 func (s *Store) Pause(ctx context.Context, id ID) error {
-	err := s.change(ctx, "pause", pauseSQL, id)
+	err := s.change(ctx, "pause", id, pauseSQL)
 	if err == nil {
 		s.noticed(ctx, id)
 	}
@@ -108,18 +108,34 @@ func (s *Store) noticed(ctx context.Context, id ID) {
 }
 
 // Resume lets a consumer go on that is paused, that stopped at a failure, or that was ahead
-// of the log, unless it still is. It returns [ErrUnknown].
+// of the log, unless it still is; with a reactor of package inbox, what receives its events. It returns [ErrUnknown].
 func (s *Store) Resume(ctx context.Context, id ID) error {
-	return s.change(ctx, "resume", resumeSQL, id)
+	statements := []string{resumeSQL}
+	if id.Kind == KindReactor {
+		there, err := s.haveInboxes(ctx)
+		if err != nil {
+			return err
+		}
+		if there {
+			statements = append(statements, resumeReceptionSQL)
+		}
+	}
+	return s.change(ctx, "resume", id, statements...)
 }
 
-func (s *Store) change(ctx context.Context, what, sql string, id ID) error {
+// change carries out statements about a consumer, the first of which is about its row.
+func (s *Store) change(ctx context.Context, what string, id ID, statements ...string) error {
 	err := s.Operate(ctx, id, what, nil, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, s.Qualify(sql), id.Name, id.column())
-		if err == nil && tag.RowsAffected() == 0 {
-			err = ErrUnknown
+		for i, sql := range statements {
+			tag, err := tx.Exec(ctx, s.Qualify(sql), id.Name, id.column())
+			if err == nil && i == 0 && tag.RowsAffected() == 0 {
+				err = ErrUnknown
+			}
+			if err != nil {
+				return err
+			}
 		}
-		return err
+		return nil
 	})
 	return s.Explain(what+" "+id.String(), err)
 }
