@@ -94,6 +94,25 @@ func TestWhatIsNotPublished(t *testing.T) {
 	}
 }
 
+// Who asked for another topic by mistake has read nothing of the right one.
+func TestTopicThatIsCorrected(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	last := c.deposit(2)
+	running := c.startRelayOver(b)
+	c.eventually("all is published, to nobody", func() bool { return running.status().Behind == 0 })
+	b.bind(c.topic, "branch")
+	manager, router := c.branchManagerOver(b, func(feed *readview.Feed) { feed.Topic += "s" })
+	stop := c.start(router)
+	c.branch.eventually("it is said", func() bool { return c.branch.status(manager, "balances").State == consumer.Retrying })
+	stop()
+	manager, router = c.branchManagerOver(b, nil)
+	c.start(router)
+	c.branch.waitFor(manager, last)
+	c.requireSame()
+}
+
 // newer has a relay publish deposits in a schema version that nobody knows yet.
 func newer(config *relay.Config) {
 	config.Translate = func(e eventsourced.Recorded) (eventsourced.Recorded, error) {

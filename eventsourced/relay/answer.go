@@ -118,8 +118,11 @@ func (r *Relay) serve(ctx context.Context, w *window, reached eventsourced.Posit
 		r.follower.Nudge()
 		return
 	case found == allOfIt:
-		if page.Last, page.Failure = true, r.failureAfter(reached); page.Failure == nil {
-			page.Failure = r.unknown(w.request)
+		page.Last, page.Failure = true, r.failureAfter(reached)
+		if unknown := r.unknownTopic(w.request); unknown != nil {
+			page.Failure, page.UpTo = unknown, page.After // who corrects it must not have passed over the right one's history
+		} else if page.Failure == nil {
+			page.Failure = r.unknownNames(w.request)
 		}
 		r.warnOfAhead(ctx, w, reached)
 	case found == aPage:
