@@ -8,7 +8,8 @@
 //			return err
 //		}
 //		defer closeAll()
-//		return do(operate.System{Manager: manager, Log: store, Pool: pool})
+//		return do(operate.System{Manager: manager, Log: store, Pool: pool,
+//			Consumers: consumer.NewStore(pool, consumer.Config{})}) // its relays and reactors
 //	}, operate.Config{})
 //	root := &cobra.Command{Use: "bank", Short: "A bank"}
 //	root.AddCommand(commands.Readviews())

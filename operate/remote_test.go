@@ -59,6 +59,8 @@ func TestCommandsOnARemoteProjection(t *testing.T) {
 		code = operate.Run(t.Context(), root, append([]string{"readviews"}, args...), strings.NewReader(""), &stdout, &stderr)
 		return code, stdout.String(), stderr.String()
 	}
+	_, status, _ := run(broker, "status")
+	require.Regexp(t, `(?m)^deposits +projection +standby +0 +0 +\? `, status, "nobody knows what waits")
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 2)
 	live := manager(answering{broker})
