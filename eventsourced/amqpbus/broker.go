@@ -144,9 +144,9 @@ func explain(err error) error {
 	switch {
 	case refusal.Code == amqp.PreconditionFailed && strings.Contains(refusal.Reason, "x-delivery-limit"):
 		return fmt.Errorf("%w (it drops what was delivered so often, which a projection can't do without: "+
-			"move what is in it with Subscriber.Upgrade, or, if a policy sets delivery-limit to -1, have Declare: DeclareNothing)", err)
+			"move what is in it: Subscriber.Upgrade, queues upgrade; or, if a policy sets delivery-limit to -1, have Declare: DeclareNothing)", err)
 	case refusal.Code == amqp.PreconditionFailed:
-		return fmt.Errorf("%w (ask for what it is, or move what is in it with Subscriber.Upgrade; delete what has that name, if nothing in it is needed)", err)
+		return fmt.Errorf("%w (ask for what it is, or move what is in it: Subscriber.Upgrade, queues upgrade; delete what has that name, if nothing in it is needed)", err)
 	case refusal.Code == amqp.AccessRefused:
 		return fmt.Errorf("%w (grant that, or have Declare say what is there without us)", err)
 	case refusal.Code == amqp.NotFound:

@@ -2,6 +2,7 @@ package amqpbus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -103,6 +104,9 @@ func (s *Subscriber) eachDeadLetter(ctx context.Context, topic string, limit int
 	queue := s.DeadLetterQueue(topic)
 	err := s.withChannel(ctx, "dead letters of "+queue, func(_ *amqp.Connection, channel *amqp.Channel) error {
 		state, err := channel.QueueDeclarePassive(queue, true, false, false, false, nil)
+		if refusal := (*amqp.Error)(nil); errors.As(err, &refusal) && refusal.Code == amqp.NotFound {
+			return fmt.Errorf("%w (a subscriber with Attempts makes it; without that nothing is given up)", err)
+		}
 		if err != nil {
 			return explain(err)
 		}

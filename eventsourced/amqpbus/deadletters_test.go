@@ -76,5 +76,5 @@ func TestDeadLettersAreListedAndRequeued(t *testing.T) {
 	_, err = channel(t, broker).QueueDelete(subscriber.DeadLetterQueue(topic), false, false, false)
 	require.NoError(t, err)
 	_, err = subscriber.DeadLetters(t.Context(), topic, 1)
-	require.ErrorContains(t, err, "no queue '"+topic+".g.dead'")
+	require.ErrorContains(t, err, "no queue '"+topic+".g.dead' in vhost '/'\" (a subscriber with Attempts makes it")
 }
