@@ -45,7 +45,7 @@ func Example_migrate() {
 	check(err)
 	fmt.Println("after:", pending)
 	// Output:
-	// before: [pgstore/0001_log.sql readview/0001_readviews.sql readview/0002_parked_reason.sql]
+	// before: [pgstore/0001_log.sql readview/0001_readviews.sql readview/0002_parked_reason.sql readview/0003_heard.sql]
 	// after: []
 }
 
