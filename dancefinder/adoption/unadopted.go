@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/dancefinder/domain"
+	"github.com/dancefinder/eventsourcing/eventsourced"
 )
 
 // Unadopted tells whether the read views have rows from before there were events that the log does not know,
@@ -15,10 +16,34 @@ import (
 // Rows of a projection that is ahead of the log don't count: their events were lost with the log's end, and a
 // reset is what helps. Nor do rows that are younger than the log: somebody made them by hand, and a reset is to
 // remove them.
-func Unadopted(ctx context.Context, pool *pgxpool.Pool) (found bool, err error) {
-	err = pool.QueryRow(ctx, unadoptedQuery, domain.AggregateBand, domain.AggregateDanceHall, domain.AggregateEvent).Scan(&found)
+//
+// Of an archived log the table events has the first and the last event of each stream, which is enough for all but
+// preferences: those are looked for in log too, if the table does not have them all.
+func Unadopted(ctx context.Context, pool *pgxpool.Pool, log eventsourced.LogReader) (found bool, err error) {
+	ask := func(names []string, schemas []int32, payloads []string) error {
+		return pool.QueryRow(ctx, unadoptedQuery, domain.AggregateBand, domain.AggregateDanceHall, domain.AggregateEvent, names, schemas, payloads).Scan(&found)
+	}
+	if err := ask(nil, nil, nil); err != nil || !found {
+		return found, err
+	}
+	var end eventsourced.Position
+	if err := pool.QueryRow(ctx, "SELECT coalesce(max(last), 0) FROM log_archive").Scan((*int64)(&end)); err != nil || end == 0 {
+		return found, err
+	}
+	var names, payloads []string
+	var schemas []int32
+	for event, err := range log.ReadLog(ctx, eventsourced.LogQuery{UpTo: end, Names: chosenNames}) {
+		if err != nil {
+			return false, err
+		}
+		names, schemas, payloads = append(names, event.Name), append(schemas, int32(event.SchemaVersion)), append(payloads, string(event.Payload))
+	}
+	err = ask(names, schemas, payloads)
 	return found, err
 }
+
+// chosenNames are the events that say what users have chosen.
+var chosenNames = []string{"OriginAdded", "BandIgnored", "DanceHallIgnored", "CityIgnored", "MunicipalityIgnored", "StateIgnored"}
 
 // unadoptedQuery finds preferences as an adoption does: by what a user has ever chosen. An event of schema
 // version 1 only names its band, so who has one began with events.
@@ -28,7 +53,10 @@ const unadoptedQuery = `
 	chosen AS (
 		SELECT name, schema_version, payload ->> 'subject' AS subject, coalesce(payload ->> 'origin', payload ->> 'bandId',
 			payload ->> 'danceHallId', payload ->> 'city', payload ->> 'municipality', payload ->> 'state') AS value
-		FROM events WHERE name IN ('OriginAdded', 'BandIgnored', 'DanceHallIgnored', 'CityIgnored', 'MunicipalityIgnored', 'StateIgnored')
+		FROM (
+			SELECT name, schema_version, payload FROM events WHERE name IN ('OriginAdded', 'BandIgnored', 'DanceHallIgnored', 'CityIgnored', 'MunicipalityIgnored', 'StateIgnored')
+			UNION ALL SELECT name, schema_version, payload::json FROM unnest($4::text[], $5::int[], $6::text[]) AS archived (name, schema_version, payload)
+		) events
 	), preference AS (
 		SELECT 'OriginAdded' AS name, subject, origin AS value FROM origin WHERE created < (SELECT at FROM began)
 		UNION ALL SELECT 'BandIgnored', subject, band_id::text FROM ignored_band

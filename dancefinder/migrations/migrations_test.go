@@ -60,7 +60,7 @@ func TestUp(t *testing.T) {
 		require.Equal(t, all(t), applied)
 		tables := tablesOf(t, db)
 		require.Subset(t, tables, []string{
-			"events", "snapshots", "log_identity", "readviews", "readview_states", "readview_operations", "readview_rebuilds", "readview_kept", "readview_kept_debt",
+			"events", "snapshots", "log_identity", "log_archive", "readviews", "readview_states", "readview_operations", "readview_rebuilds", "readview_kept", "readview_kept_debt",
 			"band", "dance_hall", "event", "origin", "ignored_band", "ignored_dance_hall", "ignored_city",
 			"ignored_municipality", "ignored_state", "userpreferences_lookup",
 			"geocoding_job", "geocoding_limit", "geocoding_cache",
@@ -155,7 +155,7 @@ func TestStatus(t *testing.T) {
 func TestPartsThatAreBehind(t *testing.T) {
 	t.Parallel()
 	for component, drop := range map[string]string{
-		"pgstore/":  "DROP TABLE events, snapshots, log_identity",
+		"pgstore/":  "DROP TABLE events, snapshots, log_identity, log_archive",
 		"readview/": "DROP TABLE readviews, readview_states, readview_operations, readview_rebuilds, readview_kept, readview_kept_debt, readview_parked, readview_skipped",
 		"consumer/": "DROP TABLE consumers, consumer_operations",
 		"relay/":    "DROP TABLE relay_topics, relay_skips, relay_published",

@@ -34,8 +34,11 @@ func (s *Store) sendOne(ctx context.Context, r *request) (decided bool, err erro
 	if s.large.Load() {
 		x.settings = ""
 	}
-	if r.expected == eventsourced.NoStream {
+	switch r.expected {
+	case eventsourced.NoStream:
 		x.insert = s.sql.appendNew
+	case eventsourced.AtVersion(1):
+		x.insert = s.sql.appendSecond
 	}
 	x.setting = func(values [][]byte) { s.large.Store(len(values[0]) > 0 && values[0][0] != 0) }
 	inserted := false

@@ -34,7 +34,7 @@ const blockedSQL = `WITH waiting AS (
 
 // Blocked returns who keeps others from appending for two seconds and more, nil for nobody. Errors: [ErrTooLong].
 func (i *Inspector) Blocked(ctx context.Context) (found *Blocked, err error) {
-	err = i.ask(ctx, "look for who is in the way", func(ctx context.Context, tx pgx.Tx) error {
+	err = i.ask(ctx, "look for who is in the way", func(ctx context.Context, tx inspection) error {
 		var b Blocked
 		var age, longest int64
 		h := &b.Holder

@@ -24,6 +24,7 @@ type Chain struct {
 
 	Effects    []Effect              // a tree: each is below what led to it, and those of one cause are in the order of the log
 	EffectsCut bool                  // there may be more: beyond [MaxEffects] or [MaxCauses] levels, or above SoughtTo
+	Archived   eventsourced.Position // up to there the log is archived, and neither was sought; 0 if it does not matter
 	SoughtTo   eventsourced.Position // effects were sought up to there, among [InspectorConfig] Scan events
 }
 
@@ -37,7 +38,7 @@ type Effect struct {
 // by cause, so effects are sought among the events after it, as far as [InspectorConfig] Scan goes, that
 // share its correlation or name it as their cause. Errors: [ErrTooLong].
 func (i *Inspector) Chain(ctx context.Context, event *eventsourced.Recorded) (chain Chain, err error) {
-	err = i.ask(ctx, "follow the causes and effects", func(ctx context.Context, tx pgx.Tx) error {
+	err = i.ask(ctx, "follow the causes and effects", func(ctx context.Context, tx inspection) error {
 		chain = Chain{}
 		if err := i.causes(ctx, tx, event, &chain); err != nil {
 			return err
@@ -47,7 +48,7 @@ func (i *Inspector) Chain(ctx context.Context, event *eventsourced.Recorded) (ch
 	return chain, err
 }
 
-func (i *Inspector) causes(ctx context.Context, tx pgx.Tx, event *eventsourced.Recorded, chain *Chain) error {
+func (i *Inspector) causes(ctx context.Context, tx inspection, event *eventsourced.Recorded, chain *Chain) error {
 	for {
 		cause := event.Metadata[eventsourced.MetaCausation]
 		id, err := eventsourced.ParseEventID(cause)
@@ -61,7 +62,7 @@ func (i *Inspector) causes(ctx context.Context, tx pgx.Tx, event *eventsourced.R
 		}
 		// A cause is before its effect, so whatever metadata say, this ends.
 		if len(found) == 0 || found[0].Position >= event.Position {
-			chain.Origin = cause
+			chain.Origin, chain.Archived = cause, tx.archived
 			break
 		}
 		if chain.CausesCut = len(chain.Causes) == MaxCauses; chain.CausesCut {
@@ -74,14 +75,15 @@ func (i *Inspector) causes(ctx context.Context, tx pgx.Tx, event *eventsourced.R
 	return nil
 }
 
-func (i *Inspector) effects(ctx context.Context, tx pgx.Tx, event *eventsourced.Recorded, chain *Chain) error {
+func (i *Inspector) effects(ctx context.Context, tx inspection, event *eventsourced.Recorded, chain *Chain) error {
 	window := eventsourced.LogQuery{After: event.Position}
+	chain.Archived = max(chain.Archived, tx.above(&window))
 	last, cut, err := i.reach(ctx, tx, window)
 	if err != nil {
 		return err
 	}
 	chain.SoughtTo, chain.EffectsCut = last, cut
-	window.UpTo, window.Limit = max(last, event.Position), i.config.Scan
+	window.UpTo, window.Limit = max(last, window.After), i.config.Scan
 	shared := event.Metadata[eventsourced.MetaCorrelation]
 	if shared == "" {
 		shared = event.ID.String() // as those have it that came of it

@@ -74,8 +74,8 @@
 //	                                         since then are given up, and appends are sent again on new ones
 //	prepared statements were deallocated     the connection is given up, and the append sent again
 //
-// Events are never changed and never deleted: that the last position is in the
-// table is what the next one relies on.
+// Events are never changed, and never deleted but by [Store.Archive], when they are in a file: that the last position is in
+// the table is what the next one relies on, and so are the first and the last version of each stream.
 //
 // # Reading
 //
@@ -88,6 +88,39 @@
 //
 // Tags are a column that is NULL for an event without them, which costs an append nothing that can be
 // measured (the same 23 µs for one row, 1.1 ms for a hundred); they have no index until something reads by them.
+//
+// # The archive
+//
+// [Store.Archive] moves the old end of the log to files, in segments by position, see package logarchive. Readers with
+// [Config.Archive] pass through them unseen; those without get [ErrArchived], never fewer events.
+//
+//				table log_archive      segment 1 ── segment 2 ── segment 3 ┐ end
+//				files                  all events of it                     │
+//				table events           first and last of each stream  ·  ·  │ everything above the end
+//
+//		  - A segment is written to a file, brought to the disk, read back through Config.Archive and compared with the table, event by
+//		    event. Then one transaction registers it in log_archive and deletes its events, and checks that those that went and
+//		    those that stayed are as many as the file has. Whatever is killed, whenever: before its commit the table has all of them, and
+//		    after it the file has. The next run uses a file that was written and not registered. Two at the same time are refused
+//		    by an advisory lock ([ErrArchiving]).
+//		  - An append is not touched by it. It finds in the table what it asks for: whether the stream has a first event, and which
+//		    is its last version. So these two events stay, of each stream, and with the very last one the log's head. What
+//		    stays is in the file too; readers of the log's order ignore it in the table, and read the table above the end only.
+//		  - Readers need not be told. A statement that reads the log above a position has a condition that nothing is archived above
+//		    it, in the statement's own snapshot. Where it fails the store asks for what is archived and reads on there: a reader
+//		    above the end pays a look at a small table, and no statement. A stream's versions tell by themselves what is
+//		    missing in between.
+//		  - Why not partitions of PostgreSQL: a unique key of a partitioned table has to have the column that it is partitioned by, so
+//		    neither the id nor the version in a stream could be unique in the whole log, and each append would look into
+//		    each partition for them.
+//		  - What is archived was appended at least [MinArchiveAge] ago, by the database's clock. An append that is repeated so much later is
+//		    recognised by the last event of a stream only; with an expected version it is a conflict, as for any other. And an event's id
+//		    could be used once more.
+//		  - An [Inspector] shows an archived event by its position, and seeks by everything else in the table only: it says so.
+//		    Programs that read the table events by SQL of their own see what stays.
+//		  - Deleted rows leave room in the table for new ones, once it is vacuumed; the files of the table do not become smaller
+//		    by it. A log whose streams have one or two events each
+//	    gains nothing: [ArchiveOptions] DryRun tells how many would go.
 //
 // # Several logs in one database
 //

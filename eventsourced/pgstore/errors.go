@@ -31,6 +31,20 @@ var ErrLockTimeout = errors.New("gave up waiting for the log's lock")
 // ErrTooLong is returned by an [Inspector] when its timeout is over: the server is busy, or the question is too large.
 var ErrTooLong = errors.New("it takes too long, and was given up")
 
+// ErrArchived is returned by reads that need events which are in the archive, by a store that has no
+// [Config.Archive]. The error says up to which position, and in which file the last of them is. Files that are missing or damaged
+// are errors of package logarchive.
+var ErrArchived = errors.New("these events are in the archive: set pgstore.Config.Archive to its directory")
+
+// ErrNotSought is returned by [Inspector.EventByID]: in the archive events are not found by their ids.
+var ErrNotSought = errors.New("older events are in the archive, where ids are not sought")
+
+// ErrArchiving is returned by [Store.Archive] while another one is at work on the log.
+var ErrArchiving = errors.New("somebody else archives events of this log just now: wait until that is done")
+
+// ErrTooRecent is returned by [Store.Archive] for events that were appended less than [MinArchiveAge] ago.
+var ErrTooRecent = errors.New("events are archived 24 hours after they were appended at the earliest")
+
 // LockError says how long an append waited for the log's lock, and for whom. It unwraps to
 // [ErrLockTimeout] and to what ended the wait: the context's error or the server's.
 type LockError struct {
@@ -85,6 +99,9 @@ func isForgotten(err error) bool {
 // isNotExpected tells of append_one.sql's cast. The SQLSTATE of malformed JSON is the same,
 // and append.sql says so then.
 func isNotExpected(err error) bool { return pgerr.Code(err) == "22P02" }
+
+// isArchived tells of the cast in wholeSQL.
+func isArchived(err error) bool { return pgerr.Code(err) == "22P02" }
 
 // translate gives the server's errors our names.
 func translate(err error) error {

@@ -3,6 +3,7 @@ package pgstore_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -45,8 +46,31 @@ func Example_migrate() {
 	check(err)
 	fmt.Println("after:", pending)
 	// Output:
-	// before: [pgstore/0001_log.sql readview/0001_readviews.sql readview/0002_parked_reason.sql readview/0003_heard.sql]
+	// before: [pgstore/0001_log.sql pgstore/0002_archive.sql readview/0001_readviews.sql readview/0002_parked_reason.sql readview/0003_heard.sql]
 	// after: []
+}
+
+// What was appended more than a month ago goes to files. All who read the log are given the directory.
+func ExampleStore_Archive() {
+	ctx := context.Background()
+	pool := database(ctx)
+	defer pool.Close()
+	check(migrate.Run(ctx, pool, migrate.Config{Schema: "archived"}, pgstore.Migrations()))
+	dir, err := os.MkdirTemp("", "archive-*")
+	check(err)
+	defer func() { _ = os.RemoveAll(dir) }()
+	store := pgstore.New(pool, eventsourced.MustRegistry(), pgstore.Config{Schema: "archived", Archive: os.DirFS(dir)})
+	defer store.Close()
+
+	report, err := store.Archive(ctx, pgstore.ArchiveOptions{Before: time.Now().AddDate(0, -1, 0), Dir: dir})
+	check(err)
+	fmt.Println("archived:", report.Events)
+	partitions, err := store.Partitions(ctx)
+	check(err)
+	fmt.Println("files:", len(partitions)-1, "and the table")
+	// Output:
+	// archived: 0
+	// files: 0 and the table
 }
 
 // An order, and a row that is no read view, in one transaction: both or neither.

@@ -22,7 +22,8 @@ const (
 type Figures struct {
 	At         time.Time             // by the database's clock
 	Head       eventsourced.Position // of the log
-	Events     int64                 // about how many there are, as of the last ANALYZE; -1 before the first
+	Events     int64                 // about how many the table has, as of the last ANALYZE; -1 before the first
+	Archived   int64                 // in the archive, with those that the table still has
 	Recent     int64                 // events of the last [RecentTime], up to [MaxRecent]
 	RecentMore bool                  // there are more
 
@@ -79,7 +80,7 @@ type Client struct {
 // Clients returns the programs that are connected to the log's database, those with the most sessions
 // first, 50 at most. Errors: [ErrTooLong].
 func (i *Inspector) Clients(ctx context.Context) (all []Client, err error) {
-	err = i.ask(ctx, "look at the sessions", func(ctx context.Context, tx pgx.Tx) error {
+	err = i.ask(ctx, "look at the sessions", func(ctx context.Context, tx inspection) error {
 		all, err = rowsOf[Client](ctx, tx, i.store.sql.clients, maxReplicas)
 		return err
 	})
@@ -89,7 +90,7 @@ func (i *Inspector) Clients(ctx context.Context) (all []Client, err error) {
 // Figures returns them, of the moment. It looks at no event: it counts positions of the last
 // minute. Errors: [ErrTooLong].
 func (i *Inspector) Figures(ctx context.Context) (f Figures, err error) {
-	err = i.ask(ctx, "look at the log", func(ctx context.Context, tx pgx.Tx) error {
+	err = i.ask(ctx, "look at the log", func(ctx context.Context, tx inspection) error {
 		f = Figures{}
 		if err := i.measure(ctx, tx, &f); err != nil {
 			return err
@@ -112,9 +113,9 @@ func (i *Inspector) Figures(ctx context.Context) (f Figures, err error) {
 	return f, err
 }
 
-func (i *Inspector) measure(ctx context.Context, tx pgx.Tx, f *Figures) error {
+func (i *Inspector) measure(ctx context.Context, tx inspection, f *Figures) error {
 	var replayed *float64
-	err := tx.QueryRow(ctx, i.store.sql.figures).Scan(&f.At, (*int64)(&f.Head), &f.Events, &f.Hidden, &f.Replica, &replayed)
+	err := tx.QueryRow(ctx, i.store.sql.figures).Scan(&f.At, (*int64)(&f.Head), &f.Events, &f.Hidden, &f.Replica, &replayed, &f.Archived)
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,8 @@ const (
 	figuresSQL = `SELECT clock_timestamp(), coalesce((SELECT max(tstamp) FROM {events}), 0),
 		(SELECT CASE WHEN reltuples < 0 THEN -1 ELSE reltuples::bigint END FROM pg_class WHERE oid = {oid}),
 		(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = '<insufficient privilege>'),
-		pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN date_part('epoch', clock_timestamp() - pg_last_xact_replay_timestamp()) END`
+		pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN date_part('epoch', clock_timestamp() - pg_last_xact_replay_timestamp()) END,
+		(SELECT coalesce(sum(events), 0)::bigint FROM {log_archive})`
 	relationsSQL = `WITH tables AS (SELECT unnest(ARRAY[{oid}, {oid_snapshots}]) AS oid)
 		SELECT c.relname::text, '', pg_table_size(c.oid) FROM tables JOIN pg_class c USING (oid)
 		UNION ALL

@@ -66,15 +66,21 @@ func (s *Store) Inspector(config InspectorConfig) *Inspector {
 	return &Inspector{s, config, make(chan struct{}, inspections)}
 }
 
-// limits are those of one inspection's transaction. Parallel workers would take the processors from
+// limitsSQL sets those of one inspection's transaction, and tells how far the log is archived. Parallel workers would take the processors from
 // those who append, and compiling a plan takes longer than anything here may. A plan that gathers and sorts
 // all that may match, as the planner thinks fit for several names with a filter, is never the one for a page.
-const limits = `SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $1, true),
+const limitsSQL = `SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $1, true),
 	set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true),
-	set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`
+	set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), (SELECT coalesce(max(last), 0) FROM {log_archive})`
+
+// inspection is the transaction of a question. All of it sees the same state.
+type inspection struct {
+	pgx.Tx
+	archived eventsourced.Position // up to there the log is in files
+}
 
 // ask has f ask the database something. The error is [ErrTooLong] when that took too long.
-func (i *Inspector) ask(ctx context.Context, what string, f func(context.Context, pgx.Tx) error) error {
+func (i *Inspector) ask(ctx context.Context, what string, f func(context.Context, inspection) error) error {
 	if i.store.unusable != nil {
 		return fmt.Errorf("%s: %w", what, i.store.unusable)
 	}
@@ -87,11 +93,14 @@ func (i *Inspector) ask(ctx context.Context, what string, f func(context.Context
 		return i.explain(ctx, what, within.Err())
 	}
 	err := again(within, i.store.pool, func() error {
-		return pgx.BeginTxFunc(within, i.store.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(within, limits, strconv.FormatInt(max(i.config.Timeout.Milliseconds(), 1), 10)); err != nil {
+		return pgx.BeginTxFunc(within, i.store.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly, IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
+			var archived int64
+			settings := make([]any, 6)
+			err := tx.QueryRow(within, i.store.sql.limits, strconv.FormatInt(max(i.config.Timeout.Milliseconds(), 1), 10)).Scan(append(settings, &archived)...)
+			if err != nil {
 				return err
 			}
-			return f(within, tx)
+			return f(within, inspection{tx, eventsourced.Position(archived)})
 		})
 	})
 	return i.explain(ctx, what, err)
@@ -115,6 +124,9 @@ type Found struct {
 	More   bool                    // there are more, or may be, from Next on
 	Next   eventsourced.Position   // After of the query that goes on, or UpTo if it is Backwards
 	Cut    bool                    // it ended because it had looked at [InspectorConfig] Scan events, not because it had found Limit of them
+
+	// Archived is up to where the log is archived, if what the query selects may be there: it was not looked at. 0 otherwise.
+	Archived eventsourced.Position
 }
 
 // Find returns the events that a query selects, without their payloads: the first Limit, which is
@@ -128,8 +140,9 @@ func (i *Inspector) Find(ctx context.Context, query eventsourced.LogQuery) (foun
 	}
 	limit := min(cmp.Or(query.Limit, DefaultFound), MaxFound)
 	query.Limit = limit + 1
-	err = i.ask(ctx, what, func(ctx context.Context, tx pgx.Tx) error {
-		found = Found{}
+	err = i.ask(ctx, what, func(ctx context.Context, tx inspection) error {
+		query := query
+		found = Found{Archived: tx.above(&query)}
 		narrowed, err := i.narrow(ctx, tx, query)
 		if err != nil {
 			return err
@@ -168,20 +181,32 @@ func (i *Inspector) Count(ctx context.Context, query eventsourced.LogQuery) (n i
 	}
 	limit := int64(cmp.Or(query.Limit, DefaultScan))
 	query.Limit = int(min(limit, math.MaxInt-1)) + 1
-	err = i.ask(ctx, what, func(ctx context.Context, tx pgx.Tx) error {
+	err = i.ask(ctx, what, func(ctx context.Context, tx inspection) error {
+		query := query
+		archived := tx.above(&query)
 		narrowed, err := i.narrow(ctx, tx, query)
 		if err != nil {
 			return err
 		}
 		sql, arguments := i.store.sql.counting(narrowed)
-		more = narrowed.After != query.After || narrowed.UpTo != query.UpTo
+		more = narrowed.After != query.After || narrowed.UpTo != query.UpTo || archived > 0
 		return tx.QueryRow(ctx, sql, arguments...).Scan(&n)
 	})
 	return min(n, limit), more || n > limit, err
 }
 
+// above has a query look at nothing that is archived. It returns up to where that is, if the query selects
+// anything of it.
+func (tx inspection) above(query *eventsourced.LogQuery) eventsourced.Position {
+	if query.After >= tx.archived || tx.archived == 0 {
+		return 0
+	}
+	query.After = tx.archived
+	return tx.archived
+}
+
 // narrow returns the query with bounds between which no more than Scan events have to be looked at.
-func (i *Inspector) narrow(ctx context.Context, tx pgx.Tx, query eventsourced.LogQuery) (eventsourced.LogQuery, error) {
+func (i *Inspector) narrow(ctx context.Context, tx inspection, query eventsourced.LogQuery) (eventsourced.LogQuery, error) {
 	way := query
 	way.AggregateName, way.Correlation, way.Since, way.Until = "", "", time.Time{}, time.Time{}
 	if len(way.Streams) > 0 {
@@ -203,7 +228,7 @@ func (i *Inspector) narrow(ctx context.Context, tx pgx.Tx, query eventsourced.Lo
 
 // reach returns the position of the last of Scan events that way selects, and whether there are
 // as many.
-func (i *Inspector) reach(ctx context.Context, tx pgx.Tx, way eventsourced.LogQuery) (last eventsourced.Position, cut bool, err error) {
+func (i *Inspector) reach(ctx context.Context, tx inspection, way eventsourced.LogQuery) (last eventsourced.Position, cut bool, err error) {
 	way.Limit = i.config.Scan
 	sql, arguments := i.store.sql.reach(way)
 	var n int
@@ -211,28 +236,42 @@ func (i *Inspector) reach(ctx context.Context, tx pgx.Tx, way eventsourced.LogQu
 	return last, n == i.config.Scan, err
 }
 
-// Event returns the event at a position with its payload, nil when there is none. Errors: [ErrTooLong].
-func (i *Inspector) Event(ctx context.Context, position eventsourced.Position) (*eventsourced.Recorded, error) {
-	return i.one(ctx, i.store.sql.eventAt, int64(position))
+// Event returns the event at a position with its payload, from the archive if it is there; nil when there is none. Errors:
+// [ErrTooLong], [ErrArchived] and those of package logarchive.
+func (i *Inspector) Event(ctx context.Context, position eventsourced.Position) (event *eventsourced.Recorded, err error) {
+	event, archived, err := i.one(ctx, i.store.sql.eventAt, int64(position))
+	if event != nil || err != nil || position > archived {
+		return event, err
+	}
+	for found, err := range i.store.ReadLog(ctx, eventsourced.LogQuery{After: position - 1, UpTo: position}) {
+		return &found, err
+	}
+	return nil, nil
 }
 
-// EventByID returns the event of an id with its payload, nil when there is none. Errors: [ErrTooLong].
+// EventByID returns the event of an id with its payload, nil when there is none. Of archived events it knows the first and the
+// last one of each stream; an id that it does not find in a log with an archive is [ErrNotSought]. Errors: that one, [ErrTooLong].
 func (i *Inspector) EventByID(ctx context.Context, id eventsourced.EventID) (*eventsourced.Recorded, error) {
-	return i.one(ctx, i.store.sql.eventByID, [16]byte(id))
+	event, archived, err := i.one(ctx, i.store.sql.eventByID, [16]byte(id))
+	if event == nil && err == nil && archived > 0 {
+		err = fmt.Errorf("the event %s is not above position %d: %w", id, archived, ErrNotSought)
+	}
+	return event, err
 }
 
-func (i *Inspector) one(ctx context.Context, sql string, key any) (event *eventsourced.Recorded, err error) {
-	err = i.ask(ctx, "read an event", func(ctx context.Context, tx pgx.Tx) error {
+func (i *Inspector) one(ctx context.Context, sql string, key any) (event *eventsourced.Recorded, archived eventsourced.Position, err error) {
+	err = i.ask(ctx, "read an event", func(ctx context.Context, tx inspection) error {
+		archived = tx.archived
 		events, err := collect(ctx, tx, sql, key)
 		if len(events) > 0 {
 			event = &events[0]
 		}
 		return err
 	})
-	return event, err
+	return event, archived, err
 }
 
-func collect(ctx context.Context, tx pgx.Tx, sql string, arguments ...any) (events []eventsourced.Recorded, err error) {
+func collect(ctx context.Context, tx querier, sql string, arguments ...any) (events []eventsourced.Recorded, err error) {
 	rows, err := tx.Query(ctx, sql, arguments...)
 	if err != nil {
 		return nil, err

@@ -43,8 +43,8 @@ func TestPlanOfReadingByName(t *testing.T) {
 					plan := explain(t, db, mode, "EXPLAIN", "(bigint, bigint, bigint, text[])", sql,
 						fmt.Sprintf("500000, %d, 1000, '{%s}'", math.MaxInt64, strings.Join(wanted, ",")))
 					require.Contains(t, plan, "events_name_idx")
-					require.NotContains(t, plan, "Seq Scan")
-					require.NotContains(t, plan, "Filter:", "nothing is read in vain")
+					require.NotContains(t, plan, "Seq Scan on events")
+					require.NotContains(t, strings.ReplaceAll(plan, "One-Time Filter:", ""), "Filter:", "nothing is read in vain")
 				})
 			}
 		}
@@ -74,7 +74,7 @@ func TestPlanOfReadingByName(t *testing.T) {
 					require.Equal(t, len(test.modes) == 1, arguments[0] == pgx.QueryExecModeCacheDescribe)
 					plan := explain(t, db, mode, "EXPLAIN", "(bigint, bigint, bigint"+test.types+")", sql, fmt.Sprintf("0, %d, 1000%s", math.MaxInt64, test.arguments))
 					require.Contains(t, plan, test.index)
-					require.NotContains(t, plan, "Seq Scan")
+					require.NotContains(t, plan, "Seq Scan on events")
 				})
 			}
 		}

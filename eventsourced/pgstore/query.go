@@ -17,33 +17,57 @@ import (
 
 // ReadLog implements [eventsourced.LogReader].
 func (s *Store) ReadLog(ctx context.Context, query eventsourced.LogQuery) iter.Seq2[eventsourced.Recorded, error] {
-	const what = "read the log"
-	if err := query.Validate(); err != nil {
-		return func(yield func(eventsourced.Recorded, error) bool) {
-			yield(eventsourced.Recorded{}, fmt.Errorf("%s: %w", what, err))
+	return sequence("read the log", func(yield func(eventsourced.Recorded) bool) error {
+		if err := query.Validate(); err != nil {
+			return err
 		}
-	}
-	sql, arguments := s.sql.selection(query)
-	return s.read(ctx, what, sql, arguments...)
+		return s.readLog(ctx, query, yield)
+	})
 }
 
 // CountLog implements [eventsourced.LogReader].
 func (s *Store) CountLog(ctx context.Context, query eventsourced.LogQuery) (n int64, err error) {
 	if err = query.Validate(); err == nil {
-		sql, arguments := s.sql.counting(query)
-		n, err = s.number(ctx, sql, arguments...)
+		n, err = s.countLog(ctx, query)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("count the log: %w", err)
+		return 0, fmt.Errorf("count the log: %w", translate(err))
 	}
 	return n, nil
 }
 
-// EstimateLog implements [eventsourced.Estimator] by what the server's planner thinks: as of its last ANALYZE.
-func (s *Store) EstimateLog(ctx context.Context, query eventsourced.LogQuery) (int64, error) {
-	if err := query.Validate(); err != nil {
-		return 0, fmt.Errorf("estimate the log: %w", err)
+// EstimateLog implements [eventsourced.Estimator] by what the server's planner thinks, as of its last ANALYZE, and
+// what the indexes of archived segments say.
+func (s *Store) EstimateLog(ctx context.Context, query eventsourced.LogQuery) (n int64, err error) {
+	if err = query.Validate(); err == nil {
+		n, err = s.estimateLog(ctx, query)
 	}
+	if err != nil {
+		return 0, fmt.Errorf("estimate the log: %w", translate(err))
+	}
+	return n, nil
+}
+
+func (s *Store) estimateLog(ctx context.Context, query eventsourced.LogQuery) (n int64, err error) {
+	known, err := s.readArchived(ctx, s.pool)
+	if err != nil {
+		return 0, err
+	}
+	if query.After < known.to && known.to > 0 {
+		if s.files == nil {
+			return 0, known.missing()
+		}
+		if n, err = s.files.Estimate(ctx, known.log, known.segments, query); err != nil || query.UpTo != 0 && query.UpTo <= known.to {
+			return n, err
+		}
+		query.After = known.to
+	}
+	planned, err := s.planned(ctx, s.pool, query)
+	return n + planned, err
+}
+
+// planned returns how many events the planner thinks that the table has.
+func (s *Store) planned(ctx context.Context, db querier, query eventsourced.LogQuery) (int64, error) {
 	upTo := int64(query.UpTo)
 	if upTo == 0 {
 		upTo = math.MaxInt64
@@ -58,11 +82,8 @@ func (s *Store) EstimateLog(ctx context.Context, query eventsourced.LogQuery) (i
 		}
 	}
 	explain := s.sql.fill("EXPLAIN (FORMAT JSON) SELECT FROM {events} WHERE tstamp > $1::bigint AND tstamp <= $2::bigint" + condition)
-	if err := s.pool.QueryRow(ctx, explain, arguments...).Scan(&plans); err != nil {
-		return 0, fmt.Errorf("estimate the log: %w", translate(err))
-	}
-	if len(plans) == 0 {
-		return 0, nil
+	if err := db.QueryRow(ctx, explain, arguments...).Scan(&plans); err != nil || len(plans) == 0 {
+		return 0, err
 	}
 	return int64(plans[0].Plan.Rows), nil
 }
@@ -160,13 +181,13 @@ func (c *selector) from() string {
 		c.and(correlation+" = ?", c.query.Correlation)
 	}
 	if wanted == "" {
-		return fmt.Sprintf("{events} e WHERE %s%s ORDER BY %s LIMIT $3", way, c.filter, order)
+		return fmt.Sprintf("{events} e WHERE {whole} AND %s%s ORDER BY %s LIMIT $3", way, c.filter, order)
 	}
 	// A lateral for each, because the index holds each in order; a bare name = ANY would scan the whole log
 	// or sort all that matches.
 	return fmt.Sprintf(`%s CROSS JOIN LATERAL (
 			SELECT e.tstamp FROM {events} e WHERE %s%s ORDER BY %s LIMIT $3
-		) hit ORDER BY hit.tstamp%s LIMIT $3`, wanted, way, c.filter, order, c.direction)
+		) hit WHERE {whole} ORDER BY hit.tstamp%s LIMIT $3`, wanted, way, c.filter, order, c.direction)
 }
 
 // newFilter returns what a query asks for that is looked at in what lies on its way.

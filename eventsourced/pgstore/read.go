@@ -14,7 +14,25 @@ import (
 
 // ReadStream implements [eventsourced.StreamReader].
 func (s *Store) ReadStream(ctx context.Context, stream eventsourced.Stream, after eventsourced.Version) iter.Seq2[eventsourced.Recorded, error] {
-	return s.read(ctx, "read "+stream.String(), s.sql.readStream, stream.AggregateName, stream.AggregateID, int64(after))
+	return sequence("read "+stream.String(), func(yield func(eventsourced.Recorded) bool) error {
+		begun := false
+		var broken error // after the first event: what was yielded is not yielded again
+		err := again(ctx, s.pool, func() error {
+			if s.unusable != nil {
+				return s.unusable
+			}
+			err := s.readStream(ctx, s.pool, stream, after, func(event eventsourced.Recorded) bool {
+				begun = true
+				return yield(event)
+			})
+			if begun {
+				broken = err
+				return nil
+			}
+			return err
+		})
+		return cmp.Or(err, broken)
+	})
 }
 
 // Head implements [eventsourced.LogReader].
@@ -73,36 +91,57 @@ func (s *Store) number(ctx context.Context, sql string, arguments ...any) (n int
 	return n, translate(err)
 }
 
-func (s *Store) read(ctx context.Context, what, sql string, arguments ...any) iter.Seq2[eventsourced.Recorded, error] {
+// sequence makes one of what passes events on. It ends with an error, which says of what.
+func sequence(what string, pass func(yield func(eventsourced.Recorded) bool) error) iter.Seq2[eventsourced.Recorded, error] {
 	return func(yield func(eventsourced.Recorded, error) bool) {
-		more, begun := true, false
-		var broken error // after the first event: what was yielded is not yielded again
-		err := again(ctx, s.pool, func() error {
-			if s.unusable != nil {
-				return s.unusable
-			}
-			rows, err := s.pool.Query(ctx, sql, arguments...)
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			d := decoder{}
-			for more && rows.Next() {
-				event, err := d.event(rows)
-				if err != nil {
-					return err
-				}
-				begun = true
-				more = yield(event, nil)
-			}
-			if begun {
-				broken = rows.Err()
-				return nil
-			}
-			return rows.Err()
+		more := true
+		err := pass(func(event eventsourced.Recorded) bool {
+			more = yield(event, nil)
+			return more
 		})
-		if err = cmp.Or(err, broken); err != nil && more {
+		if err != nil && more && !errors.Is(err, errStopped) {
 			yield(eventsourced.Recorded{}, fmt.Errorf("%s: %w", what, translate(err)))
 		}
 	}
+}
+
+// rows passes on the events that a statement reads, and stops with errStopped.
+func (s *Store) rows(ctx context.Context, sql string, arguments []any, yield func(eventsourced.Recorded) bool) error {
+	begun := false
+	var broken error // after the first event: what was yielded is not yielded again
+	err := again(ctx, s.pool, func() error {
+		if s.unusable != nil {
+			return s.unusable
+		}
+		err := rowsOfEvents(ctx, s.pool, sql, arguments, func(event eventsourced.Recorded) bool {
+			begun = true
+			if !yield(event) {
+				broken = errStopped
+			}
+			return broken == nil
+		})
+		if begun {
+			broken = cmp.Or(broken, err)
+			return nil
+		}
+		return err
+	})
+	return cmp.Or(err, broken)
+}
+
+// rowsOfEvents passes on the events that a statement reads, until yield wants no more.
+func rowsOfEvents(ctx context.Context, db querier, sql string, arguments []any, yield func(eventsourced.Recorded) bool) error {
+	rows, err := db.Query(ctx, sql, arguments...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	d := decoder{}
+	for rows.Next() {
+		event, err := d.event(rows)
+		if err != nil || !yield(event) {
+			return err
+		}
+	}
+	return rows.Err()
 }

@@ -22,6 +22,7 @@ type statements struct {
 	lock, holder                 string
 	forOne, forGroup, forTx      string // settings
 	append, appendOne, appendNew string
+	appendSecond                 string
 	readStream                   string
 	eventAt, eventByID           string
 	listedAt, listedByID         string // without payloads
@@ -30,6 +31,12 @@ type statements struct {
 	head, identity               string
 	loadSnapshot, saveSnapshot   string
 	channel, listening, notify   string
+	archived, archivedTo, limits string
+	archiveLock, archiveCount    string
+	archivePlan, archivePage     string
+	archiveFirst                 string
+	register, remove             string
+	partitions, table            string
 	fill                         func(string) string // names in braces
 }
 
@@ -64,7 +71,8 @@ func newStatements(schema string) statements {
 	// page.
 	next := strings.NewReplacer("{clock}", micros("clock_timestamp()"), "{began}", micros("now()"), "{events}", table("events")).
 		Replace(`greatest({clock}, {began}, (SELECT tstamp + 1 FROM {events} WHERE tstamp >= {began} ORDER BY tstamp DESC LIMIT 1))`)
-	replacer := strings.NewReplacer("{next}", next, "{events}", table("events"), "{snapshots}", table("snapshots"), "{oid}", oid, "{columns}", columns)
+	replacer := strings.NewReplacer("{next}", next, "{events}", table("events"), "{snapshots}", table("snapshots"), "{oid}", oid, "{columns}", columns,
+		"{log_archive}", table("log_archive"), "{log_identity}", table("log_identity"), "{whole}", strings.ReplaceAll(wholeSQL, "{log_archive}", table("log_archive")))
 	return statements{
 		fill:   replacer.Replace,
 		lock:   replacer.Replace(`SELECT pg_advisory_xact_lock(1702260334, {oid}::int), date_part('epoch', clock_timestamp() - statement_timestamp())`),
@@ -81,6 +89,9 @@ func newStatements(schema string) statements {
 		appendNew: replacer.Replace(strings.ReplaceAll(bare(appendOneSQL), "{expected}", "true")),
 		appendOne: replacer.Replace(strings.ReplaceAll(bare(appendOneSQL), "{expected}",
 			"EXISTS (SELECT FROM {events} WHERE aggregate_name = $3 AND aggregate_id = $4 AND version = $5)")),
+		// The first event of a stream is in the table also when those behind it are archived.
+		appendSecond: replacer.Replace(strings.ReplaceAll(bare(appendOneSQL), "{expected}",
+			"$5 = (SELECT version FROM {events} WHERE aggregate_name = $3 AND aggregate_id = $4 ORDER BY version DESC LIMIT 1)")),
 		readStream:   replacer.Replace(`SELECT {columns} FROM {events} WHERE aggregate_name = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version`),
 		eventAt:      replacer.Replace(`SELECT {columns} FROM {events} WHERE tstamp = $1`),
 		eventByID:    replacer.Replace(`SELECT {columns} FROM {events} WHERE id = $1`),
@@ -98,8 +109,20 @@ func newStatements(schema string) statements {
 			ON CONFLICT (aggregate_name, aggregate_id) DO UPDATE
 			SET version = EXCLUDED.version, tstamp = EXCLUDED.tstamp, schema_version = EXCLUDED.schema_version, state = EXCLUDED.state
 			WHERE s.version < EXCLUDED.version OR s.tstamp < EXCLUDED.tstamp OR s.schema_version <> EXCLUDED.schema_version`),
-		channel:   replacer.Replace(`SELECT 'eventsourced_' || {oid}, pg_backend_pid()`),
-		listening: replacer.Replace(`SELECT pg_advisory_lock_shared(1702260335, {oid}::int)`),
+		archived:     replacer.Replace(`SELECT first, last, events, names, file, bytes, sha256 FROM {log_archive} ORDER BY last`),
+		archivedTo:   replacer.Replace(`SELECT count(*), coalesce(max(last), 0), coalesce((SELECT id::text FROM {log_identity}), '') FROM {log_archive}`),
+		limits:       replacer.Replace(limitsSQL),
+		archiveLock:  replacer.Replace(archiveLockSQL),
+		archiveCount: replacer.Replace(archiveCountSQL),
+		archivePlan:  replacer.Replace(archivePlanSQL),
+		archivePage:  replacer.Replace(archivePageSQL),
+		archiveFirst: replacer.Replace(archiveFirstSQL),
+		register:     replacer.Replace(registerSQL),
+		remove:       replacer.Replace(bare(removeSQL)),
+		partitions:   replacer.Replace(partitionsSQL),
+		table:        replacer.Replace(tableSQL),
+		channel:      replacer.Replace(`SELECT 'eventsourced_' || {oid}, pg_backend_pid()`),
+		listening:    replacer.Replace(`SELECT pg_advisory_lock_shared(1702260335, {oid}::int)`),
 		// A hint needs no flush to disk, for which all that notify in the cluster would wait as well.
 		notify: replacer.Replace(`SELECT pg_notify('eventsourced_' || {oid}, ''), set_config('synchronous_commit', 'off', true) WHERE EXISTS (
 			SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1702260335 AND objid = {oid} AND objsubid = 2

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/logarchive"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/internal/pgschema"
 )
@@ -49,6 +50,11 @@ type Config struct {
 	// server takes, and beyond them it is the nearest. Defaults to [DefaultIdleTimeout].
 	IdleTimeout time.Duration
 
+	// Archive has the files of events that [Store.Archive] has moved there: os.DirFS of its directory, or anything else whose
+	// files implement io.ReaderAt. All who read the log need it once something is archived. Without, a read that needs
+	// such events fails with [ErrArchived]; it never has fewer.
+	Archive fs.FS
+
 	// Logger gets warnings: of appends that wait for the log's lock for more than a
 	// second, and for whom; of wake-ups that don't work. Defaults to slog.Default().
 	Logger *slog.Logger
@@ -70,8 +76,10 @@ type Store struct {
 	hub      *hub
 	appends  *coalescer
 	waits    *waits
-	cancels  sync.WaitGroup  // of what given-up connections wait for
-	large    atomic.Bool     // the log is so large that no plan for it scans it
+	cancels  sync.WaitGroup     // of what given-up connections wait for
+	large    atomic.Bool        // the log is so large that no plan for it scans it
+	files    *logarchive.Reader // of the archive, or nil
+	archived atomic.Pointer[archived]
 	unusable error           // why the pool does not do
 	prepares bool            // its connections keep prepared statements
 	tracer   pgx.QueryTracer // the pool's, or nil
@@ -134,6 +142,10 @@ func New(pool *pgxpool.Pool, registry *eventsourced.Registry, config Config) *St
 	s.hub = newHub(pool, s.sql, config.Logger)
 	s.appends = newCoalescer(s.sendOwn)
 	s.waits = &waits{pool: pool, sql: s.sql.holder, logger: config.Logger, observer: config.Observer}
+	s.archived.Store(&archived{})
+	if config.Archive != nil {
+		s.files = logarchive.NewReader(config.Archive)
+	}
 	settings := pool.Config().ConnConfig
 	s.tracer = settings.Tracer
 	switch settings.DefaultQueryExecMode {

@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"context"
-	"fmt"
 	"iter"
 
 	"github.com/jackc/pgx/v5"
@@ -36,33 +35,10 @@ func (s *txStore) Append(ctx context.Context, stream eventsourced.Stream, expect
 
 // ReadStream implements [eventsourced.StreamReader].
 func (s *txStore) ReadStream(ctx context.Context, stream eventsourced.Stream, after eventsourced.Version) iter.Seq2[eventsourced.Recorded, error] {
-	return func(yield func(eventsourced.Recorded, error) bool) {
-		more := true
-		err := s.each(ctx, stream, after, func(event eventsourced.Recorded) bool {
-			more = yield(event, nil)
-			return more
-		})
-		if err != nil && more {
-			yield(eventsourced.Recorded{}, fmt.Errorf("read %s: %w", stream, translate(err)))
+	return sequence("read "+stream.String(), func(yield func(eventsourced.Recorded) bool) error {
+		if s.store.unusable != nil {
+			return s.store.unusable
 		}
-	}
-}
-
-func (s *txStore) each(ctx context.Context, stream eventsourced.Stream, after eventsourced.Version, yield func(eventsourced.Recorded) bool) error {
-	if s.store.unusable != nil {
-		return s.store.unusable
-	}
-	rows, err := s.tx.Query(ctx, s.store.sql.readStream, stream.AggregateName, stream.AggregateID, int64(after))
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	d := decoder{}
-	for rows.Next() {
-		event, err := d.event(rows)
-		if err != nil || !yield(event) {
-			return err
-		}
-	}
-	return rows.Err()
+		return s.store.readStream(ctx, s.tx, stream, after, yield)
+	})
 }

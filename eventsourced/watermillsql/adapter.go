@@ -60,6 +60,7 @@ func (c Config) validate(registry *eventsourced.Registry) error {
 type Adapter struct {
 	registry     *eventsourced.Registry
 	events       string // the table, quoted where need be
+	archive      string // likewise
 	consumers    string // likewise
 	pageEvents   int
 	unregistered bool
@@ -79,6 +80,7 @@ func NewAdapter(registry *eventsourced.Registry, config Config) (*Adapter, error
 	a := &Adapter{
 		registry:     registry,
 		events:       pgschema.Schema(config.Schema).Table("events"),
+		archive:      pgschema.Schema(config.Schema).Table("log_archive"),
 		consumers:    pgschema.Schema(config.Schema).Table("consumers"),
 		pageEvents:   cmp.Or(config.PageEvents, DefaultPageEvents),
 		unregistered: config.Unregistered,
@@ -93,7 +95,8 @@ func (a *Adapter) SchemaInitializingQueries(string) []wsql.Query { return nil }
 // BeforeSubscribingQueries implements [wsql.OffsetsAdapter]. A consumer that was
 // never seen starts at position 0. Subscribe fails, with an error of PostgreSQL that
 // says what to do, when a table is missing, when the topic or the group is empty, when
-// the registry does not have the topic, and when the position is above the log's head.
+// the registry does not have the topic, when the position is above the log's head, and when events behind it are in
+// the archive, which SQL can't read.
 func (a *Adapter) BeforeSubscribingQueries(topic, group string) []wsql.Query {
 	switch {
 	case topic == "":
@@ -107,10 +110,13 @@ func (a *Adapter) BeforeSubscribingQueries(topic, group string) []wsql.Query {
 	}
 	return []wsql.Query{
 		missing(a.events, "the log's tables are made by migrate.Run with pgstore.Migrations"),
+		missing(a.archive, "the log's tables are made by migrate.Run with pgstore.Migrations"),
 		missing(a.consumers, "it is made by migrate.Run with consumer.Migrations"),
 		{Query: `INSERT INTO ` + a.consumers + ` (name, topic) VALUES ($1, $2) ON CONFLICT DO NOTHING`, Args: []any{group, topic}},
 		raise(fmt.Sprintf("(SELECT position FROM %s WHERE name = %s AND topic = %s) > (SELECT coalesce(max(tstamp), 0) FROM %s)",
 			a.consumers, literal(group), literal(topic), a.events), objectNotInPrerequisiteState, aheadAdvice),
+		raise(fmt.Sprintf("(SELECT position FROM %s WHERE name = %s AND topic = %s) < (SELECT coalesce(max(last), 0) FROM %s)",
+			a.consumers, literal(group), literal(topic), a.archive), objectNotInPrerequisiteState, archivedAdvice),
 	}
 }
 
@@ -158,9 +164,12 @@ func (a *Adapter) SelectQuery(topic, group string, offsets wsql.OffsetsAdapter) 
 			where += fmt.Sprintf(` AND name = ANY ($%d)`, len(args))
 		}
 	}
+	// Events may be archived at any time. Then this fails, by a cast, before it reads any.
+	whole := fmt.Sprintf(`CASE WHEN (SELECT coalesce(max(last), 0) FROM %s) <= %s THEN true ELSE (SELECT %s || max(last) FROM %s)::boolean END`,
+		a.archive, after, literal("watermillsql: "+archivedAdvice+"; it ends at "), a.archive)
 	return wsql.Query{
-		Query: fmt.Sprintf(`WITH consumer AS MATERIALIZED (%s) SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d`,
-			next.Query, columns, a.events, where, order, a.pageEvents),
+		Query: fmt.Sprintf(`WITH consumer AS MATERIALIZED (%s) SELECT %s FROM %s WHERE %s AND %s ORDER BY %s LIMIT %d`,
+			next.Query, columns, a.events, whole, where, order, a.pageEvents),
 		Args: args,
 	}
 }

@@ -22,6 +22,9 @@ const (
 const aheadAdvice = "the consumer is ahead of the log: its position is above the log's head, so the log was restored from a backup or replaced. " +
 	"Bring the right log back, or set the position in the table consumers to where to go on"
 
+const archivedAdvice = "events behind the consumer's position are in the archive, which SQL does not reach: read them with a messaging.Subscriber, " +
+	"which may have the same group"
+
 // raise returns a query that fails with the message when the condition, in SQL,
 // holds. Watermill-sql has no other way for an adapter to fail.
 func raise(condition, code, message string) wsql.Query {

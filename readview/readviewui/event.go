@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -148,7 +149,11 @@ func (h *Handler) chain(ctx context.Context, v *eventView, event *eventsourced.R
 			Second: row.Kind() + " " + short(row.Of) + ", version " + num(int64(e.Version)), URL: a.url(func(a *askedLog) { a.at, a.view = e.Position, "" })})
 	}
 	if chain.Origin != "" && !v.Hides {
-		v.Chain = append(v.Chain, step{Kind: "command", Name: short(chain.Origin), Second: "a command, or something else outside of this log"})
+		outside := "a command, or something else outside of this log"
+		if chain.Archived > 0 {
+			outside += ", or an event in the archive"
+		}
+		v.Chain = append(v.Chain, step{Kind: "command", Name: short(chain.Origin), Second: outside})
 	}
 	for _, cause := range chain.Causes {
 		add(cause, 0)
@@ -165,6 +170,9 @@ func (h *Handler) chain(ctx context.Context, v *eventView, event *eventsourced.R
 		v.ChainCut = "There are more causes."
 	case chain.EffectsCut:
 		v.ChainCut = "There may be more effects: they were looked for up to " + h.moment(chain.SoughtTo.Time()) + "."
+	}
+	if event.Position < chain.Archived {
+		v.ChainCut = strings.TrimSpace(v.ChainCut + " Effects up to " + h.moment(chain.Archived.Time()) + " are in the archive, and were not looked for.")
 	}
 	return nil
 }

@@ -19,13 +19,15 @@ const eventsShown = 50
 
 // events is the page of the log's tail.
 type events struct {
-	Head    eventsourced.Position `json:"head"`
-	Events  []eventRow            `json:"events"`
-	Older   string                `json:"older,omitempty"` // where there are more, or may be
-	Cut     bool                  `json:"cut"`             // not all were looked at
-	CutAt   time.Time             `json:"cut_at,omitzero"` // those before were not
-	Problem string                `json:"problem,omitempty"`
-	Event   *eventView            `json:"event,omitempty"` // that is opened
+	Head   eventsourced.Position `json:"head"`
+	Events []eventRow            `json:"events"`
+	Older  string                `json:"older,omitempty"` // where there are more, or may be
+	Cut    bool                  `json:"cut"`             // not all were looked at
+
+	Archived eventsourced.Position `json:"archived_to,omitempty"` // events up to there are in the archive, and were not looked at
+	CutAt    time.Time             `json:"cut_at,omitzero"`       // those before were not
+	Problem  string                `json:"problem,omitempty"`
+	Event    *eventView            `json:"event,omitempty"` // that is opened
 
 	Chips  []chip    `json:"-"`
 	Names  []string  `json:"-"` // of the registry
@@ -253,6 +255,9 @@ func (h *Handler) events(ctx context.Context, r *http.Request) (any, error) {
 			row.URL = a.url(func(a *askedLog) { a.at, a.view = row.Position, "" })
 			e.Events = append(e.Events, row)
 			e.Head = max(e.Head, row.Position)
+		}
+		if e.Archived = found.Archived; found.More {
+			e.Archived = 0 // that is further back
 		}
 		if e.Cut = found.Cut; found.More {
 			e.Older = a.url(func(a *askedLog) { a.before = found.Next })

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 )
 
 // States returns how an aggregate was after each of at most so many of its events, those after a
@@ -41,6 +42,8 @@ type stream struct {
 	NoStates  string      `json:"no_states,omitempty"` // why there are none
 	Hides     bool        `json:"redacted"`
 	Here      string      `json:"-"`
+
+	Archived eventsourced.Position `json:"archived_to,omitempty"` // events up to there are in the archive, and are not shown
 
 	of eventsourced.Stream // as it is
 }
@@ -78,7 +81,7 @@ func (h *Handler) stream(ctx context.Context, r *http.Request) (any, error) {
 		return nil, tooLong(err)
 	}
 	if len(found.Events) == 0 && after == 0 {
-		return nil, problem{Status: http.StatusNotFound, Title: "There is no such aggregate", Text: "No event is of " + of.AggregateName + " " + of.AggregateID + ".", Back: "events"}
+		return nil, problem{Status: http.StatusNotFound, Title: "There is no such aggregate", Text: "No event is of " + of.AggregateName + " " + of.AggregateID + h.orArchived(found) + ".", Back: "events"}
 	}
 	revealed, err := h.revealed(ctx, r, "", map[string]string{"stream": of.String()})
 	if err != nil {
@@ -102,8 +105,17 @@ func (h *Handler) stream(ctx context.Context, r *http.Request) (any, error) {
 	if found.More {
 		s.Next, _ = query("stream", append(key, "after", int64(found.Next))...)
 	}
+	s.Archived = found.Archived
 	h.states(ctx, s)
 	return s, nil
+}
+
+// orArchived says that a search ends at the archive.
+func (h *Handler) orArchived(found pgstore.Found) string {
+	if found.Archived == 0 {
+		return ""
+	}
+	return " after " + h.moment(found.Archived.Time()) + ". What is older is in the archive, and was not looked at"
 }
 
 // states adds the state after each event, or says why it can't.

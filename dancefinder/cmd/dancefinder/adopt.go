@@ -95,7 +95,7 @@ func (a *app) legacyRows(ctx context.Context) (total int64, err error) {
 
 // checkAdopted refuses what would lose legacy rows, or make them twice.
 func (a *app) checkAdopted(ctx context.Context) error {
-	found, err := adoption.Unadopted(ctx, a.pool)
+	found, err := adoption.Unadopted(ctx, a.pool, a.store)
 	if err == nil && found {
 		err = operate.HintedError{Err: errUnadopted, Hint: "Run 'dancefinder adopt-legacy' first."}
 	}

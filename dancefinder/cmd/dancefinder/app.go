@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -55,6 +56,7 @@ type appOptions struct {
 	geocoder     string // gazetteer or nominatim; "" is gazetteer
 	nominatimURL string // "" is the public one
 	contact      string // for nominatim
+	archive      string // the directory of archived events; "" is without
 	logger       *slog.Logger
 }
 
@@ -72,6 +74,9 @@ func openApp(ctx context.Context, options appOptions) (*app, error) {
 	a := &app{logger: options.logger, pool: pool}
 	a.metrics = a.newMetrics()
 	log := pgstore.Config{Observer: a.metrics, Logger: options.logger}
+	if options.archive != "" {
+		log.Archive = os.DirFS(options.archive)
+	}
 	if a.traces, err = openTraces(ctx, options.logger); err != nil {
 		pool.Close()
 		return nil, err
@@ -152,6 +157,7 @@ func withApp(cmd *cobra.Command, do func(*app) error) error {
 		geocoder:     flag("geocoder", "GEOCODER"),
 		nominatimURL: flag("nominatim-url", "NOMINATIM_URL"),
 		contact:      flag("contact", "NOMINATIM_CONTACT"),
+		archive:      flag("archive-dir", "ARCHIVE_DIR"),
 		logger:       logger(cmd),
 	}
 	if options.databaseURL == "" {

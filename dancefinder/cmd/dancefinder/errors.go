@@ -13,11 +13,17 @@ import (
 
 	"github.com/dancefinder/eventsourcing/dancefinder/migrations"
 	"github.com/dancefinder/eventsourcing/dancefinder/projections"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/operate"
 )
 
+const archiveHint = "Start every process with ARCHIVE_DIR, or --archive-dir, naming the directory of 'dancefinder log archive'."
+
 // explain adds what to do to some of the server's errors.
 func (a *app) explain(ctx context.Context, err error) error {
+	if errors.Is(err, pgstore.ErrArchived) {
+		return operate.HintedError{Err: err, Hint: archiveHint}
+	}
 	var server *pgconn.PgError
 	if !errors.As(err, &server) {
 		return err
@@ -36,6 +42,8 @@ func (a *app) explain(ctx context.Context, err error) error {
 // hint says what to do about a consumer's failure beside what its status says, "" for nothing.
 func (a *app) hint(ctx context.Context, failure string) string {
 	switch {
+	case strings.Contains(failure, pgstore.ErrArchived.Error()):
+		return archiveHint
 	case strings.Contains(failure, "SQLSTATE 42P05"), strings.Contains(failure, "SQLSTATE 26000"):
 		return poolerHint
 	case strings.Contains(failure, "SQLSTATE 42P01"):

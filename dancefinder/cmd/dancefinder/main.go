@@ -25,6 +25,7 @@ func rootCommand() *cobra.Command {
 			"  dancefinder serve --demo-login",
 	}
 	root.PersistentFlags().String("database-url", "", "the PostgreSQL database (default: the environment's DATABASE_URL); with ?pool_max_conns=N it gets at most N connections, and one to listen")
+	root.PersistentFlags().String("archive-dir", "", "the directory of archived events, if there are any (default: the environment's ARCHIVE_DIR); the same for every process")
 	addBrokerFlags(root)
 	commands := operateCommands()
 	root.AddCommand(
@@ -36,6 +37,7 @@ func rootCommand() *cobra.Command {
 		migrateCommand(),
 		adoptLegacyCommand(),
 		commands.Readviews(),
+		commands.Log(),
 		commands.Relay(),
 		commands.Reactors(),
 		geocodingCommand(),
