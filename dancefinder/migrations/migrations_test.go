@@ -159,7 +159,7 @@ func TestPartsThatAreBehind(t *testing.T) {
 		"readview/": "DROP TABLE readviews, readview_states, readview_operations, readview_rebuilds, readview_kept, readview_kept_debt, readview_parked, readview_skipped",
 		"consumer/": "DROP TABLE consumers, consumer_operations",
 		"relay/":    "DROP TABLE relay_topics, relay_skips, relay_published",
-		"reactor/":  "DROP TABLE parked_events, reactor_done, reactor_skipped",
+		"reactor/":  "DROP TABLE parked_events, reactor_done, reactor_skipped, reactor_asked",
 	} {
 		t.Run(component+" is named and brought up to date", func(t *testing.T) {
 			t.Parallel()

@@ -194,7 +194,7 @@ func owner(err error) string {
 	switch {
 	case pgerr.OwnTable(err, "relay_topics", "relay_skips", "relay_published"):
 		return "relay"
-	case pgerr.OwnTable(err, "parked_events", "reactor_done", "reactor_skipped"):
+	case pgerr.OwnTable(err, "parked_events", "reactor_done", "reactor_skipped", "reactor_asked"):
 		return "reactor"
 	}
 	return "consumer"

@@ -11,7 +11,7 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrations are those of the tables parked_events, reactor_done and reactor_skipped, for [migrate.Run].
+// Migrations are those of the tables parked_events, reactor_done, reactor_skipped and reactor_asked, for [migrate.Run].
 func Migrations() migrate.Component {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

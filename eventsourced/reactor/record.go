@@ -179,6 +179,9 @@ func (w *window) statements(to eventsourced.Position, n int) (all []func(*pgx.Ba
 		if u.outcome == skipped {
 			w.skipped(add, u)
 		}
+		if u.parked == nil && (u.outcome == skipped || u.outcome == aside && u.err != nil) {
+			add(metSQL, [16]byte(u.event().ID))
+		}
 		if u.parked == nil && u.position() > to && !u.marked {
 			above = append(above, int64(u.position()))
 		}

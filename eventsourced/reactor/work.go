@@ -46,7 +46,11 @@ func (w *window) work(u *unit) {
 			if attempts++; failing.IsZero() {
 				failing = time.Now()
 			}
-			if u.became = w.r.verdict(u, attempts, time.Since(failing)); u.became != open {
+			u.became = w.r.verdict(u, attempts, time.Since(failing))
+			if u.became == open || u.became == refused {
+				u.became = w.asked(u)
+			}
+			if u.became != open {
 				w.r.note(u, 0)
 				return
 			}

@@ -163,7 +163,7 @@ func (h *Handler) notDone(r *http.Request, a asked, err error) problem {
 	case errors.As(err, &p):
 	case errors.Is(err, context.DeadlineExceeded):
 		p = problem{Status: http.StatusGatewayTimeout, Title: "It took too long", Text: "It was given up. See on the page how it is now."}
-	case errors.Is(err, readview.ErrNotThere):
+	case errors.Is(err, readview.ErrNotThere), errors.Is(err, reactor.ErrNotThere):
 		p = problem{Status: http.StatusConflict, Title: "It has moved meanwhile", Text: "Nothing has changed: " + err.Error()}
 	default:
 		h.config.Logger.WarnContext(r.Context(), "not done on the admin page", "action", string(a.Action), "name", a.ID.Name, "error", err)
@@ -189,8 +189,11 @@ func (h *Handler) do(ctx context.Context, a asked) error {
 		return h.config.Consumers.Pause(ctx, a.ID)
 	case Resume:
 		return h.config.Consumers.Resume(ctx, a.ID)
-	case Retry, Skip:
-		if a.ID.Kind == consumer.KindReactor {
+	case Retry, Skip, Park:
+		if a.ID.Kind == consumer.KindReactor && a.Action != Retry && a.Event == "" {
+			return h.passFailing(ctx, a)
+		}
+		if a.ID.Kind == consumer.KindReactor && a.Action != Park {
 			return h.doParked(ctx, a)
 		}
 		if a.ID.Kind == consumer.KindRelay && a.Action == Skip && h.config.Relay != nil {
@@ -212,12 +215,28 @@ func (h *Handler) skipRelay(ctx context.Context, a asked) error {
 	return err
 }
 
+// passFailing parks or skips the event that a reactor can't handle, and has the reactor go on if it has stopped at it.
+func (h *Handler) passFailing(ctx context.Context, a asked) error {
+	s, err := h.find(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	if s.Failure == nil || s.Failure.EventName == "" || s.Failure.Position != a.Position {
+		return problem{Status: http.StatusConflict, Title: "It has moved meanwhile", Text: "Nothing has changed: it does not fail at that event."}
+	}
+	parking, pass := reactor.NewParking(h.config.Consumers, a.ID.Name), reactor.Parking.ParkFailing
+	if a.Action == Skip {
+		pass = reactor.Parking.SkipFailing
+	}
+	if err := pass(parking, ctx, s.Failure.EventID, a.Reason); err != nil || s.State != consumer.Failed {
+		return err
+	}
+	return h.config.Consumers.Resume(ctx, a.ID)
+}
+
 func (h *Handler) doParked(ctx context.Context, a asked) error {
 	parking := reactor.NewParking(h.config.Consumers, a.ID.Name)
 	if a.Event == "" {
-		if a.Action == Skip {
-			return errNotOf
-		}
 		_, err := parking.ResumeAll(ctx)
 		return err
 	}

@@ -140,6 +140,14 @@ func (h *Handler) askOther(q *question, a asked) {
 	case a.Action == Retry && a.ID.Kind == consumer.KindReactor:
 		q.Title, q.Verb = "Retry parked events of "+name+"?", "Retry"
 		q.Kept = []string{"Each is tried once, by the node that runs it, each aggregate’s in order, up to the first that fails again."}
+	case a.Action == Skip && a.ID.Kind == consumer.KindReactor && a.Event == "" && a.Position > 0:
+		q.Title, q.Verb, q.Confirm = "Skip event "+num(a.Position)+" in "+name+"?", "Skip event "+num(a.Position), a.ID.Name
+		q.Lost = []string{"This event is never handled, unless its next try works."}
+		q.Kept = []string{"It goes on with those behind it.", "If it has moved meanwhile, nothing happens."}
+	case a.Action == Park && a.ID.Kind == consumer.KindReactor && a.Position > 0:
+		q.Title, q.Verb, q.Confirm = "Park event "+num(a.Position)+" of "+name+"?", "Park event "+num(a.Position), a.ID.Name
+		q.Lost = []string{"Unless its next try works, this event waits, and so do later events of its aggregate, until somebody retries them."}
+		q.Kept = []string{"All other aggregates go on.", "If it has moved meanwhile, nothing happens."}
 	case a.Action == Skip && a.ID.Kind == consumer.KindReactor && a.Event != "":
 		q.Title, q.Verb, q.Confirm = "Skip a parked event of "+name+"?", "Skip event", a.ID.Name
 		q.Lost = []string{"This event is never handled."}

@@ -305,6 +305,10 @@ func (v *consumerView) buttons(h *Handler, s consumer.Status) {
 		add(button{Skip, "Skip this event…", "This event and no other. Its rows stay as they are; one event of debt until a rebuild or a reset can apply it.", "bad", true, at})
 		add(button{Park, "Park this aggregate…", "Its events wait, in order; all others go on.", "bad", true, at})
 	}
+	if s.Kind == consumer.KindReactor && stuck && h.config.Consumers != nil {
+		add(button{Park, "Park this event…", "Once its next try has failed: its aggregate’s events wait, in order; all others go on.", "bad", true, at})
+		add(button{Skip, "Skip this event…", "Once its next try has failed: it is never handled, and those behind it are.", "bad", true, at})
+	}
 	if s.Kind == consumer.KindRelay && at > 0 && h.config.Relay != nil {
 		add(button{Skip, "Skip this event…", "Only if it can’t be mended: consumers never get it.", "bad", true, at})
 	}

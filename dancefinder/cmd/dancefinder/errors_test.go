@@ -57,7 +57,7 @@ func TestHintsAboutMissingTables(t *testing.T) {
 	t.Run("say what to run where tables were never made", func(t *testing.T) {
 		t.Parallel()
 		d := newTables(t)
-		_, err := d.Pool.Exec(t.Context(), "DROP TABLE consumers, consumer_operations, relay_topics, relay_skips, relay_published, parked_events, reactor_done, reactor_skipped; DELETE FROM eventsourcing_migrations WHERE component IN ('consumer', 'relay', 'reactor')")
+		_, err := d.Pool.Exec(t.Context(), "DROP TABLE consumers, consumer_operations, relay_topics, relay_skips, relay_published, parked_events, reactor_done, reactor_skipped, reactor_asked; DELETE FROM eventsourcing_migrations WHERE component IN ('consumer', 'relay', 'reactor')")
 		require.NoError(t, err)
 		got := d.run("relay", "status")
 		require.Equal(t, operate.ExitFailed, got.code)

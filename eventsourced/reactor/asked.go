@@ -1,0 +1,71 @@
+package reactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
+)
+
+// ErrNotThere is returned by [Parking.ParkFailing] and [Parking.SkipFailing] for an event that is not the one which the reactor's status
+// says that it can't handle.
+var ErrNotThere = errors.New("the reactor does not fail at that event")
+
+const (
+	askSQL = `WITH over AS (DELETE FROM {schema}reactor_asked a USING {schema}consumers c
+			WHERE a.name = $1 AND c.name = $1 AND c.topic = '$reactor' AND a.position <= c.position)
+		INSERT INTO {schema}reactor_asked (name, event_id, position, skip, reason)
+			SELECT name, failed_event, failed_position, $3, $4 FROM {schema}consumers
+			WHERE name = $1 AND topic = '$reactor' AND failed_event = $2 AND failed_position > position
+		ON CONFLICT (name, event_id) DO UPDATE SET skip = excluded.skip, reason = excluded.reason`
+	askedSQL = `SELECT skip, reason FROM {schema}reactor_asked WHERE name = $1 AND event_id = $2`
+	metSQL   = `DELETE FROM {schema}reactor_asked WHERE name = $1 AND event_id = $2`
+)
+
+// ParkFailing has the event parked that the reactor can't handle, see Failure of [consumer.Status], instead of trying it for as long as
+// [Config] says: it is tried once more, when its time comes, and parked when that fails. A reactor that has stopped at it does so
+// once it is resumed. It returns [ErrNotThere] for any other event. The reason is in the operator log.
+func (p Parking) ParkFailing(ctx context.Context, id eventsourced.EventID, reason string) error {
+	return p.ask(ctx, "park", id, false, reason)
+}
+
+// SkipFailing is ParkFailing for an event that is to be passed over for good: it is on record as skipped, with the reason, and those behind
+// it in its stream are handled.
+func (p Parking) SkipFailing(ctx context.Context, id eventsourced.EventID, reason string) error {
+	return p.ask(ctx, "skip", id, true, reason)
+}
+
+func (p Parking) ask(ctx context.Context, command string, id eventsourced.EventID, skip bool, reason string) error {
+	of := consumer.ID{Kind: consumer.KindReactor, Name: p.name}
+	err := p.store.Operate(ctx, of, command, map[string]string{"event": id.String(), "reason": reason}, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, p.store.Qualify(askSQL), p.name, [16]byte(id), skip, pgerr.Text(reason))
+		if err == nil && tag.RowsAffected() == 0 {
+			err = fmt.Errorf("%s: %w", id, ErrNotThere)
+		}
+		return err
+	})
+	return p.store.Explain(command+" an event of reactor "+p.name, err)
+}
+
+// asked is the outcome that somebody wants for a unit which has failed again; open or refused, as it was, without.
+func (w *window) asked(u *unit) outcome {
+	var skip bool
+	var reason string
+	err := w.r.store.Pool().QueryRow(w.ctx, w.r.store.Qualify(askedSQL), w.r.config.Name, [16]byte(u.event().ID)).Scan(&skip, &reason)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return u.became
+	case err != nil: // it is looked for again at the next try
+		w.r.logger(u.event()).DebugContext(w.ctx, "what somebody wants done with the event is not known", "error", err)
+		return u.became
+	case skip:
+		u.err = fmt.Errorf("%s: %w", reason, u.err)
+		return skipped
+	}
+	return aside
+}
