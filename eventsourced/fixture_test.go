@@ -36,7 +36,7 @@ type (
 
 var errOverdrawn = errors.New("overdrawn")
 
-// Account can be stored as a snapshot.
+// Account can be stored as a snapshot, and fail at that: what the bank of the other tests (internal/bank) has no use for.
 type Account struct {
 	eventsourced.Root
 	balance    int

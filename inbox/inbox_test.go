@@ -179,7 +179,7 @@ func TestNew(t *testing.T) {
 	_, err := inbox.New(nil, readview.Feed{AskEvents: -1}, reactor.Config{StartAtHead: true}, nothing, nothing)
 	for _, says := range []string{
 		"pool is nil", "Registry is nil", "Subscriber is nil", "Topic is empty", "AskEvents or AskBytes is negative", "StartAtHead is not possible", "Name needs",
-		"two reactions to *consumertest.Deposited",
+		"two reactions to *bank.Deposited",
 	} {
 		require.ErrorContains(t, err, says)
 	}

@@ -62,7 +62,7 @@ func (s System) operations(ctx context.Context, query readview.OperationsQuery) 
 const maxOthers = 10_000
 
 type operationJSON struct {
-	ID        int64             `json:"id"` // of its kind
+	ID        string            `json:"id"` // such as p7 of a projection, c7 of another
 	Kind      string            `json:"kind"`
 	Name      string            `json:"name"`
 	Command   string            `json:"command"`
@@ -99,14 +99,14 @@ func (c *Commands) log() *cobra.Command {
 				if asJSON {
 					rows := make([]operationJSON, len(operations))
 					for i, op := range operations {
-						rows[i] = operationJSON{op.ID, string(op.Kind), op.Name, op.Command, op.Actor, op.Arguments, string(op.Outcome), op.Detail, op.Began, nil}
+						rows[i] = operationJSON{op.Ref(), string(op.Kind), op.Name, op.Command, op.Actor, op.Arguments, string(op.Outcome), op.Detail, op.Began, nil}
 						if !op.Ended.IsZero() {
 							rows[i].Ended = &op.Ended
 						}
 					}
 					return terminal.JSON(cmd.OutOrStdout(), rows)
 				}
-				return terminal.Table(cmd.OutOrStdout(), "TIME\tKIND\tNAME\tCOMMAND\tACTOR\tARGUMENTS\tOUTCOME", operations, operationLine)
+				return terminal.Table(cmd.OutOrStdout(), "ID\tTIME\tKIND\tNAME\tCOMMAND\tACTOR\tARGUMENTS\tOUTCOME", operations, operationLine)
 			})
 		},
 	}
@@ -124,6 +124,6 @@ func operationLine(op consumer.Operation) string {
 	if op.Detail != "" {
 		outcome += ": " + strings.ReplaceAll(op.Detail, "\n", "; ")
 	}
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", op.Began.UTC().Format(time.RFC3339), op.Kind, op.Name, op.Command, op.Actor,
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", op.Ref(), op.Began.UTC().Format(time.RFC3339), op.Kind, op.Name, op.Command, op.Actor,
 		cmp.Or(strings.Join(arguments, " "), "-"), outcome)
 }

@@ -57,6 +57,7 @@ func TestSeveralProjectionsAreRebuiltOrNone(t *testing.T) {
 	require.Contains(t, said, "rollback odd: it can't be done")
 	require.EqualValues(t, 5, amount(), "nothing is rolled back")
 	require.Contains(t, b.done("readviews rollback deposits"), "1 updated")
+	require.Regexp(t, `\np\d+ +\S+ +projection +deposits +rollback `, b.done("readviews log"), "an operation has a name, whichever of the logs it is in")
 	require.EqualValues(t, 6, amount())
 	require.Regexp(t, `\n\ndeposits: last rollback done at \S+: 0 events replayed .*\ndeposits: last verify done at \S+: not equal, .*\n$`, b.done("readviews status"), "a line each")
 }

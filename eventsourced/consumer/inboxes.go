@@ -11,6 +11,11 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 )
 
+// The tables that this file reads are those of packages inbox and readview. They can't read them for us: a status is asked for also by programs
+// that import neither, such as a node of relays or an operator's command line, and has to say the same everywhere; and both packages import
+// this one. What is read is the names, the positions and the failures, in the three statements below, which a test of package inbox
+// keeps to the tables.
+
 // inbox is the log of a reactor of package inbox, as far as a status needs it: what has come from
 // another context and is not handled yet, and how its reception stands, which is a projection of package readview.
 type inbox struct {

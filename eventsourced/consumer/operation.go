@@ -2,13 +2,14 @@ package consumer
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"time"
 )
 
 // Operation is what somebody did to a consumer, as the operator log has it.
 type Operation struct {
-	ID        int64 // in the order in which they began
+	ID        int64 // in the order in which they began, of projections or of the others: each have a log of their own, see Ref
 	Kind      Kind
 	Name      string
 	Command   string            // reset, pause, resume, skip, ...
@@ -18,6 +19,15 @@ type Operation struct {
 	Detail    string    // what came of it; the error of one that failed
 	Began     time.Time // by the database's clock
 	Ended     time.Time // zero while it is under way
+}
+
+// Ref names the operation among all: "p7" is that of a projection, "c7" that of another consumer.
+func (o Operation) Ref() string {
+	log := "c"
+	if o.Kind == KindProjection {
+		log = "p"
+	}
+	return fmt.Sprint(log, o.ID)
 }
 
 // Outcome is what became of an [Operation].

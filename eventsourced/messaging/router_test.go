@@ -242,7 +242,7 @@ func TestMarshaler(t *testing.T) {
 	t.Run("a handler of what is not registered is noticed", func(t *testing.T) {
 		t.Parallel()
 		require.Equal(t, "Renamed", marshaler.Name(&consumertest.Renamed{}))
-		require.PanicsWithValue(t, "messaging.Marshaler: consumertest.Renamed is no event of the registry", func() { marshaler.Name(consumertest.Renamed{}) })
+		require.PanicsWithValue(t, "messaging.Marshaler: bank.Renamed is no event of the registry", func() { marshaler.Name(consumertest.Renamed{}) })
 	})
 	_, err = messaging.NewMarshaler(nil, messaging.MarshalerConfig{})
 	require.EqualError(t, err, "messaging.NewMarshaler: the registry is nil")

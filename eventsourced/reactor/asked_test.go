@@ -24,7 +24,10 @@ func TestWaysPastAnEventThatFails(t *testing.T) {
 		it, _ := b.Reactor(config, s.reaction())
 		last := b.deposits(1, 2, "a", "b")
 		var failure *consumer.Failure
-		b.Becomes(it, "it tries", func(s consumer.Status) bool { failure = s.Failure; return s.State == consumer.Retrying && failure.Attempts > 3 })
+		b.Becomes(it, "it tries", func(s consumer.Status) bool {
+			failure = s.Failure
+			return s.State == consumer.Retrying && failure.Attempts > 3
+		})
 		stored := b.stored(config.Name)
 		require.Equal(t, failure.EventID, stored.EventID)
 		parking := reactor.NewParking(b.Consumers, config.Name)

@@ -246,8 +246,8 @@ func TestNewNamesAllThatIsMissing(t *testing.T) {
 	require.EqualError(t, err, `reactor "": reactor.Config: Name needs 1 to 200 bytes
 reactor.New: the log is nil
 reactor.New: the pool is nil
-the reaction to *consumertest.Deposited is nil
+the reaction to *bank.Deposited is nil
 a reaction is not made by On or OnTx`)
 	_, err = reactor.New(b.Store, b.Pool, consumertest.Reacting(), reactor.On(nothing))
-	require.EqualError(t, err, `reactor "r": the reaction to *consumertest.Deposited is nil`)
+	require.EqualError(t, err, `reactor "r": the reaction to *bank.Deposited is nil`)
 }

@@ -4,7 +4,6 @@ package consumertest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"sync"
@@ -29,40 +28,12 @@ import (
 
 // The bounded context of these tests.
 type (
-	Account   struct{ eventsourced.Root }
-	Deposited struct {
-		eventsourced.BaseEvent
-		Amount int64
-	}
-	Renamed struct {
-		eventsourced.BaseEvent
-		First, Last string // of schema version 2; version 1 had {"Name": "First Last"}
-	}
+	Account   = bank.Account
+	Deposited = bank.Deposited
+	Renamed   = bank.Renamed
 )
 
-func (a *Account) Apply(eventsourced.Event) {}
-
-func Registry() *eventsourced.Registry {
-	registry, err := eventsourced.NewRegistry(
-		eventsourced.Type[Deposited]("Deposited"),
-		eventsourced.Type[Renamed]("Renamed", eventsourced.Upcast(1, splitName)),
-	)
-	if err != nil {
-		panic(err)
-	}
-	return registry
-}
-
-func splitName(_ context.Context, event eventsourced.Stored) (json.RawMessage, error) {
-	var old struct{ Name string }
-	if err := json.Unmarshal(event.Payload, &old); err != nil {
-		return nil, err
-	}
-	if old.Name == "panic" {
-		panic("an upcaster's panic")
-	}
-	return json.Marshal(map[string]string{"First": old.Name[:1], "Last": old.Name[1:]})
-}
+var Registry = bank.Registry
 
 // Bank is a database with a log and positions.
 type Bank struct {
@@ -102,8 +73,7 @@ func (b *Bank) Record(event eventsourced.Event) eventsourced.Recorded {
 // RecordFor is Record for one account.
 func (b *Bank) RecordFor(id string, event eventsourced.Event) eventsourced.Recorded {
 	b.T.Helper()
-	accounts := eventsourced.NewRepository[Account](b.Store, "bank.Account", eventsourced.RepositoryConfig{})
-	position, err := accounts.Update(b.T.Context(), id, func(a *Account) error { return eventsourced.Record(a, event) })
+	position, err := bank.Accounts(b.Store).Update(b.T.Context(), id, func(a *Account) error { return eventsourced.Record(a, event) })
 	require.NoError(b.T, err)
 	return b.At(position)
 }
@@ -119,7 +89,7 @@ func (b *Bank) Deposit(n int) (deposits []eventsourced.Recorded) {
 // RecordOld appends a Renamed of schema version 1.
 func (b *Bank) RecordOld(payload string) eventsourced.Recorded {
 	b.T.Helper()
-	position, err := b.Store.Append(b.T.Context(), eventsourced.Stream{AggregateName: "bank.Account", AggregateID: "old"}, eventsourced.NoStream,
+	position, err := b.Store.Append(b.T.Context(), eventsourced.Stream{AggregateName: bank.AggregateName, AggregateID: "old"}, eventsourced.NoStream,
 		[]eventsourced.EventData{{ID: eventsourced.NewEventID(), Name: "Renamed", SchemaVersion: 1, Time: time.Now(), Payload: []byte(payload)}})
 	require.NoError(b.T, err)
 	return b.At(position)

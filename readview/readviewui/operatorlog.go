@@ -28,7 +28,7 @@ type operatorLog struct {
 func (o *operatorLog) DocumentTitle() string { return "Operator log" }
 
 type operation struct {
-	ID        int64             `json:"id"` // of its kind
+	ID        string            `json:"id"` // as readviews log prints it
 	Kind      consumer.Kind     `json:"kind"`
 	Name      string            `json:"name"`
 	Command   string            `json:"command"`

@@ -79,7 +79,7 @@ func streamPage(stream, shown eventsourced.Stream, at eventsourced.Position) (pa
 
 // operationOf is an operation as everybody may see it.
 func (h *Handler) operationOf(op consumer.Operation) operation {
-	shown := operation(op)
+	shown := operation{op.Ref(), op.Kind, op.Name, op.Command, op.Actor, op.Arguments, op.Outcome, op.Detail, op.Began, op.Ended}
 	if op.Outcome == consumer.OutcomeFailed {
 		shown.Detail = said(h.open(op.Name, false), op.Detail)
 	}

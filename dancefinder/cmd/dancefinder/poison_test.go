@@ -88,7 +88,7 @@ func TestPoisonEvent(t *testing.T) {
 	require.True(t, json.Valid([]byte(d.done("readviews", "explain", "band", "--where", "true", "--json"))))
 	require.Equal(t, operate.ExitUsage, d.run("readviews", "explain", "band").code)
 	log := d.done("readviews", "log", "band")
-	require.Equal(t, []string{"COMMAND", "skip", "park", "retry", "retry", "reset", "skip"}, column(log, 3))
+	require.Equal(t, []string{"COMMAND", "skip", "park", "retry", "retry", "reset", "skip"}, column(log, 4))
 	require.Regexp(t, `park +\S+@\S+ +position="`+at+`" reason="later" +done`, log)
 	require.Empty(t, d.done("readviews", "log", "--json", "nonsense")[3:])
 }

@@ -62,7 +62,7 @@ func TestReactorsParked(t *testing.T) {
 	require.Contains(t, got.err, "not parked")
 	d.done("readviews", "pause", "mails")
 	log := d.done("readviews", "log", "mails", "--limit", "3")
-	require.Equal(t, []string{"COMMAND", "resume", "skip", "pause"}, column(log, 3))
+	require.Equal(t, []string{"COMMAND", "resume", "skip", "pause"}, column(log, 4))
 	require.Regexp(t, `reactor +mails +skip +\S+@\S+ +event="`+other+`" reason="a test" +done\n`, log)
 	require.Contains(t, d.run("reactors", "resume", "mails", "--stream", "domain.Band/b").err, "not parked")
 	for says, args := range map[string][]string{
