@@ -172,11 +172,11 @@ func (tx *Tx) recall(t *Turn, k *prepared) (row [][]byte, known bool, err error)
 		return nil, false, err
 	}
 	i := tx.identity(b)
-	key := string(tx.key)
+	key := slices.Clone(tx.key)
 	if err := tx.fetch(t, f, k, worth); err != nil {
 		return nil, false, err
 	}
-	row, known = f.rows[key]
+	row, known = f.rows[string(key)]
 	return row, known && i.exact, nil
 }
 
