@@ -151,6 +151,10 @@
 //     generated columns and indexes call nothing that may look at other rows. Each page looks at the catalogue anew
 //     (internal/pipeline/plain.sql).
 //
+// Of several upserts of a row that make it what they would have inserted, as ON CONFLICT (account) DO UPDATE SET amount = EXCLUDED.amount with
+// all given columns but the key, only the last one is sent, where nobody can tell: nothing but its only key and NOT NULL can refuse a row
+// of the table, and the values are of types and such that the server takes all of (internal/pipeline/replace.go).
+//
 // Order is kept where it can be seen. A row goes behind all that was done to its key before. Where the table has other unique
 // indexes, or draws from a sequence, rows keep the order of their events. A query of one row by its key waits only for
 // what may have changed that row, and any other statement for all before it.

@@ -40,8 +40,8 @@ type Step struct {
 }
 
 // The things a handler may do. Those from "error" on can't be applied.
-var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "returning", "found", "twice", "number", "number", "add", "left", "right", "ask", "copy", "bump", "set", "find", "drop one", "seek", "seek", "seek number", "in vain"}
-var poisons = []string{"error", "panic", "constraint", "syntax", "swallowed", "none", "late", "row", "copy in", "refused", "ignored", "refused late", "too much", "nothing there", "seek panic"}
+var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "returning", "found", "twice", "number", "number", "add", "left", "right", "ask", "copy", "bump", "set", "find", "drop one", "seek", "seek", "seek number", "in vain", "replace"}
+var poisons = []string{"error", "panic", "constraint", "syntax", "swallowed", "none", "late", "row", "copy in", "refused", "ignored", "refused late", "too much", "nothing there", "seek panic", "replace in vain"}
 
 const cells = `
 	CREATE TABLE cell (key TEXT PRIMARY KEY, n BIGINT NOT NULL CHECK (n < 1000));
@@ -50,6 +50,7 @@ const cells = `
 	CREATE TABLE left_hand (turn BIGINT DEFAULT nextval('turns'), key TEXT);
 	CREATE TABLE right_hand (turn BIGINT DEFAULT nextval('turns'), key TEXT);
 	CREATE TABLE trace (id BIGINT GENERATED ALWAYS AS IDENTITY, what TEXT NOT NULL);
+	CREATE TABLE state (key TEXT PRIMARY KEY, n BIGINT NOT NULL, note TEXT);
 	CREATE TABLE promise (n BIGINT UNIQUE DEFERRABLE INITIALLY DEFERRED)`
 
 func onScripted(ctx context.Context, tx readview.Tx, e *Scripted) error {
@@ -82,6 +83,8 @@ const findNumber = `SELECT times FROM number WHERE n = $1` // by no key of which
 
 const put = `INSERT INTO cell AS c (key, n) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET n = c.n * 2 % 997 + 1`
 
+const replaceState = `INSERT INTO state (key, n, note) VALUES ($1, $2, $3) ON CONFLICT (key) DO UPDATE SET n = EXCLUDED.n, note = EXCLUDED.note`
+
 const bump = `UPDATE cell SET n = n % 800 + $2 WHERE key = $1`
 
 const count = `INSERT INTO number AS old (n, what, times) VALUES ($1, $2, $3)
@@ -104,6 +107,10 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 		return exec(bump, step.Key, 1)
 	case "set":
 		return exec(`UPDATE cell SET n = $1 WHERE key = $2`, int64(step.Key[0]), step.Key)
+	case "replace": // which leaves nothing of what another one made of the row
+		return exec(replaceState, fmt.Sprint("row ", step.Key[0]%3), int64(step.Key[0]), step.Key)
+	case "replace in vain": // with a row that is refused
+		return errors.Join(exec(replaceState, step.Key, 1, "x"), exec(replaceState, step.Key, nil, "y"), exec(replaceState, step.Key, 2, "z"))
 	case "in vain":
 		return nil
 	case "seek panic":
@@ -302,7 +309,7 @@ func TestPagesAreInvisible(t *testing.T) {
 		history := drawHistory(rt)
 		truth := plain.playPlainly(rt, history)
 		want := banks[0].play(rt, history, sizes[0], -1)
-		require.Equal(rt, truth, slices.DeleteFunc(slices.Clone(want), func(line string) bool { return strings.HasPrefix(line, "state ") }))
+		require.Equal(rt, truth, slices.DeleteFunc(slices.Clone(want), func(line string) bool { return strings.HasPrefix(line, "state scripted ") }))
 		for i := 1; i < len(banks); i++ {
 			crash := rapid.IntRange(-1, 40).Draw(rt, "crash")
 			require.Equal(rt, want, banks[i].play(rt, history, sizes[i], crash), "pages of %d", sizes[i])
@@ -315,7 +322,7 @@ func drawHistory(rt *rapid.T) []Scripted {
 		return Step{rapid.SampledFrom(steps).Draw(rt, "do"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "key")}
 	})
 	keyed := rapid.Custom(func(rt *rapid.T) Step { // what goes together with others of its kind, and in its order with others
-		return Step{rapid.SampledFrom([]string{"put", "bump", "set", "delete", "bump", "add", "seek", "seek"}).Draw(rt, "do"), rapid.SampledFrom(strings.Split("abcdefgh", "")).Draw(rt, "key")}
+		return Step{rapid.SampledFrom([]string{"put", "bump", "set", "delete", "bump", "add", "seek", "seek", "replace", "replace"}).Draw(rt, "do"), rapid.SampledFrom(strings.Split("abcdefgh", "")).Draw(rt, "key")}
 	})
 	event := rapid.Custom(func(rt *rapid.T) Scripted {
 		if rapid.Bool().Draw(rt, "of rows by their keys") {
@@ -323,7 +330,7 @@ func drawHistory(rt *rapid.T) []Scripted {
 		}
 		if rapid.Bool().Draw(rt, "as the one before") { // then their rows may go together
 			do := rapid.SampledFrom([][]string{{"put"}, {"put"}, {"put", "left"}, {"put", "add"}, {"right", "left"}, {"bump"}, {"set", "bump"},
-				{"bump", "delete", "put"}, {"bump", "find"}, {"drop one", "bump"}, {"seek", "set"}, {"seek", "bump", "find"}}).Draw(rt, "several")
+				{"bump", "delete", "put"}, {"bump", "find"}, {"drop one", "bump"}, {"seek", "set"}, {"seek", "bump", "find"}, {"replace"}}).Draw(rt, "several")
 			var e Scripted
 			for _, what := range do {
 				for _, key := range rapid.SliceOfN(rapid.SampledFrom(strings.Split("abcdefgh", "")), 1, 6).Draw(rt, "keys") {
@@ -343,6 +350,7 @@ func drawHistory(rt *rapid.T) []Scripted {
 }
 
 const contents = `(SELECT 'cell ' || key || ' ' || n FROM cell ORDER BY 1)
+	UNION ALL (SELECT concat_ws(' ', 'state', key, n, note) FROM state ORDER BY 1)
 	UNION ALL (SELECT concat_ws(' ', 'number', n, what, times) FROM number ORDER BY 1)
 	UNION ALL (SELECT hand || key FROM (SELECT 'left ' AS hand, * FROM left_hand UNION ALL SELECT 'right ', * FROM right_hand) turn ORDER BY turn)
 	UNION ALL (SELECT 'trace ' || what FROM trace ORDER BY id)`
@@ -350,7 +358,7 @@ const contents = `(SELECT 'cell ' || key || ' ' || n FROM cell ORDER BY 1)
 // playPlainly applies a history event by event, each in a plain transaction, up to the
 // first one that fails: the truth, as nothing of this package has a hand in it.
 func (b *bank) playPlainly(rt *rapid.T, history []Scripted) []string {
-	b.empty("cell", "number", "left_hand", "right_hand", "trace", "promise")
+	b.empty("cell", "state", "number", "left_hand", "right_hand", "trace", "promise")
 	db := stdlib.OpenDBFromPool(b.pool)
 	defer func() { require.NoError(rt, db.Close()) }()
 	position := 0
@@ -386,7 +394,7 @@ func (b *bank) applyPlainly(rt *rapid.T, db *sql.DB, e *Scripted) (applied bool)
 // play projects a history from the start and tells what came of it. The
 // connections are lost when the given failpoint is passed, counted from 0.
 func (b *bank) play(rt *rapid.T, history []Scripted, pageEvents, crash int) []string {
-	b.empty("events", "readviews", "readview_states", "cell", "number", "left_hand", "right_hand", "trace", "promise")
+	b.empty("events", "readviews", "readview_states", "cell", "state", "number", "left_hand", "right_hand", "trace", "promise")
 	var payloads []string
 	for _, event := range history {
 		payload, err := json.Marshal(event)
@@ -426,7 +434,7 @@ func (b *bank) play(rt *rapid.T, history []Scripted, pageEvents, crash int) []st
 	cancel()
 	require.NoError(rt, <-done)
 	const query = `SELECT 'position ' || position FROM readviews
-		UNION ALL SELECT concat_ws(' ', 'state', status, CASE status WHEN 'failed' THEN concat_ws(' ', error, failed_event, failed_name, failed_position) END)
+		UNION ALL SELECT concat_ws(' ', 'state scripted', status, CASE status WHEN 'failed' THEN concat_ws(' ', error, failed_event, failed_name, failed_position) END)
 		FROM readview_states
 		UNION ALL ` + contents
 	var outcome []string

@@ -20,6 +20,7 @@ func figures() []figure {
 		{"handler: INSERT RETURNING, then INSERT", pgxLoop, "1", returningJob},
 		{"handler: PrepareContext, upsert", pgxLoop, "1", preparedJob},
 		{"handler: UPDATE, RowsAffected, else INSERT", pgxLoop, "1", countedJob},
+		{"handler: upsert of 10 hot keys", setsByHand, "0.8", hotJob},
 		{"handler: INSERT into two tables in turn", setsByHand, "0.8", turnsJob},
 		{"handler: mixed", setsByHand, "0.4", mixedJob},
 		{"handler: mixed, declared", setsByHand, "0.7", mixedJob.declaring(lookUpTotal)},

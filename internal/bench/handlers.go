@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
+	"slices"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
@@ -27,19 +30,21 @@ type job struct {
 }
 
 const (
-	lookUp    = `SELECT amount FROM balance WHERE account = $1`
-	setAmount = `UPDATE balance SET amount = $2 WHERE account = $1`
-	increase  = `UPDATE balance SET amount = amount + $2 WHERE account = $1`
-	open      = `INSERT INTO balance (account, amount) VALUES ($1, $2)`
-	newNote   = `INSERT INTO note (account) VALUES ($1) RETURNING id`
-	newLine   = `INSERT INTO line (note, amount) VALUES ($1, $2)`
-	newEntry  = `INSERT INTO entry (n, account, total) VALUES ($1, $2, 0)`
-	addTotal  = `UPDATE entry SET total = total + $2 WHERE n = $1`
-	setTotal  = `UPDATE entry SET total = $2 WHERE n = $1`
-	getTotal  = `SELECT total FROM entry WHERE n = $1`
-	dropEntry = `DELETE FROM entry WHERE n = $1`
-	putEntry  = `INSERT INTO entry (n, account, total) VALUES ($1, $2, $3)`
-	addSets   = `INSERT INTO balance AS b (account, amount) SELECT account, sum(amount) FROM unnest($1::text[], $2::bigint[]) AS page (account, amount) GROUP BY account
+	lookUp        = `SELECT amount FROM balance WHERE account = $1`
+	replaceAmount = `INSERT INTO balance (account, amount) VALUES ($1, $2) ON CONFLICT (account) DO UPDATE SET amount = EXCLUDED.amount`
+	setAmount     = `UPDATE balance SET amount = $2 WHERE account = $1`
+	increase      = `UPDATE balance SET amount = amount + $2 WHERE account = $1`
+	hotSets       = `INSERT INTO balance (account, amount) SELECT * FROM unnest($1::text[], $2::bigint[]) ON CONFLICT (account) DO UPDATE SET amount = EXCLUDED.amount`
+	open          = `INSERT INTO balance (account, amount) VALUES ($1, $2)`
+	newNote       = `INSERT INTO note (account) VALUES ($1) RETURNING id`
+	newLine       = `INSERT INTO line (note, amount) VALUES ($1, $2)`
+	newEntry      = `INSERT INTO entry (n, account, total) VALUES ($1, $2, 0)`
+	addTotal      = `UPDATE entry SET total = total + $2 WHERE n = $1`
+	setTotal      = `UPDATE entry SET total = $2 WHERE n = $1`
+	getTotal      = `SELECT total FROM entry WHERE n = $1`
+	dropEntry     = `DELETE FROM entry WHERE n = $1`
+	putEntry      = `INSERT INTO entry (n, account, total) VALUES ($1, $2, $3)`
+	addSets       = `INSERT INTO balance AS b (account, amount) SELECT account, sum(amount) FROM unnest($1::text[], $2::bigint[]) AS page (account, amount) GROUP BY account
 		ON CONFLICT (account) DO UPDATE SET amount = b.amount + EXCLUDED.amount`
 	turnSets = `WITH page AS (SELECT account, amount FROM unnest($1::text[], $2::bigint[]) AS page (account, amount)),
 		entered AS (INSERT INTO entry SELECT amount, account, amount FROM page)
@@ -162,6 +167,35 @@ var returningJob = job{
 	},
 	sets: bySets(noteSets),
 }
+
+// hotJob has each of ten rows replaced a hundred times a page.
+var hotJob = job{
+	handle: func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		return readview.Exec(ctx, tx, replaceAmount, hot(e), e.Amount)
+	},
+	loop: func(ctx context.Context, tx pgx.Tx, page []Deposited) error {
+		batch := &pgx.Batch{}
+		for _, e := range page {
+			batch.Queue(replaceAmount, hot(&e), e.Amount)
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	},
+	sets: func(ctx context.Context, tx pgx.Tx, page []Deposited) error {
+		last := map[string]int64{}
+		for i := range page {
+			last[hot(&page[i])] = page[i].Amount
+		}
+		accounts := slices.Collect(maps.Keys(last))
+		amounts := make([]int64, len(accounts))
+		for i, account := range accounts {
+			amounts[i] = last[account]
+		}
+		_, err := tx.Exec(ctx, hotSets, accounts, amounts)
+		return err
+	},
+}
+
+func hot(e *Deposited) string { return "account-" + strconv.FormatInt(e.Amount%10, 10) }
 
 // turnsJob writes two tables in turn.
 var turnsJob = job{

@@ -50,6 +50,8 @@ type bulk struct {
 	shared    bool  // all that is unique there
 	once      bool  // no row can be in the statement twice
 	counts    bool  // a row has what depends on the order among the rows of all tables
+	replaces  bool  // of two rows of a key, the first one makes no difference; see replace.go
+	needed    []int // the arguments that must not be NULL
 	tried     bool  // to prepare
 	statement pgconn.StatementDescription
 	elements  []uint32 // the types of its arrays' elements
@@ -147,6 +149,7 @@ func (b *bulk) decide() {
 		b.key, b.exact, b.shared = key, true, t.only() != nil
 	}
 	b.plain = b.plain && (b.exact || f.verb == inserts)
+	b.replaces, b.needed = f.replaces && b.plain && b.shared && t.takes && !b.counts, f.given(t.needed)
 }
 
 // of returns the arguments of columns, nil where one has none.
@@ -157,6 +160,16 @@ func (f *form) of(columns []string) (arguments []int) {
 			return nil
 		}
 		arguments = append(arguments, f.arguments[at])
+	}
+	return arguments
+}
+
+// given returns the arguments that are columns of these.
+func (f *form) given(columns []string) (arguments []int) {
+	for at, name := range f.columns {
+		if n := f.arguments[at]; n >= 0 && slices.Contains(columns, name) {
+			arguments = append(arguments, n)
+		}
 	}
 	return arguments
 }

@@ -16,6 +16,7 @@ type form struct {
 	columns   []string // that an INSERT fills, or that are the key which others look for
 	arguments []int    // theirs; -1 is a constant
 	target    []int    // of an upsert: the arguments that are columns of its conflict target
+	replaces  bool     // it makes the row what it would have inserted
 	assigned  []string // the columns that an UPDATE sets
 	words     []string // the names in what it sets or asks for, which have to be of columns and tables
 	many      string   // the statement for many rows

@@ -73,6 +73,7 @@ func (s *scanner) conflict(f *form) {
 	}
 	s.expect("update")
 	s.expect("set")
+	f.replaces = s.replacement(f.columns, target)
 	f.words = s.assignments()
 	f.target = []int{}
 	for _, name := range target {
@@ -83,6 +84,25 @@ func (s *scanner) conflict(f *form) {
 			f.target = append(f.target, f.arguments[column])
 		}
 	}
+}
+
+// replacement tells whether all columns but those of the key are set to what would be inserted, and nothing else. It reads a
+// copy of the scanner.
+func (s scanner) replacement(columns, key []string) bool {
+	var set []string
+	for more := true; more; more = s.accept(",") {
+		name := strings.Trim(s.name(), `"`)
+		s.expect("=")
+		s.expect("excluded")
+		s.expect(".")
+		s.unexpected = s.unexpected || strings.Trim(s.name(), `"`) != name
+		set = append(set, name)
+	}
+	s.accept(";")
+	for _, name := range key {
+		set = append(set, strings.Trim(name, `"`))
+	}
+	return s.accept("") && len(set) == len(columns) && !slices.ContainsFunc(columns, func(name string) bool { return !slices.Contains(set, name) })
 }
 
 // constant reads a whole number, true, false or NULL; "" is none of them.

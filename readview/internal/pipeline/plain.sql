@@ -3,7 +3,8 @@
 -- function that may look at the rows that are there. Those functions are found in the stored expressions. And whether a row, new
 -- or changed, has something of which the order among the rows of several tables can be told; its columns; and what is
 -- unique in it: the columns of each such index, whether it is of these columns as they are and of all rows, and whether it is a key,
--- by which a statement finds one row at most, and of whose values we can tell whether they are the same.
+-- by which a statement finds one row at most, and of whose values we can tell whether they are the same. And whether nothing but
+-- what is unique and what must not be NULL can refuse a row of valid values; and the columns that must not be NULL.
 WITH RECURSIVE relation AS (
 	SELECT oid FROM pg_class
 	WHERE oid = to_regclass($1) AND relkind = 'r' AND NOT (relhasrules OR relrowsecurity OR relispartition)
@@ -62,4 +63,11 @@ SELECT NOT EXISTS (SELECT FROM type) AND NOT EXISTS (SELECT FROM function f WHER
 	EXISTS (SELECT FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE a.attidentity <> '') OR EXISTS (SELECT FROM volatile),
 	EXISTS (SELECT FROM volatile WHERE NOT new),
 	ARRAY(SELECT a.attname::text FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE a.attnum > 0 AND NOT a.attisdropped),
-	(SELECT coalesce(json_agg(u), '[]') FROM uniques u)
+	(SELECT coalesce(json_agg(u), '[]') FROM uniques u),
+	NOT EXISTS (SELECT FROM relation r JOIN pg_constraint c ON c.conrelid = r.oid WHERE c.contype NOT IN ('p', 'u', 'n'))
+	AND NOT EXISTS (SELECT FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE a.attnum > 0 AND NOT a.attisdropped AND (a.atttypmod <> -1 OR a.attgenerated <> ''))
+	AND NOT EXISTS (
+		SELECT FROM relation r JOIN pg_index i ON i.indrelid = r.oid JOIN pg_class c ON c.oid = i.indexrelid
+		WHERE i.indexprs IS NOT NULL OR i.indpred IS NOT NULL OR c.relam <> (SELECT oid FROM pg_am WHERE amname = 'btree') OR i.indnatts <> i.indnkeyatts
+			OR NOT i.indisunique AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) AND a.attlen < 0)),
+	ARRAY(SELECT a.attname::text FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid WHERE a.attnum > 0 AND a.attnotnull AND NOT a.attisdropped)

@@ -140,7 +140,7 @@ func (tx *Tx) addRow(of *bulk, s statement, i identity) error {
 		}
 		set = tx.openSet(of, s, tx.builder.ParamFormats)
 	}
-	set.add(i, s, tx.builder.ParamValues, tx.builder.ParamFormats)
+	set.add(i, tx.key, s, tx.builder.ParamValues, tx.builder.ParamFormats)
 	if set.size.full() {
 		return tx.sendUpTo(set)
 	}
@@ -172,7 +172,7 @@ func (tx *Tx) sendRows() error {
 func (tx *Tx) sendSet(set *rows) error {
 	tx.closeSet(set) // at once, as all that is open is sent behind what makes the queue full
 	defer tx.spareSet(set)
-	if set.size.events <= len(set.few) {
+	if set.count <= set.of.few() {
 		for i := range set.few {
 			row := &set.few[i]
 			tx.start()
@@ -190,7 +190,7 @@ func (tx *Tx) sendSet(set *rows) error {
 	}
 	tx.start()
 	set.many(tx.queue.open)
-	return tx.sent(statement{event: set.event, one: set.one, many: set.of, events: set.size.events, traces: set.traces}, set.size)
+	return tx.sent(statement{event: set.event, one: set.one, many: set.of, events: set.count, traces: set.traces}, set.size)
 }
 
 func (tx *Tx) start() {

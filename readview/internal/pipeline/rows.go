@@ -11,13 +11,15 @@ import (
 type rows struct {
 	of     *bulk
 	size   size
+	count  int               // of its rows: less than size has events where some were replaced
 	event  int               // that of the first one
 	one    bool              // each has to change one row
 	shared bool              // their keys are all that is unique in the table
-	few    []kept            // the first ones, which go by themselves if no others come
+	few    []kept            // the first ones, which go by themselves if no others come; all where rows replace others
+	utf8   bool              // texts of that encoding are the server's
 	traces []context.Context // of the pool's tracer, one a row
 	arrays []array
-	keys   map[uint64]struct{} // hashes of them
+	keys   map[uint64]int // the place in few by the hash of the key
 }
 
 // kept is a row as the statement for one takes it.
@@ -26,6 +28,7 @@ type kept struct {
 	values  [][]byte
 	formats []int16
 	buffer  []byte // of the values
+	key     []byte // of which row it is, where it may be replaced
 }
 
 // keep copies it, whose values are the builder's.
@@ -53,7 +56,7 @@ func (b *bulk) few() int {
 }
 
 // take tells whether a row can be of the same statement.
-func (r *rows) take(i identity, one bool, formats []int16) bool {
+func (r *rows) take(i identity, key []byte, one bool, formats []int16) bool {
 	if r.one != one {
 		return false
 	}
@@ -62,7 +65,7 @@ func (r *rows) take(i identity, one bool, formats []int16) bool {
 			return false
 		}
 	}
-	return !r.of.once || !r.has(i)
+	return !r.of.once || !r.has(i) || r.replaced(i, key) != nil
 }
 
 // has tells whether a row of the key is here.
@@ -73,39 +76,59 @@ func (r *rows) has(i identity) bool {
 
 // start begins another statement.
 func (r *rows) start(of *bulk, s statement, formats []int16) {
-	r.of, r.event, r.one, r.size, r.shared, r.few = of, s.event, s.one, size{}, true, r.few[:0]
+	r.of, r.event, r.one, r.size, r.count, r.shared, r.few = of, s.event, s.one, size{}, 0, true, r.few[:0]
 	r.traces = nil
 	r.arrays = slices.Grow(r.arrays[:0], len(formats))[:len(formats)]
 	for i, format := range formats {
 		r.arrays[i].start(of.elements[i], format)
 	}
 	if r.keys == nil {
-		r.keys = make(map[uint64]struct{}, sendEvery)
+		r.keys = make(map[uint64]int, sendEvery)
 	}
 	clear(r.keys)
 }
 
-func (r *rows) add(i identity, s statement, values [][]byte, formats []int16) {
-	if len(r.few) < r.of.few() {
-		r.few = slices.Grow(r.few, 1)[:len(r.few)+1]
-		r.few[len(r.few)-1].keep(s, values, formats)
+func (r *rows) add(i identity, key []byte, s statement, values [][]byte, formats []int16) {
+	r.traces = append(r.traces, s.traces...)
+	r.size.add(sizeOf(values))
+	if row := r.replaced(i, key); row != nil {
+		s.traces = append(row.traces, s.traces...)
+		row.keep(s, values, formats)
+		return
 	}
+	if r.of.key != nil {
+		r.keys[i.hash] = len(r.few)
+	}
+	r.shared = r.shared && i.shared
+	r.count++
+	if r.of.replaces || len(r.few) < r.of.few() {
+		r.few = slices.Grow(r.few, 1)[:len(r.few)+1]
+		row := &r.few[len(r.few)-1]
+		row.keep(s, values, formats)
+		row.key = append(row.key[:0], key...)
+	}
+	if !r.of.replaces {
+		r.put(values)
+	}
+}
+
+// put adds the values of a row to the arrays.
+func (r *rows) put(values [][]byte) {
 	for n := range r.arrays {
 		r.arrays[n].add(values[n])
 	}
-	if r.of.key != nil {
-		r.keys[i.hash] = struct{}{}
-	}
-	r.shared = r.shared && i.shared
-	r.traces = append(r.traces, s.traces...)
-	r.size.add(sizeOf(values))
 }
 
 // many writes the rows' statement to the connection's buffer.
 func (r *rows) many(to *pgconn.Pipeline) {
+	if r.of.replaces {
+		for i := range r.few {
+			r.put(r.few[i].values)
+		}
+	}
 	values, formats := make([][]byte, len(r.arrays)), make([]int16, len(r.arrays))
 	for i := range r.arrays {
-		values[i], formats[i] = r.arrays[i].value(r.size.events)
+		values[i], formats[i] = r.arrays[i].value(r.count)
 	}
 	to.SendQueryStatement(&r.of.statement, values, formats, nil)
 }
@@ -117,7 +140,7 @@ const maxSets = 8
 // is none.
 func (s *session) setFor(of *bulk, i identity, one bool) (set *rows) {
 	for _, r := range slices.Backward(s.sets) {
-		if r.of == of && r.take(i, one, s.builder.ParamFormats) {
+		if r.of == of && r.take(i, s.key, one, s.builder.ParamFormats) {
 			set = r
 		}
 		if r.before(of, i) {
@@ -149,6 +172,7 @@ func (s *session) openSet(of *bulk, first statement, formats []int16) *rows {
 		r, s.spare = s.spare[n-1], s.spare[:n-1]
 	}
 	r.start(of, first, formats)
+	r.utf8 = s.pgx.PgConn().ParameterStatus("server_encoding") == "UTF8" && s.pgx.PgConn().ParameterStatus("client_encoding") == "UTF8"
 	s.sets = append(s.sets, r)
 	return r
 }

@@ -26,6 +26,8 @@ type table struct {
 	asks    bool // and a changed row, too
 	columns []string
 	uniques []unique
+	takes   bool     // nothing refuses a row of values that are valid, but what is unique, and what must not be NULL:
+	needed  []string // these columns
 }
 
 // unique is an index that rows can violate.
@@ -105,7 +107,7 @@ func (tx *Tx) lookAt(t *table, lock string) error {
 			return err
 		}
 		t.uniques = nil
-		if err := tx.pgx.QueryRow(tx.ctx, plainSQL, t.name).Scan(&t.lasting, &t.plain, &t.draws, &t.asks, &t.columns, &t.uniques); err != nil {
+		if err := tx.pgx.QueryRow(tx.ctx, plainSQL, t.name).Scan(&t.lasting, &t.plain, &t.draws, &t.asks, &t.columns, &t.uniques, &t.takes, &t.needed); err != nil {
 			return err
 		}
 		t.known = t.version
