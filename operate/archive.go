@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,13 +123,18 @@ func (c *Commands) runArchive(cmd *cobra.Command, s System, log Archiver, option
 		return fmt.Sprintf("%d events archived up to position %d, %d deleted from the database", report.Events, report.To, report.Removed), err
 	})
 	progress.Done()
-	if told := tellArchived(cmd, report, false, asJSON); err == nil {
-		err = told
+	if err == nil || report.Events > 0 {
+		err = cmp.Or(err, tellArchived(cmd, report, false, asJSON))
 	}
-	if err != nil {
-		return HintedError{Err: err, Hint: fmt.Sprintf("The log is whole: what is in the archive is there for good, and the rest is where it was. The same command goes on from position %d.", report.To)}
+	if err == nil {
+		return nil
 	}
-	return nil
+	const whole = "The log is whole: what was archived is in its files for good, and the rest is where it was. The same command goes on."
+	if context.Cause(ctx) != nil { // of which nothing else is said
+		_, _ = fmt.Fprintln(out, whole)
+		return err
+	}
+	return HintedError{Err: err, Hint: whole}
 }
 
 func tellArchived(cmd *cobra.Command, r pgstore.ArchiveReport, dryRun, asJSON bool) error {

@@ -44,7 +44,8 @@ func TestPlanOfReadingByName(t *testing.T) {
 						fmt.Sprintf("500000, %d, 1000, '{%s}'", math.MaxInt64, strings.Join(wanted, ",")))
 					require.Contains(t, plan, "events_name_idx")
 					require.NotContains(t, plan, "Seq Scan on events")
-					require.NotContains(t, strings.ReplaceAll(plan, "One-Time Filter:", ""), "Filter:", "nothing is read in vain")
+					looksAtTheArchive := strings.NewReplacer("Filter: (last >", "", "One-Time Filter:", "")
+					require.NotContains(t, looksAtTheArchive.Replace(plan), "Filter:", "nothing is read in vain")
 				})
 			}
 		}

@@ -165,8 +165,7 @@ func (a *Adapter) SelectQuery(topic, group string, offsets wsql.OffsetsAdapter) 
 		}
 	}
 	// Events may be archived at any time. Then this fails, by a cast, before it reads any.
-	whole := fmt.Sprintf(`CASE WHEN (SELECT coalesce(max(last), 0) FROM %s) <= %s THEN true ELSE (SELECT %s || max(last) FROM %s)::boolean END`,
-		a.archive, after, literal("watermillsql: "+archivedAdvice+"; it ends at "), a.archive)
+	whole := fmt.Sprintf(`(SELECT (%s || last)::boolean FROM %s WHERE last > %s LIMIT 1) IS NULL`, literal("watermillsql: "+archivedAdvice+"; up to "), a.archive, after)
 	return wsql.Query{
 		Query: fmt.Sprintf(`WITH consumer AS MATERIALIZED (%s) SELECT %s FROM %s WHERE %s AND %s ORDER BY %s LIMIT %d`,
 			next.Query, columns, a.events, whole, where, order, a.pageEvents),

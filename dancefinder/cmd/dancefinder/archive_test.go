@@ -45,6 +45,23 @@ func TestLogArchive(t *testing.T) {
 		require.Contains(t, got.err, "24 hours")
 		require.Equal(t, all, d.number("SELECT count(*) FROM events"))
 	})
+	t.Run("is interrupted, and says that nothing is lost", func(t *testing.T) {
+		tx, err := d.Pool.Begin(t.Context())
+		require.NoError(t, err)
+		defer func() { _ = tx.Rollback(t.Context()) }()
+		_, err = tx.Exec(t.Context(), "LOCK TABLE log_archive IN SHARE MODE") // which lets nobody register
+		require.NoError(t, err)
+		p := start(t, d.args([]string{"--archive-dir", dir, "log", "archive", "--before", before, "--to", dir, "--yes", "--segment-events", "5"})...)
+		require.Eventually(t, func() bool {
+			return d.number("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'log_archive'::regclass") == 1
+		}, patience, patience/1000)
+		p.cancel()
+		<-p.ended
+		require.Equal(t, operate.ExitInterrupted, p.code)
+		require.Contains(t, p.err.String(), "The log is whole")
+		require.NotContains(t, p.out.String(), "nothing to archive")
+		require.Equal(t, all, d.number("SELECT count(*) FROM events"))
+	})
 	t.Run("moves events, and what reads the log goes on", func(t *testing.T) {
 		var report struct {
 			Events, Removed, Kept int64
