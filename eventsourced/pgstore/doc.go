@@ -1,6 +1,9 @@
 // Package pgstore keeps the event log on PostgreSQL. It needs no extension, no
 // superuser and no setting of the server.
 //
+// A program needs [New] and [Config]. The package has more than fifty names because what looks at the tables in other ways
+// is here as well, next to their SQL: the [Inspector] for people, figures for metrics, and the archive.
+//
 // # The order of the log
 //
 // A reader asks for what is above a position, and that is all it ever asks. So

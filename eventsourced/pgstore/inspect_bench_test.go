@@ -8,12 +8,12 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/eventsourced/storetest"
-	"github.com/dancefinder/eventsourcing/internal/largelog"
+	"github.com/dancefinder/eventsourcing/internal/largelogtest"
 )
 
 // BenchmarkInspector asks what people ask of a log of ten million events.
 func BenchmarkInspector(b *testing.B) {
-	pool := largelog.Pool(b)
+	pool := largelogtest.Pool(b)
 	store := pgstore.New(pool, storetest.Registry(), pgstore.Config{})
 	defer store.Close()
 	inspector := store.Inspector(pgstore.InspectorConfig{})
@@ -25,7 +25,7 @@ func BenchmarkInspector(b *testing.B) {
 	}
 	newest, err := inspector.Find(b.Context(), eventsourced.LogQuery{Backwards: true, Limit: 1})
 	require.NoError(b, err)
-	middle, err := inspector.Find(b.Context(), eventsourced.LogQuery{Backwards: true, UpTo: head - (head-largelog.First)/2, Limit: 1})
+	middle, err := inspector.Find(b.Context(), eventsourced.LogQuery{Backwards: true, UpTo: head - (head-largelogtest.First)/2, Limit: 1})
 	require.NoError(b, err)
 	correlation := middle.Events[0].Metadata[eventsourced.MetaCorrelation]
 	for name, ask := range map[string]func() error{

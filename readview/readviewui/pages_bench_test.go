@@ -13,12 +13,12 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
-	"github.com/dancefinder/eventsourcing/internal/largelog"
+	"github.com/dancefinder/eventsourcing/internal/largelogtest"
 	"github.com/dancefinder/eventsourcing/readview"
 	"github.com/dancefinder/eventsourcing/readview/readviewui"
 )
 
-// Events that internal/largelog has.
+// Events that internal/largelogtest has.
 type (
 	event1 struct{ eventsourced.BaseEvent }
 	event2 struct{ eventsourced.BaseEvent }
@@ -29,7 +29,7 @@ type (
 // BenchmarkPages loads each page over a hundred projections and a log of ten million events. Projection i has applied i
 // hundredths of it, and is of any of four events. What all pages share for a second, how all consumers stand, is looked at anew for each page here.
 func BenchmarkPages(b *testing.B) {
-	ctx, pool := b.Context(), largelog.Pool(b)
+	ctx, pool := b.Context(), largelogtest.Pool(b)
 	require.NoError(b, migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations(), consumer.Migrations()))
 	store := pgstore.New(pool, eventsourced.MustRegistry(eventsourced.Type[event1]("Event1"), eventsourced.Type[event2]("Event2"),
 		eventsourced.Type[event3]("Event3"), eventsourced.Type[rare]("VeryRare")), pgstore.Config{})
@@ -59,7 +59,7 @@ func BenchmarkPages(b *testing.B) {
 	_, err = pool.Exec(ctx, `ANALYZE readviews, readview_states`)
 	require.NoError(b, err)
 	inspector := store.Inspector(pgstore.InspectorConfig{})
-	middle, err := inspector.Find(ctx, eventsourced.LogQuery{Backwards: true, UpTo: head - (head-largelog.First)/2, Limit: 1})
+	middle, err := inspector.Find(ctx, eventsourced.LogQuery{Backwards: true, UpTo: head - (head-largelogtest.First)/2, Limit: 1})
 	require.NoError(b, err)
 	event := middle.Events[0]
 	correlation := event.Metadata[eventsourced.MetaCorrelation]

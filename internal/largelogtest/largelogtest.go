@@ -1,5 +1,5 @@
-// Package largelog has the log of ten million events that benchmarks ask as people do.
-package largelog
+// Package largelogtest has the log of ten million events that benchmarks ask as people do.
+package largelogtest
 
 import (
 	_ "embed"
