@@ -19,8 +19,8 @@ import (
 // Times of the wake-up. All of it is a hint: consumers poll as well.
 const (
 	notifyTimeout   = 5 * time.Second        // for one NOTIFY
-	notifyFirst     = time.Millisecond       // between two: the first goes at once, those that follow become one;
-	notifyLast      = 10 * time.Millisecond  // it doubles as long as more come, so that each of a few goes at once, too
+	notifyFirst     = time.Millisecond       // between two: the first goes at once, those that follow become one; it doubles
+	notifyLast      = 5 * time.Millisecond   // while several come each time, and is halved for one, so that each of a few goes at once
 	lookInterval    = 500 * time.Millisecond // the same while nobody listens elsewhere
 	listenTimeout   = 10 * time.Second       // for connecting and LISTEN
 	listenerBackOff = 500 * time.Millisecond // after the listening connection was lost
@@ -47,7 +47,7 @@ type hub struct {
 	listeners map[chan struct{}]struct{}
 	stop      context.CancelFunc // of the receiving goroutine, nil when there is none
 	notifying bool               // or resting behind it
-	again     bool               // another wake came while notifying
+	again     int                // wakes that came while notifying
 	rest      time.Duration      // the next one
 	resting   bool
 	running   sync.WaitGroup
@@ -103,7 +103,7 @@ func (h *hub) wake() {
 	}
 	h.tellLocked()
 	if h.notifying {
-		h.again = true
+		h.again++
 		return
 	}
 	h.notifying, h.rest = true, notifyFirst
@@ -148,11 +148,11 @@ func (h *hub) goesOn(alone bool) (more bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.open.Err() != nil {
-		more, h.again = h.again, false
+		more, h.again = h.again > 0, 0
 		return more
 	}
 	rest := h.rest
-	if h.rest = min(2*rest, notifyLast); alone {
+	if alone {
 		rest = lookInterval
 	}
 	h.resting = true
@@ -166,8 +166,13 @@ func (h *hub) rested() {
 	if h.open.Err() != nil { // close has seen to it
 		return
 	}
+	if h.again > 1 {
+		h.rest = min(2*h.rest, notifyLast)
+	} else {
+		h.rest = max(h.rest/2, notifyFirst)
+	}
 	h.resting = false
-	if h.notifying, h.again = h.again, false; h.notifying {
+	if h.notifying, h.again = h.again > 0, 0; h.notifying {
 		h.running.Go(h.notify)
 	}
 }
@@ -261,8 +266,8 @@ func (h *hub) report(what, message string, err error) {
 func (h *hub) close() {
 	h.mu.Lock() // whoever is in wake or listen has begun what is waited for
 	h.end()
-	if h.resting && h.again {
-		h.again = false
+	if h.resting && h.again > 0 {
+		h.again = 0
 		h.running.Go(h.notify)
 	}
 	h.mu.Unlock()
