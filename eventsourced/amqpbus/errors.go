@@ -1,6 +1,10 @@
 package amqpbus
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/messaging"
+)
 
 var (
 	// ErrClosed is returned by Publish and Subscribe after Close.
@@ -15,9 +19,9 @@ var (
 	// messages, because it is short of disk space or of memory.
 	ErrBlocked = errors.New("the broker accepts no messages")
 
-	// ErrUnroutable is returned by [Publisher.Publish] for a [QueueTopic] whose queue
+	// ErrUnroutable is [messaging.ErrUnroutable], returned by [Publisher.Publish] for a [QueueTopic] whose queue
 	// is not there, for a request that no queue takes, and by [Subscriber.Upgrade] without one.
-	ErrUnroutable = errors.New("there is no such queue")
+	ErrUnroutable = messaging.ErrUnroutable
 
 	// ErrTooLong is returned by Publish and Subscribe for a topic, a queue or a
 	// metadata key of more than 255 bytes, which AMQP has no room for.

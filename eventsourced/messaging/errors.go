@@ -20,5 +20,9 @@ var (
 	// not know the aggregate, and so the stream.
 	ErrNoAggregate = errors.New("the event's aggregate is not known")
 
+	// ErrUnroutable is what a Publisher returns, as amqpbus.Publisher does, when what it publishes to leads to nobody: a
+	// queue that is gone. Package relay gives up an answer then, where it sends smaller pages after other errors.
+	ErrUnroutable = errors.New("there is no such queue")
+
 	errNotAcked = errors.New("the message was nacked")
 )

@@ -178,7 +178,12 @@ func (r *Relay) failed(ctx context.Context, w *window, err error) {
 	first := w.first
 	w.scanned, w.events, w.size, w.first = w.after, nil, 0, nil // the page begins anew
 	logger := r.follower.Logger().With("asker", w.request.Asker, "topic", w.request.Topic, "after", int64(w.after), "reply_to", w.request.ReplyTo)
-	if errors.Is(err, errHalved) {
+	switch {
+	case errors.Is(err, messaging.ErrUnroutable): // no trouble of the relay's
+		logger.WarnContext(ctx, "answer to a request for history given up: its queue is gone", "error", err)
+		r.line.remove(w)
+		return
+	case errors.Is(err, errHalved):
 		logger.InfoContext(ctx, "page refused, it is halved", "error", err)
 		r.line.end(w, false)
 		return

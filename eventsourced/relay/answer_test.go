@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -242,4 +243,36 @@ func TestRequestThatCannotBeAnswered(t *testing.T) {
 	ids, _ := b.history(outbox, "next", 0)
 	require.Equal(t, consumertest.IDsOf(deposits), ids)
 	require.Empty(t, outbox.Of("refused"))
+}
+
+// An answer whose queue is gone is given up at once: its pages are not too large, and the relay is not in trouble.
+func TestAnswerToAQueueThatIsGone(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	deposits := b.Deposit(20)
+	outbox := consumertest.NewOutbox()
+	var tries atomic.Int32
+	var gone atomic.Bool
+	gone.Store(true)
+	outbox.Refuse = func(topic string, _ []*message.Message) error {
+		if topic != "back" || !gone.Load() {
+			return nil
+		}
+		tries.Add(1)
+		return fmt.Errorf("publish to %s: %w", topic, messaging.ErrUnroutable)
+	}
+	config := consumertest.Relaying()
+	var givenUp <-chan struct{}
+	config.Logger, givenUp = consumertest.LogSignal("answer to a request for history given up: its queue is gone")
+	ask := b.answers(outbox, config)
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "back"})
+	b.Wait(givenUp, "a warning")
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "next"})
+	b.history(outbox, "next", 0)
+	require.EqualValues(t, 1, tries.Load(), "no smaller page is tried, and no other")
+	gone.Store(false)
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "back"})
+	ids, pages := b.history(outbox, "back", 0)
+	require.Equal(t, consumertest.IDsOf(deposits), ids)
+	require.Equal(t, 1, pages, "nobody takes its pages for too large")
 }

@@ -36,6 +36,7 @@
 //	cut off without knowing it               two relays send for a moment: messages come twice
 //	an event that can't leave                it is tried again, and nothing passes it, until it is left out: see [Relay.Skip]
 //	killed in an answer                      who asked asks again
+//	where an answer is to go is not there    the answer is given up, with a warning; who asked asks again
 //	a page is refused, perhaps as too large  it is halved, and so are those of the next minute
 //	many requests have waited                the newest of each asker is answered
 //
