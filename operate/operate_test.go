@@ -90,6 +90,26 @@ func TestAdviceForARelay(t *testing.T) {
 	require.NotContains(t, operate.Advice(commands, stands), "skip")
 }
 
+// Whoever checks is told when nobody knows how far something is behind, whatever it is, and not of what is about to be known.
+func TestCheckOfWhatNobodyKnows(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []consumer.Kind{consumer.KindProjection, consumer.KindReactor, consumer.KindRelay, consumer.KindSubscriber} {
+		failing := func(since time.Duration) *consumer.Failure {
+			return &consumer.Failure{Error: "no answer", Since: time.Now().Add(-since)}
+		}
+		require.ErrorContains(t, operate.Check(consumer.Status{Kind: kind, Name: "x", State: consumer.Standby, Behind: -1}),
+			string(kind)+" x (standby): nobody knows how many events wait: nobody runs it")
+		require.ErrorContains(t, operate.Check(consumer.Status{Kind: kind, Name: "x", State: consumer.Retrying, Behind: -1, Failure: failing(time.Hour)}),
+			string(kind)+" x (retrying): nobody knows how many events wait: no answer")
+		require.NoError(t, operate.Check(
+			consumer.Status{Kind: kind, Name: "x", State: consumer.Standby},
+			consumer.Status{Kind: kind, Name: "x", State: consumer.Paused, Behind: -1},
+			consumer.Status{Kind: kind, Name: "x", State: consumer.CatchingUp, Behind: -1, Node: "n"},
+			consumer.Status{Kind: kind, Name: "x", State: consumer.Retrying, Behind: -1, Failure: failing(time.Second)},
+		))
+	}
+}
+
 // root is the program of the bounded context: these are the few lines that it needs.
 func (b *bounded) root() *cobra.Command {
 	commands := operate.New(func(_ *cobra.Command, do func(operate.System) error) error {

@@ -61,6 +61,9 @@ func TestCommandsOnARemoteProjection(t *testing.T) {
 	}
 	_, status, _ := run(broker, "status")
 	require.Regexp(t, `(?m)^deposits +projection +standby +0 +0 +\? `, status, "nobody knows what waits")
+	checked, _, unknown := run(broker, "status", "--check")
+	require.Equal(t, operate.ExitFound, checked)
+	require.Contains(t, unknown, "projection deposits (standby): nobody knows how many events wait: nobody runs it")
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 2)
 	live := manager(answering{broker})

@@ -71,8 +71,9 @@ func (c *Commands) status(short, examples string, of func(System, context.Contex
 		Short: short,
 		Long: short + ", as the database knows it: what this shell's\nenvironment says does not matter.\n\n" +
 			"With --check the exit code is 3 when one has failed, stands ahead of the log, or is behind by more than\n" +
-			"--max-behind events or --max-lag, unless it is paused, or has parked more than --max-parked events; the\n" +
-			"last lines say which.",
+			"--max-behind events or --max-lag, unless it is paused, or has parked more than --max-parked events; and when\n" +
+			"nobody knows how far one is behind (BEHIND ?), as it is on standby, or has failed for longer than --max-lag.\n" +
+			"The last lines say which.",
 		Example:     examples,
 		Annotations: map[string]string{"exit 3": "with --check: something has failed, or is behind a limit"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -140,6 +141,12 @@ type limits struct {
 	lag            time.Duration
 }
 
+// unknown tells that nobody knows how late a consumer is, and that it does not look as if somebody soon will: it is on standby, or has failed for
+// longer than events may wait.
+func (l limits) unknown(s consumer.Status) bool {
+	return s.Behind < 0 && (s.State == consumer.Standby || s.Failure != nil && time.Since(s.Failure.Since) > l.lag)
+}
+
 func (l limits) check(all []consumer.Status) error {
 	var problems []error
 	for _, s := range all {
@@ -154,6 +161,12 @@ func (l limits) check(all []consumer.Status) error {
 			problems = append(problems, fmt.Errorf("%s %s (%s) is %s events behind, more than %d", s.Kind, s.Name, s.State, waiting(s), l.behind))
 		case s.Lag > l.lag:
 			problems = append(problems, fmt.Errorf("%s %s (%s) is %s behind, more than %s", s.Kind, s.Name, s.State, s.Lag.Round(time.Second), l.lag))
+		case l.unknown(s):
+			why := "nobody runs it"
+			if s.Failure != nil {
+				why = failureOf(s)
+			}
+			problems = append(problems, fmt.Errorf("%s %s (%s): nobody knows how many events wait: %s", s.Kind, s.Name, s.State, why))
 		}
 	}
 	if len(problems) == 0 {
