@@ -24,12 +24,12 @@
 //	                                            one of reactor.OnTx is done exactly once
 //	the reception is reset                      history comes again; what was handled is not handled again
 //	a reaction is added                         it begins with what comes from then on, as at home
-//	an older program runs again                 it stands by, the status says so, until Reset is called with it
+//	an older program runs again                 it stands by, the status says so, until it is reset with it
 //
 // What has been handled is deleted, within seconds; what is parked stays until it is
 // done. So the table holds what waits: up to all of the other context's history of the events
 // that are reacted to, when a new reactor is slow.
 //
 // A position set back in the table consumers finds nothing there any more: reset the reception as
-// well, which brings the history.
+// well ([Inbox.Reset], or the command readviews reset), which brings the history.
 package inbox

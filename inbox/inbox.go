@@ -64,6 +64,9 @@ func New(pool *pgxpool.Pool, feed readview.Feed, config reactor.Config, reaction
 	return i, nil
 }
 
+// Name returns the name that the reactor was configured with.
+func (i *Inbox) Name() string { return i.log.name }
+
 // Run receives events and handles them until ctx ends, and returns nil. It is called once.
 func (i *Inbox) Run(ctx context.Context) error {
 	return consumer.Run(ctx, i.manager, pruner{i}, i.Reactor)
@@ -91,11 +94,21 @@ func (i *Inbox) Status(ctx context.Context) (consumer.Status, error) {
 	if err != nil {
 		return status, err
 	}
-	all, err := i.manager.Status(ctx)
+	reception, err := i.Reception(ctx)
 	if err != nil {
 		return status, err
 	}
-	return merge(status, all[0]), nil
+	return merge(status, reception), nil
+}
+
+// Reception returns how the projection stands that receives the events, the reaction to them aside. Its name is what the
+// operator log has of a reset.
+func (i *Inbox) Reception(ctx context.Context) (consumer.Status, error) {
+	all, err := i.manager.Status(ctx)
+	if err != nil {
+		return consumer.Status{}, err
+	}
+	return all[0], nil
 }
 
 // merge adds what is to be known of the reception to a reactor's status.
@@ -124,7 +137,8 @@ func (i *Inbox) Resume(ctx context.Context) error {
 	return i.manager.Resume(ctx, i.log.reception())
 }
 
-// Reset has the whole history received again. What was handled is not handled again.
+// Reset has the whole history received again. What was handled is not handled again. With package operate it is the
+// command readviews reset.
 func (i *Inbox) Reset(ctx context.Context) error {
 	return i.manager.ResetProjection(ctx, i.log.reception())
 }

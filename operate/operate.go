@@ -13,6 +13,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
+	"github.com/dancefinder/eventsourcing/inbox"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -30,6 +31,10 @@ type System struct {
 
 	// Reactors are shown also when they have never run on this database.
 	Reactors []*reactor.Reactor
+
+	// Inboxes are those of this program, which need not run: they are shown as Reactors are, and reset by their names, or by
+	// those that the operator log has, which begin with "inbox.".
+	Inboxes []*inbox.Inbox
 
 	// Relay returns the relay with a name, for [Commands.Relay]. Nil is without relays.
 	Relay func(name string) (*relay.Relay, error)
@@ -59,6 +64,9 @@ type Config struct {
 	// Projections are the names of all projections, so that a wrong one is refused before
 	// anything is opened. Defaults to those of the manager, which then has to be opened.
 	Projections []string
+
+	// Inboxes are the names of all inboxes, likewise. Needed where there are any, and Projections are given.
+	Inboxes []string
 
 	// Relay is the relay that is meant when no other one is named. Defaults to
 	// [relay.DefaultName].

@@ -1,16 +1,19 @@
 package operate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/inbox"
 	"github.com/dancefinder/eventsourcing/operate/terminal"
 )
 
@@ -26,6 +29,8 @@ func (c *Commands) reset() *cobra.Command {
 		Short: "Empty read views and apply all events again",
 		Long: "Empties the tables of each projection and sets its position to 0, in one transaction.\n" +
 			"A running projector notices and applies all events again; until it is through, the tables are incomplete.\n" +
+			"An inbox, which --all leaves out, receives the other context's history again: nothing is emptied, and what was\n" +
+			"handled is not handled again.\n" +
 			"In a terminal it asks before it does so.",
 		Example: c.examples("readviews reset accounts", "readviews reset --all --dry-run", "readviews reset --all --yes --wait"),
 		Args: func(cmd *cobra.Command, names []string) error {
@@ -35,7 +40,7 @@ func (c *Commands) reset() *cobra.Command {
 			if r.all {
 				return nil
 			}
-			return c.projectionsNamed(cmd, names)
+			return c.resettableNamed(cmd, names)
 		},
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return c.open(cmd, func(s System) error { return r.reset(cmd, c, s, names) })
@@ -49,18 +54,67 @@ func (c *Commands) reset() *cobra.Command {
 	return command
 }
 
-func (r resetRun) reset(cmd *cobra.Command, c *Commands, s System, names []string) error {
-	ctx, out := cmd.Context(), cmd.OutOrStdout()
-	known := s.Manager.Names()
-	if r.all {
-		names = known
+// resettableNamed wants the names of projections or inboxes, as far as they are known without a database.
+func (c *Commands) resettableNamed(cmd *cobra.Command, names []string) error {
+	if len(names) == 0 || len(c.config.Inboxes) == 0 {
+		return c.projectionsNamed(cmd, names)
 	}
+	known := slices.Concat(c.config.Projections, c.config.Inboxes)
 	for _, name := range names {
-		if !slices.Contains(known, name) {
-			return unknown("projection", name, known)
+		if len(c.config.Projections) > 0 && !slices.Contains(known, strings.TrimPrefix(name, receptionPrefix)) {
+			return unknown("projection or inbox", name, known)
 		}
 	}
-	if s.CheckReset != nil {
+	return nil
+}
+
+// receptionPrefix is what the name of an inbox has in front of it where that of its projection is meant.
+const receptionPrefix = "inbox."
+
+// inboxNamed returns the inbox that a name is of, or the name of its projection; nil for none.
+func (s System) inboxNamed(name string) *inbox.Inbox {
+	for _, in := range s.Inboxes {
+		if own := in.Name(); own == name || receptionPrefix+own == name {
+			return in
+		}
+	}
+	return nil
+}
+
+// resettable tells apart the names of projections and inboxes.
+func (s System) resettable(names []string) (projections []string, inboxes []*inbox.Inbox, err error) {
+	own := s.Manager.Names()
+	known, kind := slices.Clone(own), "projection"
+	for _, in := range s.Inboxes {
+		known, kind = append(known, in.Name()), "projection or inbox"
+	}
+	for _, name := range names {
+		in := s.inboxNamed(name)
+		switch {
+		case slices.Contains(own, name):
+			projections = append(projections, name)
+		case in != nil:
+			inboxes = append(inboxes, in)
+		default:
+			return nil, nil, unknown(kind, name, known)
+		}
+	}
+	return projections, inboxes, nil
+}
+
+func (r resetRun) reset(cmd *cobra.Command, c *Commands, s System, names []string) error {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	if r.all {
+		names = s.Manager.Names()
+	}
+	names, inboxes, err := s.resettable(names)
+	if err != nil {
+		return err
+	}
+	if r.wait && len(inboxes) > 0 {
+		return UsageError{errors.New("--wait is for projections: " + c.quote("readviews status") + " says when an inbox is live")}
+	}
+	if s.CheckReset != nil && len(names) > 0 {
 		if err := s.CheckReset(ctx); err != nil {
 			return err
 		}
@@ -71,14 +125,18 @@ func (r resetRun) reset(cmd *cobra.Command, c *Commands, s System, names []strin
 		}
 	}
 	if r.dryRun {
-		return s.describeReset(ctx, out, names, r.asJSON)
+		return s.describeReset(ctx, out, names, inboxes, r.asJSON)
 	}
 	if in := cmd.InOrStdin(); !r.yes && terminal.Is(in) {
 		errOut := cmd.ErrOrStderr()
-		if err := s.describeReset(ctx, errOut, names, false); err != nil {
+		if err := s.describeReset(ctx, errOut, names, inboxes, false); err != nil {
 			return err
 		}
-		if err := terminal.Ask(ctx, in, errOut, "Empty these tables and apply all events again?"); err != nil {
+		question := "Empty these tables and apply all events again?"
+		if len(names) == 0 {
+			question = "Receive all events again?"
+		}
+		if err := terminal.Ask(ctx, in, errOut, question); err != nil {
 			return err
 		}
 	}
@@ -88,6 +146,12 @@ func (r resetRun) reset(cmd *cobra.Command, c *Commands, s System, names []strin
 			return done.end(err)
 		}
 		done.did("reset", consumer.KindProjection, name)
+	}
+	for _, in := range inboxes {
+		if err := in.Reset(ctx); err != nil {
+			return done.end(err)
+		}
+		done.did("reset", consumer.KindReactor, in.Name())
 	}
 	if err := done.end(nil); err != nil || !r.wait {
 		return err
@@ -99,12 +163,12 @@ func (r resetRun) reset(cmd *cobra.Command, c *Commands, s System, names []strin
 type emptied struct {
 	Projection string `json:"projection"`
 	Position   int64  `json:"position"` // where the projection is
-	Table      string `json:"table"`
+	Table      string `json:"table"`    // "" of an inbox, of which nothing is emptied
 	Rows       int64  `json:"rows"`
 }
 
 // describeReset says what a reset empties.
-func (s System) describeReset(ctx context.Context, w io.Writer, names []string, asJSON bool) error {
+func (s System) describeReset(ctx context.Context, w io.Writer, names []string, inboxes []*inbox.Inbox, asJSON bool) error {
 	all, err := s.Manager.Status(ctx)
 	if err != nil {
 		return err
@@ -126,10 +190,17 @@ func (s System) describeReset(ctx context.Context, w io.Writer, names []string, 
 			rows = append(rows, r)
 		}
 	}
+	for _, in := range inboxes {
+		reception, err := in.Reception(ctx)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, emptied{Projection: reception.Name, Position: int64(reception.Position)})
+	}
 	if asJSON {
 		return terminal.JSON(w, rows)
 	}
 	return terminal.Table(w, "PROJECTION\tAT POSITION\tEMPTIES\tROWS", rows, func(r emptied) string {
-		return fmt.Sprintf("%s\t%d\t%s\t%d", r.Projection, r.Position, r.Table, r.Rows)
+		return fmt.Sprintf("%s\t%d\t%s\t%d", r.Projection, r.Position, cmp.Or(r.Table, "-"), r.Rows)
 	})
 }

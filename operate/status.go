@@ -15,7 +15,7 @@ import (
 )
 
 // Status returns all that goes through the log: the manager's projections, what else is
-// registered in the database, whichever process runs it, and Reactors.
+// registered in the database, whichever process runs it, Reactors and Inboxes.
 func (s System) Status(ctx context.Context) ([]consumer.Status, error) {
 	all, err := s.Manager.Status(ctx)
 	if err != nil {
@@ -26,7 +26,11 @@ func (s System) Status(ctx context.Context) ([]consumer.Status, error) {
 		return nil, err
 	}
 	all = append(all, others...)
-	for _, r := range s.Reactors {
+	known := slices.Clone(s.Reactors)
+	for _, in := range s.Inboxes {
+		known = append(known, in.Reactor)
+	}
+	for _, r := range known {
 		status, err := r.Status(ctx)
 		if err != nil {
 			return nil, err
