@@ -58,7 +58,7 @@ func (c *Commands) rebuild() *cobra.Command {
 		Args:    c.projectionsNamed,
 		RunE:    func(cmd *cobra.Command, names []string) error { return r.run(cmd, c, names) },
 	}
-	r.flags(command, string(readview.Apply))
+	r.flags(command, string(readview.HowApply))
 	command.Flags().BoolVar(&r.verify, "verify", false, "change nothing when rows differ although the program is the same")
 	return command
 }
@@ -84,7 +84,7 @@ func (r *rebuilding) run(cmd *cobra.Command, c *Commands, names []string) error 
 	if r.how == "ask" && (r.asJSON || len(names) > 1 || !terminal.Is(cmd.InOrStdin())) {
 		return UsageError{errors.New("--how=ask needs a terminal, one name, and no --json")}
 	}
-	if how := readview.How(r.how); r.how != "" && r.how != "ask" && how != readview.Apply && how != readview.Swap && how != readview.Auto {
+	if how := readview.How(r.how); r.how != "" && r.how != "ask" && how != readview.HowApply && how != readview.HowSwap && how != readview.HowAuto {
 		return UsageError{fmt.Errorf("--how is %q, want apply, swap, auto or ask", r.how)}
 	}
 	if r.keep < 0 {
@@ -150,7 +150,7 @@ func (r *rebuilding) options(cmd *cobra.Command, report *rebuildReport) readview
 		options.Keep = -1 // nothing
 	}
 	if r.how == "ask" {
-		options.How = readview.Auto
+		options.How = readview.HowAuto
 		options.Ask = func(ctx context.Context, plan readview.RebuildPlan) (readview.How, error) {
 			report.end()
 			return askHow(ctx, cmd, plan)
@@ -174,7 +174,7 @@ func askHow(ctx context.Context, cmd *cobra.Command, plan readview.RebuildPlan) 
 		return "", err
 	}
 	switch how := readview.How(strings.TrimSpace(answer)); how {
-	case readview.Apply, readview.Swap:
+	case readview.HowApply, readview.HowSwap:
 		return how, nil
 	}
 	return "", terminal.ErrDeclined
@@ -185,7 +185,7 @@ func (r *rebuilding) plans(ctx context.Context, s System, names []string) (plans
 	var problems []error
 	how := readview.How(r.how)
 	if r.how == "ask" {
-		how = readview.Auto
+		how = readview.HowAuto
 	}
 	for _, name := range names {
 		plan, err := r.plan(s.Manager, ctx, name, readview.RebuildOptions{How: how, Verify: r.verify})
@@ -220,7 +220,7 @@ func (r *rebuilding) write(cmd *cobra.Command, plans []readview.RebuildPlan) err
 			beside = "on what is kept of " + strings.Join(p.Tables, ", ")
 		}
 		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s: would replay %s %s, then %s\n", p.Projection, events, beside, ways[plan.How])
-		if p.SwapProblem != "" && plan.How != readview.Apply {
+		if p.SwapProblem != "" && plan.How != readview.HowApply {
 			_, _ = fmt.Fprintln(cmd.OutOrStdout(), "  no swap:", p.SwapProblem)
 		}
 	}
@@ -228,9 +228,9 @@ func (r *rebuilding) write(cmd *cobra.Command, plans []readview.RebuildPlan) err
 }
 
 var ways = map[readview.How]string{
-	readview.Apply: "write the rows that differ",
-	readview.Swap:  "put the new tables in their place",
-	readview.Auto:  "write the rows that differ, or put the new tables in their place",
+	readview.HowApply: "write the rows that differ",
+	readview.HowSwap:  "put the new tables in their place",
+	readview.HowAuto:  "write the rows that differ, or put the new tables in their place",
 }
 
 // planJSON, rebuiltJSON and changeJSON are what programs read.

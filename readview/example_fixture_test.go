@@ -16,39 +16,48 @@ import (
 )
 
 // exampleBank is what the examples begin with: a database with its tables, a store and a
-// repository, and a manager that runs.
+// repository, and a manager that runs when there are projections.
 type exampleBank struct {
 	pool     *pgxpool.Pool
 	store    *pgstore.Store
 	accounts *eventsourced.Repository[Account]
 	manager  *readview.Manager // of the projections, nil without any
-	end      func()
+	ends     []func()
 }
 
 func newExampleBank(projections ...readview.Projection) *exampleBank {
-	ctx, stop := context.WithCancel(context.Background())
 	test := &exampleTest{}
 	pool := testdb.New(test).Pool
-	check(migrate.Run(ctx, pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations()))
-	_, err := pool.Exec(ctx, accountTable)
+	check(migrate.Run(context.Background(), pool, migrate.Config{}, pgstore.Migrations(), readview.Migrations()))
+	_, err := pool.Exec(context.Background(), accountTable)
 	check(err)
 	store := pgstore.New(pool, registry(), pgstore.Config{})
 	b := &exampleBank{pool: pool, store: store, accounts: newAccounts(store)}
-	done := make(chan error, 1)
-	done <- nil
+	b.ends = []func(){test.end, store.Close}
 	if len(projections) > 0 {
-		b.manager, err = readview.NewManager(nil, store, pool, readview.Config{Config: consumer.Config{Logger: fast().Logger}}, projections...)
-		check(err)
-		<-done
-		go func() { done <- b.manager.Run(ctx) }()
-	}
-	b.end = func() {
-		stop()
-		check(<-done)
-		store.Close()
-		test.end()
+		b.run(projections...)
 	}
 	return b
+}
+
+// run starts the manager; it ends with the bank.
+func (b *exampleBank) run(projections ...readview.Projection) {
+	var err error
+	b.manager, err = readview.NewManager(nil, b.store, b.pool, readview.Config{Config: consumer.Config{Logger: fast().Logger}}, projections...)
+	check(err)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- b.manager.Run(ctx) }()
+	b.ends = append(b.ends, func() {
+		stop()
+		check(<-done)
+	})
+}
+
+func (b *exampleBank) end() {
+	for i := len(b.ends) - 1; i >= 0; i-- {
+		b.ends[i]()
+	}
 }
 
 // exampleTest is a test for testdb, where there is none.

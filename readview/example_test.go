@@ -80,7 +80,7 @@ func ExampleManager_ResetProjection() {
 	// Output: 5
 }
 
-// A rebuild gives the tables what a replay makes, while they are read and go on; and a rollback goes back.
+// A rebuild gives the tables what a replay makes, while they are read and go on.
 func ExampleManager_Rebuild() {
 	ctx := context.Background()
 	b := newExampleBank(accountProjection)
@@ -92,18 +92,42 @@ func ExampleManager_Rebuild() {
 	done, err := b.manager.Rebuild(ctx, "accounts", readview.RebuildOptions{})
 	check(err)
 	fmt.Println(done.Events, done.Tables[0].Updated, b.amount("anna"))
+	// Output: 1 1 5
+}
+
+// What a rebuild has replaced is kept for a while: a rollback goes back to it.
+func ExampleManager_Rollback() {
+	ctx := context.Background()
+	b := newExampleBank(accountProjection)
+	defer b.end()
+	check(b.manager.WaitFor(ctx, b.deposit("anna", 5)))
+	_, err := b.pool.Exec(ctx, `UPDATE account SET amount = 99`) // it was right after all
+	check(err)
+	_, err = b.manager.Rebuild(ctx, "accounts", readview.RebuildOptions{})
+	check(err)
+	fmt.Println(b.amount("anna"))
 
 	_, err = b.manager.Rollback(ctx, "accounts", readview.RebuildOptions{})
 	check(err)
 	fmt.Println(b.amount("anna"))
+	// Output:
+	// 5
+	// 99
+}
+
+// What is kept for a rollback goes by itself when its time is over, or when somebody says so.
+func ExampleManager_Cleanup() {
+	ctx := context.Background()
+	b := newExampleBank(accountProjection)
+	defer b.end()
+	check(b.manager.WaitFor(ctx, b.deposit("anna", 5)))
+	_, err := b.manager.Rebuild(ctx, "accounts", readview.RebuildOptions{})
+	check(err)
 
 	left, err := b.manager.Cleanup(ctx, "accounts", readview.CleanupOptions{Kept: true})
 	check(err)
 	fmt.Println(left[0].What, left[0].Removed)
-	// Output:
-	// 1 1 5
-	// 99
-	// kept true
+	// Output: kept true
 }
 
 // A verification compares the tables with a replay, and changes nothing.
@@ -133,6 +157,29 @@ func ExampleExecOne() {
 	err := b.manager.WaitFor(context.Background(), position)
 	fmt.Println(err != nil, b.status().State)
 	// Output: true failed
+}
+
+// An insert that now and then meets a unique constraint which its ON CONFLICT does not resolve. The other inserts go
+// together as before.
+func ExampleExecOr() {
+	claim := func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		const insert = `INSERT INTO richest (amount, account) VALUES ($1, $2) ON CONFLICT (amount) DO NOTHING`
+		return readview.ExecOr(ctx, tx, func() error { // the account has a row of another amount
+			return readview.Exec(ctx, tx, `UPDATE richest SET amount = greatest(amount, $1) WHERE account = $2`, e.Amount, e.AggregateID())
+		}, insert, e.Amount, e.AggregateID())
+	}
+	ctx := context.Background()
+	b := newExampleBank()
+	defer b.end()
+	_, err := b.pool.Exec(ctx, `CREATE TABLE richest (amount BIGINT PRIMARY KEY, account TEXT NOT NULL UNIQUE)`)
+	check(err)
+	b.run(readview.Projection{Name: "richest", Handlers: readview.Handlers{readview.On(claim)}, Tables: []string{"richest"}})
+	b.deposit("anna", 5)
+	check(b.manager.WaitFor(ctx, b.deposit("anna", 7)))
+	var amount int64
+	check(b.pool.QueryRow(ctx, `SELECT amount FROM richest WHERE account = 'anna'`).Scan(&amount))
+	fmt.Println(amount)
+	// Output: 7
 }
 
 // A handler that reads a row before it writes says so: the rows of all events of a page are fetched in one round trip.

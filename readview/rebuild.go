@@ -13,13 +13,13 @@ import (
 type How string
 
 const (
-	// Apply writes the rows that differ. Nothing else about the tables changes, and no reader waits.
-	Apply How = "apply"
-	// Swap puts the shadow tables in the place of the live ones. It takes moments whatever differs, waits until the
+	// HowApply writes the rows that differ. Nothing else about the tables changes, and no reader waits.
+	HowApply How = "apply"
+	// HowSwap puts the shadow tables in the place of the live ones. It takes moments whatever differs, waits until the
 	// snapshots of before have ended, and is refused when anything depends on the tables.
-	Swap How = "swap"
-	// Auto swaps when nothing depends on the tables and more than about a third of the rows differ, and applies otherwise.
-	Auto How = "auto"
+	HowSwap How = "swap"
+	// HowAuto swaps when nothing depends on the tables and more than about a third of the rows differ, and applies otherwise.
+	HowAuto How = "auto"
 )
 
 // Defaults of [RebuildOptions].
@@ -30,7 +30,7 @@ const (
 
 // RebuildOptions are those of [Manager.Rebuild] and [Manager.Rollback]. The zero value works.
 type RebuildOptions struct {
-	// How defaults to [Apply], and for a rollback to the way of the rebuild.
+	// How defaults to [HowApply], and for a rollback to the way of the rebuild.
 	How How
 
 	// Ask is called before the live tables change, with the rows that differ, and says by which way to go on; an error ends
@@ -96,7 +96,7 @@ func (o RebuildOptions) withDefaults(how How) (RebuildOptions, error) {
 	setDefault(&o.Keep, DefaultKeep)
 	setDefault(&o.Patience, DefaultPatience)
 	var problems []error
-	if o.How != Apply && o.How != Swap && o.How != Auto {
+	if o.How != HowApply && o.How != HowSwap && o.How != HowAuto {
 		problems = append(problems, fmt.Errorf("readview.RebuildOptions: How is %q, want one of apply, swap, auto", o.How))
 	}
 	if o.Patience < 0 {
@@ -228,14 +228,14 @@ func (b *rebuild) plan(ctx context.Context, plan *RebuildPlan) error {
 // wayOf is the way of a command that is not told one: a rollback goes that of the rebuild.
 func (m *Manager) wayOf(ctx context.Context, name, command string) (How, error) {
 	if command != "rollback" {
-		return Apply, nil
+		return HowApply, nil
 	}
 	kept, err := m.states.keptOf(ctx, name)
 	if err != nil {
 		return "", fmt.Errorf("rollback %s: %w", name, explain(err))
 	}
 	if len(kept) == 0 {
-		return Apply, nil
+		return HowApply, nil
 	}
 	return How(kept[0].how), nil
 }

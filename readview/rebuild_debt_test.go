@@ -28,7 +28,7 @@ func poisonedLedger(cured *atomic.Bool) readview.Projection {
 // What was skipped or parked before a rebuild is missing again after its rollback, and on record again.
 func TestRollbackBringsTheDebtBack(t *testing.T) {
 	t.Parallel()
-	for _, how := range []readview.How{readview.Apply, readview.Swap} {
+	for _, how := range []readview.How{readview.HowApply, readview.HowSwap} {
 		t.Run("of "+string(how), func(t *testing.T) {
 			t.Parallel()
 			b := newLoneBank(t)
@@ -251,7 +251,7 @@ func TestRebuildOfColumnsOfAnyName(t *testing.T) {
 	require.EqualValues(t, 2, found.Tables[0].Missing)
 	require.EqualValues(t, 2, found.Tables[0].Differing)
 	require.Contains(t, string(found.Tables[0].First[0].Live), `"l": 7`)
-	for _, how := range []readview.How{readview.Apply, readview.Swap} {
+	for _, how := range []readview.How{readview.HowApply, readview.HowSwap} {
 		_, err = manager.Rebuild(t.Context(), "Odd näme", readview.RebuildOptions{How: how})
 		require.NoError(t, err)
 		found, err = manager.Verify(t.Context(), "Odd näme", readview.VerifyOptions{})

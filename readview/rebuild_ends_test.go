@@ -84,7 +84,7 @@ func TestSwapIsImpatient(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, manager, last := ledgerFor(t, readview.Swap, 10)
+			b, manager, last := ledgerFor(t, readview.HowSwap, 10)
 			b.exec(`UPDATE ledger SET note = 'old'`)
 			tx, err := b.pool.Begin(t.Context())
 			require.NoError(t, err)
@@ -106,7 +106,7 @@ func TestSwapIsImpatient(t *testing.T) {
 				others = append(others, other)
 			}
 			waits := ""
-			_, err = manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{How: readview.Swap, Patience: time.Second,
+			_, err = manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{How: readview.HowSwap, Patience: time.Second,
 				Progress: func(p readview.RebuildProgress) { waits += p.Waits }})
 			require.ErrorIs(t, err, readview.ErrImpatient)
 			require.ErrorContains(t, err, "; and 1 more")
@@ -121,7 +121,7 @@ func TestSwapIsImpatient(t *testing.T) {
 			require.Equal(t, 3, named)
 			require.EqualValues(t, 10, b.int(`SELECT count(*) FROM ledger WHERE note = 'old'`))
 			b.requireNothingLeft()
-			_, err = manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{How: readview.Swap})
+			_, err = manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{How: readview.HowSwap})
 			require.NoError(t, err)
 			b.requireLedger(last)
 		})
@@ -132,7 +132,7 @@ func TestSwapIsImpatient(t *testing.T) {
 // position never goes back, and no event counts twice.
 func TestARebuildNeverSetsThePositionBack(t *testing.T) {
 	t.Parallel()
-	for _, how := range []readview.How{readview.Apply, readview.Swap} {
+	for _, how := range []readview.How{readview.HowApply, readview.HowSwap} {
 		t.Run(string(how), func(t *testing.T) {
 			t.Parallel()
 			b, live, last := ledgerFor(t, how, 10)

@@ -39,7 +39,7 @@ func (b *rebuild) openKept(ctx context.Context, fingerprint string) error {
 	if err := dropSchema(ctx, b.lock, b.schema, b.comment(b.kind)); err != nil {
 		return err
 	}
-	b.at, b.full = kept.position, kept.how == string(Swap) && b.swapErr == nil
+	b.at, b.full = kept.position, kept.how == string(HowSwap) && b.swapErr == nil
 	err = inTx(ctx, b.lock, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, fmt.Sprintf(`ALTER SCHEMA %s RENAME TO %s`, quote(kept.schema), quote(b.schema))); err != nil {
 			return err
@@ -47,7 +47,7 @@ func (b *rebuild) openKept(ctx context.Context, fingerprint string) error {
 		if _, err := tx.Exec(ctx, fmt.Sprintf(`COMMENT ON SCHEMA %s IS %s`, quote(b.schema), shadow.Literal(b.comment(b.kind)))); err != nil {
 			return err
 		}
-		if kept.how == string(Apply) {
+		if kept.how == string(HowApply) {
 			if err := b.tables.Restore(ctx, tx, b.schema); err != nil {
 				return err
 			}
@@ -95,7 +95,7 @@ func (b *rebuild) fits(ctx context.Context, fingerprint string) (kept keptRecord
 		err = fmt.Errorf("%w: what is kept is of version %d, and this program has version %d; run the rollback with that", ErrOtherProgram, kept.version, b.Version)
 	case !slices.Equal(kept.handled, b.handled):
 		err = fmt.Errorf("%w: what is kept was made by a program that handles %s; run the rollback with that", ErrOtherProgram, strings.Join(kept.handled, ", "))
-	case b.options.How == Swap && (kept.how != string(Swap) || b.swapErr != nil):
+	case b.options.How == HowSwap && (kept.how != string(HowSwap) || b.swapErr != nil):
 		err = fmt.Errorf("%w: what is kept of an apply can't take the place of the tables: roll back by apply", ErrImpossible)
 	}
 	return kept, err
@@ -127,7 +127,7 @@ func (p *replay) putBack(ctx context.Context, left *rebuildRecord) error {
 		if _, err := tx.Exec(ctx, p.sql.returnDebt, p.Name); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, p.sql.keep, p.Name, kept, string(Swap), position, left.fingerprint, left.handled, DefaultKeep.Microseconds(), left.version)
+		_, err = tx.Exec(ctx, p.sql.keep, p.Name, kept, string(HowSwap), position, left.fingerprint, left.handled, DefaultKeep.Microseconds(), left.version)
 		return err
 	})
 }

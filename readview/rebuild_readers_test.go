@@ -17,7 +17,7 @@ import (
 // Readers of every kind see the old rows or the new ones, all of them, and no error.
 func TestReadersNoticeNothingOfARebuild(t *testing.T) {
 	t.Parallel()
-	for _, how := range []readview.How{readview.Apply, readview.Swap} {
+	for _, how := range []readview.How{readview.HowApply, readview.HowSwap} {
 		t.Run(string(how), func(t *testing.T) {
 			t.Parallel()
 			const rows = 100

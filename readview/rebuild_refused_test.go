@@ -21,10 +21,10 @@ func TestRebuildIsRefused(t *testing.T) {
 		err     error
 		text    string
 	}{
-		"a view, for a swap":                 {`CREATE VIEW v AS SELECT * FROM total`, readview.Swap, nil, readview.ErrImpossible, "view v depends on"},
-		"a foreign key from elsewhere, too":  {`CREATE TABLE other (account TEXT REFERENCES total ON DELETE CASCADE)`, readview.Swap, nil, readview.ErrImpossible, "other"},
-		"a function of the row type, too":    {`CREATE FUNCTION f(t total) RETURNS BIGINT LANGUAGE sql AS 'SELECT 1'`, readview.Swap, nil, readview.ErrImpossible, "function f(total)"},
-		"a publication, too":                 {`DO $$BEGIN EXECUTE format('CREATE PUBLICATION %I FOR TABLE total', current_schema()); END$$`, readview.Swap, nil, readview.ErrImpossible, "publication"},
+		"a view, for a swap":                 {`CREATE VIEW v AS SELECT * FROM total`, readview.HowSwap, nil, readview.ErrImpossible, "view v depends on"},
+		"a foreign key from elsewhere, too":  {`CREATE TABLE other (account TEXT REFERENCES total ON DELETE CASCADE)`, readview.HowSwap, nil, readview.ErrImpossible, "other"},
+		"a function of the row type, too":    {`CREATE FUNCTION f(t total) RETURNS BIGINT LANGUAGE sql AS 'SELECT 1'`, readview.HowSwap, nil, readview.ErrImpossible, "function f(total)"},
+		"a publication, too":                 {`DO $$BEGIN EXECUTE format('CREATE PUBLICATION %I FOR TABLE total', current_schema()); END$$`, readview.HowSwap, nil, readview.ErrImpossible, "publication"},
 		"a trigger":                          {`CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER mine BEFORE INSERT ON total FOR EACH ROW EXECUTE FUNCTION f()`, "", nil, readview.ErrImpossible, "trigger, mine"},
 		"a rule":                             {`CREATE RULE r AS ON DELETE TO ledger DO INSTEAD NOTHING`, "", nil, readview.ErrImpossible, "table ledger has a rule, r"},
 		"a sequence that is shared":          {`CREATE SEQUENCE free; ALTER TABLE ledger ADD n BIGINT DEFAULT nextval('free')`, "", nil, readview.ErrImpossible, "OWNED BY ledger.n"},
@@ -102,7 +102,7 @@ func TestSwapOfATableWithoutAKeyIsNotVerified(t *testing.T) {
 	b := newLoneBank(t)
 	b.deposit(1)
 	manager, _ := b.manager(fast(), balances())
-	for _, how := range []readview.How{readview.Swap, readview.Auto} {
+	for _, how := range []readview.How{readview.HowSwap, readview.HowAuto} {
 		_, err := manager.Rebuild(t.Context(), "balances", readview.RebuildOptions{How: how, Verify: true})
 		require.ErrorIs(t, err, readview.ErrImpossible)
 		require.ErrorContains(t, err, "table journal has no key")

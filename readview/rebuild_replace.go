@@ -38,7 +38,7 @@ func (b *rebuild) replaceTables(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if how == Swap {
+		if how == HowSwap {
 			if err := b.awaitOldSnapshots(ctx, deadline); err != nil {
 				return err
 			}
@@ -70,14 +70,14 @@ func (e *blockedError) Error() string { return fmt.Sprintf("%s is locked by %s",
 
 // decide says by which way to go.
 func (b *rebuild) decide(ctx context.Context) (How, error) {
-	if b.options.How != Auto {
+	if b.options.How != HowAuto {
 		return b.options.How, nil
 	}
 	switch {
 	case !b.full:
-		return Apply, nil
+		return HowApply, nil
 	case b.tables.Appliable() != nil:
-		return Swap, nil
+		return HowSwap, nil
 	}
 	if err := b.report.enter(ctx, PhaseComparing); err != nil {
 		return "", err
@@ -96,9 +96,9 @@ func (b *rebuild) decide(ctx context.Context) (How, error) {
 		differ += c.Inserted + c.Updated + c.Deleted
 	}
 	if differ*100 > rows*30 {
-		return Swap, nil
+		return HowSwap, nil
 	}
-	return Apply, nil
+	return HowApply, nil
 }
 
 // replaceOnce tries once. The projection's row is locked first, so that the live tables stand still; readers go on.
@@ -125,7 +125,7 @@ func (b *rebuild) replaceOnce(ctx context.Context, how How) error {
 		return err
 	}
 	b.origin.failpoint("held")
-	if how == Swap {
+	if how == HowSwap {
 		err = b.swap(ctx, conn, before)
 	} else {
 		err = b.writeDifference(ctx, conn, before)
@@ -198,7 +198,7 @@ func (b *rebuild) writeDifference(ctx context.Context, conn *pgx.Conn, before ev
 		return err
 	}
 	b.origin.failpoint("applied rows")
-	return b.keep(ctx, conn, Apply, before, b.schema)
+	return b.keep(ctx, conn, HowApply, before, b.schema)
 }
 
 func (b *rebuild) writeRows(ctx context.Context, conn *pgx.Conn) error {
@@ -336,7 +336,7 @@ func (r Rebuilt) String() string {
 		inserted, updated, deleted = inserted+t.Inserted, updated+t.Updated, deleted+t.Deleted
 	}
 	text := fmt.Sprintf("%s replayed up to position %d in %s, ", plural(r.Events, "event"), r.Position, r.Took.Round(time.Millisecond))
-	if r.How == Swap {
+	if r.How == HowSwap {
 		text += "tables swapped"
 	} else {
 		text += fmt.Sprintf("%s inserted, %d updated, %d deleted", plural(inserted, "row"), updated, deleted)

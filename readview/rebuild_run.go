@@ -131,14 +131,14 @@ func (b *rebuild) check(ctx context.Context) (fingerprint string, err error) {
 	switch {
 	case b.options.Verify && applyErr != nil: // rows are told apart by the key
 		return "", fmt.Errorf("%w; with Verify that goes for a swap, too: verify before it instead", applyErr)
-	case b.options.How == Swap && b.swapErr != nil:
+	case b.options.How == HowSwap && b.swapErr != nil:
 		return "", b.swapErr
-	case b.options.How == Apply && applyErr != nil:
+	case b.options.How == HowApply && applyErr != nil:
 		return "", applyErr
 	case applyErr != nil && b.swapErr != nil:
 		return "", errors.Join(applyErr, b.swapErr)
 	}
-	b.full = (b.options.How != Apply || b.options.Ask != nil) && b.swapErr == nil
+	b.full = (b.options.How != HowApply || b.options.Ask != nil) && b.swapErr == nil
 	return fingerprint, nil
 }
 
@@ -220,14 +220,14 @@ func (b *rebuild) ask(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if how == Swap && plan.SwapProblem != nil {
+	if how == HowSwap && plan.SwapProblem != nil {
 		return plan.SwapProblem
 	}
-	if how == Apply {
+	if how == HowApply {
 		err = b.tables.Appliable()
 	}
 	b.options.How = how
-	if _, invalid := b.options.withDefaults(Apply); invalid != nil {
+	if _, invalid := b.options.withDefaults(HowApply); invalid != nil {
 		return invalid
 	}
 	return err

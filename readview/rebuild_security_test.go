@@ -73,7 +73,7 @@ func TestRowLevelSecurity(t *testing.T) {
 		t.Helper()
 		_, planned := manager.PlanRebuild(t.Context(), "ledger", readview.RebuildOptions{})
 		_, applied := manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{})
-		_, swapped := manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{How: readview.Swap})
+		_, swapped := manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{How: readview.HowSwap})
 		_, verified := manager.Verify(t.Context(), "ledger", readview.VerifyOptions{})
 		_, explained := manager.Explain(t.Context(), "ledger", readview.ExplainOptions{Where: "amount = 77"})
 		for _, err := range []error{planned, applied, swapped, verified, explained} {
@@ -88,7 +88,7 @@ func TestRowLevelSecurity(t *testing.T) {
 	do(`ALTER TABLE ledger NO FORCE ROW LEVEL SECURITY`)
 
 	manager := b.as(owner)
-	for _, how := range []readview.How{readview.Apply, readview.Swap} {
+	for _, how := range []readview.How{readview.HowApply, readview.HowSwap} {
 		b.exec(`UPDATE ledger SET amount = 77`)
 		found, err := manager.Verify(t.Context(), "ledger", readview.VerifyOptions{})
 		require.NoError(t, err)

@@ -64,12 +64,12 @@ func (b *bank) crash() {
 func TestRebuildWhenTheServerCrashes(t *testing.T) {
 	t.Parallel()
 	b, live, _ := ledgerIn(newCrashingBank(t, nil), 20)
-	points := map[readview.How][]string{readview.Apply: {"applied rows"}} // each takes seconds
+	points := map[readview.How][]string{readview.HowApply: {"applied rows"}} // each takes seconds
 	dying := map[readview.How][]string{}
 	if soak.On {
 		points = map[readview.How][]string{
-			readview.Apply: {"building", "built", "shadow locked", "shadow applied", "shadow advanced", "shadow committed", "replayed", "indexed", "caught up", "held", "compared", "applied rows", "replaced", "concluded"},
-			readview.Swap:  {"gate", "held", "locked tables", "swapped", "replaced", "concluded"},
+			readview.HowApply: {"building", "built", "shadow locked", "shadow applied", "shadow advanced", "shadow committed", "replayed", "indexed", "caught up", "held", "compared", "applied rows", "replaced", "concluded"},
+			readview.HowSwap:  {"gate", "held", "locked tables", "swapped", "replaced", "concluded"},
 		}
 		dying = points
 	}

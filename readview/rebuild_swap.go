@@ -84,7 +84,7 @@ func (b *rebuild) swap(ctx context.Context, conn *pgx.Conn, before eventsourced.
 		return err
 	}
 	b.origin.failpoint("swapped")
-	return b.keep(ctx, conn, Swap, before, old)
+	return b.keep(ctx, conn, HowSwap, before, old)
 }
 
 // few names the first ones, and says how many more there are.

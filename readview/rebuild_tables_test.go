@@ -41,12 +41,12 @@ func TestRebuildOfTablesOfEveryKind(t *testing.T) {
 			return readview.Exec(ctx, tx, `INSERT INTO child (position, account, before) VALUES ($1, $2, (SELECT max(position) FROM child))`, at, e.AggregateID())
 		})},
 	}
-	for _, how := range []readview.How{readview.Apply, readview.Swap} {
+	for _, how := range []readview.How{readview.HowApply, readview.HowSwap} {
 		t.Run(string(how), func(t *testing.T) {
 			t.Parallel()
 			b := newLoneBank(t)
 			b.exec(kinds)
-			if how == readview.Apply {
+			if how == readview.HowApply {
 				b.exec(`CREATE VIEW rich AS SELECT * FROM parent; CREATE TABLE beside (account TEXT REFERENCES parent ON UPDATE CASCADE)`)
 			}
 			last := b.deposit(20)

@@ -46,7 +46,7 @@ func ledgerBank(t *testing.T, n int) (*bank, *readview.Manager, eventsourced.Pos
 // ledgerFor is a bank whose ledger has n deposits, for rebuilds of a kind.
 func ledgerFor(t *testing.T, how readview.How, n int) (*bank, *readview.Manager, eventsourced.Position) {
 	t.Helper()
-	if how == readview.Swap {
+	if how == readview.HowSwap {
 		return ledgerIn(newLoneBank(t), n)
 	}
 	return ledgerIn(newBank(t), n)
@@ -90,7 +90,7 @@ func (b *bank) requireNothingLeft(but ...string) {
 
 func TestRebuild(t *testing.T) {
 	t.Parallel()
-	for _, how := range []readview.How{readview.Apply, readview.Swap} {
+	for _, how := range []readview.How{readview.HowApply, readview.HowSwap} {
 		t.Run(string(how)+" gives the tables what a replay gives", func(t *testing.T) {
 			t.Parallel()
 			b, manager, last := ledgerFor(t, how, 30)
@@ -100,7 +100,7 @@ func TestRebuild(t *testing.T) {
 			require.Equal(t, how, done.How)
 			require.EqualValues(t, 30, done.Events)
 			require.Equal(t, last, done.Position)
-			if how == readview.Apply {
+			if how == readview.HowApply {
 				require.Equal(t, []readview.TableChange{
 					{Table: "total", Rows: 5, Deleted: 1}, {Table: "ledger", Rows: 30, Inserted: 1, Updated: 1, Deleted: 1},
 				}, done.Tables)
@@ -109,7 +109,7 @@ func TestRebuild(t *testing.T) {
 			last = b.deposit(5)
 			b.waitFor(manager, last)
 			b.requireLedger(last)
-			if how == readview.Apply {
+			if how == readview.HowApply {
 				b.requireNothingLeft()
 			}
 		})
@@ -118,7 +118,7 @@ func TestRebuild(t *testing.T) {
 
 func TestRebuildWhenNodesRunAndWritersAppend(t *testing.T) {
 	t.Parallel()
-	for _, how := range []readview.How{readview.Apply, readview.Swap} {
+	for _, how := range []readview.How{readview.HowApply, readview.HowSwap} {
 		t.Run(string(how), func(t *testing.T) {
 			t.Parallel()
 			b, manager, _ := ledgerFor(t, how, 20)
@@ -139,7 +139,7 @@ func TestRebuildWhenNodesRunAndWritersAppend(t *testing.T) {
 
 func TestRollback(t *testing.T) {
 	t.Parallel()
-	for _, how := range []readview.How{readview.Apply, readview.Swap} {
+	for _, how := range []readview.How{readview.HowApply, readview.HowSwap} {
 		t.Run("of "+string(how)+" brings back what was there, and today's events", func(t *testing.T) {
 			t.Parallel()
 			b, manager, _ := ledgerFor(t, how, 20)

@@ -22,16 +22,36 @@ import (
 
 const nodes = 3
 
-// startCluster starts a cluster of three servers, which ends with the test.
+// startCluster starts a cluster of three servers, which ends with the test. JetStream wants to know all of
+// their ports from the start, and somebody else may take one before its server does: then with others.
 func startCluster(t *testing.T) []*server.Server {
 	t.Helper()
 	var servers []*server.Server
+	for tries := 0; servers == nil; tries++ {
+		require.Less(t, tries, 10, "a server has not started")
+		servers = tryCluster(t)
+	}
+	require.Eventually(t, func() bool {
+		for _, s := range servers {
+			if !s.JetStreamIsCurrent() {
+				return false
+			}
+		}
+		return true
+	}, time.Minute, 25*time.Millisecond, "the cluster has no leader")
+	return servers
+}
+
+// tryCluster returns nil when a server does not get its port.
+func tryCluster(t *testing.T) (servers []*server.Server) {
+	t.Helper()
 	var routes []*url.URL
-	for range nodes { // JetStream wants to know all of them from the start
+	var listeners []net.Listener
+	for range nodes {
 		listener, err := net.Listen("tcp4", "127.0.0.1:0")
 		require.NoError(t, err)
+		listeners = append(listeners, listener)
 		routes = append(routes, &url.URL{Scheme: "nats", Host: listener.Addr().String()})
-		require.NoError(t, listener.Close())
 	}
 	for i, route := range routes {
 		port, err := strconv.Atoi(route.Port())
@@ -42,6 +62,7 @@ func startCluster(t *testing.T) []*server.Server {
 			Cluster: server.ClusterOpts{Name: "cluster", Host: "127.0.0.1", Port: port},
 		})
 		require.NoError(t, err)
+		require.NoError(t, listeners[i].Close())
 		s.Start()
 		t.Cleanup(func() {
 			s.Shutdown()
@@ -50,16 +71,13 @@ func startCluster(t *testing.T) []*server.Server {
 		servers = append(servers, s)
 	}
 	for _, s := range servers {
-		require.True(t, s.ReadyForConnections(time.Minute), "a server has not started")
-	}
-	require.Eventually(t, func() bool {
-		for _, s := range servers {
-			if !s.JetStreamIsCurrent() {
-				return false
+		if !s.ReadyForConnections(10 * time.Second) {
+			for _, s := range servers {
+				s.Shutdown()
 			}
+			return nil
 		}
-		return true
-	}, time.Minute, 25*time.Millisecond, "the cluster has no leader")
+	}
 	return servers
 }
 

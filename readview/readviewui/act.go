@@ -290,9 +290,9 @@ func (h *Handler) doLong(ctx context.Context, a asked) error {
 	m, name := h.manager, a.ID.Name
 	switch a.Action {
 	case Rebuild, Swap:
-		how := readview.Apply
+		how := readview.HowApply
 		if a.Action == Swap {
-			how = readview.Swap
+			how = readview.HowSwap
 		}
 		_, err := m.Rebuild(ctx, name, readview.RebuildOptions{How: how})
 		return err
