@@ -111,6 +111,9 @@ func (i *Inbox) Reception(ctx context.Context) (consumer.Status, error) {
 	return all[0], nil
 }
 
+// lateAfter is how long events may wait elsewhere before the inbox is not live.
+const lateAfter = 2 * time.Second
+
 // merge adds what is to be known of the reception to a reactor's status.
 func merge(status, reception consumer.Status) consumer.Status {
 	status.Head = max(status.Head, reception.Head)
@@ -119,6 +122,9 @@ func merge(status, reception consumer.Status) consumer.Status {
 		status.Behind = -1
 	}
 	elsewhere := reception.State == consumer.Standby && reception.Node != ""
+	if elsewhere && reception.Behind < 0 && (reception.Position == 0 || reception.Lag > lateAfter) {
+		reception.State, elsewhere = consumer.CatchingUp, false
+	}
 	if (status.State == consumer.Live || status.State == consumer.CatchingUp) && reception.State != consumer.Live && !elsewhere {
 		status.State = reception.State
 	}

@@ -124,6 +124,43 @@ func TestInbox(t *testing.T) {
 		c.office.Run(it.Run)
 		c.office.Becomes(it, "no relay", func(s consumer.Status) bool { return s.State != consumer.Live && s.Failure != nil })
 	})
+	t.Run("it is not live before anything was heard of the other context, whichever process is asked", func(t *testing.T) {
+		t.Parallel()
+		c := newContexts(t)
+		it, _ := c.inbox(consumertest.Reacting(), copier(c.office.Store))
+		stored := func() consumer.Status {
+			all, err := c.office.Consumers.Status(t.Context(), c.office.Store)
+			require.NoError(t, err)
+			return append(all, consumer.Status{})[0]
+		}
+		c.office.Eventually("it has begun", func() (begun bool) {
+			require.NoError(t, c.office.Pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM readview_states WHERE node <> '')`).Scan(&begun))
+			return begun
+		})
+		c.office.Eventually("it says that nobody answers, and never that it is live", func() bool {
+			status := stored()
+			require.NotEqual(t, consumer.Live, status.State)
+			return status.State == consumer.Retrying && strings.Contains(status.Failure.Error, "no answer: is the relay running?")
+		})
+		c.relay()
+		last := c.bank.Deposit(1)[0].Position
+		heard := func(s consumer.Status) bool { return live(s) && s.Position >= last }
+		c.office.Eventually("it is live once it has an answer", func() bool { return heard(stored()) })
+
+		c.office.Exec(`UPDATE readview_states SET node = 'another/1', heard = NULL, lease_length = '1 hour', lease_until = clock_timestamp() + interval '1 hour'`)
+		waits := func(s consumer.Status) bool { return s.State == consumer.CatchingUp && s.Behind < 0 }
+		c.office.Eventually("another node receives, and has heard nothing yet", func() bool { return waits(stored()) })
+		c.office.Eventually("here it is said as well", func() bool { return waits(statusOf(t, it)) })
+		c.office.Exec(`UPDATE readview_states s SET heard = r.position FROM readviews r WHERE r.name = s.name`)
+		c.office.Eventually("it has", func() bool { return live(stored()) && live(statusOf(t, it)) })
+	})
+}
+
+func statusOf(t *testing.T, it *inbox.Inbox) consumer.Status {
+	t.Helper()
+	status, err := it.Status(t.Context())
+	require.NoError(t, err)
+	return status
 }
 
 // A new reaction, or one to what the other context publishes only later, begins with what comes then, as at

@@ -23,6 +23,7 @@ type inbox struct {
 	name  string // of the reactor
 
 	received eventsourced.Position // everything up to it has come
+	heard    *int64                // how far the other context's relay is, nil when nobody knows now
 	state    State                 // of the reception if it says more than the reactor's, "" otherwise
 	idle     bool                  // no process runs the reception
 	failure  *Failure              // why nothing comes
@@ -33,7 +34,8 @@ const (
 	inboxesSQL      = `SELECT substr(s.name, 7), r.position, s.status, (s.lease_until > clock_timestamp() AND s.lease_until <= clock_timestamp() + s.lease_length)
 			OR coalesce(abs(extract(epoch FROM clock_timestamp() - s.tried_at)) < 15, false),
 			s.error, coalesce(s.failed_at, s.tried_at), coalesce(s.failing_since, s.failed_at, s.tried_at), coalesce(s.attempts, 0),
-			s.failed_event, s.failed_name, s.failed_position, s.lease_until < clock_timestamp() - interval '5 seconds'
+			s.failed_event, s.failed_name, s.failed_position, s.lease_until < clock_timestamp() - interval '5 seconds',
+			CASE WHEN s.lease_until > clock_timestamp() AND s.lease_until <= clock_timestamp() + s.lease_length THEN s.heard END
 		FROM {schema}readview_states s JOIN {schema}readviews r USING (name) WHERE s.name LIKE 'inbox.%'`
 	resumeReceptionSQL = `UPDATE {schema}readview_states SET status = 'running' WHERE name = 'inbox.' || $1 AND status <> 'running' AND $2::text <> ''`
 	inboxCountSQL      = `SELECT count(*) FROM (SELECT FROM {schema}inbox_events WHERE name = $1 AND position > $2 LIMIT $3) page`
@@ -78,7 +80,7 @@ func (s *Store) scanInbox(row pgx.Row) (inbox, error) {
 		position     *int64
 	)
 	i := inbox{store: s}
-	err := row.Scan(&i.name, (*int64)(&i.received), &status, &trying, &text, &tried, &since, &attempts, &id, &event, &position, &i.idle)
+	err := row.Scan(&i.name, (*int64)(&i.received), &status, &trying, &text, &tried, &since, &attempts, &id, &event, &position, &i.idle, &i.heard)
 	if err == nil && text != nil && tried != nil && since != nil {
 		i.failure = &Failure{Error: *text, Time: tried.UTC(), Since: since.UTC(), Attempts: attempts}
 		if id != nil && event != nil && position != nil {
@@ -98,10 +100,17 @@ func (s *Store) scanInbox(row pgx.Row) (inbox, error) {
 	return i, err
 }
 
-// status adds to a reactor's what is to be known of its reception.
+// status adds to a reactor's what is to be known of its reception: what a projection of its own says of such.
 func (i inbox) status(status Status) Status {
-	if i.failure != nil || i.state != "" {
+	unknown := i.heard == nil || eventsourced.Position(*i.heard) > i.received
+	if i.failure != nil || i.state != "" || unknown {
 		status.Behind = -1
+	}
+	if i.heard != nil {
+		status.Head = max(status.Head, eventsourced.Position(*i.heard))
+	}
+	if unknown && i.received > 0 {
+		status.Lag = max(status.Lag, time.Since(i.received.Time()))
 	}
 	switch gets := status.State == Live || status.State == CatchingUp; {
 	case gets && i.state != "":
@@ -113,6 +122,8 @@ func (i inbox) status(status Status) Status {
 			status.Failure = &Failure{Time: now, Since: now, Error: "nothing is received: no process runs the projection inbox." + i.name +
 				"; the log of the one that runs the reactor says why, if it may not"}
 		}
+	case status.State == Live && (i.heard == nil || unknown && status.Lag > catchingUpAfter):
+		status.State = CatchingUp // more may wait than has come; why nothing comes is on record within two seconds
 	}
 	if status.Failure == nil {
 		status.Failure = i.failure
