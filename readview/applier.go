@@ -121,6 +121,9 @@ func (a *applier) load(ctx context.Context) (record, error) {
 			stored, err = a.m.states.read(ctx, a.Name)
 		}
 	}
+	if err == nil && a.registered { // another program may have taken over, with another topic
+		err = stored.programs.otherTopic(a.definition)
+	}
 	if err == nil && !a.registered {
 		err = a.m.states.reshaped(ctx, a.definition, stored)
 	}
@@ -143,6 +146,9 @@ func (a *applier) load(ctx context.Context) (record, error) {
 		}
 	}
 	if err := a.m.states.shaped(ctx, a.definition, stored); err != nil {
+		return record{}, err
+	}
+	if err := a.m.states.fed(ctx, a.definition, stored, !a.registered); err != nil {
 		return record{}, err
 	}
 	a.registered, a.free = true, time.Time{}

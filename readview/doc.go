@@ -270,6 +270,7 @@
 //	the request or its answer is lost      it is asked again
 //	nobody answers                         it is retrying, with how often and since when it was asked in vain
 //	the other context can't send an event  what comes before it is applied, and it is retrying, with that event
+//	its Feed has another topic             it is refused with [ErrOtherTopic]: its position is of the one before; reset it
 //	it is paused or failed                 the message is held, and the broker keeps those after it
 //	the broker is down, the queue refused  it is retrying, with the subscriber's word for why
 //	the origin's log went back             the relay's head, or a message, proves it: it is ahead of the log

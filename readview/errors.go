@@ -91,6 +91,10 @@ var (
 	// or see [Projection.WhenChanged].
 	ErrChanged = errors.New("the projection has changed since its tables were filled")
 
+	// ErrOtherTopic is the failure of a projection of another context's events whose position is one of another topic than that of its
+	// [Feed]. Reset or rebuild it, or go back to that topic.
+	ErrOtherTopic = errors.New("the projection was fed by another topic")
+
 	// ErrOlderProgram is why a node stands by for a projection: another program, of a higher
 	// [Projection.Version] or one that handles more of the events, has run it since. Nothing is passed over that way. To
 	// go back to the older one, reset the projection with it.

@@ -36,7 +36,8 @@ type Feed struct {
 	// sent to replyTo, receives it from that subscriber by the topic, and closes it. Required.
 	Subscriber message.Subscriber
 
-	// Topic is what the relay publishes to. Required.
+	// Topic is what the relay publishes to. The position of the projection is one of this topic: with another one it
+	// has to be reset, see [ErrOtherTopic]. Required.
 	Topic string
 
 	// Requests is where to ask for history. Without it, a new projection needs all
@@ -128,7 +129,7 @@ func (f Feed) check() (queue any, err error) {
 // What has stopped it is asked for again when it is resumed, or its process restarts: the other context may
 // send another form by then. When the other context publishes more of the events that it handles than it
 // did when the projection began to read, see relay.Publication, it stops, and needs a reset; without
-// [Feed.Requests] it can't tell.
+// [Feed.Requests] it can't tell. With another topic than its position is of it is refused, with [ErrOtherTopic].
 func (m *Manager) AddRemote(projection Projection, feed Feed) error {
 	queue, err := feed.check()
 	if projection.Durability == Deferred {
@@ -141,6 +142,7 @@ func (m *Manager) AddRemote(projection Projection, feed Feed) error {
 		return errors.Join(fmt.Errorf("projection %q: %w", projection.Name, err), more)
 	}
 	return m.add(feed.Registry, []Projection{projection}, func(d *definition) *runner {
+		d.topic = feed.Topic
 		a := newApplier(m, d, feed.Registry, nil)
 		return &runner{a, newFeedSource(a, feed, queue), feed.Topic}
 	})

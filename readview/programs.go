@@ -27,6 +27,7 @@ type programs struct {
 	version    int                              // of the projection, see Projection.Version
 	shape      string                           // of its tables, as it began to fill them, "" when nobody has looked
 	withdrawn  int                              // the highest version that somebody has gone back from
+	topic      *string                          // that it is fed by, nil when it is not known, or it is fed by the log
 }
 
 // maxSuperseded bounds what is remembered of older programs.
@@ -107,8 +108,11 @@ func (p programs) passedOver(ctx context.Context, log eventsourced.LogReader, d 
 }
 
 // refusal tells why a program with d can't run what is stored: [ErrOlderProgram],
-// [ErrChanged] or [ErrNewEvents], nil when it can.
+// [ErrChanged], [ErrNewEvents] or [ErrOtherTopic], nil when it can.
 func (p programs) refusal(ctx context.Context, log eventsourced.LogReader, d *definition, position eventsourced.Position) error {
+	if err := p.otherTopic(d); err != nil && position > 0 {
+		return err
+	}
 	if err := p.versioned(d, position); err != nil {
 		return err
 	}
@@ -119,6 +123,33 @@ func (p programs) refusal(ctx context.Context, log eventsourced.LogReader, d *de
 		return err
 	}
 	return p.passedOver(ctx, log, d, position)
+}
+
+// otherTopic returns [ErrOtherTopic] when what is stored is fed by another topic than d.
+func (p programs) otherTopic(d *definition) error {
+	if p.topic == nil || *p.topic == d.topic {
+		return nil
+	}
+	fed := fmt.Sprintf("the topic %q", d.topic)
+	if d.topic == "" {
+		fed = "the log"
+	}
+	return fmt.Errorf("%w: the position of %s is one of the topic %q, and this program has it fed by %s: go back to that topic, or reset %s with this program, "+
+		"and it reads all from the beginning", ErrOtherTopic, d.Name, *p.topic, fed, d.Name)
+}
+
+// fed notes which topic feeds a projection, if nobody has, or nothing was applied of the one before and first says that
+// this program has just started.
+func (s states) fed(ctx context.Context, d *definition, stored record, first bool) error {
+	known := stored.programs.topic != nil && (*stored.programs.topic == d.topic || stored.Position > 0 || !first)
+	if d.topic == "" || known {
+		return nil
+	}
+	sql, err := s.sql(ctx)
+	if err == nil {
+		_, err = s.pool.Exec(ctx, sql.fed, d.Name, stored.Generation, d.topic, stored.programs.topic)
+	}
+	return err
 }
 
 // register makes the rows of a new projection, or lets the program of d take over.

@@ -184,6 +184,7 @@ type definition struct {
 	handlers map[string]Handler // by event name
 	handled  []string           // the names that their events are stored under, sorted
 	foresees bool               // some say what they will look up
+	topic    string             // that feeds it, "" for the log
 }
 
 func define(p Projection, registry *eventsourced.Registry) (*definition, error) {

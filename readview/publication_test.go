@@ -113,6 +113,61 @@ func TestTopicThatIsCorrected(t *testing.T) {
 	c.requireSame()
 }
 
+// A position is one of a topic: it is not used for another one, to which the owner publishes as well.
+func TestTopicThatIsChanged(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	others := c.topic + ".others"
+	b.bind(c.topic, "branch")
+	b.bind(others, "others")
+	c.record("account-1", &Deposited{Amount: 1}) // before the position that is reached in the other topic
+	last := c.record("account-0", &Deposited{Amount: 2})
+	c.startRelayOver(b, func(config *relay.Config) {
+		config.Topic = func(e eventsourced.Recorded) string {
+			if e.Stream.AggregateID == "account-0" {
+				return c.topic
+			}
+			return others
+		}
+	})
+	changed := func(feed *readview.Feed) {
+		feed.Topic, feed.Subscriber, feed.ReplyTo = others, b.receiver("others"), "queue:others"
+	}
+	manager, router := c.branchManagerOver(b, nil)
+	stop := c.start(router)
+	c.branch.waitFor(manager, last)
+	stop()
+
+	manager, router = c.branchManagerOver(b, changed)
+	stop = c.start(router)
+	c.branch.eventually("it is refused, and says what to do", func() bool {
+		status := c.branch.status(manager, "balances")
+		return status.State == consumer.Failed && strings.Contains(status.Failure.Error, fmt.Sprintf(
+			"the position of balances is one of the topic %q, and this program has it fed by the topic %q: go back to that topic, or reset balances with this program", c.topic, others))
+	})
+	ready, err := manager.Ready(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, readview.VerdictRefused, ready[0].Verdict)
+	require.ErrorIs(t, ready[0].Err, readview.ErrOtherTopic)
+	require.ErrorIs(t, manager.WaitFor(t.Context(), last, "balances"), readview.ErrOtherTopic)
+	stop()
+
+	manager, router = c.branchManagerOver(b, nil)
+	stop = c.start(router)
+	last = c.record("account-0", &Deposited{Amount: 4})
+	c.branch.waitFor(manager, last)
+	require.EqualValues(t, 2, c.branch.int(`SELECT count(*) FROM journal`), "with the right one it has gone on")
+	stop()
+
+	manager, router = c.branchManagerOver(b, changed)
+	c.start(router)
+	require.NoError(t, manager.ResetProjection(t.Context(), "balances"))
+	c.branch.eventually("it has read the other one from the beginning", func() bool {
+		return c.branch.int(`SELECT coalesce(sum(amount), 0)::int FROM journal`) == 1 && c.branch.status(manager, "balances").State == consumer.Live
+	})
+}
+
 // newer has a relay publish deposits in a schema version that nobody knows yet.
 func newer(config *relay.Config) {
 	config.Translate = func(e eventsourced.Recorded) (eventsourced.Recorded, error) {

@@ -95,6 +95,8 @@ func (b *rebuild) fits(ctx context.Context, fingerprint string) (kept keptRecord
 		err = fmt.Errorf("%w: what is kept is of version %d, and this program has version %d; run the rollback with that", ErrOtherProgram, kept.version, b.Version)
 	case !slices.Equal(kept.handled, b.handled):
 		err = fmt.Errorf("%w: what is kept was made by a program that handles %s; run the rollback with that", ErrOtherProgram, strings.Join(kept.handled, ", "))
+	case kept.topic != nil && *kept.topic != b.topic:
+		err = fmt.Errorf("%w: what is kept is of the topic %q; run the rollback with one that has that", ErrOtherProgram, *kept.topic)
 	case b.options.How == HowSwap && (kept.how != string(HowSwap) || b.swapErr != nil):
 		err = fmt.Errorf("%w: what is kept of an apply can't take the place of the tables: roll back by apply", ErrImpossible)
 	}

@@ -66,6 +66,14 @@ func TestRebuildOfARemoteProjection(t *testing.T) {
 	found, err = manager.Verify(t.Context(), "ledger", readview.VerifyOptions{History: from()})
 	require.NoError(t, err)
 	require.True(t, found.Equal, found)
+
+	elsewhere, err := readview.NewManager(nil, nil, b.pool, fast())
+	require.NoError(t, err)
+	feed.Topic = "elsewhere"
+	require.NoError(t, elsewhere.AddRemote(ledger(), feed))
+	_, err = elsewhere.Rollback(t.Context(), "ledger", readview.RebuildOptions{History: from()})
+	require.ErrorIs(t, err, readview.ErrOtherProgram)
+	require.ErrorContains(t, err, `what is kept is of the topic "bank"`)
 }
 
 // Over RabbitMQ the history comes by a queue of its own, which the feed's Subscriber makes.

@@ -264,7 +264,7 @@ func (b *rebuild) explained(ctx context.Context, changes []shadow.Change) error 
 
 // same tells that the tables were filled by a program as d.
 func (p programs) same(d *definition) bool {
-	return p.version == d.Version && len(p.lacking(d)) == 0 && len(p.handled) == len(d.handled)
+	return p.version == d.Version && len(p.lacking(d)) == 0 && len(p.handled) == len(d.handled) && p.otherTopic(d) == nil
 }
 
 // keep puts aside what is replaced, in a schema of its own, or notes that nothing is.

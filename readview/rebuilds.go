@@ -47,10 +47,11 @@ func newRebuildStatements(schema string) rebuildStatements {
 		phase: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = '', beat_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name) SELECT count(*) FROM moved`),
 		end: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = $5, result = coalesce($6::text::jsonb, result), beat_at = clock_timestamp(), ended_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name)
 			SELECT count(*) FROM moved`),
-		keep: r(`INSERT INTO {kept} (name, schema, how, position, fingerprint, handled, version, keep_until) VALUES ($1, $2, $3, $4, $5, $6, $8, clock_timestamp() + $7 * interval '1 microsecond')
+		keep: r(`INSERT INTO {kept} (name, schema, how, position, fingerprint, handled, version, keep_until, topic) VALUES ($1, $2, $3, $4, $5, $6, $8, clock_timestamp() + $7 * interval '1 microsecond',
+				(SELECT topic FROM {states} WHERE name = $1))
 			ON CONFLICT (name) DO UPDATE SET schema = excluded.schema, how = excluded.how, position = excluded.position, fingerprint = excluded.fingerprint, handled = excluded.handled,
-				version = excluded.version, kept_at = clock_timestamp(), keep_until = excluded.keep_until`),
-		kept: r(`SELECT name, schema, how, position, fingerprint, handled, kept_at, keep_until, keep_until <= clock_timestamp(), to_regnamespace(quote_ident(schema)) IS NOT NULL, version
+				version = excluded.version, topic = excluded.topic, kept_at = clock_timestamp(), keep_until = excluded.keep_until`),
+		kept: r(`SELECT name, schema, how, position, fingerprint, handled, kept_at, keep_until, keep_until <= clock_timestamp(), to_regnamespace(quote_ident(schema)) IS NOT NULL, version, topic
 			FROM {kept} WHERE name = ANY($1) ORDER BY name`),
 		settleDebt: r(`WITH parked AS (DELETE FROM {parked} WHERE name = $1 AND position <> ALL($2)), skipped AS (DELETE FROM {skipped} WHERE name = $1 AND position <> ALL($2))
 			UPDATE {states} SET parked = (SELECT count(*) FROM {parked} WHERE name = $1 AND position = ANY($2)), skipped = (SELECT count(*) FROM {skipped} WHERE name = $1 AND position = ANY($2))
@@ -70,7 +71,7 @@ func newRebuildStatements(schema string) rebuildStatements {
 				p AS (INSERT INTO {parked} SELECT row.* FROM gone, jsonb_populate_record(NULL::{parked}, debt) AS row WHERE NOT gone.skipped RETURNING 1),
 				s AS (INSERT INTO {skipped} SELECT row.* FROM gone, jsonb_populate_record(NULL::{skipped}, debt) AS row WHERE gone.skipped RETURNING 1)
 			UPDATE {states} SET parked = (SELECT count(*) FROM p), skipped = (SELECT count(*) FROM s) WHERE name = $1`),
-		rebuilt: r(`WITH {unverified} UPDATE {states} SET generation = generation + 1, publication = NULL, handled = $2, dropped = '{}', version = $3, shape = '', withdrawn = {gone back},
+		rebuilt: r(`WITH {unverified} UPDATE {states} SET generation = generation + 1, publication = NULL, topic = NULL, handled = $2, dropped = '{}', version = $3, shape = '', withdrawn = {gone back},
 				superseded = (SELECT coalesce(jsonb_agg(names), '[]') FROM jsonb_array_elements(superseded || jsonb_build_array(to_jsonb(handled))) AS names
 					WHERE names <> to_jsonb($2::text[])),
 				status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}
@@ -141,6 +142,7 @@ type keptRecord struct {
 	fingerprint       string
 	handled           []string
 	version           int
+	topic             *string // that fed it, nil when it is not known
 	at, until         time.Time
 	over, there       bool // its time is; its schema is
 }
@@ -155,7 +157,7 @@ func (s states) keptOf(ctx context.Context, names ...string) ([]keptRecord, erro
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (k keptRecord, err error) {
-		err = row.Scan(&k.name, &k.schema, &k.how, (*int64)(&k.position), &k.fingerprint, &k.handled, &k.at, &k.until, &k.over, &k.there, &k.version)
+		err = row.Scan(&k.name, &k.schema, &k.how, (*int64)(&k.position), &k.fingerprint, &k.handled, &k.at, &k.until, &k.over, &k.there, &k.version, &k.topic)
 		return k, err
 	})
 }

@@ -52,7 +52,7 @@ func scanRecord(row pgx.Row) (record, error) {
 		stall            []byte
 	)
 	err := row.Scan(&r.name, (*int64)(&r.Position), (*int64)(&r.rebuildTo), &r.Generation, &r.status, &r.programs.handled, &r.programs.dropped, &r.programs.superseded,
-		&r.programs.version, &r.programs.shape, &r.programs.withdrawn, &r.rate,
+		&r.programs.version, &r.programs.shape, &r.programs.withdrawn, &r.programs.topic, &r.rate,
 		&r.node, &r.leaseValid, &leaseLeft, &fresh, &text, &failedAt, &failedEvent, &failedName, &failedPosition, &since, &attempts, &r.publication, &r.heard,
 		&stack, &statement, &r.parked, &r.skipped, &stall)
 	if err != nil {

@@ -80,7 +80,7 @@ func (r *runner) status(ctx context.Context, stored record, known bool, log *loo
 		if status.State == consumer.Standby {
 			status.Failure = failureOf(err)
 		}
-	case refused(err) && r.WhenChanged != RefuseWhenChanged: // it is as it is until this program starts
+	case r.remade(err): // it is as it is until this program starts
 		if status.State == consumer.Paused && status.Failure == nil {
 			status.Failure = failureOf(err)
 		}

@@ -29,7 +29,7 @@ type statements struct {
 	lease, release, leases            string
 	renew, turns, lockIdle, moveIdle  string
 	reset, resetState, generation     string
-	shaped                            string
+	shaped, fed                       string
 	publication                       string
 	operation, operationEnd           string
 	park, parkBehind, parkedStreams   string
@@ -48,7 +48,7 @@ type statements struct {
 const leaseIsValid = `(s.lease_until > clock_timestamp() AND s.lease_until <= clock_timestamp() + s.lease_length)`
 
 // recordColumns are what scanRecord reads.
-const recordColumns = `s.name, {position}, s.rebuild_to, s.generation, s.status, s.handled, s.dropped, s.superseded, s.version, s.shape, s.withdrawn, s.rate, s.node, ` + leaseIsValid + `,
+const recordColumns = `s.name, {position}, s.rebuild_to, s.generation, s.status, s.handled, s.dropped, s.superseded, s.version, s.shape, s.withdrawn, s.topic, s.rate, s.node, ` + leaseIsValid + `,
 	CASE WHEN ` + leaseIsValid + ` THEN (extract(epoch FROM s.lease_until - clock_timestamp()) * 1000)::bigint ELSE 0 END,
 	abs(extract(epoch FROM clock_timestamp() - s.tried_at)) < 15,
 	s.error, s.failed_at, s.failed_event, s.failed_name, s.failed_position, s.failing_since, s.attempts, s.publication, s.heard,
@@ -112,7 +112,7 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 		resetState: r(`WITH {unverified} UPDATE {states} SET generation = generation + 1, handled = $2, dropped = '{}', version = $4, shape = '', withdrawn = {gone back}, rebuild_to = greatest(rebuild_to, $3),
 				superseded = (SELECT coalesce(jsonb_agg(names), '[]') FROM jsonb_array_elements(superseded || jsonb_build_array(to_jsonb(handled))) AS names
 					WHERE names <> to_jsonb($2::text[])),
-				publication = NULL, status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}
+				publication = NULL, topic = NULL, status = CASE status WHEN 'paused' THEN 'paused' ELSE 'running' END, {no failure}
 			WHERE name = $1`),
 	}
 	// Rows that somebody has locked, for a reset perhaps, are left out: the others' leases must not wait for them.
@@ -129,6 +129,7 @@ func (t *tables) sql(ctx context.Context) (*statements, error) {
 	sql.moveIdle = r(`UPDATE {readviews} r SET position = a.target FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS a (name, generation, was, target), {states} s
 		WHERE r.name = a.name AND s.name = a.name AND r.position = a.was AND s.generation = a.generation AND s.status = 'running' RETURNING r.name`)
 	sql.shaped = r(`UPDATE {states} SET shape = $3 WHERE name = $1 AND generation = $2 AND shape = ''`)
+	sql.fed = r(`UPDATE {states} SET topic = $3 WHERE name = $1 AND generation = $2 AND topic IS NOT DISTINCT FROM $4`)
 	sql.generation = r(`SELECT generation FROM {states} WHERE name = $1`)
 	sql.publication = r(`UPDATE {states} SET publication = $3 WHERE name = $1 AND generation = $2`)
 	sql.operation = r(`INSERT INTO {operations} (name, command, actor, arguments, outcome, detail, ended_at)

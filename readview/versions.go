@@ -99,7 +99,15 @@ func (p programs) versioned(d *definition, position eventsourced.Position) error
 
 // refused tells that an error says that a projection's tables don't have what this program would
 // have there.
-func refused(err error) bool { return errors.Is(err, ErrNewEvents) || errors.Is(err, ErrChanged) }
+func refused(err error) bool {
+	return errors.Is(err, ErrNewEvents) || errors.Is(err, ErrChanged) || errors.Is(err, ErrOtherTopic)
+}
+
+// remade tells likewise that the projection is made anew then, as its policy says. Another topic may be a slip of the pen: nothing is
+// emptied for that.
+func (d *definition) remade(err error) bool {
+	return refused(err) && d.WhenChanged != RefuseWhenChanged && !errors.Is(err, ErrOtherTopic)
+}
 
 // defineVersion checks the version and what is to become of others.
 func (d *definition) defineVersion() error {
@@ -121,7 +129,7 @@ func (d *definition) defineVersion() error {
 // remake carries out the policy for a projection that this program can't run for cause, and tells
 // whether it has, or another node meanwhile. What is stored was read before.
 func (a *applier) remake(ctx context.Context, stored record, cause error) (done bool, err error) {
-	if a.WhenChanged == RefuseWhenChanged || stored.status == "paused" || !refused(cause) || time.Now().Before(a.remakeAt) {
+	if !a.remade(cause) || stored.status == "paused" || time.Now().Before(a.remakeAt) {
 		return false, nil
 	}
 	a.logger.WarnContext(ctx, "projection is made anew", "because", cause.Error())
@@ -151,7 +159,7 @@ func (a *applier) rebuildChanged(ctx context.Context) (done bool, err error) {
 			if cause == nil {
 				cause = a.m.states.reshaped(ctx, a.definition, stored)
 			}
-			return refused(cause), nil
+			return a.remade(cause), nil
 		}
 		return false, err
 	}
@@ -196,7 +204,7 @@ type Readiness struct {
 	Verdict  Verdict
 	Version  int   // of this program's projection
 	Deployed int   // of what is in the tables
-	Err      error // why it does not just go on: [ErrChanged], [ErrNewEvents], [ErrOlderProgram], [ErrNoTable]; nil when it does
+	Err      error // why it does not just go on: [ErrChanged], [ErrNewEvents], [ErrOtherTopic], [ErrOlderProgram], [ErrNoTable]; nil when it does
 }
 
 // OK tells that it goes live without a reset or a rebuild.
@@ -250,7 +258,11 @@ func (r *runner) ready(ctx context.Context) (Readiness, error) {
 	case !refused(err):
 		return ready, err
 	default:
-		ready.Verdict = [...]Verdict{VerdictRefused, VerdictReset, VerdictRebuild}[r.WhenChanged]
+		policy := r.WhenChanged
+		if !r.remade(err) {
+			policy = RefuseWhenChanged
+		}
+		ready.Verdict = [...]Verdict{VerdictRefused, VerdictReset, VerdictRebuild}[policy]
 	}
 	ready.Err = err
 	return ready, nil

@@ -84,7 +84,7 @@ func (me *arrival) look(seen map[string]sighting, err error) (missing []string) 
 // waited tells whether the wait for a position is over: it is reached, or it can't be.
 func (r *runner) waited(s sighting, position eventsourced.Position) (done bool, err error) {
 	switch {
-	case refused(s.refusal) && r.WhenChanged != RefuseWhenChanged: // it is made anew
+	case r.remade(s.refusal): // it is made anew
 		return false, nil
 	case refused(s.refusal): // what is in the tables is not what this program would have there
 		return false, fmt.Errorf("wait for %s: %w: %w", r.Name, ErrNotRunning, s.refusal)
