@@ -24,6 +24,7 @@
 //	                                            one of reactor.OnTx is done exactly once
 //	the reception is reset                      history comes again; what was handled is not handled again
 //	a reaction is added                         it begins with what comes from then on, as at home
+//	one is taken away while events wait         they are passed over, with a warning in the log for each name
 //	an older program runs again                 it stands by, the status says so, until it is reset with it
 //
 // What has been handled is deleted, within seconds; what is parked stays until it is

@@ -2,6 +2,8 @@ package inbox_test
 
 import (
 	"context"
+	"log/slog"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -104,4 +106,21 @@ func (c *contexts) waiting() (n int) {
 	c.t.Helper()
 	require.NoError(c.t, c.office.Pool.QueryRow(c.t.Context(), `SELECT count(*) FROM inbox_events`).Scan(&n))
 	return n
+}
+
+// counted is a handler of a logger that counts a message.
+type counted struct {
+	slog.Handler
+	message string
+	n       atomic.Int64
+}
+
+func (c *counted) Enabled(context.Context, slog.Level) bool { return true }
+func (c *counted) WithAttrs([]slog.Attr) slog.Handler       { return c }
+
+func (c *counted) Handle(_ context.Context, record slog.Record) error {
+	if record.Message == c.message {
+		c.n.Add(1)
+	}
+	return nil
 }

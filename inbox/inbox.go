@@ -40,12 +40,16 @@ func New(pool *pgxpool.Pool, feed readview.Feed, config reactor.Config, reaction
 	if len("inbox.")+len(config.Name) > eventsourced.MaxName {
 		problems = append(problems, fmt.Errorf("reactor.Config: Name needs 1 to %d bytes, for an inbox", eventsourced.MaxName-len("inbox.")))
 	}
-	l := &log{registry: feed.Registry, name: config.Name, listeners: map[chan struct{}]struct{}{}}
+	l := &log{registry: feed.Registry, name: config.Name, listeners: map[chan struct{}]struct{}{}, told: map[string]bool{}}
 	it, err := reactor.New(l, pool, config, reactions...)
 	if err := errors.Join(append(problems, err)...); err != nil {
 		return nil, fmt.Errorf("inbox %q: %w", config.Name, err)
 	}
 	l.store = consumer.NewStore(pool, config.Config)
+	for _, reaction := range reactions {
+		name, _ := feed.Registry.NameOf(reaction.Type())
+		l.names = append(l.names, feed.Registry.StoredNames(name)...)
+	}
 	i := &Inbox{Reactor: it, log: l, config: config.Config.WithDefaults()}
 	receiving := i.config
 	receiving.Observer, receiving.BackOff = waking{receiving.Observer, l}, config.BackOff
@@ -69,19 +73,34 @@ func (i *Inbox) Name() string { return i.log.name }
 
 // Run receives events and handles them until ctx ends, and returns nil. It is called once.
 func (i *Inbox) Run(ctx context.Context) error {
+	pruner{i}.warn(ctx) // before any is passed over
 	return consumer.Run(ctx, i.manager, pruner{i}, i.Reactor)
 }
 
 // pruner deletes now and then what has been handled.
 type pruner struct{ *Inbox }
 
-// pruneEvery is how often.
-const pruneEvery = 5 * time.Second
+// pruneEvery is how often, and warnEvery how often it looks for what has no reaction: another program may receive such while this one reacts.
+const (
+	pruneEvery = 5 * time.Second
+	warnEvery  = time.Minute
+)
+
+func (p pruner) warn(ctx context.Context) {
+	if err := p.log.warn(ctx, p.config.Logger); err != nil && ctx.Err() == nil {
+		p.config.Logger.WarnContext(ctx, "inbox not looked at, it is tried again", "inbox", p.log.name, "error", err)
+	}
+}
 
 func (p pruner) Run(ctx context.Context) error {
+	warned := time.Now()
 	for pause := p.config.PollInterval; wait.Sleep(ctx, pause); pause = max(pruneEvery, p.config.PollInterval) {
 		if err := p.log.prune(ctx); err != nil && ctx.Err() == nil {
 			p.config.Logger.WarnContext(ctx, "inbox not pruned, it is tried again", "inbox", p.log.name, "error", err)
+		}
+		if time.Since(warned) >= warnEvery {
+			p.warn(ctx)
+			warned = time.Now()
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package inbox_test
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -208,6 +209,29 @@ func TestReactionThatIsAdded(t *testing.T) {
 	})
 	require.NoError(t, it.Reset(t.Context()))
 	c.office.Becomes(it, "until it is reset with it", live)
+}
+
+// What waits and has no reaction any more is passed over, with a warning: one for all events of a name.
+func TestEventsWithoutAReaction(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t)
+	c.relay()
+	config := consumertest.Reacting()
+	config.RetryFor = time.Hour
+	failing := reactor.On(func(context.Context, *consumertest.Renamed) error { return consumertest.ErrBroken })
+	_, stop := c.inbox(config, failing, copier(c.office.Store))
+	for range 3 {
+		c.bank.Record(&consumertest.Renamed{})
+	}
+	deposit := c.bank.Deposit(1)
+	c.office.Eventually("all wait", func() bool { return c.waiting() == 4 })
+	stop()
+	warnings := &counted{message: "events wait in the inbox that this program has no reaction to, they are passed over"}
+	config.Logger = slog.New(warnings)
+	c.inbox(config, copier(c.office.Store))
+	c.office.Eventually("the rest is handled", func() bool { return len(c.copied()) == 1 })
+	require.Equal(t, consumertest.IDsOf(deposit), c.copied())
+	require.EqualValues(t, 1, warnings.n.Load())
 }
 
 func TestNew(t *testing.T) {

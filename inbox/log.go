@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"log/slog"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -19,7 +20,9 @@ import (
 type log struct {
 	store    *consumer.Store
 	registry *eventsourced.Registry
-	name     string // of the reactor
+	name     string          // of the reactor
+	names    []string        // of the events that it has reactions to, as they are stored
+	told     map[string]bool // of these names: that it has none; of one goroutine
 
 	mu        sync.Mutex
 	listeners map[chan struct{}]struct{}
@@ -39,6 +42,9 @@ const (
 	countSQL = `SELECT count(*) FROM (SELECT` + whereSQL + ` LIMIT $5) page`
 	pruneSQL = `DELETE FROM {schema}inbox_events i USING {schema}consumers c WHERE i.name = $1 AND c.name = $1 AND c.topic = '$reactor'
 		AND i.position <= c.position AND NOT EXISTS (SELECT FROM {schema}parked_events p WHERE p.name = i.name AND p.position = i.position)`
+	withoutSQL = `SELECT i.event_name, count(*), min(i.position) FROM {schema}inbox_events i WHERE i.name = $1 AND NOT i.event_name = ANY ($2)
+		AND (i.position > coalesce((SELECT c.position FROM {schema}consumers c WHERE c.name = i.name AND c.topic = '$reactor'), 0)
+			OR EXISTS (SELECT FROM {schema}parked_events p WHERE p.name = i.name AND p.position = i.position)) GROUP BY 1 ORDER BY 1`
 )
 
 const noLimit = 1 << 62
@@ -171,6 +177,25 @@ func (l *log) receive(ctx context.Context, tx readview.Tx, _ eventsourced.Event)
 func (l *log) prune(ctx context.Context) error {
 	_, err := l.store.Pool().Exec(ctx, l.store.Qualify(pruneSQL), l.name)
 	return l.store.Explain("delete what is handled from the inbox of "+l.name, err)
+}
+
+// warn says which events wait that the reactor has no reaction to, once for each name: it passes over them. Another program has received them,
+// that had one.
+func (l *log) warn(ctx context.Context, logger *slog.Logger) error {
+	rows, err := l.store.Pool().Query(ctx, l.store.Qualify(withoutSQL), l.name, l.names)
+	if err == nil {
+		var name string
+		var events, first int64
+		_, err = pgx.ForEachRow(rows, []any{&name, &events, &first}, func() error {
+			if !l.told[name] {
+				l.told[name] = true
+				logger.WarnContext(ctx, "events wait in the inbox that this program has no reaction to, they are passed over",
+					"inbox", l.name, "event_name", name, "events", events, "position", first)
+			}
+			return nil
+		})
+	}
+	return l.store.Explain("look for what the inbox of "+l.name+" has no reaction to", err)
 }
 
 // waking tells the log's listeners what an observer is told.
