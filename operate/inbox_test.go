@@ -37,8 +37,9 @@ func TestResetOfAnInbox(t *testing.T) {
 	publishing, err := relay.New(b.store, b.db.Pool, broker, relay.Config{Config: quiet, Requests: broker, RequestTopic: "requests"})
 	require.NoError(t, err)
 	var handled atomic.Int64
+	topic := relay.DefaultTopic
 	tithes := func() *inbox.Inbox {
-		feed := readview.Feed{Registry: bank.Registry(), Subscriber: own{broker}, Topic: relay.DefaultTopic, Requests: broker, RequestTopic: "requests"}
+		feed := readview.Feed{Registry: bank.Registry(), Subscriber: own{broker}, Topic: topic, Requests: broker, RequestTopic: "requests"}
 		in, err := inbox.New(b.db.Pool, feed, reactor.Config{Config: quiet, Name: "tithes"}, reactor.On(func(context.Context, *bank.Deposited) error {
 			handled.Add(1)
 			return nil
@@ -90,6 +91,10 @@ func TestResetOfAnInbox(t *testing.T) {
 	require.Eventually(t, func() bool { return position() > 0 }, time.Minute, 10*time.Millisecond, "history has come again")
 	require.EqualValues(t, 1, handled.Load(), "what was handled is not handled again")
 
+	topic = "elsewhere"
+	status := done("status")
+	require.Contains(t, status, `the position of inbox.tithes is one of the topic "events", and this program has it fed by the topic "elsewhere"`)
+	require.Contains(t, status, "or have all received again: 'branch readviews reset tithes'.")
 	for line, says := range map[string]string{
 		"reset nobody":        `unknown projection or inbox "nobody", want one of: deposits, tithes`,
 		"reset tithes --wait": "--wait is for projections: 'branch readviews status' says when an inbox is live",

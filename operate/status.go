@@ -26,16 +26,24 @@ func (s System) Status(ctx context.Context) ([]consumer.Status, error) {
 		return nil, err
 	}
 	all = append(all, others...)
-	known := slices.Clone(s.Reactors)
-	for _, in := range s.Inboxes {
-		known = append(known, in.Reactor)
-	}
-	for _, r := range known {
+	for _, r := range s.Reactors {
 		status, err := r.Status(ctx)
 		if err != nil {
 			return nil, err
 		}
 		if !slices.ContainsFunc(others, func(other consumer.Status) bool { return other.ID() == status.ID() }) {
+			all = append(all, status)
+		}
+	}
+	for _, in := range s.Inboxes {
+		status, err := in.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		same := func(other consumer.Status) bool { return other.ID() == status.ID() }
+		if i := slices.IndexFunc(all, same); i >= 0 {
+			all[i] = status // which also knows why this program may not receive
+		} else {
 			all = append(all, status)
 		}
 	}

@@ -66,7 +66,11 @@ func (c *Commands) advice(s consumer.Status) string {
 	if s.Kind == consumer.KindProjection && s.Failure.EventName == "" { // it is refused, or misses events
 		return "Run " + c.quote("readviews rebuild "+s.Name) + " beside its tables, or " + c.quote("readviews reset "+s.Name) + "."
 	}
-	return "Fix the cause, then run " + c.quote("readviews resume "+s.Name) + "."
+	resume := "Fix the cause, then run " + c.quote("readviews resume "+s.Name)
+	if s.Kind == consumer.KindReactor && s.Failure.EventName == "" { // of an inbox: it is refused, or misses events
+		return resume + ", or have all received again: " + c.quote("readviews reset "+s.Name) + "."
+	}
+	return resume + "."
 }
 
 // mayLeaveOut says how a relay gets past an event that it can't translate.
