@@ -22,7 +22,8 @@ func (c *Commands) verify() *cobra.Command {
 		Use:   "verify NAME...",
 		Short: "Compare the tables of projections with a replay of their events, row by row",
 		Long: "Replays each projection beside its tables, up to where it stands, and compares. It changes nothing, and the\n" +
-			"projection goes on. Columns that sequences fill, or that the program has declared, are left out and named.\n\n" +
+			"projection goes on. Columns that sequences fill, that the program has declared, or that follow\n" +
+			"such a column are left out, and named with the reason.\n\n" +
 			"A sample is for every night: as many rows of each table, and the events of the streams whose ids are in them.\n" +
 			"When that can't tell, as other streams have a part in these rows, all of them are verified. Rows that are missing it does not find.",
 		Example:     c.examples("readviews verify accounts", "readviews verify accounts --first 100 --json", "readviews verify accounts --sample 200"),
@@ -95,8 +96,8 @@ type verifiedJSON struct {
 func writeVerified(w io.Writer, v readview.Verified) {
 	_, _ = fmt.Fprintf(w, "%s: %s (%s in %s)\n", v.Projection, v, many(v.Events, "event"), v.Took.Round(time.Millisecond))
 	for _, t := range v.Tables {
-		if len(t.LeftOut) > 0 {
-			_, _ = fmt.Fprintf(w, "  %s: left out %s\n", t.Table, strings.Join(t.LeftOut, ", "))
+		for _, column := range t.LeftOut {
+			_, _ = fmt.Fprintf(w, "  %s: left out %s\n", t.Table, column)
 		}
 		for _, row := range t.First {
 			writeDifferentRow(w, t.Table, row)

@@ -44,7 +44,7 @@ type RebuildOptions struct {
 	// Verify refuses to change the live tables, with [ErrDiffers], when rows differ and the program handles the same events as the
 	// one that has filled them: then a handler is not deterministic, or somebody has changed rows by hand, or the program can
 	// apply now what was skipped or is parked. Columns that [Manager.Verify] leaves out make no difference. It is refused for a table
-	// without a key, also when it is to be swapped.
+	// without a key that comes from the events, also when it is to be swapped.
 	Verify bool
 
 	// Patience is how long it waits in all for locks and old snapshots at the end, before it gives up with all as it

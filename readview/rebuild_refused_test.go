@@ -32,7 +32,7 @@ func TestRebuildIsRefused(t *testing.T) {
 		"a view in place of a table":         {`ALTER TABLE ledger RENAME TO l; CREATE VIEW ledger AS SELECT * FROM l`, "", nil, readview.ErrImpossible, "table ledger is a view"},
 		"a table without a key":              {`ALTER TABLE ledger DROP CONSTRAINT ledger_pkey`, "", nil, readview.ErrImpossible, "table ledger has no key"},
 		"a key that a sequence fills":        {`ALTER TABLE ledger DROP CONSTRAINT ledger_pkey; ALTER TABLE ledger ADD id BIGSERIAL PRIMARY KEY`, "", nil, readview.ErrImpossible, "id is filled by a sequence"},
-		"numbers that another refers to":     {`ALTER TABLE ledger ADD id BIGSERIAL UNIQUE; CREATE TABLE other (id BIGINT REFERENCES ledger (id))`, "", nil, readview.ErrImpossible, "the foreign key other_id_fkey of other refers to ledger.id, which is filled by a sequence"},
+		"numbers that another refers to":     {`ALTER TABLE ledger ADD id BIGSERIAL UNIQUE; CREATE TABLE other (id BIGINT REFERENCES ledger (id))`, "", nil, readview.ErrImpossible, "the foreign key other_id_fkey of other refers to ledger.id, of which a replay gives other values (a sequence fills it)"},
 		"a table with a schema":              {``, "", inSchema(`INSERT INTO {schema}.ledger (position, account, amount) VALUES (-1, 'a', 1)`), readview.ErrEscaped, ".ledger"},
 		"a table with a schema that is read": {``, "", inSchema(`SELECT 1 FROM {schema}.total`), readview.ErrEscaped, ".total"},
 		"a function with a path of its own":  {`DO $$BEGIN EXECUTE format('CREATE FUNCTION f() RETURNS void LANGUAGE sql SET search_path = %I AS ''DELETE FROM ledger WHERE position = -7''', current_schema()); END$$`, "", inSchema(`SELECT f()`), readview.ErrEscaped, ".ledger"},
@@ -117,19 +117,19 @@ func TestNumbersThatRowsReferToAreRefused(t *testing.T) {
 	b := newBank(t)
 	b.exec(ledgerTables + `; INSERT INTO total VALUES ('first', 0, 0); ALTER TABLE total ADD id BIGSERIAL UNIQUE; ALTER TABLE ledger ADD total BIGINT REFERENCES total (id)`)
 	b.deposit(1)
-	refused := func(projection readview.Projection, says string) {
+	refused := func(projection readview.Projection, why, says string) {
 		t.Helper()
 		manager, _ := b.manager(fast(), projection)
 		_, err := manager.PlanRebuild(t.Context(), "ledger", readview.RebuildOptions{})
 		require.ErrorIs(t, err, readview.ErrImpossible)
-		require.ErrorContains(t, err, "the foreign key ledger_total_fkey of ledger refers to total.id, which is filled by a sequence: a replay gives other numbers, and "+says)
+		require.ErrorContains(t, err, "the foreign key ledger_total_fkey of ledger refers to total.id, of which a replay gives other values ("+why+"), and "+says)
 	}
 	manager, _ := b.manager(fast(), ledger())
 	_, err := manager.PlanRebuild(t.Context(), "ledger", readview.RebuildOptions{})
 	require.NoError(t, err, "all rows are written anew when it has to be")
 	kept := ledger()
 	kept.NotFromLog = []string{"total.id"}
-	refused(kept, "NotFromLog")
+	refused(kept, "declared in NotFromLog", "NotFromLog")
 	b.exec(`CREATE TABLE other (account TEXT REFERENCES total ON DELETE CASCADE)`)
-	refused(ledger(), "both tables can't be emptied for them, as other_account_fkey of other deletes or changes rows there")
+	refused(ledger(), "a sequence fills it", "both tables can't be emptied for them, as other_account_fkey of other deletes or changes rows there")
 }

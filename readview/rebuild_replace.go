@@ -76,7 +76,7 @@ func (b *rebuild) decide(ctx context.Context) (How, error) {
 	switch {
 	case !b.full:
 		return HowApply, nil
-	case b.tables.Appliable() != nil:
+	case b.tables.Appliable(b.options.Verify) != nil:
 		return HowSwap, nil
 	}
 	if err := b.report.enter(ctx, PhaseComparing); err != nil {
@@ -219,7 +219,7 @@ func (b *rebuild) found(changes []shadow.Change) {
 	b.result.Tables, b.notes = changesOf(changes), nil
 	for _, c := range changes {
 		if c.Renumbered > 0 {
-			b.notes = append(b.notes, fmt.Sprintf("%s: %s had other numbers in %s, which a sequence fills, and nothing else that differs; verify leaves that out",
+			b.notes = append(b.notes, fmt.Sprintf("%s: %s had other numbers of a sequence in %s, and nothing else that differs; verify leaves that out",
 				c.Table, plural(c.Renumbered, "row"), strings.Join(c.Drawn, ", ")))
 		}
 	}
@@ -235,8 +235,8 @@ func (b *rebuild) explained(ctx context.Context, changes []shadow.Change) error 
 	for _, c := range changes {
 		if c.Updated -= c.Renumbered; c.Any() {
 			text := fmt.Sprintf("%s: %s lacking, %d different, %d too many", c.Table, plural(c.Inserted, "row"), c.Updated, c.Deleted)
-			if c.LeftOut != nil {
-				text += ", left out " + strings.Join(c.LeftOut, ", ")
+			for _, column := range leftOut(c.LeftOut) {
+				text += ", left out " + column.String()
 			}
 			differ = append(differ, text)
 		}

@@ -127,7 +127,7 @@ func (b *rebuild) check(ctx context.Context) (fingerprint string, err error) {
 	if b.swapErr, err = b.tables.Swappable(ctx, b.lock); err != nil {
 		return "", err
 	}
-	applyErr := b.tables.Appliable()
+	applyErr := b.tables.Appliable(b.options.Verify)
 	switch {
 	case b.options.Verify && applyErr != nil: // rows are told apart by the key
 		return "", fmt.Errorf("%w; with Verify that goes for a swap, too: verify before it instead", applyErr)
@@ -204,7 +204,7 @@ func (b *rebuild) ask(ctx context.Context) error {
 	if err := b.report.enter(ctx, PhaseComparing); err != nil {
 		return err
 	}
-	if b.tables.Appliable() == nil {
+	if b.tables.Appliable(b.options.Verify) == nil {
 		tx, err := b.lock.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
 		if err != nil {
 			return err
@@ -224,7 +224,7 @@ func (b *rebuild) ask(ctx context.Context) error {
 		return plan.SwapProblem
 	}
 	if how == HowApply {
-		err = b.tables.Appliable()
+		err = b.tables.Appliable(b.options.Verify)
 	}
 	b.options.How = how
 	if _, invalid := b.options.withDefaults(HowApply); invalid != nil {

@@ -85,7 +85,7 @@ func (m *Manager) newReplay(ctx context.Context, r *runner, kind, command string
 	a := newApplier(m, r.definition, r.registry, r.log)
 	p := &replay{
 		applier: a, origin: r, kind: kind, command: command, id: newRun(),
-		config: shadow.Config{Triggers: r.Triggers, LeftOut: r.NotFromLog, Drawn: kind == kindVerify},
+		config: shadow.Config{Triggers: r.Triggers, LeftOut: r.NotFromLog, Numbers: kind == kindVerify},
 		sql:    rebuildSQL{sql.rebuilds, sql.schema}, indexed: map[string]bool{},
 	}
 	a.target = shadowed{p}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,7 +16,6 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 	"github.com/dancefinder/eventsourcing/internal/wait"
-	"github.com/dancefinder/eventsourcing/readview/internal/shadow"
 )
 
 // DefaultFirst is how many rows of a table [Manager.Verify] shows that differ.
@@ -32,55 +30,15 @@ type VerifyOptions struct {
 	Progress func(RebuildProgress) // is told how far it is, twice a second, by one goroutine at a time
 }
 
-// Verified is what [Manager.Verify] has found.
-type Verified struct {
-	Projection string                `json:"projection"`
-	Equal      bool                  `json:"equal"` // the tables are what a replay makes, and nothing was skipped or is parked
-	Position   eventsourced.Position `json:"position"`
-	Events     int64                 `json:"events"` // that were replayed
-	Took       time.Duration         `json:"took"`
-	Skipped    int64                 `json:"skipped"` // events that the tables lack, as somebody has decided
-	Parked     int64                 `json:"parked"`
-	Sampled    int64                 `json:"sampled,omitempty"` // rows that were verified, when that are not all
-	Tables     []VerifiedTable       `json:"tables"`
-	Warnings   []string              `json:"warnings,omitempty"`
-}
-
-// VerifiedTable is how a table differs from its replay.
-type VerifiedTable struct {
-	Table     string           `json:"table"`
-	Rows      int64            `json:"rows"` // of the replay
-	Missing   int64            `json:"missing"`
-	Extra     int64            `json:"extra"`
-	Differing int64            `json:"differing"`
-	Columns   map[string]int64 `json:"columns,omitempty"`  // that differ, and in how many rows
-	LeftOut   []string         `json:"left_out,omitempty"` // columns that were not compared: see [Projection.NotFromLog], and those that sequences fill
-	Keyed     bool             `json:"keyed"`              // without a key a row that differs is one that is missing and one that is extra
-	First     []DifferentRow   `json:"first,omitempty"`
-}
-
-// DifferentRow is a row that is not what a replay makes of it.
-type DifferentRow struct {
-	Key      json.RawMessage       `json:"key,omitempty"`      // its key columns as a JSON object
-	Live     json.RawMessage       `json:"live,omitempty"`     // the row that is there, nil if there is none
-	Replayed json.RawMessage       `json:"replayed,omitempty"` // the row that a replay makes, nil if it makes none
-	Events   []TouchingEvent       `json:"events,omitempty"`   // that a replay applies to it, in their order, see [VerifyOptions]
-	Columns  map[string][2]*string `json:"columns,omitempty"`  // the values that differ: what is there, and what a replay makes; nil is NULL
-}
-
-// TouchingEvent is an event that has changed a row.
-type TouchingEvent struct {
-	Position eventsourced.Position `json:"position"`
-	Name     string                `json:"name"`
-	Op       string                `json:"op"` // INSERT, UPDATE or DELETE
-}
-
 // Verify replays the projection's events into shadow tables, up to where the live ones are, and compares them row by row. It never changes the
 // live tables, and holds the projection up for moments only. What it has found is also on record, see Verify of [consumer.Status].
 //
 // With a Sample it takes that many rows of each table, and replays only the events of the streams whose ids are in them, which is
 // cheap however long the log is. If these rows are what those events make, that is the result; rows that are missing it does not find.
 // If not, other streams may have a part in them: then all is verified, as without a Sample, so that what is called different is.
+//
+// What is no function of the events is left out, see [LeftOutColumn]: numbers of a sequence, some of which a page that is rolled back has burnt, differ
+// though all is well. Rows are told apart by a unique key without such columns; those of a table that has none are counted.
 //
 // Its errors are those of [Manager.Rebuild]: then it could not tell. Tables without a key can be verified, other than rebuilt.
 func (m *Manager) Verify(ctx context.Context, name string, options VerifyOptions) (Verified, error) {
@@ -232,14 +190,6 @@ func (v *verification) compare(ctx context.Context) error {
 	return nil
 }
 
-func verifiedTable(c shadow.Comparison) VerifiedTable {
-	t := VerifiedTable{Table: c.Table, Rows: c.Rows, Missing: c.Inserted, Extra: c.Deleted, Differing: c.Updated, Columns: c.Columns, LeftOut: c.LeftOut, Keyed: c.Keyed}
-	for _, row := range c.First {
-		t.First = append(t.First, DifferentRow{Key: row.Key, Live: row.Live, Replayed: row.Shadow, Columns: row.Columns})
-	}
-	return t
-}
-
 // freeze holds the projection until the shadows are where it is and a snapshot has both.
 func (v *verification) freeze(ctx context.Context) error {
 	return v.m.held(ctx, v.Name, func(at eventsourced.Position) error {
@@ -323,43 +273,6 @@ func (v *verification) end(ctx context.Context, cause error) error {
 		v.logger.WarnContext(ctx, "what a verification has left is not removed yet: readviews cleanup", "error", err)
 	}
 	return cause
-}
-
-// String is the result in a line.
-func (r Verified) String() string {
-	var parts []string
-	for _, t := range r.Tables {
-		if t.Missing+t.Extra+t.Differing > 0 {
-			parts = append(parts, fmt.Sprintf("%s: %s missing, %d extra, %d different", t.Table, plural(t.Missing, "row"), t.Extra, t.Differing))
-		}
-	}
-	parts = append(parts, lacking(r.Skipped, r.Parked)...)
-	if len(parts) == 0 {
-		if r.Sampled > 0 {
-			return fmt.Sprintf("equal in a sample of %s, at position %d", plural(r.Sampled, "row"), r.Position)
-		}
-		return fmt.Sprintf("equal, at position %d", r.Position)
-	}
-	return fmt.Sprintf("not equal, at position %d: %s", r.Position, strings.Join(parts, "; "))
-}
-
-// lacking says how many events tables lack.
-func lacking(skipped, parked int64) (parts []string) {
-	if skipped > 0 {
-		parts = append(parts, plural(skipped, "event")+" skipped")
-	}
-	if parked > 0 {
-		parts = append(parts, plural(parked, "event")+" parked")
-	}
-	return parts
-}
-
-// plural is a number with its noun.
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // held runs f while the projection stands still at a position, and changes nothing. Nobody but the projection waits for that.

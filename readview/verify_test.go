@@ -66,20 +66,20 @@ func TestVerify(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, found.Equal)
 		require.Equal(t, map[string]int64{"loaded_at": 10}, found.Tables[0].Columns)
-		require.Equal(t, []string{"n"}, found.Tables[0].LeftOut, "a sequence fills it")
+		require.Equal(t, []readview.LeftOutColumn{{Column: "n", Why: "a sequence fills it"}}, found.Tables[0].LeftOut)
 
 		projection.NotFromLog = []string{"loaded.loaded_at"}
 		manager, _ = b.manager(fast(), projection)
 		found, err = manager.Verify(t.Context(), "loaded", readview.VerifyOptions{})
 		require.NoError(t, err)
 		require.True(t, found.Equal)
-		require.Equal(t, []string{"loaded_at", "n"}, found.Tables[0].LeftOut)
+		require.Equal(t, []readview.LeftOutColumn{{Column: "loaded_at", Why: "declared in NotFromLog"}, {Column: "n", Why: "a sequence fills it"}}, found.Tables[0].LeftOut)
 
 		b.exec(`UPDATE loaded SET n = n + 100 WHERE n <= 3`)
 		b.exec(`INSERT INTO loaded VALUES (17, now())`)
 		_, err = manager.Rebuild(t.Context(), "loaded", readview.RebuildOptions{Verify: true})
 		require.ErrorIs(t, err, readview.ErrDiffers)
-		require.ErrorContains(t, err, "loaded: 0 rows lacking, 0 different, 1 too many, left out loaded_at, n; a handler")
+		require.ErrorContains(t, err, "loaded: 0 rows lacking, 0 different, 1 too many, left out loaded_at (declared in NotFromLog), left out n (a sequence fills it); a handler")
 		require.EqualValues(t, 3, b.int(`SELECT count(*) FROM loaded WHERE n > 100`))
 		b.exec(`DELETE FROM loaded WHERE position = 17`)
 		found, err = manager.Verify(t.Context(), "loaded", readview.VerifyOptions{})
@@ -88,7 +88,7 @@ func TestVerify(t *testing.T) {
 		done, err := manager.Rebuild(t.Context(), "loaded", readview.RebuildOptions{Verify: true})
 		require.NoError(t, err, "as the verification says")
 		require.Equal(t, []readview.TableChange{{Table: "loaded", Rows: 10, Updated: 3}}, done.Tables)
-		require.Equal(t, []string{"loaded: 3 rows had other numbers in n, which a sequence fills, and nothing else that differs; verify leaves that out"}, done.Warnings)
+		require.Equal(t, []string{"loaded: 3 rows had other numbers of a sequence in n, and nothing else that differs; verify leaves that out"}, done.Warnings)
 
 		projection.NotFromLog = []string{"loaded.other"}
 		manager, _ = b.manager(fast(), projection)

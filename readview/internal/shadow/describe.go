@@ -28,8 +28,8 @@ type Config struct {
 	// difference between two rows.
 	LeftOut []string
 
-	// Drawn leaves out what is filled by sequences, too: a replay gives other numbers.
-	Drawn bool
+	// Numbers leaves out what is filled by sequences, too, as a replay gives other numbers, and what follows such a column.
+	Numbers bool
 }
 
 // Set is the tables of one owner, as they were when they were described.
@@ -52,6 +52,7 @@ type Table struct {
 
 	oid      uint32
 	drawn    []string // columns of a key that is none, as a sequence fills them
+	follows  bool     // the key has a column that follows another one: the same rows may have other keys after a replay
 	triggers bool
 	always   bool // an identity that can't be updated makes a difference
 	refused  []error
@@ -63,8 +64,12 @@ type Column struct {
 	Generated bool
 	Always    bool // GENERATED ALWAYS AS IDENTITY
 	Drawn     bool // from a sequence of its own, which has been used: a replay gives other numbers
+	Numbered  bool // that, or it follows such a column
 	LeftOut   bool // makes no difference
 	Default   bool
+	Why       string // it is no function of the events; "" if it is one
+
+	of []string // columns from which it is computed
 }
 
 // key is a foreign key.
@@ -107,7 +112,56 @@ func Describe(ctx context.Context, conn Conn, tables []string, config Config) (*
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("%w: %w", ErrImpossible, errors.Join(problems...))
 	}
-	return s, s.references(ctx, conn)
+	if err := s.references(ctx, conn); err != nil {
+		return nil, err
+	}
+	s.follow(config)
+	for _, t := range s.Tables {
+		if err := t.key(ctx, conn); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// follow marks the columns that are computed from others, or refer to them, which are no function of the events: then neither are they.
+func (s *Set) follow(config Config) {
+	mark := func(c *Column, of *Column, how string) (marked bool) {
+		if of.Why == "" {
+			return false
+		}
+		marked = c.Why == "" || of.Numbered && !c.Numbered
+		if c.Why == "" {
+			c.Why = how
+		}
+		c.Numbered = c.Numbered || of.Numbered
+		return marked
+	}
+	for again := true; again; {
+		again = false
+		for _, t := range s.Tables {
+			for i := range t.Columns {
+				c := &t.Columns[i]
+				for _, name := range c.of {
+					of := t.column(name)
+					again = mark(c, of, "it is computed from "+name) || again
+					c.LeftOut = c.LeftOut || of.LeftOut // it can't be written
+				}
+			}
+		}
+		for _, k := range s.keys {
+			for i, name := range k.refers {
+				again = mark(s.byName(k.from).column(k.columns[i]), s.byName(k.to).column(name), "it refers to "+k.to+"."+name) || again
+			}
+		}
+	}
+	for _, t := range s.Tables {
+		for i := range t.Columns {
+			c := &t.Columns[i]
+			c.LeftOut = c.LeftOut || config.Numbers && c.Why != ""
+			t.always = t.always || c.Always && !c.LeftOut
+		}
+	}
 }
 
 func (s *Set) has(column string) bool {
@@ -160,20 +214,21 @@ func describe(ctx context.Context, conn Conn, name string, config Config) (*Tabl
 	for _, trigger := range triggers {
 		refuse(!slices.Contains(config.Triggers, trigger), "has a trigger, %s: if that writes nothing but its own row, or other tables of the projection, declare it in Triggers", trigger)
 	}
-	if err := t.columns(ctx, conn, config, refuse); err != nil {
-		return nil, err
-	}
-	return t, t.key(ctx, conn)
+	return t, t.columns(ctx, conn, config, refuse)
 }
 
-// columnsSQL has, of each column, the sequence that fills it and whether that is its own.
+// columnsSQL has, of each column, the sequence that fills it and whether that is its own, and the columns from which it is computed.
 const columnsSQL = `SELECT a.attname::text, a.attgenerated <> '', a.attidentity = 'a', a.atthasdef OR a.attidentity <> '',
 	coalesce((SELECT bool_or(pg_sequence_last_value(o.objid) IS NOT NULL) FROM pg_depend o JOIN pg_class s ON s.oid = o.objid AND s.relkind = 'S'
 		WHERE o.classid = 'pg_class'::regclass AND o.refclassid = 'pg_class'::regclass AND o.refobjid = a.attrelid AND o.refobjsubid = a.attnum AND o.deptype IN ('a', 'i')), false),
 	coalesce((SELECT string_agg(d.refobjid::regclass::text, ', ') FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass
 		JOIN pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
 		WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum
-			AND NOT EXISTS (SELECT FROM pg_depend o WHERE o.classid = 'pg_class'::regclass AND o.objid = s.oid AND o.refclassid = 'pg_class'::regclass AND o.refobjid = a.attrelid AND o.deptype IN ('a', 'i'))), '')
+			AND NOT EXISTS (SELECT FROM pg_depend o WHERE o.classid = 'pg_class'::regclass AND o.objid = s.oid AND o.refclassid = 'pg_class'::regclass AND o.refobjid = a.attrelid AND o.deptype IN ('a', 'i'))), ''),
+	ARRAY(SELECT DISTINCT r.attname::text FROM pg_depend d JOIN pg_attribute r ON r.attrelid = d.refobjid AND r.attnum = d.refobjsubid
+		WHERE a.attgenerated <> '' AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid NOT IN (0, a.attnum)
+			AND (d.classid = 'pg_class'::regclass AND d.objid = a.attrelid AND d.objsubid = a.attnum -- of servers before 15
+				OR d.classid = 'pg_attrdef'::regclass AND d.objid = (SELECT oid FROM pg_attrdef WHERE adrelid = a.attrelid AND adnum = a.attnum)))
 	FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
 
 func (t *Table) columns(ctx context.Context, conn Conn, config Config, refuse func(when bool, format string, args ...any)) error {
@@ -185,19 +240,24 @@ func (t *Table) columns(ctx context.Context, conn Conn, config Config, refuse fu
 	for rows.Next() {
 		var c Column
 		var shared string
-		if err := rows.Scan(&c.Name, &c.Generated, &c.Always, &c.Default, &c.Drawn, &shared); err != nil {
+		if err := rows.Scan(&c.Name, &c.Generated, &c.Always, &c.Default, &c.Drawn, &shared, &c.of); err != nil {
 			return err
 		}
-		c.LeftOut = slices.Contains(config.LeftOut, t.Name+"."+c.Name) || c.Drawn && config.Drawn
+		c.Numbered = c.Drawn
+		switch c.LeftOut = slices.Contains(config.LeftOut, t.Name+"."+c.Name); {
+		case c.LeftOut:
+			c.Why = "declared in NotFromLog"
+		case c.Drawn:
+			c.Why = "a sequence fills it"
+		}
 		refuse(shared != "", "has a column, %s, whose default draws from a sequence that is not its own, %s: ALTER SEQUENCE %[3]s OWNED BY %[1]s.%[2]s", c.Name, shared)
-		t.always = t.always || c.Always && !c.LeftOut
 		t.Columns = append(t.Columns, c)
 	}
 	return rows.Err()
 }
 
 // key finds the columns that tell rows apart: of the primary key, or of another unique constraint without NULL. What a
-// sequence fills is none: a replay gives other numbers.
+// sequence fills is none: a replay gives other numbers. What follows such a column is the last choice.
 func (t *Table) key(ctx context.Context, conn Conn) error {
 	rows, err := conn.Query(ctx, `SELECT ARRAY(SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) AS n JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[n] ORDER BY n)
 		FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
@@ -211,11 +271,15 @@ func (t *Table) key(ctx context.Context, conn Conn) error {
 		return err
 	}
 	for _, columns := range candidates {
-		drawn := slices.ContainsFunc(t.Columns, func(c Column) bool { return (c.Drawn || c.LeftOut) && slices.Contains(columns, c.Name) })
+		has := func(which func(*Column) bool) bool {
+			return slices.ContainsFunc(columns, func(name string) bool { return which(t.column(name)) })
+		}
 		switch {
-		case !drawn:
-			t.Key = columns
+		case !has(func(c *Column) bool { return c.Why != "" }):
+			t.Key, t.follows = columns, false
 			return nil
+		case t.Key == nil && !has(func(c *Column) bool { return c.Drawn || c.LeftOut }):
+			t.Key, t.follows = columns, true
 		case t.drawn == nil:
 			t.drawn = columns
 		}

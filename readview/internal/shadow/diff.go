@@ -17,17 +17,20 @@ type Change struct {
 	Inserted, Updated, Deleted int64 // rows that the live table lacks, has otherwise, has besides
 	Renumbered                 int64 // of those that it has otherwise: in nothing but Drawn
 	Drawn                      []string
-	LeftOut                    []string // columns that make no difference to a verification: Drawn is among them
+	LeftOut                    []Column // those that make no difference to a verification: Drawn are among them
 }
 
 // Any tells whether there are any.
 func (c Change) Any() bool { return c.Inserted+c.Updated+c.Deleted > 0 }
 
-// Appliable returns [ErrImpossible] with what keeps the difference from being written.
-func (s *Set) Appliable() error {
+// Appliable returns [ErrImpossible] with what keeps the difference from being written, or, when it is to be judged before, from telling
+// rows that differ from those whose numbers do.
+func (s *Set) Appliable(judged bool) error {
 	var problems []error
 	for _, t := range s.Tables {
 		switch {
+		case t.follows && judged:
+			problems = append(problems, fmt.Errorf("table %s has no key that a replay makes again: of %s one follows a column that is no function of the events; add a UNIQUE constraint over columns that are NOT NULL and come from the events", t.Name, strings.Join(t.Key, ", ")))
 		case t.Key == nil && t.drawn != nil:
 			problems = append(problems, fmt.Errorf("table %s has no key that a replay makes again: %s is filled by a sequence, or left out; add a UNIQUE constraint over columns that are NOT NULL and come from the events, or swap", t.Name, strings.Join(t.drawn, ", ")))
 		case t.Key == nil:
@@ -51,10 +54,10 @@ func (s *Set) numbersReferredTo() (problems []error) {
 		to := s.byName(k.to)
 		for i, name := range k.refers {
 			column := to.column(name)
-			if !column.Drawn {
+			if column.Why == "" {
 				continue
 			}
-			text := fmt.Sprintf("the foreign key %s of %s refers to %s.%s, which is filled by a sequence: a replay gives other numbers, ", k.name, k.from, k.to, name)
+			text := fmt.Sprintf("the foreign key %s of %s refers to %s.%s, of which a replay gives other values (%s), ", k.name, k.from, k.to, name, column.Why)
 			elsewhere := !slices.ContainsFunc(s.Tables, func(t *Table) bool { return t.Name == k.from })
 			switch {
 			case elsewhere && !column.LeftOut && k.onUpdate != "c":
@@ -72,8 +75,8 @@ func (s *Set) numbersReferredTo() (problems []error) {
 	return problems
 }
 
-func (t *Table) column(name string) Column {
-	return t.Columns[slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })]
+func (t *Table) column(name string) *Column {
+	return &t.Columns[slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })]
 }
 
 // cascade returns a foreign key of a table that is not of the set, through which deleted rows of the table take others along.
@@ -96,19 +99,19 @@ func (t *Table) compared(but func(Column) bool) (names []string) {
 	return names
 }
 
-// drawnOnly are the columns that sequences fill and that make a difference all the same: what is written has one replay's numbers.
+// drawnOnly are the columns with numbers of sequences that make a difference all the same: what is written has one replay's numbers.
 func (t *Table) drawnOnly() (names []string) {
-	return t.compared(func(c Column) bool { return !c.Drawn })
+	return t.compared(func(c Column) bool { return !c.Numbered })
 }
 
 // leftOut are the columns that a verification leaves out.
-func (t *Table) leftOut() (names []string) {
+func (t *Table) leftOut() (columns []Column) {
 	for _, c := range t.Columns {
-		if c.LeftOut || c.Drawn {
-			names = append(names, c.Name)
+		if c.Why != "" {
+			columns = append(columns, c)
 		}
 	}
-	return names
+	return columns
 }
 
 // list returns columns for a statement, of the alias if it is not "".
@@ -182,7 +185,7 @@ func (t *Table) differenceSQL(live, shadow string) string {
 	key := quote(t.Key[0])
 	compared, drawn := t.compared(nil), `false`
 	if t.drawnOnly() != nil {
-		others := t.compared(func(c Column) bool { return c.Drawn })
+		others := t.compared(func(c Column) bool { return c.Numbered })
 		drawn = `l.` + key + ` IS NOT NULL AND s.` + key + ` IS NOT NULL AND ` + image("l", others) + ` *= ` + image("s", others)
 	}
 	return `SELECT ` + list("", t.Key) + `, l.` + key + ` IS NULL AS "(ins)", s.` + key + ` IS NULL AS "(del)", ` + drawn + ` AS "(drawn)"
