@@ -130,7 +130,7 @@ func (c *Commands) Reactors() *cobra.Command {
 				"no tries. "+c.quote("reactors resume")+" has them tried again.", reactor.Parking.Parked),
 		c.parked("skipped", "List the events that a reactor was not to handle, the last ten thousand",
 			"A reaction decides so, or "+c.quote("reactors skip")+".", reactor.Parking.Skipped),
-		c.resumeParked(), c.skipParked())
+		c.resumeParked(), c.parkFailing(), c.skipOfReactor())
 }
 
 // quote returns a command as it is typed, in quotes.

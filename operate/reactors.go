@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,22 +16,29 @@ import (
 	"github.com/dancefinder/eventsourcing/operate/terminal"
 )
 
-// parkingOf returns the parking of the reactor of a name.
-func (s System) parkingOf(ctx context.Context, name string) (reactor.Parking, error) {
+// reactorOf returns how the reactor of a name stands, and its parking.
+func (s System) reactorOf(ctx context.Context, name string) (consumer.Status, reactor.Parking, error) {
 	all, err := s.Status(ctx)
 	if err != nil {
-		return reactor.Parking{}, err
+		return consumer.Status{}, reactor.Parking{}, err
 	}
 	var known []string
 	for _, status := range all {
-		if status.Kind == consumer.KindReactor {
-			known = append(known, status.Name)
+		if status.Kind != consumer.KindReactor {
+			continue
 		}
+		if status.Name == name {
+			return status, reactor.NewParking(s.Consumers, name), nil
+		}
+		known = append(known, status.Name)
 	}
-	if !slices.Contains(known, name) {
-		return reactor.Parking{}, unknown("reactor", name, known)
-	}
-	return reactor.NewParking(s.Consumers, name), nil
+	return consumer.Status{}, reactor.Parking{}, unknown("reactor", name, known)
+}
+
+// parkingOf returns the parking of the reactor of a name.
+func (s System) parkingOf(ctx context.Context, name string) (reactor.Parking, error) {
+	_, parking, err := s.reactorOf(ctx, name)
+	return parking, err
 }
 
 // reactorNamed wants the name of one reactor.
@@ -166,65 +172,4 @@ func resumption(stream, event string) (func(context.Context, reactor.Parking) (i
 		return func(ctx context.Context, p reactor.Parking) (int64, error) { return p.ResumeEvent(ctx, id) }, nil
 	}
 	return func(ctx context.Context, p reactor.Parking) (int64, error) { return p.ResumeAll(ctx) }, nil
-}
-
-func (c *Commands) skipParked() *cobra.Command {
-	var event, reason string
-	var yes, dryRun bool
-	command := &cobra.Command{
-		Use:   "skip NAME --event ID --reason TEXT",
-		Short: "Give a parked event up: it is not handled, and stays on record as skipped",
-		Long: "Gives a parked event up: it is never handled. It is on record, with the reason, in " + c.quote("reactors skipped") + ".\n" +
-			"Those behind it wait until they are resumed. In a terminal it asks before it does so.",
-		Example: c.examples("reactors skip mails --event 01a21ad0-b542-7b2f-a278-048a4a19a580 --reason 'a test'"),
-		Args:    c.reactorNamed,
-		RunE: func(cmd *cobra.Command, names []string) error {
-			id, err := eventsourced.ParseEventID(event)
-			if err != nil {
-				return UsageError{fmt.Errorf("--event %q: %w", event, err)}
-			}
-			if strings.TrimSpace(reason) == "" {
-				return UsageError{errors.New("--reason: say why")}
-			}
-			return c.open(cmd, func(s System) error {
-				parking, err := s.parkingOf(cmd.Context(), names[0])
-				if err != nil {
-					return err
-				}
-				return skipParked(cmd, parking, id, reason, yes, dryRun)
-			})
-		},
-	}
-	command.Flags().StringVar(&event, "event", "", "the id of the event (required)")
-	command.Flags().StringVar(&reason, "reason", "", "why, for those who come later (required)")
-	command.Flags().BoolVar(&dryRun, "dry-run", false, "say what it would skip, and do nothing")
-	command.Flags().BoolVar(&yes, "yes", false, "don't ask, also in a terminal")
-	return command
-}
-
-func skipParked(cmd *cobra.Command, parking reactor.Parking, id eventsourced.EventID, reason string, yes, dryRun bool) error {
-	ctx := cmd.Context()
-	events, err := parking.Parked(ctx)
-	if err != nil {
-		return err
-	}
-	at := slices.IndexFunc(events, func(e reactor.ParkedEvent) bool { return e.EventID == id })
-	if at < 0 {
-		return fmt.Errorf("%s: %w", id, reactor.ErrNotParked)
-	}
-	what := fmt.Sprintf("%s of %s at position %d: %s", events[at].EventName, events[at].Stream, events[at].Position, errorOf(events[at]))
-	if dryRun {
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), "would skip", what)
-		return err
-	}
-	if in := cmd.InOrStdin(); !yes && terminal.Is(in) {
-		if err := terminal.Ask(ctx, in, cmd.ErrOrStderr(), "Never handle "+what+"?"); err != nil {
-			return err
-		}
-	}
-	if err := parking.Skip(ctx, id, reason); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), "skipped", what)
-	return err
 }

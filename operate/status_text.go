@@ -67,15 +67,21 @@ func (c *Commands) advice(s consumer.Status) string {
 		return "Run " + c.quote("readviews rebuild "+s.Name) + " beside its tables, or " + c.quote("readviews reset "+s.Name) + "."
 	}
 	resume := "Fix the cause, then run " + c.quote("readviews resume "+s.Name)
+	if way := c.mayLeaveOut(s); s.Kind == consumer.KindReactor && way != "" {
+		return resume + "." + way
+	}
 	if s.Kind == consumer.KindReactor && s.Failure.EventName == "" { // of an inbox: it is refused, or misses events
 		return resume + ", or have all received again: " + c.quote("readviews reset "+s.Name) + "."
 	}
 	return resume + "."
 }
 
-// mayLeaveOut says how a relay gets past an event that it can't translate.
+// mayLeaveOut says how a relay gets past an event that it can't translate, and a reactor past one that it can't handle.
 func (c *Commands) mayLeaveOut(s consumer.Status) string {
 	f := s.Failure
+	if s.Kind == consumer.KindReactor && f.EventName != "" && f.Attempts > 0 {
+		return fmt.Sprintf(" If that event can't be handled: %s, or skip in place of park.", c.quote(fmt.Sprintf("reactors park %s --position %d --reason TEXT", s.Name, f.Position)))
+	}
 	if s.Kind != consumer.KindRelay || f.Position == 0 ||
 		!strings.HasPrefix(f.Error, "relay "+f.EventName) && !strings.HasPrefix(f.Error, "Translate") { // such as for want of a broker
 		return ""

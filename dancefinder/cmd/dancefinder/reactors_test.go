@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/dancefinder/eventsourcing/operate"
@@ -73,10 +74,43 @@ func TestReactorsParked(t *testing.T) {
 		"--event \"nonsense\"": {"reactors", "resume", "mails", "--event", "nonsense"},
 		"--reason: say why":    {"reactors", "skip", "mails", "--event", first},
 		"go with --check":      {"reactors", "status", "--max-parked", "1"},
-		"--event \"\": ":       {"reactors", "skip", "mails", "--reason", "a"},
+		"--position P of one":  {"reactors", "skip", "mails", "--reason", "a"},
+		"did you mean mails?":  {"reactors", "park", "mail", "--position", "7", "--reason", "a"},
+		"say which event":      {"reactors", "park", "mails", "--reason", "a"},
 	} {
 		got := d.run(args...)
 		require.Equal(t, operate.ExitUsage, got.code, args)
 		require.Contains(t, got.err, says)
 	}
+}
+
+// An event that a reactor goes on trying, or has stopped at, is parked or skipped from the command line, too.
+func TestReactorsParkWhatFails(t *testing.T) {
+	t.Parallel()
+	d := newTables(t)
+	const first, second = "01a21ad0-b542-7b2f-a278-048a4a19a580", "01a21ad0-b542-7478-a6f9-d17d741a3bb7"
+	_, err := d.Pool.Exec(t.Context(), `INSERT INTO consumers (name, topic, position, stopped, error, since, attempts, tried_at, failed_event, failed_name, failed_position, node, lease_until, lease_length) VALUES
+		('mails', '$reactor', 0, false, 'the server is away', now(), 9, now(), '`+first+`', 'BandCreated', 7, 'a', now() + interval '1 h', '1 h'),
+		('letters', '$reactor', 0, true, 'no address', now(), 9, now(), '`+second+`', 'BandRenamed', 8, '', '-infinity', '0')`)
+	require.NoError(t, err)
+	asked := func() (rows []string) {
+		for _, row := range d.rows(`SELECT concat_ws(' ', name, event_id, skip, reason) FROM reactor_asked ORDER BY 1`) {
+			rows = append(rows, row[0].(string))
+		}
+		return rows
+	}
+	const would = "would do: mails will park it when it fails again: BandCreated at position 7, which fails with: the server is away\n"
+	require.Equal(t, would, d.done("reactors", "park", "mails", "--position", "7", "--reason", "mended tomorrow", "--dry-run"))
+	require.Empty(t, asked())
+	got := d.run("reactors", "park", "mails", "--position", "8", "--reason", "mended tomorrow")
+	require.Equal(t, operate.ExitFailed, got.code)
+	require.Contains(t, got.err, "the reactor does not fail at that event: that is at position 7")
+	require.Equal(t, strings.TrimPrefix(would, "would do: "), d.done("reactors", "park", "mails", "--position", "7", "--reason", "mended tomorrow"))
+	require.JSONEq(t, `{"reactor": "letters", "event": "`+second+`", "position": 8, "reason": "a test",
+		"outcome": "letters will skip it when it fails again: BandRenamed at position 8, which fails with: no address; it goes on now"}`,
+		d.done("reactors", "skip", "letters", "--position", "8", "--reason", "a test", "--json"))
+	require.Equal(t, []string{"letters " + second + " t a test", "mails " + first + " f mended tomorrow"}, asked())
+	require.Zero(t, d.number(`SELECT count(*) FROM consumers WHERE stopped`), "it goes on")
+	require.Equal(t, []string{"COMMAND", "park", "skip", "resume"}, column(d.done("readviews", "log", "mails", "letters"), 4))
+	require.Contains(t, d.done("reactors", "status"), "reactors park mails --position 7 --reason TEXT', or skip in place of park")
 }
