@@ -74,6 +74,16 @@ func TestInspectorFinds(t *testing.T) {
 			require.Equal(t, test.more, found)
 		})
 	}
+	t.Run("a correlation, however it is written", func(t *testing.T) {
+		db, store := inspected(t)
+		for position, metadata := range map[int]string{11: `{"correlation_id": "\u0064 \"å\""}`, 12: `{"correlation_id": "d \"\u00e5\""}`, 13: `{"correlation_\u0069d": "d \u0022å\u0022"}`, 14: `{"other": "d \"å\""}`} {
+			_, err := db.Pool.Exec(t.Context(), `UPDATE events SET metadata = $2 WHERE tstamp = $1`, position, metadata)
+			require.NoError(t, err)
+		}
+		found, err := store.Inspector(pgstore.InspectorConfig{}).Find(t.Context(), query{Correlation: `d "å"`})
+		require.NoError(t, err)
+		require.Equal(t, []int64{11, 12, 13}, positions(found.Events))
+	})
 	t.Run("counted, as far as it looks", func(t *testing.T) {
 		for _, test := range []struct {
 			query query

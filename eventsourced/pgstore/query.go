@@ -137,6 +137,12 @@ const (
 	causation   = meta + `'` + eventsourced.MetaCausation + `'`
 )
 
+// having is the condition that metadata have a value, ?, for a key. Most that lie on a way don't, and parsing them is what a search
+// costs: none is parsed that does not have the value somewhere, or something that is written with a backslash.
+func having(key string) string {
+	return `(strpos(e.metadata::text, ?) > 0 OR strpos(e.metadata::text, '\') > 0) AND ` + key + ` = ?`
+}
+
 // from returns the events' place: SQL from FROM on, in order, with the limit. The one that is named twice
 // is there once.
 func (c *selector) from() string {
@@ -178,7 +184,7 @@ func (c *selector) from() string {
 		c.and("e.occurred_at < ?", ceiling(c.query.Until))
 	}
 	if c.query.Correlation != "" {
-		c.and(correlation+" = ?", c.query.Correlation)
+		c.and(having(correlation), c.query.Correlation)
 	}
 	if wanted == "" {
 		return fmt.Sprintf("{events} e WHERE {whole} AND %s%s ORDER BY %s LIMIT $3", way, c.filter, order)
@@ -225,7 +231,8 @@ func (s statements) reach(query eventsourced.LogQuery) (sql string, arguments []
 // correlation, or name one of the two as their cause.
 func (s statements) relatives(query eventsourced.LogQuery, shared, cause string) (sql string, arguments []any) {
 	c := newSelector(query)
-	c.filter = fmt.Sprintf(" AND e.metadata IS NOT NULL AND (%s = %s OR %s = %s)", correlation, c.argument(shared), causation, c.argument(cause))
+	of := func(key, value string) string { return strings.ReplaceAll(having(key), "?", c.argument(value)) }
+	c.filter = " AND (" + of(correlation, shared) + " OR " + of(causation, cause) + ")"
 	return s.fill("SELECT e.tstamp, e.id, coalesce(" + causation + ", '') FROM " + c.from()), c.planned()
 }
 
