@@ -50,8 +50,8 @@ type Step struct {
 
 // Explain replays the projection's events into shadow tables up to where the projection is, and returns the events that
 // have made the rows of which Where is true, or was once: in order, each with what it changed, deletions and changes of the
-// key included. It never changes the live tables and does not hold the projection up; it takes about five to ten times as long as a
-// replay. What was skipped or is parked is left out, as it is in the live tables.
+// key included. It never changes the live tables and does not hold the projection up; it takes about two to five times as long as a
+// replay: each change is noted with its event, so that no statements of several events go together. What was skipped or is parked is left out, as it is in the live tables.
 //
 // Its errors are those of [Manager.Verify], and what the database says of Where.
 func (m *Manager) Explain(ctx context.Context, name string, options ExplainOptions) (Explained, error) {
