@@ -59,12 +59,20 @@ func (m *meter) now() float64 {
 }
 
 // lookAhead remembers what one status has found in the log, so that it costs one look for all projections that handle the
-// same and stand at the same position, as those that have yet to begin, and one count for all that are behind another one
-// of which more waits than is counted. Their positions were read before.
+// same and stand at the same position, as those that have yet to begin, one count for all that are behind another one
+// of which more waits than is counted, and no event is counted twice for those that handle the same. Their positions were read
+// before, and the first of all is asked about first.
 type lookAhead struct {
-	head  eventsourced.Position // 0 when it was not read yet
-	known map[string]*outlook
-	full  []eventsourced.LogQuery // of which there was more than was counted
+	head    eventsourced.Position // 0 when it was not read yet
+	known   map[string]*outlook
+	counted map[string]counted      // by names: what lies before the last one of those that handle these
+	full    []eventsourced.LogQuery // of which there was more than was counted
+}
+
+// counted is how many events there are after a position.
+type counted struct {
+	after  eventsourced.Position
+	events int64
 }
 
 // outlook is what lies before a projection.
@@ -89,12 +97,15 @@ func (l *lookAhead) backlog(ctx context.Context, log eventsourced.LogReader, que
 		}
 		l.head = head
 	}
-	found, err := eventsourced.BacklogAfter(ctx, foreseen{log, l.head, l.overflows(query)}, query)
+	names := fmt.Sprintf("%q", query.Names)
+	found, err := eventsourced.BacklogAfter(ctx, foreseen{log, l.head, l.overflows(query), l.counted[names]}, query)
 	if err != nil {
 		return found, err
 	}
 	if found.More {
 		l.full = append(l.full, query)
+	} else {
+		l.counted[names] = counted{query.After, found.Behind}
 	}
 	l.known[outlookKey(query)] = &outlook{found, -1}
 	return found, nil
@@ -104,7 +115,8 @@ func (l *lookAhead) backlog(ctx context.Context, log eventsourced.LogReader, que
 type foreseen struct {
 	eventsourced.LogReader
 	head  eventsourced.Position
-	whole bool // there is more than is counted
+	whole bool    // there is more than is counted
+	ahead counted // of the same names
 }
 
 func (f foreseen) Head(context.Context) (eventsourced.Position, error) { return f.head, nil }
@@ -113,7 +125,12 @@ func (f foreseen) CountLog(ctx context.Context, query eventsourced.LogQuery) (in
 	if f.whole {
 		return int64(query.Limit), nil
 	}
-	return f.LogReader.CountLog(ctx, query)
+	if f.ahead.after <= query.After {
+		return f.LogReader.CountLog(ctx, query)
+	}
+	query.UpTo, query.Limit = f.ahead.after, query.Limit-int(f.ahead.events) // which are fewer, or there was more than is counted
+	n, err := f.LogReader.CountLog(ctx, query)
+	return n + f.ahead.events, err
 }
 
 // overflows tells that more is before a query than is counted, as it has all of another's that has.

@@ -22,7 +22,7 @@ func (m *Manager) Status(ctx context.Context) ([]consumer.Status, error) {
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", explain(err))
 	}
-	log := &lookAhead{known: map[string]*outlook{}}
+	log := &lookAhead{known: map[string]*outlook{}, counted: map[string]counted{}}
 	ahead := slices.Clone(names) // the first of all is the one that what is behind it may be known by
 	slices.SortStableFunc(ahead, func(a, b string) int { return cmp.Compare(stored[b].Position, stored[a].Position) })
 	all := make([]consumer.Status, len(names))
