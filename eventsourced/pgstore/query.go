@@ -140,7 +140,7 @@ const (
 // having is the condition that metadata have a value, ?, for a key. Most that lie on a way don't, and parsing them is what a search
 // costs: none is parsed that does not have the value somewhere, or something that is written with a backslash.
 func having(key string) string {
-	return `(strpos(e.metadata::text, ?) > 0 OR strpos(e.metadata::text, '\') > 0) AND ` + key + ` = ?`
+	return `(strpos(e.metadata::text, ?) > 0 OR strpos(e.metadata::text, chr(92)) > 0) AND ` + key + ` = ?`
 }
 
 // from returns the events' place: SQL from FROM on, in order, with the limit. The one that is named twice

@@ -39,6 +39,8 @@ func startCluster(t *testing.T) []*server.Server {
 		}
 		return true
 	}, time.Minute, 25*time.Millisecond, "the cluster has no leader")
+	b := newBus(t, servers)
+	require.Eventually(t, func() bool { return b.stream("ready") == nil }, time.Minute, 25*time.Millisecond, "the leader has not heard of all servers")
 	return servers
 }
 
