@@ -33,6 +33,7 @@ var errNotYet = errors.New("a lock was not to be had")
 // again as long as it has patience.
 func (b *rebuild) replaceTables(ctx context.Context) error {
 	deadline := time.Now().Add(b.options.Patience)
+	var blocked *blockedError // by whom the last try was
 	for b.try = lockTry; ; b.try = min(2*b.try, lastTry) {
 		how, err := b.decide(ctx)
 		if err != nil {
@@ -40,11 +41,14 @@ func (b *rebuild) replaceTables(ctx context.Context) error {
 		}
 		if how == HowSwap {
 			if err := b.awaitOldSnapshots(ctx, deadline); err != nil {
+				if blocked != nil && errors.Is(err, ErrImpatient) {
+					err = fmt.Errorf("%w; before that, %w", err, blocked) // snapshots come and go: that may be who was waited for
+				}
 				return err
 			}
 		}
 		err = b.replaceOnce(ctx, how)
-		var blocked *blockedError
+		blocked = nil
 		switch {
 		case !errors.As(err, &blocked) && !errors.Is(err, errNotYet):
 			return err
