@@ -45,7 +45,7 @@ func (h *Handler) readAsked(ctx context.Context, values url.Values) (asked, erro
 	if !slices.Contains(actions, a.Action) {
 		return a, problem{Status: http.StatusBadRequest, Title: "There is no such action", Text: "Nothing has changed."}
 	}
-	for _, text := range []string{a.Reason, a.Value, a.Stream, a.Event} {
+	for _, text := range []string{a.Reason, a.Value, a.Stream, a.Event, a.Table, a.Column, a.ID.Name, a.ID.Topic} {
 		if len(text) > maxReason || strings.ContainsRune(text, 0) || strings.ToValidUTF8(text, "") != text {
 			return a, problem{Status: http.StatusBadRequest, Title: "That is too long, or no text", Text: "Nothing has changed."}
 		}

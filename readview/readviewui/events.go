@@ -88,7 +88,7 @@ type askedLog struct {
 func (h *Handler) askedLog(asked url.Values) (a askedLog, problem string) {
 	text := func(name string) string {
 		value := strings.TrimSpace(asked.Get(name))
-		return value[:min(len(value), maxText)]
+		return strings.ToValidUTF8(value[:min(len(value), maxText)], "")
 	}
 	for _, name := range asked["name"] {
 		if name = strings.TrimSpace(name); name != "" && len(a.names) < 20 {

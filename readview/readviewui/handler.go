@@ -102,7 +102,7 @@ func (h *Handler) routes() http.Handler {
 		h.refuse(w, r, problem{Status: http.StatusNotFound, Title: "There is no such page", Text: "It may have been of something that is no more."})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if query, err := url.QueryUnescape(r.URL.RawQuery); err == nil && (strings.ContainsRune(query, 0) || !utf8.ValidString(query)) {
+		if query, err := url.QueryUnescape(r.URL.RawQuery); err != nil || strings.ContainsRune(query, 0) || !utf8.ValidString(query) {
 			h.refuse(w, r, problem{Status: http.StatusBadRequest, Title: "The address is no text", Text: "There is a character in it that no text has."})
 			return
 		}

@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/internal/bank"
 	"github.com/dancefinder/eventsourcing/readview/readviewui"
 )
@@ -93,13 +95,28 @@ func TestQueriesOfOthersAreWithoutTexts(t *testing.T) {
 	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
 	_, err = s.accounts.UpdateTx(t.Context(), s.store.Tx(tx), "anna", func(a *bank.Account) error { return eventsourced.Record(a, &bank.Deposited{Amount: 1}) })
 	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `SELECT 'hedvig''s', 7 AS seven`)
-	require.NoError(t, err)
-	for _, accept := range []string{"text/html", "application/json"} {
-		_, text := s.send("GET", "log", nil, "Accept", accept)
-		require.NotContains(t, text, "hedvig")
-		require.Contains(t, text, "7 AS seven", "of who has the log's lock")
+	for _, query := range []string{
+		`SELECT 7 AS seven, 'hedvig''s'`,
+		`SELECT 7 AS seven, E'it\'s hedvig', $$hedvig$$, $a$hedvig$a$`,
+		`SELECT 7 AS seven /* the bank's */, 'hedvig' AS "it's", 'hedvig' -- anna's`,
+	} {
+		_, err = tx.Exec(t.Context(), query)
+		require.NoError(t, err)
+		for _, accept := range []string{"text/html", "application/json"} {
+			_, text := s.send("GET", "log", nil, "Accept", accept)
+			require.NotContains(t, text, "hedvig", query)
+			require.Contains(t, text, "7 AS seven", "of who has the log's lock")
+		}
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	_, err = s.accounts.Update(ctx, "anna", func(a *bank.Account) error { return eventsourced.Record(a, &bank.Deposited{Amount: 1}) })
+	require.ErrorIs(t, err, pgstore.ErrLockTimeout)
+	require.ErrorContains(t, err, "hedvig")
+	_, text := s.send("GET", "", nil)
+	require.Contains(t, text, "Appends wait or fail")
+	require.Contains(t, text, "7 AS seven", "the failure names who had the lock")
+	require.NotContains(t, text, "hedvig")
 }
 
 func TestMarkupIsText(t *testing.T) {

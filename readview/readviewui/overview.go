@@ -151,9 +151,10 @@ func (h *Handler) overview(ctx context.Context, r *http.Request) (any, error) {
 		return o, nil
 	}
 	o.Trouble, o.More = h.troubles(ctx, l.All, false)
-	o.Trouble = append(h.inTheWay(l), o.Trouble...)
+	inTheWay := h.inTheWay(l)
+	o.Trouble = append(inTheWay, o.Trouble...)
 	o.Left = leftovers(l.All)
-	o.Title = titleOf(l.All, counts)
+	o.Title = titleOf(l.All, counts, inTheWay)
 	return o, nil
 }
 
@@ -228,8 +229,11 @@ func (o *overview) links(counts map[string]int, words map[string]string) {
 }
 
 // titleOf counts what is wrong.
-func titleOf(all []consumer.Status, counts map[string]int) string {
+func titleOf(all []consumer.Status, counts map[string]int, inTheWay []trouble) string {
 	var wrong []string
+	if len(inTheWay) > 0 {
+		wrong = append(wrong, "Appends wait or fail")
+	}
 	for _, class := range []string{"failed", "stalled", "retrying"} {
 		if n := counts[class]; n > 0 {
 			wrong = append(wrong, fmt.Sprintf("%d %s", n, class))

@@ -141,7 +141,7 @@ func TestOverviewOfWhatIsLeftToDo(t *testing.T) {
 func TestAddressesThatAreNoText(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, readviewui.Config{})
-	for _, path := range []string{"events?name=%00", "events?name=%ff%fe", "stream?aggregate=a&id=%00", "?q=%00"} {
+	for _, path := range []string{"events?name=%00", "events?name=%ff%fe", "stream?aggregate=a&id=%00", "?q=%00", "events?name=%ff&x=%zz"} {
 		response, _ := s.send("GET", path, nil)
 		require.Equal(t, http.StatusBadRequest, response.StatusCode, path)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"regexp"
@@ -93,15 +94,32 @@ func (h *Handler) operationOf(op consumer.Operation) operation {
 	return shown
 }
 
-// literal is a text in a statement.
-var literal = regexp.MustCompile(`'(?:[^']|'')*('|$)`)
+// literal is a text in a statement, or what is none though it may have apostrophes: a quoted name, a comment. What is
+// quoted by dollars is taken to go on to the end.
+var literal = regexp.MustCompile(`(?s)"(?:[^"]|"")*"?|--[^\n]*|/\*.*?\*/|\b[eE]'(?:[^'\\]|''|\\.)*(?:'|\\?$)|'(?:[^']|'')*(?:'|$)|\$(?:[A-Za-z_]\w*)?\$.*`)
 
 // statement is what another session does, without texts, which may be anybody's.
 func (h *Handler) statement(sql string) string {
 	if h.config.Redact == nil {
 		return sql
 	}
-	return literal.ReplaceAllString(sql, "'…'")
+	return literal.ReplaceAllStringFunc(sql, func(text string) string {
+		if strings.ContainsRune("\"-/", rune(text[0])) {
+			return text
+		}
+		return "'…'"
+	})
+}
+
+// failedAppend is why an append failed, as everybody may see it. It is no statement, but may have that of who has the lock.
+func (h *Handler) failedAppend(err error) string {
+	var locked *pgstore.LockError
+	if errors.As(err, &locked) {
+		shown := *locked
+		shown.Holder = h.holder(locked.Holder)
+		return inShort(&shown)
+	}
+	return inShort(err)
 }
 
 // holder is who has a transaction open, with a statement that may be seen.

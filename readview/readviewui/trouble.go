@@ -60,14 +60,20 @@ func (h *Handler) troubles(ctx context.Context, all []consumer.Status, revealed 
 	return found, more
 }
 
+// otherVersion is why a program may not run a projection.
+const otherVersion = ", or refuses to, as another version of it, newer or older, has filled the tables"
+
 // notRun says of consumers that no node runs them: of those together for which this program knows no reason.
 func (h *Handler) notRun(idle []consumer.Status, revealed bool) (found []trouble) {
 	t := trouble{standing: standing{"Not running", "stalled"}, State: "Not running", Lead: "Nobody runs", Safe: "Nothing is lost: events wait in the log.",
-		Next:   "Start the program that runs it. If one runs, it refuses to: another version of it, newer or older, has filled the tables; its own log and status say so.",
+		Next:   "Start the program that runs it. If one runs, it hangs or does not reach the database" + otherVersion + "; its own log says so.",
 		Button: "Open nodes", URL: "nodes"}
 	var names []string
 	for _, s := range idle {
 		if s.Failure == nil {
+			if s.Kind != consumer.KindProjection {
+				t.Next = strings.Replace(t.Next, otherVersion, "", 1)
+			}
 			names = append(names, s.ID().Name)
 			t.Kind, t.Topic = s.Kind, s.Topic
 			continue
@@ -83,7 +89,7 @@ func (h *Handler) notRun(idle []consumer.Status, revealed bool) (found []trouble
 		return found
 	case len(names) > 1:
 		t.Kind, t.Topic = "", ""
-		t.Next = strings.NewReplacer("runs it.", "runs them.", "version of it", "version of them").Replace(t.Next)
+		t.Next = strings.NewReplacer("runs it.", "runs them.", "version of it,", "version of them,").Replace(t.Next)
 	}
 	t.Name = strings.Join(names, ", ")
 	return append(found, t)
@@ -109,7 +115,7 @@ func (h *Handler) inTheWay(l *look) (found []trouble) {
 		if at, err := log.LastFailure(); err != nil && time.Since(at) < appendsFail {
 			t.standing, t.State = standing{"Appends", "failed"}, "Appends"
 			t.Says = "of this program fail, the last one " + dur(time.Since(at)) + " ago"
-			t.Cause = h.statement(inShort(err))
+			t.Cause = h.failedAppend(err)
 			t.Next = "See that the database takes writes: that it runs, has room on its disk, and nobody holds the log’s lock. Whoever wanted to append was told."
 			found = append(found, t)
 		}
