@@ -37,8 +37,8 @@ func New(pool *pgxpool.Pool, feed readview.Feed, config reactor.Config, reaction
 	if config.StartAtHead {
 		problems = append(problems, errors.New("reactor.Config: StartAtHead is not possible: nobody here knows the other log's head"))
 	}
-	if len("inbox.")+len(config.Name) > eventsourced.MaxName {
-		problems = append(problems, fmt.Errorf("reactor.Config: Name needs 1 to %d bytes, for an inbox", eventsourced.MaxName-len("inbox.")))
+	if len(ReceptionPrefix)+len(config.Name) > eventsourced.MaxName {
+		problems = append(problems, fmt.Errorf("reactor.Config: Name needs 1 to %d bytes, for an inbox", eventsourced.MaxName-len(ReceptionPrefix)))
 	}
 	l := &log{registry: feed.Registry, name: config.Name, listeners: map[chan struct{}]struct{}{}, told: map[string]bool{}}
 	it, err := reactor.New(l, pool, config, reactions...)

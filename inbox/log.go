@@ -49,8 +49,11 @@ const (
 
 const noLimit = 1 << 62
 
+// ReceptionPrefix and an inbox's name are the name of the projection that receives for it.
+const ReceptionPrefix = "inbox."
+
 // reception is the name of the projection.
-func (l *log) reception() string { return "inbox." + l.name }
+func (l *log) reception() string { return ReceptionPrefix + l.name }
 
 // Registry implements [eventsourced.Registered].
 func (l *log) Registry() *eventsourced.Registry { return l.registry }

@@ -33,7 +33,7 @@ type System struct {
 	Reactors []*reactor.Reactor
 
 	// Inboxes are those of this program, which need not run: they are shown as Reactors are, and reset by their names, or by
-	// those that the operator log has, which begin with "inbox.".
+	// those that the operator log has, which begin with [inbox.ReceptionPrefix].
 	Inboxes []*inbox.Inbox
 
 	// Relay returns the relay with a name, for [Commands.Relay]. Nil is without relays.

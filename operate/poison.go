@@ -102,11 +102,9 @@ func (c *Commands) dryRun() *cobra.Command {
 
 // passing is what "readviews skip" and "readviews park" are asked to do.
 type passing struct {
-	position            int64
-	reason              string
-	dryRun, yes, asJSON bool
-	what, done          string
-	do                  func(m *readview.Manager, ctx context.Context, name string, at eventsourced.Position, reason string) error
+	reasoned
+	what, done string
+	do         func(m *readview.Manager, ctx context.Context, name string, at eventsourced.Position, reason string) error
 }
 
 func (c *Commands) pass(use, short, long, what, done string,
@@ -123,17 +121,13 @@ func (c *Commands) pass(use, short, long, what, done string,
 			if p.position <= 0 {
 				return UsageError{errors.New("--position: say which event, as " + c.quote("readviews show") + " has it")}
 			}
-			if strings.TrimSpace(p.reason) == "" {
-				return UsageError{errors.New("--reason: say why")}
+			if err := p.checkReason(); err != nil {
+				return err
 			}
 			return c.open(cmd, func(s System) error { return p.pass(cmd, s, names[0]) })
 		},
 	}
-	command.Flags().Int64Var(&p.position, "position", 0, "the event's position in the log (required)")
-	command.Flags().StringVar(&p.reason, "reason", "", "why, for those who come later (required)")
-	command.Flags().BoolVar(&p.dryRun, "dry-run", false, "say what it would do, and do nothing")
-	command.Flags().BoolVar(&p.yes, "yes", false, "don't ask, also in a terminal")
-	command.Flags().BoolVar(&p.asJSON, "json", false, "print an object for programs")
+	p.flags(command, "the event's position in the log (required)")
 	return command
 }
 
@@ -153,18 +147,10 @@ func (p passing) pass(cmd *cobra.Command, s System, name string) error {
 	if f := shown.Failure; f != nil && f.Error != "" {
 		what += ", which failed with: " + strings.ReplaceAll(f.Error, "\n", "; ")
 	}
-	outcome := p.done
-	if p.dryRun {
-		outcome = "would " + p.what
-	} else {
-		if in := cmd.InOrStdin(); !p.yes && terminal.Is(in) {
-			if err := terminal.Ask(ctx, in, cmd.ErrOrStderr(), upper(p.what)+" "+what+"?"); err != nil {
-				return err
-			}
-		}
-		if err := p.do(s.Manager, ctx, name, at, p.reason); err != nil {
-			return err
-		}
+	outcome, err := p.act(cmd, upper(p.what)+" "+what+"?", "would "+p.what, p.done,
+		func(ctx context.Context) error { return p.do(s.Manager, ctx, name, at, p.reason) })
+	if err != nil {
+		return err
 	}
 	if p.asJSON {
 		return terminal.JSON(cmd.OutOrStdout(), map[string]any{"projection": name, "position": p.position, "reason": p.reason, "outcome": outcome})

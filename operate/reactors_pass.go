@@ -17,11 +17,9 @@ import (
 
 // reactorPassing is what "reactors park" and "reactors skip" are asked to do.
 type reactorPassing struct {
-	verb                string // park or skip
-	event               string // of a parked one
-	position            int64  // of one that the reactor fails at
-	reason              string
-	dryRun, yes, asJSON bool
+	reasoned        // position is of one that the reactor fails at
+	verb     string // park or skip
+	event    string // of a parked one
 }
 
 func (c *Commands) parkFailing() *cobra.Command {
@@ -69,11 +67,7 @@ func (c *Commands) passReactor(p reactorPassing, use, short, long string, exampl
 	if p.verb == "skip" {
 		command.Flags().StringVar(&p.event, "event", "", "the id of a parked event, as 'reactors parked' prints it")
 	}
-	command.Flags().Int64Var(&p.position, "position", 0, "the position of the event that the reactor fails at, as 'reactors status' prints it")
-	command.Flags().StringVar(&p.reason, "reason", "", "why, for those who come later (required)")
-	command.Flags().BoolVar(&p.dryRun, "dry-run", false, "say what it would do, and do nothing")
-	command.Flags().BoolVar(&p.yes, "yes", false, "don't ask, also in a terminal")
-	command.Flags().BoolVar(&p.asJSON, "json", false, "print an object for programs")
+	p.flags(command, "the position of the event that the reactor fails at, as 'reactors status' prints it")
 	return command
 }
 
@@ -89,10 +83,7 @@ func (p *reactorPassing) check() (id eventsourced.EventID, err error) {
 			return id, UsageError{fmt.Errorf("--event %q: %w", p.event, err)}
 		}
 	}
-	if strings.TrimSpace(p.reason) == "" {
-		return id, UsageError{errors.New("--reason: say why")}
-	}
-	return id, nil
+	return id, p.checkReason()
 }
 
 func (p *reactorPassing) skipParked(cmd *cobra.Command, parking reactor.Parking, name string, id eventsourced.EventID) error {
@@ -153,22 +144,14 @@ type passedJSON struct {
 
 // do asks, does it and says so, or says what it would do.
 func (p *reactorPassing) do(cmd *cobra.Command, of passedJSON, question, would, done string, act func(context.Context) error) error {
-	of.Reason, of.Outcome = p.reason, done
-	if p.dryRun {
-		of.Outcome = would
-	} else {
-		if in := cmd.InOrStdin(); !p.yes && terminal.Is(in) {
-			if err := terminal.Ask(cmd.Context(), in, cmd.ErrOrStderr(), question); err != nil {
-				return err
-			}
-		}
-		if err := act(cmd.Context()); err != nil {
-			return err
-		}
+	outcome, err := p.act(cmd, question, would, done, act)
+	if err != nil {
+		return err
 	}
+	of.Reason, of.Outcome = p.reason, outcome
 	if p.asJSON {
 		return terminal.JSON(cmd.OutOrStdout(), of)
 	}
-	_, err := fmt.Fprintln(cmd.OutOrStdout(), of.Outcome)
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), of.Outcome)
 	return err
 }

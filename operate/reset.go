@@ -61,20 +61,17 @@ func (c *Commands) resettableNamed(cmd *cobra.Command, names []string) error {
 	}
 	known := slices.Concat(c.config.Projections, c.config.Inboxes)
 	for _, name := range names {
-		if len(c.config.Projections) > 0 && !slices.Contains(known, strings.TrimPrefix(name, receptionPrefix)) {
+		if len(c.config.Projections) > 0 && !slices.Contains(known, strings.TrimPrefix(name, inbox.ReceptionPrefix)) {
 			return unknown("projection or inbox", name, known)
 		}
 	}
 	return nil
 }
 
-// receptionPrefix is what the name of an inbox has in front of it where that of its projection is meant.
-const receptionPrefix = "inbox."
-
 // inboxNamed returns the inbox that a name is of, or the name of its projection; nil for none.
 func (s System) inboxNamed(name string) *inbox.Inbox {
 	for _, in := range s.Inboxes {
-		if own := in.Name(); own == name || receptionPrefix+own == name {
+		if own := in.Name(); own == name || inbox.ReceptionPrefix+own == name {
 			return in
 		}
 	}
