@@ -55,6 +55,14 @@ func (d *dialled) Write(b []byte) (int, error) {
 
 // begin is called with the startup message, or whatever else a client begins with.
 func (d *dialled) begin(b []byte) (int, error) {
+	if isCancel(b) && d.address == d.of.address {
+		request := d.of.cancel(b)
+		if request == nil {
+			d.err, d.ended = io.EOF, true // all that the server says to one
+			return len(b), nil
+		}
+		b = request
+	}
 	settings, ours := d.of.asked(d.address, b)
 	if ours {
 		for it := d.of.take(); it != nil; it = d.of.take() {
@@ -63,7 +71,7 @@ func (d *dialled) begin(b []byte) (int, error) {
 				continue
 			}
 			d.use(it)
-			d.kept, d.rest = it, it.greeting
+			d.kept, d.rest = it, it.greets()
 			return len(b), nil
 		}
 	}
@@ -141,7 +149,8 @@ func (d *dialled) heard(b []byte) {
 			greeting = append(greeting, message...)
 		case 'K':
 			greeting = append(greeting, message...)
-			d.kept.pid = binary.BigEndian.Uint32(message[5:])
+			d.kept.identity = identity{binary.BigEndian.Uint32(message[5:]), binary.BigEndian.Uint32(message[9:])}
+			d.of.add(d.kept)
 		case 'Z':
 			d.kept.greeting, d.said = append(greeting, message...), nil
 			d.spans.follow(said)

@@ -1,9 +1,11 @@
 package testdb
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"strconv"
 	"strings"
@@ -20,10 +22,10 @@ import (
 type sessions struct {
 	user, database, address string
 
-	mu        sync.Mutex
-	idle      []*session
-	cancelled map[uint32]bool // sessions to which a request to cancel was sent, which may come late
-	closed    bool
+	mu     sync.Mutex
+	idle   []*session
+	told   map[identity]*session // nil: whom this was told no longer has the session
+	closed bool
 }
 
 // maxIdle is how many sessions are kept.
@@ -33,12 +35,18 @@ const maxIdle = 24
 type session struct {
 	net.Conn
 	greeting []byte // what the server said of itself after the login
-	pid      uint32
+	identity
+	told      identity // to the client of the moment
+	cancelled bool     // the request may come late
 }
+
+// identity is what a request to cancel has. Each client of a session is told another key: one asks for what it left
+// when it has closed already, and would cancel what the next one does.
+type identity struct{ pid, key uint32 }
 
 func newSessions(config *pgx.ConnConfig) *sessions {
 	address := net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
-	return &sessions{user: config.User, database: config.Database, address: address, cancelled: map[uint32]bool{}}
+	return &sessions{user: config.User, database: config.Database, address: address, told: map[identity]*session{}}
 }
 
 // dial returns a connection that chooses its session when it hears whose it is to be.
@@ -54,14 +62,28 @@ func (s *sessions) take() *session {
 	}
 	last := s.idle[len(s.idle)-1]
 	s.idle = s.idle[:len(s.idle)-1]
+	s.tell(last, identity{last.pid, rand.Uint32()})
 	return last
 }
 
-// wants tells whether a session may be kept.
+func (s *sessions) tell(it *session, identity identity) { it.told, s.told[identity] = identity, it }
+
+// add takes note of a session that has logged in.
+func (s *sessions) add(it *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tell(it, it.identity)
+}
+
+// wants tells whether a session may be kept. From then on its client can cancel nothing in it.
 func (s *sessions) wants(it *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.closed && len(s.idle) < maxIdle && !s.cancelled[it.pid]
+	if s.closed || len(s.idle) >= maxIdle || it.cancelled {
+		return false
+	}
+	s.told[it.told] = nil
+	return true
 }
 
 func (s *sessions) put(it *session) bool {
@@ -72,6 +94,25 @@ func (s *sessions) put(it *session) bool {
 	}
 	s.idle = append(s.idle, it)
 	return true
+}
+
+const cancelCode = 80877102
+
+func isCancel(b []byte) bool { return len(b) == 16 && binary.BigEndian.Uint32(b[4:]) == cancelCode }
+
+// cancel returns the request to cancel as the server wants it, or nil when who asks no longer has the session.
+func (s *sessions) cancel(request []byte) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it, known := s.told[identity{binary.BigEndian.Uint32(request[8:]), binary.BigEndian.Uint32(request[12:])}]
+	switch {
+	case !known:
+		return request
+	case it == nil:
+		return nil
+	}
+	it.cancelled = true
+	return binary.BigEndian.AppendUint32(bytes.Clone(request[:12]), it.key)
 }
 
 // close ends all that are kept.
@@ -87,14 +128,9 @@ func (s *sessions) close() {
 
 // asked returns the settings that a startup message asks for, and whether a kept session can have them.
 func (s *sessions) asked(address string, b []byte) (settings map[string]string, ours bool) {
-	const login, cancel = 196608, 80877102
+	const login = 196608
 	switch {
 	case len(b) < 8 || address != s.address:
-		return nil, false
-	case len(b) == 16 && binary.BigEndian.Uint32(b[4:]) == cancel:
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.cancelled[binary.BigEndian.Uint32(b[8:])] = true
 		return nil, false
 	case binary.BigEndian.Uint32(b[4:]) != login:
 		return nil, false
@@ -154,6 +190,17 @@ func (s *session) clean(between spans) error {
 		return err
 	}
 	return s.run("DISCARD ALL", "DISCARD ALL", between, cleanPatience)
+}
+
+// greets returns what its next client is told after the login.
+func (s *session) greets() []byte {
+	greeting := bytes.Clone(s.greeting)
+	for at := 0; at < len(greeting); at += 1 + int(binary.BigEndian.Uint32(greeting[at+1:])) {
+		if greeting[at] == 'K' {
+			binary.BigEndian.PutUint32(greeting[at+9:], s.told.key)
+		}
+	}
+	return greeting
 }
 
 func (s *session) send(sql string, patience time.Duration) error {

@@ -44,5 +44,16 @@ func TestSessionsAreUsedAgain(t *testing.T) {
 		_, err := conn.Exec(ctx, `SELECT pg_sleep(60)`)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	}))
-	require.NotEqual(t, first, session(t, func(*pgx.Conn) {}), "what was cancelled may be cancelled late")
+	var left *pgx.Conn
+	second := session(t, func(conn *pgx.Conn) { left = conn })
+	require.NotEqual(t, first, second, "what was cancelled may be cancelled late")
+	require.Equal(t, second, session(t, func(conn *pgx.Conn) {
+		go func() { _ = left.PgConn().CancelRequest(context.Background()) }()
+		_, err := conn.Exec(t.Context(), `SELECT pg_sleep(0.2)`)
+		require.NoError(t, err, "who had the session before cancels nothing in it")
+		go func() { _ = conn.PgConn().CancelRequest(context.Background()) }()
+		_, err = conn.Exec(t.Context(), `SELECT pg_sleep(60)`)
+		require.ErrorContains(t, err, "canceling statement")
+	}))
+	require.NotEqual(t, second, session(t, func(*pgx.Conn) {}))
 }
