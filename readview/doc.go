@@ -149,7 +149,7 @@
 //     column of any unique index;
 //   - nobody could tell by the table: it has no trigger, rule or row security, and its defaults, checks, domains,
 //     generated columns and indexes call nothing that may look at other rows. Each page looks at the catalogue anew
-//     (internal/pipeline/plain.sql).
+//     (internal/pipeline/facts.go).
 //
 // Of several upserts of a row that make it what they would have inserted, as ON CONFLICT (account) DO UPDATE SET amount = EXCLUDED.amount with
 // all given columns but the key, only the last one is sent, where nobody can tell: nothing but its only key and NOT NULL can refuse a row

@@ -15,7 +15,7 @@ import (
 //
 // It is done where nobody can tell the difference: with statements that are no more
 // than that (see [parseInsert], [parseKeyed]), on tables where nothing looks at the other rows (see
-// plain.sql; a page looks once, and its lock keeps the table as it is), and
+// facts.go; a page looks once, and its lock keeps the table as it is), and
 // for rows of different keys, as one statement can't update a row twice. When such
 // a statement fails, the page is applied again without.
 //
@@ -43,16 +43,16 @@ type bulk struct {
 	one       *prepared
 	form      form
 	table     *table
-	decided   int   // how often the table had been found out about then:
-	plain     bool  // nobody can tell whether its rows go together
-	key       []int // the arguments that tell which row is meant, or may be in the way; nil if none may
-	exact     bool  // they are a key of the table
-	shared    bool  // all that is unique there
-	once      bool  // no row can be in the statement twice
-	counts    bool  // a row has what depends on the order among the rows of all tables
-	replaces  bool  // of two rows of a key, the first one makes no difference; see replace.go
-	needed    []int // the arguments that must not be NULL
-	tried     bool  // to prepare
+	decided   *facts // of the table, from which follows:
+	plain     bool   // nobody can tell whether its rows go together
+	key       []int  // the arguments that tell which row is meant, or may be in the way; nil if none may
+	exact     bool   // they are a key of the table
+	shared    bool   // all that is unique there
+	once      bool   // no row can be in the statement twice
+	counts    bool   // a row has what depends on the order among the rows of all tables
+	replaces  bool   // of two rows of a key, the first one makes no difference; see replace.go
+	needed    []int  // the arguments that must not be NULL
+	tried     bool   // to prepare
 	statement pgconn.StatementDescription
 	elements  []uint32 // the types of its arrays' elements
 }
@@ -122,10 +122,10 @@ func (b *bulk) finds(fields []pgconn.FieldDescription) bool {
 // decide says what the statement is, with what is known of its table.
 func (b *bulk) decide() {
 	t, f := b.table, &b.form
-	if b.decided == t.times {
+	if b.decided == t.facts {
 		return
 	}
-	b.decided = t.times
+	b.decided = t.facts
 	b.plain = t.plain && !slices.ContainsFunc(f.words, func(name string) bool {
 		return !slices.Contains(t.columns, name) && !slices.Contains(f.names, name) // it may be a function's
 	})

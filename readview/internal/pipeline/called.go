@@ -11,7 +11,7 @@ const (
 // names that are not PostgreSQL's own or written in C: whether there are any, whether they
 // look as if they set something, and whether they change tables.
 const calledSQL = `WITH called AS (
-		SELECT p.oid FROM pg_proc p WHERE lower(p.proname) = ANY($1)
+		SELECT p.oid FROM pg_proc p WHERE p.oid >= 16384 AND lower(p.proname) = ANY($1)
 		UNION
 		SELECT t.tgfoid FROM pg_class c JOIN pg_trigger t ON t.tgrelid = c.oid WHERE c.relname = ANY($2) AND NOT t.tgisinternal
 	), source AS (

@@ -19,6 +19,7 @@ type DB struct {
 	typed   bool            // and ask the server for the types of arguments
 	tracer  pgx.QueryTracer // the pool's, nil for none
 	counted sync.Map        // by text: true for statements that don't go together, an int for how often that failed in a row
+	facts   memory          // of tables
 }
 
 // Open returns a DB on a pool. Handlers get the types of database/sql from it, in which

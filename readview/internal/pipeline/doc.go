@@ -37,7 +37,7 @@
 // its lock of the connection: that one is taken before the transaction's, never after.
 //
 // Gathered are rows of the same INSERT, and of the same UPDATE or DELETE of the row of a key (bulk.go, what it takes of a
-// statement form.go, of a table table.go and plain.sql), when the table is such that nobody can tell; those of
+// statement form.go, of a table facts.go and plain.sql), when the table is such that nobody can tell; those of
 // several statements at once, of a table too, in the order of what is done to each key. A SELECT of one key sends only what may
 // be its row. Of upserts that replace a row the last one is sent (replace.go). Look-ups that were
 // declared are fetched for many events at once, and answered from that as long as the page can't have changed it (ahead.go).

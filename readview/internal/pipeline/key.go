@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// keyTypes are those whose values are the same only if they look it. The catalogue's side of it is in plain.sql.
+// keyTypes are those whose values are the same only if they look it.
 var keyTypes = []uint32{pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.TextOID, pgtype.VarcharOID, pgtype.UUIDOID, pgtype.DateOID}
 
 // appendKey appends a value of a key such that those that are the same in the database are the same here. ok is false

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	_ "embed"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,33 +11,13 @@ import (
 // table is what a connection knows of a table, by the name that it has in statements.
 type table struct {
 	name     string
-	version  string // when it was looked at
+	now      string // its version when it was looked at
 	looked   int64  // with the lock of that page
 	lock     string // which it was
 	page     int64  // found out, or found unchanged, in that page
-	known    string // the version that all of this is about
-	times    int    // that it was found out
 	relation uint32 // the table's oid, with which the version begins
-
-	lasting bool // it is so as long as that is the version
-	plain   bool // nobody can tell whether rows go together
-	draws   bool // a new row has what depends on the order among the rows of all tables: the next of a sequence, the time
-	asks    bool // and a changed row, too
-	columns []string
-	uniques []unique
-	takes   bool     // nothing refuses a row of values that are valid, but what is unique, and what must not be NULL:
-	needed  []string // these columns
+	*facts          // as they were at a version
 }
-
-// unique is an index that rows can violate.
-type unique struct {
-	Columns []string
-	Whole   bool // it is of these columns as they are, and of all rows
-	Key     bool // and of whose values we can tell whether they are the same; none is NULL
-}
-
-//go:embed plain.sql
-var plainSQL string
 
 // versionSQL tells the version of all that the catalogue has of a table itself.
 const versionSQL = `SELECT concat_ws(' ', c.oid, c.xmin, c.ctid,
@@ -56,7 +35,7 @@ const maxRecent = maxSets
 func (s *session) table(name string) *table {
 	t := s.here.tables[name]
 	if t == nil {
-		t = &table{name: name}
+		t = &table{name: name, facts: &facts{}}
 		s.here.tables[name] = t
 	}
 	return t
@@ -72,9 +51,9 @@ const (
 // look adds to a batch what tells whether the table is as it was. Its lock keeps others
 // from changing that to the end of the transaction.
 func (t *table) look(batch *pgx.Batch, lock string) {
-	t.version, t.lock = "", lock
+	t.now, t.lock = "", lock
 	batch.Queue("LOCK TABLE ONLY " + t.name + " IN " + lock + " MODE")
-	batch.Queue(versionSQL, t.name).QueryRow(func(row pgx.Row) error { return row.Scan(&t.version) })
+	batch.Queue(versionSQL, t.name).QueryRow(func(row pgx.Row) error { return row.Scan(&t.now) })
 }
 
 // seen tells whether a table was found out about in this page, with a lock.
@@ -83,7 +62,7 @@ func (tx *Tx) seen(t *table, lock string) bool {
 }
 
 // odd tells whether, as far as is known, somebody can tell of its rows whether they go together.
-func (t *table) odd() bool { return t.known != "" && !t.plain }
+func (t *table) odd() bool { return t.version != "" && !t.plain }
 
 // lookAt finds out about a table, as of this page. What the page before has used was
 // looked at with the page's lock.
@@ -102,16 +81,15 @@ func (tx *Tx) lookAt(t *table, lock string) error {
 		}
 		t.looked = tx.pages
 	}
-	if !t.lasting || t.version != t.known {
+	if !t.lasting || t.version != t.now {
 		if err := tx.flush(); err != nil {
 			return err
 		}
-		t.uniques = nil
-		if err := tx.pgx.QueryRow(tx.ctx, plainSQL, t.name).Scan(&t.lasting, &t.plain, &t.draws, &t.asks, &t.columns, &t.uniques, &t.takes, &t.needed); err != nil {
+		found, err := tx.find(t.name, t.now)
+		if err != nil {
 			return err
 		}
-		t.known = t.version
-		t.times++
+		t.facts = found
 	}
 	oid, _, _ := strings.Cut(t.version, " ")
 	relation, err := strconv.ParseUint(oid, 10, 32)
@@ -123,29 +101,4 @@ func (tx *Tx) lookAt(t *table, lock string) error {
 		tx.recent = append(tx.recent, t)
 	}
 	return nil
-}
-
-// key returns the key that is made of columns, in any order, nil if there is none.
-func (t *table) key(columns []string) []string {
-	for _, u := range t.uniques {
-		if u.Key && len(columns) == len(u.Columns) && !slices.ContainsFunc(u.Columns, func(name string) bool { return !slices.Contains(columns, name) }) {
-			return u.Columns
-		}
-	}
-	return nil
-}
-
-// only returns the key that is all that is unique in the table, nil if there is none, or something else.
-func (t *table) only() []string {
-	if len(t.uniques) == 1 && t.uniques[0].Key {
-		return t.uniques[0].Columns
-	}
-	return nil
-}
-
-// free tells whether what is unique does not depend on any of the columns.
-func (t *table) free(columns []string) bool {
-	return !slices.ContainsFunc(t.uniques, func(u unique) bool {
-		return !u.Whole || slices.ContainsFunc(columns, func(name string) bool { return slices.Contains(u.Columns, name) })
-	})
 }

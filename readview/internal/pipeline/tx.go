@@ -158,7 +158,7 @@ func (tx *Tx) sendBegin(looks []*table, queries []Query) error {
 		return err
 	}
 	for _, t := range looks {
-		if t.version != "" {
+		if t.now != "" {
 			t.looked = tx.pages
 		}
 	}
