@@ -39,9 +39,10 @@ type PostgresConfig struct {
 
 	// Durable keeps the server's own defaults, which survive a power cut. Set it
 	// for data that matters and for benchmarks. Otherwise nothing is forced to
-	// disk (fsync and full_page_writes are off): faster, and a committed
-	// transaction still survives the crash of a server process, because
-	// synchronous_commit stays on.
+	// disk (fsync and full_page_writes are off), and no query is compiled (jit is
+	// off), which pays for large data only: faster, and a committed transaction
+	// still survives the crash of a server process, because synchronous_commit
+	// stays on.
 	Durable bool
 
 	// Settings are further server settings by name, such as "work_mem". They win
@@ -170,6 +171,7 @@ func (c PostgresConfig) serverArgs(port int) []string {
 	if !c.Durable {
 		settings["fsync"] = "off"
 		settings["full_page_writes"] = "off"
+		settings["jit"] = "off"
 	}
 	maps.Copy(settings, c.Settings)
 	settings["listen_addresses"] = "127.0.0.1"
