@@ -192,7 +192,7 @@ func (tx *Tx) unforeseen(k *prepared, args []any) error {
 		}
 		tx.doubt = tx.doubt && b == nil
 	}
-	return tx.builder.Build(tx.pgx.TypeMap(), k.description, args)
+	return tx.build(k, args)
 }
 
 // worth returns the look-ups that are worth while to be fetched with that of an event which is not there.
@@ -296,7 +296,7 @@ func (tx *Tx) gather(to []*fetching, of *foreseen, k *prepared, worth []declared
 		of.rows = make(map[string][][]byte, len(worth))
 	}
 	for _, d := range worth {
-		if tx.builder.Build(tx.pgx.TypeMap(), k.description, d.args) == nil && tx.identity(b).exact {
+		if tx.build(k, d.args) == nil && tx.identity(b).exact {
 			f.take(string(tx.key), tx.builder.ParamValues, tx.builder.ParamFormats)
 		}
 	}

@@ -37,7 +37,7 @@ func (tx *Tx) ask(ctx context.Context, t *Turn, query string, args []any) (rows 
 		return nil, false, err
 	}
 	k, err := tx.prepare(query)
-	if err != nil || len(k.description.Fields) == 0 || tx.builder.Build(tx.pgx.TypeMap(), k.description, args) != nil {
+	if err != nil || len(k.description.Fields) == 0 || tx.build(k, args) != nil {
 		return nil, false, err
 	}
 	a := &answer{tx: tx, of: k}

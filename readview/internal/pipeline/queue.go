@@ -73,7 +73,7 @@ func (tx *Tx) add(ctx context.Context, t *Turn, query string, args []any, s stat
 		return false, err
 	}
 	k, err := tx.prepare(query)
-	if err != nil || tx.builder.Build(tx.pgx.TypeMap(), k.description, args) != nil {
+	if err != nil || tx.build(k, args) != nil {
 		return false, err
 	}
 	bulk, err := tx.bulk(k)

@@ -59,6 +59,7 @@ type session struct {
 	spare   []*rows           // that are not
 	pins    pins
 	key     []byte // memory for one
+	args    []any  // likewise
 	builder pgx.ExtendedQueryBuilder
 }
 
