@@ -8,7 +8,10 @@ func figures() []figure {
 			prepare: prepareCatchUp,
 		},
 		{
-			name: "dancefinder catch-up", unit: "events/s", baseline: pgxLoop, goal: "0.8", prepare: prepareDanceFinder,
+			name: "dancefinder catch-up", unit: "events/s", baseline: pgxLoop, goal: "1.5", prepare: prepareDanceFinder,
+		},
+		{
+			name: "INSERT of 8 columns", unit: "events/s", baseline: insertSelect, goal: "0.8", prepare: prepareWide,
 		},
 	}
 	for _, h := range []struct {
@@ -22,6 +25,9 @@ func figures() []figure {
 		{"handler: UPDATE, RowsAffected, else INSERT", pgxLoop, "1", countedJob},
 		{"handler: upsert of 10 hot keys", setsByHand, "0.8", hotJob},
 		{"handler: INSERT into two tables in turn", setsByHand, "0.8", turnsJob},
+		{"handler: counter", setsByHand, "0.8", counterJob},
+		{"handler: UPDATE by id", setsByHand, "0.8", updateJob},
+		{"handler: DELETE by id", setsByHand, "0.8", deleteJob},
 		{"handler: mixed", setsByHand, "0.4", mixedJob},
 		{"handler: mixed, declared", setsByHand, "0.7", mixedJob.declaring(lookUpTotal)},
 	} {
@@ -30,7 +36,7 @@ func figures() []figure {
 	for _, a := range []struct {
 		writers int
 		goal    string
-	}{{1, "0.9"}, {16, "1.3"}, {64, "2.2"}, {256, "3"}} {
+	}{{1, "0.9"}, {16, "1.4"}, {64, "2.5"}, {256, "4.5"}} {
 		all = append(all, appendFigure(a.writers, a.goal))
 	}
 	return append(all,

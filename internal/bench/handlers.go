@@ -27,6 +27,7 @@ type job struct {
 	lookUps func(e *Deposited) []readview.Lookup // declared, nil for none
 	loop    func(ctx context.Context, tx pgx.Tx, page []Deposited) error
 	sets    func(ctx context.Context, tx pgx.Tx, page []Deposited) error
+	entries bool // the table has a row for each event before
 }
 
 const (

@@ -28,7 +28,7 @@ func prepareHandler(j job) func(ctx context.Context, e *environment) ([]contende
 		}
 		want := ""
 		run := func(run func(ctx context.Context) (float64, error)) func(ctx context.Context) (float64, error) {
-			return func(ctx context.Context) (float64, error) { return e.sameTables(ctx, &want, run) }
+			return func(ctx context.Context) (float64, error) { return e.sameTables(ctx, j.entries, &want, run) }
 		}
 		handler := readview.On(j.handle)
 		if j.lookUps != nil {
@@ -45,14 +45,22 @@ func prepareHandler(j job) func(ctx context.Context, e *environment) ([]contende
 	}
 }
 
-// sameTables empties the tables, and refuses a result whose tables are not as those
+// sameTables empties the tables, but for rows of which there is one an event if entries is set, and refuses a result whose tables are not as those
 // of the others.
-func (e *environment) sameTables(ctx context.Context, want *string, run func(ctx context.Context) (float64, error)) (float64, error) {
+func (e *environment) sameTables(ctx context.Context, entries bool, want *string, run func(ctx context.Context) (float64, error)) (float64, error) {
 	if err := e.clear(ctx, 0); err != nil {
 		return 0, err
 	}
 	if _, err := e.pool.Exec(ctx, `TRUNCATE entry, note, line RESTART IDENTITY`); err != nil {
 		return 0, err
+	}
+	if entries {
+		if _, err := e.pool.Exec(ctx, allEntries, handlerEvents); err != nil {
+			return 0, err
+		}
+		if _, err := e.pool.Exec(ctx, `VACUUM ANALYZE entry`); err != nil {
+			return 0, err
+		}
 	}
 	value, err := run(ctx)
 	if err != nil {
