@@ -30,31 +30,23 @@ type part struct {
 	kind, name, text, statement string
 }
 
-// parts returns the definition of a table, as the search path prints it.
-func (s *Set) parts(ctx context.Context, conn Conn, oid uint32, all []uint32) ([]part, error) {
-	rows, err := conn.Query(ctx, definitionSQL, oid, all)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (p part, err error) {
-		err = row.Scan(&p.stage, &p.kind, &p.name, &p.text, &p.statement)
-		return p, err
-	})
-}
-
 // definitions returns that of every table, printed with a search path.
 func (s *Set) definitions(ctx context.Context, conn Conn, path string, oids []uint32) ([][]part, error) {
 	if err := setPath(ctx, conn, path); err != nil {
 		return nil, err
 	}
-	all := make([][]part, len(oids))
-	for i, oid := range oids {
-		var err error
-		if all[i], err = s.parts(ctx, conn, oid, oids); err != nil {
-			return nil, err
-		}
+	rows, err := conn.Query(ctx, definitionSQL, oids)
+	if err != nil {
+		return nil, err
 	}
-	return all, nil
+	all := make([][]part, len(oids))
+	var number int
+	var p part
+	_, err = pgx.ForEachRow(rows, []any{&number, &p.stage, &p.kind, &p.name, &p.text, &p.statement}, func() error {
+		all[number-1] = append(all[number-1], p)
+		return nil
+	})
+	return all, err
 }
 
 // setPath sets the search path to the end of the transaction. It is a round trip of its own: what follows is described

@@ -1,14 +1,17 @@
--- What the catalogue has of the table $1, as the search path prints it: when a shadow gets it, what it is, its name, its definition, and
--- the statement that makes it, with E'\x01' for the name of the table and E'\x02' for that of its schema.
+-- What the catalogue has of the tables $1, as the search path prints it: of which of them, when a shadow gets it, what it is, its name, its definition,
+-- and the statement that makes it, with E'\x01' for the name of the table and E'\x02' for that of its schema.
 --
 -- stage: 0 with the table, 1 before the replay, 2 at its end, 3 when the other tables are there, 4 only if it is to take the place of the table, 5 likewise, at the
 -- end of the replay
-WITH t AS (SELECT * FROM pg_class WHERE oid = $1::oid),
+--
+-- One statement for all of them: to plan it takes the server longer than to run it.
+SELECT asked.number, p.* FROM unnest($1::oid[]) WITH ORDINALITY AS asked (oid, number) CROSS JOIN LATERAL (
+WITH t AS (SELECT * FROM pg_class WHERE oid = asked.oid),
 owned AS ( -- its sequences: those of serials are made by name, those of identities come with the columns
 	SELECT s.*, c.relname, quote_ident(c.relname) AS name, a.attname, a.attidentity, c.relacl, c.relowner FROM pg_depend d
 	JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S' JOIN pg_sequence s ON s.seqrelid = c.oid
 	JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-	WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.deptype IN ('a', 'i')
+	WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = asked.oid AND d.deptype IN ('a', 'i')
 ),
 granted AS (
 	SELECT '' AS on_what, NULL::text AS of_column, (aclexplode(relacl)).* FROM t UNION ALL
@@ -43,7 +46,7 @@ part (stage, kind, name, text, statement) AS (
 	SELECT 1, 'f trigger state', tgname, tgenabled::text, format('ALTER TABLE %s %s TRIGGER %I', E'\x01', CASE tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE REPLICA' END, tgname)
 	FROM t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE NOT tgisinternal AND tgenabled <> 'O'
 	UNION ALL
-	SELECT CASE WHEN c.confrelid = ANY($2::oid[]) THEN 3 ELSE 4 END, 'g reference', c.conname, pg_get_constraintdef(c.oid), format('ALTER TABLE %s ADD CONSTRAINT %I %s', E'\x01', c.conname, pg_get_constraintdef(c.oid))
+	SELECT CASE WHEN c.confrelid = ANY($1) THEN 3 ELSE 4 END, 'g reference', c.conname, pg_get_constraintdef(c.oid), format('ALTER TABLE %s ADD CONSTRAINT %I %s', E'\x01', c.conname, pg_get_constraintdef(c.oid))
 	FROM t JOIN pg_constraint c ON c.conrelid = t.oid WHERE c.contype = 'f' AND c.conparentid = 0
 	-- What only counts when it takes the place of the table.
 	UNION ALL
@@ -100,12 +103,13 @@ part (stage, kind, name, text, statement) AS (
 	FROM granted
 	UNION ALL
 	SELECT CASE WHEN what LIKE 'INDEX %' THEN 5 ELSE 4 END, 'r comment', what, d, format('COMMENT ON %s IS %L', what, d) FROM (
-		SELECT 'TABLE ' || E'\x01', obj_description($1, 'pg_class') UNION ALL
-		SELECT format('CONSTRAINT %I ON %s', conname, E'\x01'), obj_description(c.oid, 'pg_constraint') FROM pg_constraint c WHERE conrelid = $1 UNION ALL
-		SELECT format('INDEX %s', E'\x02.' || quote_ident(c.relname)), obj_description(c.oid, 'pg_class') FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE indrelid = $1 UNION ALL
-		SELECT format('TRIGGER %I ON %s', tgname, E'\x01'), obj_description(g.oid, 'pg_trigger') FROM pg_trigger g WHERE tgrelid = $1 AND NOT tgisinternal UNION ALL
-		SELECT format('POLICY %I ON %s', polname, E'\x01'), obj_description(p.oid, 'pg_policy') FROM pg_policy p WHERE polrelid = $1 UNION ALL
-		SELECT format('STATISTICS %s', E'\x02.' || quote_ident(stxname)), obj_description(e.oid, 'pg_statistic_ext') FROM pg_statistic_ext e WHERE stxrelid = $1
+		SELECT 'TABLE ' || E'\x01', obj_description(asked.oid, 'pg_class') UNION ALL
+		SELECT format('CONSTRAINT %I ON %s', conname, E'\x01'), obj_description(c.oid, 'pg_constraint') FROM pg_constraint c WHERE conrelid = asked.oid UNION ALL
+		SELECT format('INDEX %s', E'\x02.' || quote_ident(c.relname)), obj_description(c.oid, 'pg_class') FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE indrelid = asked.oid UNION ALL
+		SELECT format('TRIGGER %I ON %s', tgname, E'\x01'), obj_description(g.oid, 'pg_trigger') FROM pg_trigger g WHERE tgrelid = asked.oid AND NOT tgisinternal UNION ALL
+		SELECT format('POLICY %I ON %s', polname, E'\x01'), obj_description(p.oid, 'pg_policy') FROM pg_policy p WHERE polrelid = asked.oid UNION ALL
+		SELECT format('STATISTICS %s', E'\x02.' || quote_ident(stxname)), obj_description(e.oid, 'pg_statistic_ext') FROM pg_statistic_ext e WHERE stxrelid = asked.oid
 	) AS c (what, d) WHERE d IS NOT NULL
 )
-SELECT stage, kind, name::text, coalesce(text, '')::text, statement FROM part ORDER BY stage, kind, name
+SELECT stage, kind, name::text, coalesce(text, '')::text AS text, statement FROM part
+) AS p ORDER BY number, stage, kind, name
