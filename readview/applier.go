@@ -29,6 +29,7 @@ type applier struct {
 	log      eventsourced.LogReader // where its events can be looked up, nil when they come by messages
 	logger   *slog.Logger
 	target   target // what it writes
+	tracer   consumer.Tracer
 
 	alone    sync.Map // names of events that are applied alone
 	progress progress
@@ -66,6 +67,7 @@ func newApplier(m *Manager, d *definition, registry *eventsourced.Registry, log 
 		registry:   registry,
 		log:        log,
 		logger:     m.config.Logger.With("projection", d.Name),
+		tracer:     m.config.Tracer,
 		failpoint:  func(string) {},
 	}
 	a.target = live{a}

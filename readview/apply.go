@@ -71,7 +71,7 @@ func (a *applier) part(p *page, from, to int, how pipeline.How) (int, int, pipel
 
 // traced is transact, of which the tracer is told.
 func (a *applier) traced(ctx context.Context, p *page, from, to int, how pipeline.How) (end, failed int, err error) {
-	ctx, ended := a.m.config.Tracer.Handling(ctx, consumer.Handling{ID: a.id(), Events: to - from, Causes: p.causes(from, to)})
+	ctx, ended := a.tracer.Handling(ctx, consumer.Handling{ID: a.id(), Events: to - from, Causes: p.causes(from, to)})
 	end, err = from, errGoexit // if a handler ends the goroutine
 	defer func() {
 		switch {

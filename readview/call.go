@@ -73,7 +73,7 @@ func (a *applier) call(ctx context.Context, tx *pipeline.Tx, p *page, i int) (er
 	if it.err != nil {
 		return it.err
 	}
-	ctx, ended := a.m.config.Tracer.HandlingEvent(ctx, a.id(), &it.recorded)
+	ctx, ended := a.tracer.HandlingEvent(ctx, a.id(), &it.recorded)
 	if ended != nil {
 		defer func() { ended(err) }()
 	}

@@ -62,6 +62,17 @@ type Config struct {
 	// projection that would have to park more stops. Defaults to [DefaultMaxParked].
 	MaxParked int
 
+	// VerifyEvery is how often each projection is verified on schedule, as by [Manager.Verify], by the node that applies it: so
+	// that a row that somebody has changed by hand is found. Defaults to 0, which is never. A projection is verified while it is live and
+	// nobody rebuilds or verifies it, one after the other of a manager, and not again before [VerifyPause] times as long as that took: one
+	// that takes an hour once in 21 hours, whatever VerifyEvery is. What it finds is on record, see Verify of
+	// [consumer.Status]; the operator log has it when it is another outcome than the time before, with the actor "schedule".
+	//
+	// It wants what a verification wants, CREATE on the database, and 8 connections of the pool at least, so that as many as it takes are left to
+	// all others; without, it says so, and tries again. Projections of [Manager.AddRemote] are left out, as their whole history would
+	// have to be asked for each time, and so are those without Tables.
+	VerifyEvery time.Duration
+
 	// Positions keeps the positions of the projections. Defaults to the table readviews, see
 	// [Positions].
 	Positions PositionStore
@@ -98,6 +109,7 @@ func (c Config) validate() error {
 		{"RetryFor", int64(c.RetryFor)},
 		{"LockTimeout", int64(c.LockTimeout)},
 		{"MaxParked", int64(c.MaxParked)},
+		{"VerifyEvery", int64(c.VerifyEvery)},
 	} {
 		if field.value < 0 {
 			problems = append(problems, fmt.Errorf("readview.Config: %s is negative", field.name))

@@ -351,7 +351,14 @@
 //     empty. It asks for its locks in short tries, so that nobody waits behind it for a long reader.
 //
 // A rebuild tries what is skipped or parked, and what fails again stays so. [Manager.Verify] compares the tables with a replay up to
-// the projection's position, both in one snapshot; the replay leaves out what is skipped or parked.
+// the projection's position, both in one snapshot; the replay leaves out what is skipped or parked. With [Config.VerifyEvery] the node
+// that applies a projection does that again and again:
+//
+//	the lease is here, and it is live       otherwise look again after a PollInterval
+//	nobody rebuilds or verifies it          likewise
+//	it has rested                           VerifyEvery, and VerifyPause times as long as the last one took, whoever did that
+//	no other projection of the manager is at it
+//	──▶ Verify ──▶ another outcome than the last time? Then the operator log and the log have it
 //
 // # Operator log
 //

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,6 +47,34 @@ func Example() {
 	stop()
 	check(<-done)
 	// Output: 12
+}
+
+// A manager that verifies its projections by itself finds a row that somebody has changed by hand.
+func ExampleConfig_verifyEvery() {
+	ctx, stop := context.WithCancel(context.Background())
+	b := newExampleBank()
+	defer b.end()
+	config := readview.Config{VerifyEvery: time.Millisecond} // rather 20 s, or an hour
+	config.Logger = slog.New(slog.DiscardHandler)
+	manager, err := readview.NewManager(nil, b.store, b.pool, config, accountProjection)
+	check(err)
+	_, err = b.pool.Exec(ctx, `INSERT INTO account VALUES ('nobody', 50)`)
+	check(err)
+
+	done := make(chan error)
+	go func() { done <- manager.Run(ctx) }()
+	b.deposit("anna", 5)
+	for equal := true; equal; time.Sleep(10 * time.Millisecond) {
+		all, err := manager.Status(ctx)
+		check(err)
+		if verify := all[0].Verify; verify != nil && verify.Equal != nil && !*verify.Equal {
+			equal = false
+			fmt.Println("rows that differ:", verify.Different)
+		}
+	}
+	stop()
+	check(<-done)
+	// Output: rows that differ: 1
 }
 
 // Who writes gets a position, and whoever waits for it reads what was written.

@@ -1,6 +1,10 @@
 package readview
 
-import "github.com/jackc/pgx/v5/pgxpool"
+import (
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
 
 // SetFailpoint has f called at the named points of applying and resetting:
 // "locked", "applied" (after each event), "advanced", "committed", "reset" and
@@ -10,6 +14,9 @@ func SetFailpoint(m *Manager, f func(point string)) {
 		r.failpoint = f
 	}
 }
+
+// SetVerifyPause has projections rest for another time than [VerifyPause] after a verification on schedule. Call it before the router runs.
+func SetVerifyPause(m *Manager, times int) { m.rest = time.Duration(times) }
 
 // Watching tells whether c asks the database at intervals.
 func Watching(c *Consistency) bool { return c.watch.looks() }

@@ -93,6 +93,7 @@ type bank struct {
 	pool        *pgxpool.Pool
 	store       *pgstore.Store
 	accounts    *eventsourced.Repository[Account]
+	traces      traces
 }
 
 func newBank(t *testing.T, configure ...func(*pgxpool.Config)) *bank {

@@ -75,6 +75,14 @@ func (k *keeper) await(ctx context.Context, s *logSource, generation int64, left
 	delete(k.waiting, s)
 }
 
+// holds tells whether this node has the lease of a projection, as far as it knows.
+func (k *keeper) holds(s *logSource) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, held := k.held[s]
+	return held
+}
+
 func (k *keeper) run(ctx context.Context) {
 	renewal := time.NewTicker(k.m.config.LeaseTime() / 4)
 	defer renewal.Stop()

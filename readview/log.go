@@ -50,7 +50,10 @@ func (s *logSource) Subscribe(ctx context.Context, _ string) (<-chan *message.Me
 		defer close(out)
 		defer cancel()
 		s.loops.Go(func() { s.watch(ctx) })
+		var verifies sync.WaitGroup
+		verifies.Go(func() { s.verifyOnSchedule(ctx) })
 		s.run(ctx, out)
+		verifies.Wait() // until it has removed what it has made
 		s.end()
 	})
 	return out, nil

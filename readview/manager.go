@@ -43,7 +43,9 @@ type Manager struct {
 	watch  *watcher // of those who wait for positions in pool
 	shared shared
 
-	replays chan struct{} // has an item for each replay under way: they share the pool
+	replays  chan struct{} // has an item for each replay under way: they share the pool
+	schedule chan struct{} // has an item while a projection is verified on schedule
+	rest     time.Duration // [VerifyPause], but in tests
 
 	mu       sync.Mutex
 	names    []string // in the order of Add
@@ -84,6 +86,8 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 		node:     config.Node + "/" + eventsourced.NewEventID().String()[32:],
 		runners:  map[string]*runner{},
 		watching: map[*watcher]struct{}{},
+		schedule: make(chan struct{}, 1),
+		rest:     VerifyPause,
 	}
 	if pool != nil {
 		m.replays = make(chan struct{}, max(1, pool.Config().MaxConns/replayConns))

@@ -192,9 +192,10 @@ func TestAddRefusesWhatCanNotRun(t *testing.T) {
 	}
 	require.Empty(t, manager.Names(), "all or none")
 
-	_, err = readview.NewManager(nil, b.store, b.pool, readview.Config{PageEvents: -1, Attempts: -1})
+	_, err = readview.NewManager(nil, b.store, b.pool, readview.Config{PageEvents: -1, Attempts: -1, VerifyEvery: -1})
 	require.ErrorContains(t, err, "PageEvents is negative")
 	require.ErrorContains(t, err, "Attempts is negative")
+	require.ErrorContains(t, err, "VerifyEvery is negative")
 
 	type positions struct{ readview.PositionStore }
 	_, err = readview.NewManager(nil, (*pgstore.Store)(nil), nil, readview.Config{Positions: (*positions)(nil)}, balances())

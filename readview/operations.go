@@ -34,7 +34,7 @@ type OperationsQuery struct {
 // method of [Manager] changes is written in the transaction that changes it, with the actor
 // that [eventsourced.WithActor] has put into the context, or else this program's
 // [consumer.Config] Node, and with the reason of [consumer.WithReason]. What failed is written by itself, as far as the database is there.
-// Of what nodes do on their own accord, it has the events that they park.
+// Of what nodes do on their own accord, it has the events that they park, and what a verification on schedule has found when the one before it found something else.
 func (m *Manager) Operations(ctx context.Context, query OperationsQuery) ([]consumer.Operation, error) {
 	if query.Limit < 0 || query.Before < 0 {
 		return nil, errors.New("readview.OperationsQuery: Limit or Before is negative")

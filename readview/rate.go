@@ -168,9 +168,7 @@ func (r rebuildRecord) status() *consumer.Replay {
 	s := &consumer.Replay{
 		Command: r.command, Phase: r.phase, Events: r.events, Total: r.total, Node: consumer.NodeName(r.node), Detail: r.detail, Began: r.started.UTC(),
 	}
-	if found := (struct{ Equal bool }{}); r.result != nil && json.Unmarshal([]byte(*r.result), &found) == nil {
-		s.Equal = &found.Equal
-	}
+	r.found(s)
 	took := r.beat.Sub(r.started).Seconds()
 	if took > 0 {
 		s.Rate = float64(r.events) / took
@@ -187,4 +185,16 @@ func (r rebuildRecord) status() *consumer.Replay {
 		s.Left = time.Duration(float64(r.total-r.events) / s.Rate * float64(time.Second))
 	}
 	return s
+}
+
+// found completes it with what the last verification has found that could tell.
+func (r rebuildRecord) found(s *consumer.Replay) {
+	var result struct {
+		Verified
+		At time.Time `json:"at"`
+	}
+	if r.result == nil || json.Unmarshal([]byte(*r.result), &result) != nil {
+		return
+	}
+	s.Equal, s.Told, s.Different = &result.Equal, result.At.UTC(), result.different()
 }

@@ -19,6 +19,7 @@ type rebuildStatements struct {
 	page, pageSet             string // of a page
 	begin, resume, read, beat string
 	phase, end                string
+	yield, untold             string // of verifications on schedule
 	keep, kept, unkeep        string
 	putBack, settleDebt       string
 	keepDebt, takeDebt        string
@@ -40,13 +41,22 @@ func newRebuildStatements(schema string) rebuildStatements {
 			ON CONFLICT (name, kind) DO UPDATE SET run = excluded.run, command = excluded.command, phase = excluded.phase, schema = excluded.schema, fingerprint = excluded.fingerprint,
 				complete = excluded.complete, handled = excluded.handled, version = excluded.version, position = excluded.position, events = 0, total = 0, target = excluded.target, node = excluded.node, detail = '',
 				started_at = clock_timestamp(), beat_at = clock_timestamp(), ended_at = NULL`),
-		resume: r(`UPDATE {rebuilds} SET run = $3, node = $4, detail = '', beat_at = clock_timestamp(), ended_at = NULL WHERE name = $1 AND kind = $2`),
-		read: r(`SELECT name, kind, command, run::text, phase, schema, fingerprint, complete, handled, position, events, total, target, node, detail, result::text, started_at, beat_at, ended_at, version
+		// The time in which nobody was at it does not count.
+		resume: r(`UPDATE {rebuilds} SET run = $3, node = $4, detail = '', started_at = started_at + greatest(clock_timestamp() - beat_at, interval '0'), beat_at = clock_timestamp(), ended_at = NULL
+			WHERE name = $1 AND kind = $2`),
+		read: r(`SELECT name, kind, command, run::text, phase, schema, fingerprint, complete, handled, position, events, total, target, node, detail, result::text, started_at, beat_at, ended_at, version,
+				(extract(epoch FROM clock_timestamp() - coalesce(ended_at, beat_at)) * 1000000)::bigint
 			FROM {rebuilds} WHERE name = ANY($1) ORDER BY name, kind`),
 		beat:  r(`UPDATE {rebuilds} SET events = $4, total = $5, target = $6, detail = $7, beat_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL`),
 		phase: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = '', beat_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name) SELECT count(*) FROM moved`),
-		end: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = $5, result = coalesce($6::text::jsonb, result), beat_at = clock_timestamp(), ended_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name)
+		end: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = $5, result = coalesce($6::text::jsonb || jsonb_build_object('at', clock_timestamp()), result), beat_at = clock_timestamp(), ended_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name)
 			SELECT count(*) FROM moved`),
+		yield: r(`UPDATE {rebuilds} SET run = $2 WHERE name = $1 AND kind = 'verify' AND command = '` + onSchedule + `' AND ended_at IS NULL`),
+		// What somebody else is at, or has found meanwhile, stays.
+		untold: r(`INSERT INTO {rebuilds} AS r (name, kind, run, command, phase, schema, fingerprint, complete, handled, node, version, detail, ended_at)
+				VALUES ($1, 'verify', $2, '` + onSchedule + `', 'failed', '', '', false, $3, $4, $5, $6, clock_timestamp())
+			ON CONFLICT (name, kind) DO UPDATE SET run = excluded.run, command = excluded.command, phase = excluded.phase, node = excluded.node, detail = excluded.detail, events = 0,
+				started_at = clock_timestamp(), beat_at = clock_timestamp(), ended_at = clock_timestamp() WHERE r.ended_at IS NOT NULL`),
 		keep: r(`INSERT INTO {kept} (name, schema, how, position, fingerprint, handled, version, keep_until, topic) VALUES ($1, $2, $3, $4, $5, $6, $8, clock_timestamp() + $7 * interval '1 microsecond',
 				(SELECT topic FROM {states} WHERE name = $1))
 			ON CONFLICT (name) DO UPDATE SET schema = excluded.schema, how = excluded.how, position = excluded.position, fingerprint = excluded.fingerprint, handled = excluded.handled,
@@ -105,6 +115,16 @@ type rebuildRecord struct {
 	result                                               *string
 	started, beat                                        time.Time
 	ended                                                *time.Time
+	age                                                  time.Duration // of the last that is known of it, by the database's clock
+}
+
+// took is how long it has been at work, or was.
+func (r rebuildRecord) took() time.Duration {
+	last := r.beat
+	if r.ended != nil {
+		last = *r.ended
+	}
+	return max(0, last.Sub(r.started))
 }
 
 // rebuildsOf returns what is known of replays of these projections.
@@ -118,8 +138,10 @@ func (s states) rebuildsOf(ctx context.Context, names ...string) ([]rebuildRecor
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r rebuildRecord, err error) {
+		var age int64
 		err = row.Scan(&r.name, &r.kind, &r.command, &r.run, &r.phase, &r.schema, &r.fingerprint, &r.complete, &r.handled, (*int64)(&r.position), &r.events, &r.total, (*int64)(&r.target),
-			&r.node, &r.detail, &r.result, &r.started, &r.beat, &r.ended, &r.version)
+			&r.node, &r.detail, &r.result, &r.started, &r.beat, &r.ended, &r.version, &age)
+		r.age = time.Duration(age) * time.Microsecond
 		return r, err
 	})
 }

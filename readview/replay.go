@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -90,6 +91,9 @@ func (m *Manager) newReplay(ctx context.Context, r *runner, kind, command string
 	}
 	a.target = shadowed{p}
 	a.failpoint = func(point string) { r.failpoint("shadow " + point) }
+	if command == onSchedule { // nobody has asked for it, and it comes again and again
+		a.tracer = consumer.NoTracer{}
+	}
 	if source, remote := r.source.(*feedSource); remote {
 		history, err := newFeedHistory(ctx, a, source.feed, from)
 		if err != nil {
@@ -145,10 +149,23 @@ func (p *replay) enter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if p.command == onSchedule {
+		if err := p.schedulable(ctx, conn); err != nil {
+			conn.Release()
+			return err
+		}
+	}
 	// Somebody who has just died has the lock until the server notices.
-	got, name := false, lockName(p.kind, p.sql.schema, p.Name)
+	got, asked, name := false, false, lockName(p.kind, p.sql.schema, p.Name)
 	for deadline := time.Now().Add(time.Second); err == nil; {
 		err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended($1, 0))`, name).Scan(&got)
+		if !got && !asked && err == nil && p.kind == kindVerify && p.command != onSchedule {
+			asked = true
+			var tag pgconn.CommandTag
+			if tag, err = conn.Exec(ctx, p.sql.yield, p.Name, p.id); tag.RowsAffected() > 0 {
+				deadline = time.Now().Add(yieldsWithin)
+			}
+		}
 		if got || time.Now().After(deadline) || !wait.Sleep(ctx, lockTry) {
 			break
 		}

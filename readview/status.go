@@ -26,6 +26,12 @@ func (m *Manager) Status(ctx context.Context) ([]consumer.Status, error) {
 	ahead := slices.Clone(names) // the first of all is the one that what is behind it may be known by
 	slices.SortStableFunc(ahead, func(a, b string) int { return cmp.Compare(stored[b].Position, stored[a].Position) })
 	all := make([]consumer.Status, len(names))
+	took := map[string]time.Duration{} // the last verification
+	for _, replay := range replays {
+		if replay.kind == kindVerify {
+			took[replay.name] = replay.took()
+		}
+	}
 	for _, name := range ahead {
 		r, err := m.runner(name)
 		if err != nil {
@@ -43,6 +49,9 @@ func (m *Manager) Status(ctx context.Context) ([]consumer.Status, error) {
 			case replay.name == name && replay.kind == kindVerify:
 				status.Verify = replay.status()
 			}
+		}
+		if r.onSchedule() {
+			status.VerifyEvery = m.verifyAfter(took[name])
 		}
 		all[slices.Index(names, name)] = status
 	}

@@ -70,6 +70,14 @@ type TouchingEvent struct {
 	Op       string                `json:"op"` // INSERT, UPDATE or DELETE
 }
 
+// different is how many rows differ, whether or not events were skipped or are parked.
+func (r Verified) different() (rows int64) {
+	for _, t := range r.Tables {
+		rows += t.Missing + t.Extra + t.Differing
+	}
+	return rows
+}
+
 // String is the result in a line.
 func (r Verified) String() string {
 	var parts []string

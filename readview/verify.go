@@ -28,6 +28,19 @@ type VerifyOptions struct {
 	First    int                   // how many of the rows of a table to return that differ. Defaults to [DefaultFirst].
 	History  *Feed                 // as in [RebuildOptions]
 	Progress func(RebuildProgress) // is told how far it is, twice a second, by one goroutine at a time
+
+	scheduled bool // see [Config.VerifyEvery]
+}
+
+// command is what it is called on record.
+func (o VerifyOptions) command() string {
+	switch {
+	case o.scheduled:
+		return onSchedule
+	case o.Sample > 0:
+		return "verify a sample"
+	}
+	return "verify"
 }
 
 // Verify replays the projection's events into shadow tables, up to where the live ones are, and compares them row by row. It never changes the
@@ -37,7 +50,7 @@ type VerifyOptions struct {
 // cheap however long the log is. If these rows are what those events make, that is the result; rows that are missing it does not find.
 // If not, other streams may have a part in them: then all is verified, as without a Sample, so that what is called different is.
 //
-// What is no function of the events is left out, see [LeftOutColumn]: numbers of a sequence, some of which a page that is rolled back has burnt, differ
+// One on schedule, see [Config.VerifyEvery], gives way to it. What is no function of the events is left out, see [LeftOutColumn]: numbers of a sequence, some of which a page that is rolled back has burnt, differ
 // though all is well. Rows are told apart by a unique key without such columns; those of a table that has none are counted.
 //
 // Its errors are those of [Manager.Rebuild]: then it could not tell. Tables without a key can be verified, other than rebuilt.
@@ -50,12 +63,11 @@ func (m *Manager) Verify(ctx context.Context, name string, options VerifyOptions
 		return Verified{}, errors.New("readview.VerifyOptions: First, Events or Sample is negative")
 	}
 	setDefault(&options.First, DefaultFirst)
-	command := "verify"
-	if options.Sample > 0 {
-		command = "verify a sample"
-	}
-	p, err := m.newReplay(ctx, r, kindVerify, command, options.History, options.Progress)
+	p, err := m.newReplay(ctx, r, kindVerify, options.command(), options.History, options.Progress)
 	if err != nil {
+		if options.scheduled && ctx.Err() == nil && !errors.Is(err, ErrRebuilding) {
+			m.untold(ctx, r.definition, err)
+		}
 		return Verified{}, fmt.Errorf("verify %s: %w", name, explain(err))
 	}
 	v := &verification{replay: p, options: options, began: time.Now()}
@@ -241,8 +253,11 @@ func (v *verification) end(ctx context.Context, cause error) error {
 	case cause != nil:
 		phase, text = PhaseFailed, cause.Error()
 	}
-	if v.schema == "" || errors.Is(cause, errLostRun) {
+	if errors.Is(cause, errLostRun) {
 		return cause
+	}
+	if v.schema == "" {
+		return v.untold(ctx, cause)
 	}
 	var result *string
 	if cause == nil {
@@ -257,6 +272,7 @@ func (v *verification) end(ctx context.Context, cause error) error {
 			result = &s
 		}
 	}
+	mine := 0
 	err := wait.Detached(ctx, func(ctx context.Context) error {
 		if v.lock == nil || v.lock.Conn().IsClosed() {
 			if err := v.reenter(ctx); err != nil {
@@ -266,11 +282,21 @@ func (v *verification) end(ctx context.Context, cause error) error {
 		if err := dropSchema(ctx, v.lock, v.schema, v.comment(v.kind)); err != nil {
 			return err
 		}
-		var mine int
 		return v.lock.QueryRow(ctx, v.sql.end, v.Name, v.kind, v.id, string(phase), pgerr.Text(text), result).Scan(&mine)
 	})
 	if err != nil {
 		v.logger.WarnContext(ctx, "what a verification has left is not removed yet: readviews cleanup", "error", err)
+	}
+	if mine == 0 {
+		return v.untold(ctx, cause)
+	}
+	return cause
+}
+
+// untold puts on record why one on schedule could not even begin, and returns that.
+func (v *verification) untold(ctx context.Context, cause error) error {
+	if v.options.scheduled && cause != nil && ctx.Err() == nil {
+		v.m.untold(ctx, v.definition, cause)
 	}
 	return cause
 }

@@ -37,25 +37,26 @@ const (
 
 // Status is how a consumer stands.
 type Status struct {
-	Kind     Kind
-	Name     string // a subscriber's is its consumer group
-	Topic    string // a subscriber's
-	State    State
-	Position eventsourced.Position // everything up to it is done
-	Head     eventsourced.Position // of the log; the highest that was heard of, where events come by messages
-	Behind   int64                 // events above Position that it handles, up to [eventsourced.MaxBacklog] (of a reactor of another process, all of the log's); -1 when that is not known
-	More     bool                  // there are more than Behind says
-	Lag      time.Duration         // how long the first of them has been waiting; 0 when there is none
-	Node     string                // who runs it, see [Config.Node]; "" for nobody
-	Parked   int64                 // events that a reactor or a projection put aside
-	Skipped  int64                 // events that somebody has decided that a projection does not apply
-	Estimate int64                 // about how many events wait, when there are More than Behind and the log can tell; otherwise Behind
-	Rate     float64               // events that a projection has applied a second, over the last seconds; 0 when it does nothing
-	Left     time.Duration         // about how long the rest takes at that rate; 0 when there is none, or that can't be told
-	Version  int                   // of a projection, by which its tables were filled
-	Rebuild  *Replay               // of a projection, the one under way or the last one; nil when there was none
-	Verify   *Replay               // likewise
-	Failure  *Failure              // why it does not get on, or stopped; nil when it does
+	Kind        Kind
+	Name        string // a subscriber's is its consumer group
+	Topic       string // a subscriber's
+	State       State
+	Position    eventsourced.Position // everything up to it is done
+	Head        eventsourced.Position // of the log; the highest that was heard of, where events come by messages
+	Behind      int64                 // events above Position that it handles, up to [eventsourced.MaxBacklog] (of a reactor of another process, all of the log's); -1 when that is not known
+	More        bool                  // there are more than Behind says
+	Lag         time.Duration         // how long the first of them has been waiting; 0 when there is none
+	Node        string                // who runs it, see [Config.Node]; "" for nobody
+	Parked      int64                 // events that a reactor or a projection put aside
+	Skipped     int64                 // events that somebody has decided that a projection does not apply
+	Estimate    int64                 // about how many events wait, when there are More than Behind and the log can tell; otherwise Behind
+	Rate        float64               // events that a projection has applied a second, over the last seconds; 0 when it does nothing
+	Left        time.Duration         // about how long the rest takes at that rate; 0 when there is none, or that can't be told
+	Version     int                   // of a projection, by which its tables were filled
+	Rebuild     *Replay               // of a projection, the one under way or the last one; nil when there was none
+	Verify      *Replay               // likewise
+	VerifyEvery time.Duration         // how long after that a projection is verified on schedule, by this program's configuration; 0 for never
+	Failure     *Failure              // why it does not get on, or stopped; nil when it does
 }
 
 // ID returns which consumer it is.
@@ -63,7 +64,7 @@ func (s Status) ID() ID { return ID{Kind: s.Kind, Name: s.Name, Topic: s.Topic} 
 
 // Replay is how far a rebuild, a rollback or a verification of a projection is, or what became of it.
 type Replay struct {
-	Command string        `json:"command"` // rebuild, rollback or verify
+	Command string        `json:"command"` // rebuild, rollback, verify, "verify a sample" or "verify on schedule"
 	Phase   string        `json:"phase"`   // such as "replaying", "done", "failed"; "interrupted" when nobody goes on with it
 	Running bool          `json:"running"`
 	Events  int64         `json:"events"` // applied
@@ -78,6 +79,9 @@ type Replay struct {
 	// Equal is what the last verification has found that could tell, since the projection was reset, rebuilt or rolled back; nil
 	// when there was none. The one that is under way, or could not tell, changes nothing about it.
 	Equal *bool `json:"equal,omitempty"`
+
+	Told      time.Time `json:"told,omitzero"`       // when that was; zero without, and when it is not known
+	Different int64     `json:"different,omitempty"` // rows that it found missing, too many or different: what was skipped or is parked are none
 }
 
 // Failure is what keeps a consumer from getting on: an error, or something that

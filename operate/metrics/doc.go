@@ -39,9 +39,12 @@
 //	consumer_debt_events{kind,name}        skipped or parked
 //	consumer_rebuild_ratio{kind,name}      of a rebuild that runs, 0 to 1
 //	consumer_verify_equal{kind,name}       what the last verification found, 1 or 0, until the projection is reset, rebuilt or rolled back
-//	consumer_verify_timestamp_seconds{kind,name}
+//	consumer_verify_different_rows{kind,name}  rows in which it found a difference: unlike the one above, no skipped or parked events
+//	consumer_verify_timestamp_seconds{kind,name}  when that was
+//	consumer_verify_failed{kind,name}      1 if the last one could not tell; nothing while one runs
+//	consumer_verify_interval_seconds{kind,name}  how long after one the next begins, where they are on schedule, by the configuration of the node that reports
 //
-// There are at most 35 series for each consumer, 13 of them a histogram, and 48 of the log: their number does not depend on
+// There are at most 38 series for each consumer, 13 of them a histogram, and 48 of the log: their number does not depend on
 // events, streams or errors. A scrape reads a row for each consumer and counts at most 10,000 events of an index for one
 // that is behind, at most once in [Config.Interval].
 package metrics

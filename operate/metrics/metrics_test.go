@@ -153,11 +153,15 @@ func TestMetrics(t *testing.T) {
 	}
 	verify()
 	require.EqualValues(t, 1, n.value("consumer_verify_equal", "projection", "amounts"))
-	require.InDelta(t, time.Now().Unix(), n.value("consumer_verify_timestamp_seconds", "projection", "amounts"), 60)
+	require.EqualValues(t, 0, n.value("consumer_verify_different_rows", "projection", "amounts"))
+	require.EqualValues(t, 0, n.value("consumer_verify_failed", "projection", "amounts"))
+	told := n.value("consumer_verify_timestamp_seconds", "projection", "amounts")
+	require.InDelta(t, time.Now().Unix(), told, 60)
 	_, err := n.pool.Exec(t.Context(), `UPDATE amount SET amount = 7`)
 	require.NoError(t, err)
 	verify()
 	require.EqualValues(t, 0, n.value("consumer_verify_equal", "projection", "amounts"))
+	require.EqualValues(t, 4, n.value("consumer_verify_different_rows", "projection", "amounts"), "without a key, two lack and two are too many")
 	_, err = n.pool.Exec(t.Context(), `CREATE RULE r AS ON DELETE TO amount DO INSTEAD NOTHING`)
 	require.NoError(t, err)
 	_, err = n.manager.Verify(t.Context(), "amounts", readview.VerifyOptions{})
@@ -167,6 +171,8 @@ func TestMetrics(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, n.manager.ResetProjection(t.Context(), "amounts"))
 	require.EqualValues(t, -1, n.value("consumer_verify_equal", "projection", "amounts"))
+	require.EqualValues(t, -1, n.value("consumer_verify_different_rows", "projection", "amounts"))
+	require.EqualValues(t, -1, n.value("consumer_verify_interval_seconds", "projection", "amounts"), "there is no schedule")
 	require.NoError(t, n.manager.WaitFor(t.Context(), last))
 
 	n.deposit(13)
@@ -252,8 +258,10 @@ func TestEachSchemaHasAReporter(t *testing.T) {
 // The node that reports may stand by for what another one runs, and that is no reason to wake somebody.
 func TestOneThatAnotherNodeRuns(t *testing.T) {
 	t.Parallel()
+	ended, told, equal := time.Unix(2000, 0), time.Unix(1000, 0), true
 	all := []consumer.Status{
-		{Kind: consumer.KindProjection, Name: "here", State: consumer.Live, Node: "a"},
+		{Kind: consumer.KindProjection, Name: "here", State: consumer.Live, Node: "a", VerifyEvery: 20 * time.Second,
+			Verify: &consumer.Replay{Phase: "failed", Ended: ended, Equal: &equal, Told: told}},
 		{Kind: consumer.KindProjection, Name: "there", State: consumer.Standby, Node: "b"},
 		{Kind: consumer.KindProjection, Name: "nowhere", State: consumer.Standby},
 	}
@@ -265,6 +273,9 @@ func TestOneThatAnotherNodeRuns(t *testing.T) {
 		require.EqualValues(t, 1, n.value("consumer_state", "projection", name, state), name)
 	}
 	require.EqualValues(t, 0, n.value("consumer_state", "projection", "there", "standby"))
+	require.EqualValues(t, 20, n.value("consumer_verify_interval_seconds", "projection", "here"))
+	require.EqualValues(t, 1000, n.value("consumer_verify_timestamp_seconds", "projection", "here"), "the last one that could tell")
+	require.EqualValues(t, 1, n.value("consumer_verify_failed", "projection", "here"))
 }
 
 func TestDatabaseThatIsGone(t *testing.T) {

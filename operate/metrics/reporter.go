@@ -24,9 +24,13 @@ var (
 	debtDesc     = prometheus.NewDesc("consumer_debt_events", "Events that were skipped or are parked.", ofConsumer, nil)
 	rebuildDesc  = prometheus.NewDesc("consumer_rebuild_ratio", "How far a rebuild is that runs, 0 to 1.", ofConsumer, nil)
 	equalDesc    = prometheus.NewDesc("consumer_verify_equal", "1 if the last verification found the tables as their events make them, 0 if not.", ofConsumer, nil)
+	differDesc   = prometheus.NewDesc("consumer_verify_different_rows", "Rows that it found missing, too many or different; what was skipped or is parked does not count.", ofConsumer, nil)
 	verifiedDesc = prometheus.NewDesc("consumer_verify_timestamp_seconds", "When that verification ended, in seconds since 1970.", ofConsumer, nil)
+	untoldDesc   = prometheus.NewDesc("consumer_verify_failed", "1 if the last verification could not tell, 0 if it could; nothing while one runs.", ofConsumer, nil)
+	everyDesc    = prometheus.NewDesc("consumer_verify_interval_seconds", "How long after one the next verification on schedule begins, where there is a schedule.", ofConsumer, nil)
 
-	standing = []*prometheus.Desc{reporterDesc, upDesc, headDesc, positionDesc, behindDesc, lagDesc, stateDesc, failingDesc, debtDesc, rebuildDesc, equalDesc, verifiedDesc}
+	standing = []*prometheus.Desc{reporterDesc, upDesc, headDesc, positionDesc, behindDesc, lagDesc, stateDesc, failingDesc, debtDesc, rebuildDesc,
+		equalDesc, differDesc, verifiedDesc, untoldDesc, everyDesc}
 )
 
 var states = []consumer.State{consumer.Live, consumer.CatchingUp, consumer.Retrying, consumer.Stalled, consumer.Paused, consumer.Failed, consumer.Ahead, consumer.Standby}
@@ -114,15 +118,35 @@ func (r *reporter) report(gauge func(*prometheus.Desc, float64, ...string)) {
 		if replay := status.Rebuild; replay != nil && replay.Running && replay.Total > 0 {
 			gauge(rebuildDesc, min(1, float64(replay.Events)/float64(replay.Total)), of...)
 		}
-		if verify := status.Verify; verify != nil && verify.Equal != nil {
-			gauge(equalDesc, truth(*verify.Equal), of...)
-			if verify.Phase == "done" {
-				gauge(verifiedDesc, float64(verify.Ended.UnixMilli())/1000, of...)
-			}
+		if status.VerifyEvery > 0 {
+			gauge(everyDesc, status.VerifyEvery.Seconds(), of...)
 		}
+		reportVerify(gauge, status.Verify, of)
 		head = max(head, float64(status.Head))
 	}
 	gauge(headDesc, head)
+}
+
+// reportVerify says what is known of a projection's verifications.
+func reportVerify(gauge func(*prometheus.Desc, float64, ...string), verify *consumer.Replay, of []string) {
+	if verify == nil {
+		return
+	}
+	if !verify.Running {
+		gauge(untoldDesc, truth(verify.Phase == "failed"), of...)
+	}
+	if verify.Equal == nil {
+		return
+	}
+	gauge(equalDesc, truth(*verify.Equal), of...)
+	gauge(differDesc, float64(verify.Different), of...)
+	told := verify.Told
+	if told.IsZero() && verify.Phase == "done" { // by an older program
+		told = verify.Ended
+	}
+	if !told.IsZero() {
+		gauge(verifiedDesc, float64(told.UnixMilli())/1000, of...)
+	}
 }
 
 func (r *reporter) close(ctx context.Context) error {

@@ -41,6 +41,16 @@ var faults = map[string]func(*testing.T){
 		d.done("readviews", "reset", "band")
 		p.fires("ConsumerFailed", "band", firesWithin)
 	},
+	"a row of a read view that was changed by hand": func(t *testing.T) {
+		d := newTables(t)
+		d.imports(july)
+		p := watch(t, metered(spawn(t, nil, d.args([]string{"projector", "--verify-every", defaultVerifyEvery.String(), "--metrics-listen", "127.0.0.1:0"})...)))
+		require.NoError(t, d.app().project(t))
+		p.awaits(`consumer_verify_different_rows{name="band"}==0`)
+		_, err := d.Pool.Exec(t.Context(), `UPDATE band SET name = 'Nobody' WHERE name = (SELECT max(name) FROM band)`)
+		require.NoError(t, err)
+		p.fires("ConsumerDiffers", "band", firesWithin)
+	},
 }
 
 // inSoak are those that take minutes, or root.
@@ -154,7 +164,7 @@ func (c *child) says(pattern string) (found string) {
 // meteredSite starts a site, and returns the address of its metrics.
 func meteredSite(t *testing.T, d *database) (served, string) {
 	t.Helper()
-	c := spawn(t, nil, d.args([]string{"serve", "--demo-login", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"})...)
+	c := spawn(t, nil, d.args([]string{"serve", "--demo-login", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--verify-every", defaultVerifyEvery.String()})...)
 	s := served{t: t, url: "http://" + c.says(`serves the page and GraphQL" url=http://(127\.0\.0\.1:\d+)`)}
 	return s, metered(c)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -50,13 +51,14 @@ type app struct {
 // appOptions are what the command line and the environment say.
 type appOptions struct {
 	databaseURL  string
-	amqpURL      string // "" is without RabbitMQ
-	queueType    string // of RabbitMQ; "" is classic
-	declare      string // what is made there; "" is all
-	geocoder     string // gazetteer or nominatim; "" is gazetteer
-	nominatimURL string // "" is the public one
-	contact      string // for nominatim
-	archive      string // the directory of archived events; "" is without
+	amqpURL      string        // "" is without RabbitMQ
+	queueType    string        // of RabbitMQ; "" is classic
+	declare      string        // what is made there; "" is all
+	geocoder     string        // gazetteer or nominatim; "" is gazetteer
+	nominatimURL string        // "" is the public one
+	contact      string        // for nominatim
+	archive      string        // the directory of archived events; "" is without
+	verifyEvery  time.Duration // read views, on schedule; 0 is never
 	logger       *slog.Logger
 }
 
@@ -87,7 +89,7 @@ func openApp(ctx context.Context, options appOptions) (*app, error) {
 	}
 	a.store = pgstore.New(pool, registry, log)
 	a.service = domain.NewService(a.store)
-	if err := errors.Join(a.wire(options.logger), a.integrate(options)); err != nil {
+	if err := errors.Join(a.wire(options), a.integrate(options)); err != nil {
 		a.Close()
 		return nil, err
 	}
@@ -99,17 +101,17 @@ func openApp(ctx context.Context, options appOptions) (*app, error) {
 }
 
 // wire makes the router with the projections on it.
-func (a *app) wire(logger *slog.Logger) (err error) {
+func (a *app) wire(options appOptions) (err error) {
 	// What goes wrong with a projection is logged by its manager, once and with
 	// the event; the router's own word is for debugging.
-	quiet := watermill.NewSlogLoggerWithLevelMapping(logger, map[slog.Level]slog.Level{
+	quiet := watermill.NewSlogLoggerWithLevelMapping(options.logger, map[slog.Level]slog.Level{
 		slog.LevelInfo: slog.LevelDebug, slog.LevelError: slog.LevelDebug,
 	})
 	if a.router, err = message.NewRouter(message.RouterConfig{}, quiet); err != nil {
 		return err
 	}
 	a.router.AddMiddleware(middleware.Recoverer)
-	if a.manager, err = readview.NewManager(a.router, a.store, a.pool, readview.Config{Config: a.observed(logger)}); err != nil {
+	if a.manager, err = readview.NewManager(a.router, a.store, a.pool, readview.Config{Config: a.observed(options.logger), VerifyEvery: options.verifyEvery}); err != nil {
 		return err
 	}
 	return a.manager.Add(projections.All()...)
@@ -149,7 +151,12 @@ func withApp(cmd *cobra.Command, do func(*app) error) error {
 	if cmd.Flags().Lookup("geocoder") != nil {
 		broker = "AMQP_URL" // only a projector publishes: the others work whatever it is
 	}
+	every, err := verifyEvery(cmd)
+	if err != nil {
+		return err
+	}
 	options := appOptions{
+		verifyEvery:  every,
 		databaseURL:  flag("database-url", "DATABASE_URL"),
 		amqpURL:      flag("amqp-url", broker),
 		queueType:    flag("amqp-queue-type", "AMQP_QUEUE_TYPE"),

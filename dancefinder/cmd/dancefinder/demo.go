@@ -68,7 +68,11 @@ func demo(cmd *cobra.Command, config generator.Config, listen string, stay bool)
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	a, err := openApp(ctx, appOptions{databaseURL: servers.postgres.URL(), amqpURL: servers.amqpURL(), logger: log})
+	demonstrated := appOptions{databaseURL: servers.postgres.URL(), amqpURL: servers.amqpURL(), logger: log}
+	if stay {
+		demonstrated.verifyEvery = defaultVerifyEvery
+	}
+	a, err := openApp(ctx, demonstrated)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,10 @@ import (
 // patience is how long tests wait for what should come soon.
 const patience = 30 * time.Second
 
-func TestMain(m *testing.M) { readviewtest.Main(m) }
+func TestMain(m *testing.M) {
+	_ = os.Setenv("VERIFY_EVERY", "0") // for what is no test of it
+	readviewtest.Main(m)
+}
 
 // result is what a command leaves.
 type result struct {

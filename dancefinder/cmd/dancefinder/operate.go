@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
@@ -47,8 +48,32 @@ func projectorCommand() *cobra.Command {
 		},
 	}
 	addGeocoderFlags(command)
+	addVerifyFlag(command)
 	addMetricsFlag(command)
 	return command
+}
+
+// defaultVerifyEvery is so short that the alert of a row that was changed by hand fires within a minute.
+const defaultVerifyEvery = 20 * time.Second
+
+func addVerifyFlag(command *cobra.Command) {
+	command.Flags().String("verify-every", "", "how often to verify each read view that this process applies, at most; 0 for never (default: VERIFY_EVERY, then "+defaultVerifyEvery.String()+")")
+}
+
+// verifyEvery is how often the command verifies read views on schedule, 0 for never.
+func verifyEvery(cmd *cobra.Command) (time.Duration, error) {
+	if cmd.Flags().Lookup("verify-every") == nil {
+		return 0, nil
+	}
+	text := setting(cmd, "verify-every", "VERIFY_EVERY")
+	if text == "" {
+		return defaultVerifyEvery, nil
+	}
+	every, err := time.ParseDuration(text)
+	if err != nil || every < 0 {
+		return 0, operate.UsageError{Err: fmt.Errorf("--verify-every or VERIFY_EVERY is %q: write a duration such as 20s or 5m, or 0 for never", text)}
+	}
+	return every, nil
 }
 
 func addGeocoderFlags(command *cobra.Command) {

@@ -58,6 +58,7 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	addGeocoderFlags(command)
+	addVerifyFlag(command)
 	addMetricsFlag(command)
 	flags := command.Flags()
 	flags.BoolVar(&webOnly, "web-only", false, "leave projections, relay and geocoding to projectors elsewhere")
