@@ -56,6 +56,7 @@ type failureJSON struct {
 	Advice string     `json:"advice"`
 
 	Blockers []consumer.Session `json:"blockers"` // who holds the lock that a stalled projection waits for
+	Session  *consumer.Session  `json:"session"`  // its own, if it waits for a lock or is at a statement that takes long
 }
 
 func (c *Commands) writeJSON(w io.Writer, all []consumer.Status) error {
@@ -80,7 +81,7 @@ func (c *Commands) failure(s consumer.Status) *failureJSON {
 	f := s.Failure
 	about := &failureJSON{
 		Event: eventOf(f), EventName: f.EventName, Position: int64(f.Position), Statement: f.Statement, Stack: f.Stack, Stalled: f.Stalled,
-		Time: f.Time.UTC(), Since: known(f.Since), Tries: f.Attempts, Next: known(f.Next), Advice: c.advice(s), Blockers: append([]consumer.Session{}, f.Blockers...),
+		Time: f.Time.UTC(), Since: known(f.Since), Tries: f.Attempts, Next: known(f.Next), Advice: c.advice(s), Blockers: append([]consumer.Session{}, f.Blockers...), Session: f.Session,
 	}
 	if f.EventName != "" {
 		about.EventID = f.EventID.String()

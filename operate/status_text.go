@@ -52,6 +52,9 @@ func (c *Commands) advice(s consumer.Status) string {
 	case consumer.Paused:
 		return "It goes on when it is resumed: " + c.quote("readviews resume "+s.Name) + "."
 	case consumer.Stalled:
+		if own := s.Failure.Session; own != nil && len(s.Failure.Blockers) == 0 {
+			return fmt.Sprintf("The server is at work for it, and no lock is in its way: it goes on by itself. EXPLAIN says why the statement takes long; SELECT pg_cancel_backend(%d) cancels it, and its page is tried again.", own.PID)
+		}
 		if len(s.Failure.Blockers) == 0 {
 			return "It goes on by itself when that returns. If it never does, restart the process that runs it." + c.mayLeaveOut(s)
 		}

@@ -214,7 +214,7 @@
 // is in [consumer.Status].Failure within two seconds: the error, the event if it is about one,
 // the tries and since when. The state is retrying when tries have failed (also the reading of the log, or a
 // middleware refuses pages), and stalled when something has not come back for a second: a handler, or
-// a lock, and then the failure names the sessions that hold it.
+// a lock, and then the failure names the sessions that hold it ([Manager.EndSession] ends one), or a statement, and then it names its own.
 //
 // An event that can't be applied, because of an error or a panic of its handler or because it does not
 // decode, stops its projection and no other, or is parked, see below. The events before it are

@@ -177,7 +177,11 @@ func (r rebuildRecord) status() *consumer.Replay {
 		s.Ended = r.ended.UTC()
 		return s
 	}
+	if r.waits != nil {
+		_ = json.Unmarshal([]byte(*r.waits), &s.Waits) // for people: detail has it in words
+	}
 	if s.Running = time.Since(r.beat) < replayDead; !s.Running {
+		s.Waits = nil
 		s.Phase = "interrupted"
 		return s
 	}

@@ -2,8 +2,12 @@ package readview
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 	"time"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
 // Phase is how far a rebuild is; doc.go has the picture.
@@ -44,6 +48,7 @@ type reporter struct {
 	mu     sync.Mutex
 	phase  Phase
 	waits  string
+	by     []consumer.Session // for them
 	total  int64
 	target int64
 
@@ -95,7 +100,8 @@ func (r *reporter) now(ctx context.Context) {
 	if r.tell != nil {
 		r.tell(p)
 	}
-	_, err := r.p.m.pool.Exec(ctx, r.p.sql.beat, r.p.Name, r.p.kind, r.p.id, p.Events, p.Total, r.targeted(), p.Waits)
+	target, by := r.noted()
+	_, err := r.p.m.pool.Exec(ctx, r.p.sql.beat, r.p.Name, r.p.kind, r.p.id, p.Events, p.Total, target, p.Waits, by)
 	if err != nil && ctx.Err() == nil {
 		r.p.logger.DebugContext(ctx, "progress not written", "error", err)
 	}
@@ -105,10 +111,15 @@ func (r *reporter) now(ctx context.Context) {
 	}
 }
 
-func (r *reporter) targeted() int64 {
+// noted returns where it goes, and for whom it waits, as JSON or nil.
+func (r *reporter) noted() (target int64, by *string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.target
+	if encoded, err := json.Marshal(r.by); err == nil && len(r.by) > 0 {
+		text := pgerr.Text(string(encoded))
+		by = &text
+	}
+	return r.target, by
 }
 
 // progress returns how it stands. The rate is that of the last seconds.
@@ -140,7 +151,7 @@ func (r *reporter) progress() RebuildProgress {
 func (r *reporter) enter(ctx context.Context, phase Phase) error {
 	r.mu.Lock()
 	same := r.phase == phase && r.waits == ""
-	r.phase, r.waits = phase, ""
+	r.phase, r.waits, r.by = phase, "", nil
 	r.mu.Unlock()
 	if same {
 		return nil
@@ -157,9 +168,9 @@ func (r *reporter) enter(ctx context.Context, phase Phase) error {
 }
 
 // wait notes for whom it waits.
-func (r *reporter) wait(ctx context.Context, whom string) {
+func (r *reporter) wait(ctx context.Context, whom string, by []consumer.Session) {
 	r.mu.Lock()
-	r.phase, r.waits = PhaseWaiting, whom
+	r.phase, r.waits, r.by = PhaseWaiting, whom, by
 	r.mu.Unlock()
 	r.now(ctx)
 }

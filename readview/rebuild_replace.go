@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/shadow"
@@ -56,7 +57,7 @@ func (b *rebuild) replaceTables(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", ErrImpatient, err)
 		}
 		if blocked != nil {
-			b.report.wait(ctx, blocked.by)
+			b.report.wait(ctx, describeAll(blocked.by), blocked.by)
 		}
 		if !wait.Sleep(ctx, lockPause) {
 			return ctx.Err()
@@ -68,9 +69,14 @@ func (b *rebuild) replaceTables(ctx context.Context) error {
 }
 
 // blockedError is errNotYet, with who has the lock.
-type blockedError struct{ what, by string }
+type blockedError struct {
+	what string
+	by   []consumer.Session
+}
 
-func (e *blockedError) Error() string { return fmt.Sprintf("%s is locked by %s", e.what, e.by) }
+func (e *blockedError) Error() string {
+	return fmt.Sprintf("%s is locked by %s", e.what, describeAll(e.by))
+}
 
 // decide says by which way to go.
 func (b *rebuild) decide(ctx context.Context) (How, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
 	"github.com/dancefinder/eventsourcing/internal/wait"
 	"github.com/dancefinder/eventsourcing/readview/internal/shadow"
@@ -29,15 +30,15 @@ func (b *rebuild) awaitOldSnapshots(ctx context.Context, deadline time.Time) err
 			b.origin.failpoint("gate")
 			return nil
 		}
-		var who []string
-		for _, s := range left {
-			who = append(who, s.Description)
+		who := make([]consumer.Session, len(left))
+		for i, s := range left {
+			who[i] = s.Session
 		}
-		text := few(who)
+		text := describeAll(who)
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%w: there are snapshots from before, which would see empty tables: %s", ErrImpatient, text)
 		}
-		b.report.wait(ctx, "the snapshots of "+text)
+		b.report.wait(ctx, "the snapshots of "+text, who)
 		if !wait.Sleep(ctx, lockTry) {
 			return ctx.Err()
 		}
@@ -97,23 +98,19 @@ func few(names []string) string {
 }
 
 // whoIsInTheWay asks, again and again, for whom a session waits; the returned function tells whom it was last.
-func (p *replay) whoIsInTheWay(ctx context.Context, pid uint32, every time.Duration) func() string {
+func (p *replay) whoIsInTheWay(ctx context.Context, pid uint32, every time.Duration) func() []consumer.Session {
 	ctx, cancel := context.WithCancel(ctx)
-	answer := make(chan string, 1)
+	answer := make(chan []consumer.Session, 1)
 	go func() {
-		last := "somebody who has gone"
+		var last []consumer.Session
 		for wait.Sleep(ctx, every) {
-			var who []string
-			for _, session := range p.blockers(ctx, pid) {
-				who = append(who, describe(session))
-			}
-			if len(who) > 0 {
-				last = few(who)
+			if _, who := p.m.sessionsAt(ctx, pid); len(who) > 0 {
+				last = who
 			}
 		}
 		answer <- last
 	}()
-	return func() string {
+	return func() []consumer.Session {
 		cancel()
 		return <-answer
 	}

@@ -39,16 +39,16 @@ func newRebuildStatements(schema string) rebuildStatements {
 		pageSet: r(`WITH moved AS (UPDATE {rebuilds} SET position = $4, beat_at = clock_timestamp() WHERE {mine} RETURNING name) SELECT 1 / count(*) FROM moved`),
 		begin: r(`INSERT INTO {rebuilds} (name, kind, run, command, phase, schema, fingerprint, complete, handled, position, target, node, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 			ON CONFLICT (name, kind) DO UPDATE SET run = excluded.run, command = excluded.command, phase = excluded.phase, schema = excluded.schema, fingerprint = excluded.fingerprint,
-				complete = excluded.complete, handled = excluded.handled, version = excluded.version, position = excluded.position, events = 0, total = 0, target = excluded.target, node = excluded.node, detail = '',
+				complete = excluded.complete, handled = excluded.handled, version = excluded.version, position = excluded.position, events = 0, total = 0, target = excluded.target, node = excluded.node, detail = '', waits = NULL,
 				started_at = clock_timestamp(), beat_at = clock_timestamp(), ended_at = NULL`),
 		// The time in which nobody was at it does not count.
-		resume: r(`UPDATE {rebuilds} SET run = $3, node = $4, detail = '', started_at = started_at + greatest(clock_timestamp() - beat_at, interval '0'), beat_at = clock_timestamp(), ended_at = NULL
+		resume: r(`UPDATE {rebuilds} SET run = $3, node = $4, detail = '', waits = NULL, started_at = started_at + greatest(clock_timestamp() - beat_at, interval '0'), beat_at = clock_timestamp(), ended_at = NULL
 			WHERE name = $1 AND kind = $2`),
-		read: r(`SELECT name, kind, command, run::text, phase, schema, fingerprint, complete, handled, position, events, total, target, node, detail, result::text, started_at, beat_at, ended_at, version,
+		read: r(`SELECT name, kind, command, run::text, phase, schema, fingerprint, complete, handled, position, events, total, target, node, detail, result::text, started_at, beat_at, ended_at, version, waits::text,
 				(extract(epoch FROM clock_timestamp() - coalesce(ended_at, beat_at)) * 1000000)::bigint
 			FROM {rebuilds} WHERE name = ANY($1) ORDER BY name, kind`),
-		beat:  r(`UPDATE {rebuilds} SET events = $4, total = $5, target = $6, detail = $7, beat_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL`),
-		phase: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = '', beat_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name) SELECT count(*) FROM moved`),
+		beat:  r(`UPDATE {rebuilds} SET events = $4, total = $5, target = $6, detail = $7, waits = $8::text::jsonb, beat_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL`),
+		phase: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = '', waits = NULL, beat_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name) SELECT count(*) FROM moved`),
 		end: r(`WITH moved AS (UPDATE {rebuilds} SET phase = $4, detail = $5, result = coalesce($6::text::jsonb || jsonb_build_object('at', clock_timestamp()), result), beat_at = clock_timestamp(), ended_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL RETURNING name)
 			SELECT count(*) FROM moved`),
 		yield: r(`UPDATE {rebuilds} SET run = $2 WHERE name = $1 AND kind = 'verify' AND command = '` + onSchedule + `' AND ended_at IS NULL`),
@@ -112,7 +112,7 @@ type rebuildRecord struct {
 	position, target                                     eventsourced.Position
 	events, total                                        int64
 	node, detail                                         string
-	result                                               *string
+	result, waits                                        *string
 	started, beat                                        time.Time
 	ended                                                *time.Time
 	age                                                  time.Duration // of the last that is known of it, by the database's clock
@@ -140,7 +140,7 @@ func (s states) rebuildsOf(ctx context.Context, names ...string) ([]rebuildRecor
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r rebuildRecord, err error) {
 		var age int64
 		err = row.Scan(&r.name, &r.kind, &r.command, &r.run, &r.phase, &r.schema, &r.fingerprint, &r.complete, &r.handled, (*int64)(&r.position), &r.events, &r.total, (*int64)(&r.target),
-			&r.node, &r.detail, &r.result, &r.started, &r.beat, &r.ended, &r.version, &age)
+			&r.node, &r.detail, &r.result, &r.started, &r.beat, &r.ended, &r.version, &r.waits, &age)
 		r.age = time.Duration(age) * time.Microsecond
 		return r, err
 	})

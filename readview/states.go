@@ -35,6 +35,12 @@ type record struct {
 	heard       *int64 // how far that relay is, as the node with the lease knows it; nil when it does not
 }
 
+// stalledBy is what is on record of a projection that is stalled.
+type stalledBy struct {
+	Session  *consumer.Session  `json:"session,omitempty"`  // its own
+	Blockers []consumer.Session `json:"blockers,omitempty"` // who hold the lock that it waits for
+}
+
 // states reads and writes what is not part of a page's transaction.
 type states struct{ *tables }
 
@@ -72,9 +78,11 @@ func scanRecord(row pgx.Row) (record, error) {
 		}
 		if stall != nil {
 			r.failure.Stalled = true
-			if err := json.Unmarshal(stall, &r.failure.Blockers); err != nil {
+			var by stalledBy
+			if err := json.Unmarshal(stall, &by); err != nil {
 				return record{}, err
 			}
+			r.failure.Session, r.failure.Blockers = by.Session, by.Blockers
 		}
 		r.failure.Stack, r.failure.Statement = deref(stack), deref(statement)
 	}
@@ -219,7 +227,7 @@ func (s states) note(ctx context.Context, name, node string, failure *consumer.F
 	}
 	var stall *string // as text, which every mode of pgx takes
 	if failure.Stalled {
-		encoded, err := json.Marshal(append([]consumer.Session{}, failure.Blockers...))
+		encoded, err := json.Marshal(stalledBy{failure.Session, failure.Blockers})
 		if err != nil {
 			return err
 		}

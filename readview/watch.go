@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
@@ -134,13 +132,16 @@ func (a *applier) noteSlow(ctx context.Context, s step, first bool) {
 	defer cancel()
 	stall := consumer.Failure{Error: phases[s.phase], Since: s.since.UTC(), Stalled: true}
 	if s.tx != nil && s.phase != atLog && s.phase != atState {
-		stall.Blockers = a.blockers(ctx, s.tx.PID())
+		stall.Session, stall.Blockers = a.m.sessionsAt(ctx, s.tx.PID())
 	}
 	if s.tx != nil && s.phase == atLock {
 		stall.Error = cmp.Or(a.lockedTable(ctx, s.tx.PID()), stall.Error)
 	}
 	for i, b := range stall.Blockers {
 		stall.Error += [...]string{", it waits for a lock of ", "; "}[min(i, 1)] + describe(b)
+	}
+	if own := stall.Session; own != nil && len(stall.Blockers) == 0 {
+		stall.Error = fmt.Sprintf("the server is at its statement since %s, in the session with pid %d: %s", own.QuerySince.Format(time.TimeOnly), own.PID, own.Query)
 	}
 	var at *EventError
 	if s.event != nil {
@@ -151,36 +152,6 @@ func (a *applier) noteSlow(ctx context.Context, s step, first bool) {
 	if first {
 		a.m.config.Observer.Stalled(ctx, a.id(), noted)
 	}
-}
-
-// describe is a session that holds a lock, for people.
-func describe(s consumer.Session) string {
-	who, state, query, ago := cmp.Or(s.Application, "not visible"), cmp.Or(s.State, "not visible"), []rune(s.Query), ""
-	if !s.Since.IsZero() {
-		ago = " for " + time.Since(s.Since).Truncate(time.Second).String()
-	}
-	return fmt.Sprintf("pid %d (%s, %s, in its transaction%s): %s", s.PID, who, state, ago, string(query[:min(len(query), 80)]))
-}
-
-// blockers returns who holds the lock that a process of the server waits for.
-func (a *applier) blockers(ctx context.Context, pid uint32) []consumer.Session {
-	rows, err := a.m.pool.Query(ctx, `SELECT pid, coalesce(nullif(application_name, ''), usename, ''), coalesce(state, ''),
-			coalesce(xact_start, 'epoch'), coalesce(left(query, 1000), '')
-		FROM pg_stat_activity WHERE pid = ANY(pg_blocking_pids($1)) ORDER BY pid`, int32(pid))
-	if err != nil {
-		return nil
-	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s consumer.Session, err error) {
-		err = row.Scan(&s.PID, &s.Application, &s.State, &s.Since, &s.Query)
-		if s.Since = s.Since.UTC(); s.Since.Unix() == 0 {
-			s.Since = time.Time{}
-		}
-		return s, err
-	})
-	if err != nil {
-		return nil // that it stalls is worth a record without them
-	}
-	return all
 }
 
 // lockedTable says for which table's lock a process of the server waits, if that is what it does: with the projection's row, a page

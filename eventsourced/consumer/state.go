@@ -20,7 +20,7 @@ const (
 	Retrying State = "retrying"
 	// Stalled is a consumer that makes no progress although it should: a handler, a reaction, a
 	// translation, Publish that does not return, which its failure names; for a projection also a
-	// lock that it waits for, see [Failure.Blockers]. It goes on by itself when that is over.
+	// lock that it waits for, see [Failure.Blockers], or a statement that takes long, see [Failure.Session]. It goes on by itself when that is over.
 	Stalled State = "stalled"
 	// Paused is a consumer that somebody stopped, until it is resumed.
 	Paused State = "paused"
@@ -73,6 +73,7 @@ type Replay struct {
 	Left    time.Duration `json:"-"`      // of the replay, at that rate; 0 when that can't be told
 	Node    string        `json:"node"`   // who does it, or did
 	Detail  string        `json:"detail"` // for whom it waits, or what came of it
+	Waits   []Session     `json:"waits"`  // for them, while it runs and waits for the locks or the snapshots of others
 	Began   time.Time     `json:"began"`
 	Ended   time.Time     `json:"ended"` // zero while it runs
 
@@ -99,6 +100,7 @@ type Failure struct {
 	Next      time.Time // of the next try, zero when that is not known or under way
 	Stalled   bool      // nothing has failed now, but something under way takes long: Error says what
 	Blockers  []Session // who holds the lock that a stalled projection waits for
+	Session   *Session  // of a stalled projection: its own, when it waits for a lock or is at a statement; nil when it is neither, or not known
 }
 
 // Session is one of the database's server.
@@ -108,4 +110,6 @@ type Session struct {
 	State       string    `json:"state"`       // such as "idle in transaction"
 	Since       time.Time `json:"since"`       // its transaction began, zero when it is not visible
 	Query       string    `json:"query"`       // the one that runs, or the last one
+	QuerySince  time.Time `json:"query_since"` // when that began, zero when it is not visible
+	Connected   time.Time `json:"connected"`   // likewise; with PID it says which session it is, as pids are used again
 }

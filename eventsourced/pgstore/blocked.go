@@ -3,9 +3,12 @@ package pgstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/dancefinder/eventsourcing/internal/sessions"
 )
 
 // blockedAfter is how long a statement waits before it counts as blocked, in SQL.
@@ -18,15 +21,15 @@ type Blocked struct {
 	Longest time.Duration // that one of them has been waiting
 }
 
-// blockedSQL does not see sessions of other users without the rights of pg_read_all_stats.
-const blockedSQL = `WITH waiting AS (
-		SELECT l.pid, clock_timestamp() - a.query_start AS since FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-		WHERE NOT l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-			AND (l.locktype = 'advisory' AND l.classid = 1702260334 AND l.objid = {oid} AND l.objsubid = 2 OR l.locktype = 'relation' AND l.relation = {oid})
-			AND a.query_start < clock_timestamp() - ` + blockedAfter + `),
+// waitingSQL are the sessions that wait to append. It does not see those of other users without the rights of pg_read_all_stats.
+const waitingSQL = `SELECT l.pid, clock_timestamp() - a.query_start AS since FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+	WHERE NOT l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+		AND (l.locktype = 'advisory' AND l.classid = 1702260334 AND l.objid = {oid} AND l.objsubid = 2 OR l.locktype = 'relation' AND l.relation = {oid})`
+
+const blockedSQL = `WITH waiting AS (` + waitingSQL + ` AND a.query_start < clock_timestamp() - ` + blockedAfter + `),
 	blocking AS (SELECT DISTINCT unnest(pg_blocking_pids(pid)) AS pid FROM waiting)
 	SELECT b.pid, '', coalesce(a.state, ''), coalesce(left(regexp_replace(a.query, '\s+', ' ', 'g'), 100), ''), coalesce(a.usename, '')::text,
-		coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''), coalesce(a.xact_start, 'epoch'),
+		coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''), coalesce(a.backend_start, 'epoch'), coalesce(a.xact_start, 'epoch'),
 		coalesce((date_part('epoch', clock_timestamp() - a.xact_start) * 1000000)::bigint, 0),
 		(SELECT count(DISTINCT pid)::int FROM waiting), (SELECT (date_part('epoch', max(since)) * 1000000)::bigint FROM waiting)
 	FROM blocking b LEFT JOIN pg_stat_activity a ON a.pid = b.pid
@@ -38,11 +41,12 @@ func (i *Inspector) Blocked(ctx context.Context) (found *Blocked, err error) {
 		var b Blocked
 		var age, longest int64
 		h := &b.Holder
-		err := tx.QueryRow(ctx, i.store.sql.blocked).Scan(&h.PID, &h.Transaction, &h.State, &h.Query, &h.User, &h.Application, &h.Client, &h.Since, &age, &b.Waiting, &longest)
+		err := tx.QueryRow(ctx, i.store.sql.blocked).Scan(&h.PID, &h.Transaction, &h.State, &h.Query, &h.User, &h.Application, &h.Client, &h.Connected, &h.Since, &age, &b.Waiting, &longest)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
-		h.Since, h.Age, b.Longest = h.Since.UTC(), time.Duration(age)*time.Microsecond, time.Duration(longest)*time.Microsecond
+		h.at(age)
+		b.Longest = time.Duration(longest) * time.Microsecond
 		if err == nil && h.PID == 0 { // a prepared transaction has no process
 			prepared, err := holder(ctx, tx, i.store.sql.holder, int32(0))
 			if err != nil {
@@ -60,6 +64,37 @@ func (i *Inspector) Blocked(ctx context.Context) (found *Blocked, err error) {
 	}
 	return found, err
 }
+
+// OldTransaction is how old the oldest open transaction of the database may be before [Inspector.EndSession] ends its session.
+const OldTransaction = 5 * time.Minute
+
+// inTheWaySQL is true of a session "a" that keeps others from appending, or whose transaction, that of $3, has been open for longer than any
+// other and than OldTransaction.
+const inTheWaySQL = `EXISTS (SELECT FROM (` + waitingSQL + `) w WHERE a.pid = ANY (pg_blocking_pids(w.pid)))
+		AND NOT EXISTS (SELECT FROM (` + waitingSQL + `) w WHERE w.pid = a.pid)
+	OR a.xact_start = $3 AND a.xact_start < clock_timestamp() - $4::bigint * interval '1 microsecond'
+		AND a.xact_start = (SELECT min(xact_start) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend')`
+
+// EndSession ends the session of a holder that [Inspector.Blocked] or [Inspector.Figures] has named: its transaction is rolled back, and its
+// client gets an error. It ends no other one: in the statement that ends it, it still has to be the session that connected then, and to keep
+// others from appending, or to have the oldest open transaction of the database, for [OldTransaction] and more. It writes nothing down: see
+// readview's Manager.RecordWhile. Errors: [ErrNotInTheWay], also for a prepared transaction, which is no session; [ErrMayNotEnd]; [ErrNotEnded].
+func (i *Inspector) EndSession(ctx context.Context, holder LockHolder) error {
+	if holder.PID == 0 {
+		return fmt.Errorf("end a session: %w: a prepared transaction has none, ROLLBACK PREPARED ends it", ErrNotInTheWay)
+	}
+	ctx, cancel := context.WithTimeout(ctx, endTimeout)
+	defer cancel()
+	err := sessions.End(ctx, i.store.pool, sessions.Session{PID: holder.PID, Connected: holder.Connected}, sessions.Terminate, i.store.sql.inTheWay,
+		holder.Since, OldTransaction.Microseconds())
+	if err != nil {
+		return fmt.Errorf("end the session with pid %d: %w", holder.PID, err)
+	}
+	return nil
+}
+
+// endTimeout is for the end of a session, with a connection to tell it so.
+const endTimeout = 10 * time.Second
 
 // LastFailure returns when a transaction that appends failed last in this process, and why; nil if none has.
 func (s *Store) LastFailure() (at time.Time, err error) {

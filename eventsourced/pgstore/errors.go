@@ -8,6 +8,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
+	"github.com/dancefinder/eventsourcing/internal/sessions"
 )
 
 // ErrIsolation is returned by [Store.AppendTx], and by [Store.Append] where the
@@ -30,6 +31,13 @@ var ErrLockTimeout = errors.New("gave up waiting for the log's lock")
 
 // ErrTooLong is returned by an [Inspector] when its timeout is over: the server is busy, or the question is too large.
 var ErrTooLong = errors.New("it takes too long, and was given up")
+
+// Errors of [Inspector.EndSession].
+var (
+	ErrNotInTheWay = sessions.ErrNotInTheWay // the session was left alone: it has ended, or keeps nobody from anything any more
+	ErrMayNotEnd   = sessions.ErrMayNotEnd   // the error says what to grant the database's role
+	ErrNotEnded    = sessions.ErrNotEnded    // it was told to end, and has not done so yet
+)
 
 // ErrArchived is returned by reads that need events which are in the archive, by a store that has no
 // [Config.Archive]. The error says up to which position, and in which file the last of them is. Files that are missing or damaged

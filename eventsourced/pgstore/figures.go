@@ -148,12 +148,12 @@ const (
 		ORDER BY 3 DESC, 1`
 	// The session's own transaction is left out, and the server's own processes, such as a vacuum.
 	oldestSQL = `SELECT pid, '', coalesce(state, ''), coalesce(left(regexp_replace(query, '\s+', ' ', 'g'), 100), ''), coalesce(usename, '')::text,
-			coalesce(application_name, ''), coalesce(host(client_addr), ''), xact_start, (date_part('epoch', clock_timestamp() - xact_start) * 1000000)::bigint
+			coalesce(application_name, ''), coalesce(host(client_addr), ''), coalesce(backend_start, 'epoch'), xact_start, (date_part('epoch', clock_timestamp() - xact_start) * 1000000)::bigint
 		FROM pg_stat_activity WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 		UNION ALL
-		SELECT 0, gid, '', '', owner::text, '', '', prepared, (date_part('epoch', clock_timestamp() - prepared) * 1000000)::bigint
+		SELECT 0, gid, '', '', owner::text, '', '', 'epoch', prepared, (date_part('epoch', clock_timestamp() - prepared) * 1000000)::bigint
 		FROM pg_prepared_xacts WHERE database = current_database()
-		ORDER BY 8 LIMIT 1`
+		ORDER BY 9 LIMIT 1`
 	// A listener shows itself by a lock, see Listen.
 	clientsSQL = `SELECT coalesce(application_name, ''), coalesce(usename, '')::text, coalesce(host(client_addr), ''), count(*)::int,
 			count(*) FILTER (WHERE state <> 'idle' AND pid <> pg_backend_pid())::int, coalesce(bool_or(pid = ANY (ARRAY(SELECT pid FROM pg_locks
@@ -183,9 +183,17 @@ func holder(ctx context.Context, tx pgx.Tx, sql string, arguments ...any) (*Lock
 
 func scanHolder(row pgx.CollectableRow) (h LockHolder, err error) {
 	var micros int64
-	err = row.Scan(&h.PID, &h.Transaction, &h.State, &h.Query, &h.User, &h.Application, &h.Client, &h.Since, &micros)
-	h.Since, h.Age = h.Since.UTC(), time.Duration(micros)*time.Microsecond
+	err = row.Scan(&h.PID, &h.Transaction, &h.State, &h.Query, &h.User, &h.Application, &h.Client, &h.Connected, &h.Since, &micros)
+	h.at(micros)
 	return h, err
+}
+
+// at sets the times of one that was scanned.
+func (h *LockHolder) at(micros int64) {
+	h.Since, h.Age, h.Connected = h.Since.UTC(), time.Duration(micros)*time.Microsecond, h.Connected.UTC()
+	if h.Connected.Unix() == 0 {
+		h.Connected = time.Time{}
+	}
 }
 
 func replicas(ctx context.Context, tx pgx.Tx) ([]Replica, error) {

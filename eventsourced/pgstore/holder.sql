@@ -5,7 +5,7 @@ WITH locks AS (
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 )
 SELECT coalesce(l.pid, 0), coalesce(p.gid, ''), coalesce(a.state, ''), coalesce(left(regexp_replace(a.query, '\s+', ' ', 'g'), 100), ''), coalesce(a.usename, p.owner, '')::text,
-	coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''), coalesce(began, 'epoch'),
+	coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''), coalesce(a.backend_start, 'epoch'), coalesce(began, 'epoch'),
 	coalesce((date_part('epoch', clock_timestamp() - began) * 1000000)::bigint, 0)
 FROM locks l
 LEFT JOIN pg_stat_activity a ON a.pid = l.pid

@@ -27,7 +27,7 @@ type statements struct {
 	eventAt, eventByID           string
 	listedAt, listedByID         string // without payloads
 	figures, relations, clients  string
-	blocked                      string
+	blocked, inTheWay            string
 	head, identity               string
 	loadSnapshot, saveSnapshot   string
 	channel, listening, notify   string
@@ -100,6 +100,7 @@ func newStatements(schema string) statements {
 		clients:      replacer.Replace(clientsSQL),
 		figures:      replacer.Replace(figuresSQL),
 		blocked:      replacer.Replace(blockedSQL),
+		inTheWay:     replacer.Replace(inTheWaySQL),
 		relations:    strings.ReplaceAll(replacer.Replace(relationsSQL), "{oid_snapshots}", "'"+strings.ReplaceAll(table("snapshots"), "'", "''")+"'::regclass::oid"),
 		head:         replacer.Replace(`SELECT coalesce(max(tstamp), 0) FROM {events}`),
 		identity:     `SELECT id::text FROM ` + table("log_identity"),

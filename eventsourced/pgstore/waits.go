@@ -31,6 +31,7 @@ type LockHolder struct {
 	User        string        // of the database
 	Application string        // the application_name
 	Client      string        // the address
+	Connected   time.Time     // when it did, which with PID says which session it is: pids are used again; zero when it is not visible
 	Since       time.Time     // when the transaction began, by the database's clock
 	Age         time.Duration // of the transaction
 }

@@ -35,7 +35,7 @@ CREATE TABLE readview_states (
 	failed_recorded TEXT,                              -- the event as JSON, where no log has it
 	parked          BIGINT      NOT NULL DEFAULT 0,    -- rows in readview_parked
 	skipped         BIGINT      NOT NULL DEFAULT 0,    -- rows in readview_skipped
-	stall           JSONB                              -- with error, when nothing has failed but something takes long: the sessions that hold a lock
+	stall           JSONB                              -- with error, when nothing has failed but something takes long: its session, and those that hold a lock
 );
 
 -- The operator log: what somebody did to a projection, written in the transaction that does it.

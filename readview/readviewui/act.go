@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +36,9 @@ type asked struct {
 	Table    string
 	Column   string
 	Value    string
+
+	PID       int       // of a session that is to end
+	Connected time.Time // likewise
 }
 
 // readAsked reads what is wanted, from a form or an address. What does not exist is a problem.
@@ -42,6 +46,9 @@ func (h *Handler) readAsked(ctx context.Context, values url.Values) (asked, erro
 	a := asked{Action: Action(values.Get("action")), Event: values.Get("event"), Stream: values.Get("stream"), Reason: strings.TrimSpace(values.Get("reason")), Typed: strings.TrimSpace(values.Get("typed")),
 		Table: values.Get("table"), Column: values.Get("column"), Value: values.Get("value"), Position: position(values.Get("position")),
 		ID: consumer.ID{Kind: consumer.Kind(values.Get("kind")), Name: values.Get("name"), Topic: values.Get("topic")}}
+	pid, _ := strconv.ParseInt(values.Get("pid"), 10, 32)
+	connected, _ := strconv.ParseInt(values.Get("connected"), 10, 64)
+	a.PID, a.Connected = int(pid), connectedAt(connected)
 	if !slices.Contains(actions, a.Action) {
 		return a, problem{Status: http.StatusBadRequest, Title: "There is no such action", Text: "Nothing has changed."}
 	}
@@ -49,6 +56,10 @@ func (h *Handler) readAsked(ctx context.Context, values url.Values) (asked, erro
 		if len(text) > maxReason || strings.ContainsRune(text, 0) || strings.ToValidUTF8(text, "") != text {
 			return a, problem{Status: http.StatusBadRequest, Title: "That is too long, or no text", Text: "Nothing has changed."}
 		}
+	}
+	if a.Action == EndSession && a.ID.Kind == logKind && h.inspector != nil {
+		a.ID = consumer.ID{Kind: logKind}
+		return a, nil
 	}
 	_, err := h.find(ctx, a.ID)
 	return a, err
@@ -152,6 +163,10 @@ func (h *Handler) readForm(w http.ResponseWriter, r *http.Request) bool {
 
 // placeOf is the page of a consumer.
 func (h *Handler) placeOf(id consumer.ID, more ...any) string {
+	if id.Kind == logKind {
+		place, _ := query("log", more...)
+		return place
+	}
 	place, _ := query("consumer", append([]any{"kind", id.Kind, "name", id.Name, "topic", id.Topic}, more...)...)
 	return place
 }
@@ -163,7 +178,7 @@ func (h *Handler) notDone(r *http.Request, a asked, err error) problem {
 	case errors.As(err, &p):
 	case errors.Is(err, context.DeadlineExceeded):
 		p = problem{Status: http.StatusGatewayTimeout, Title: "It took too long", Text: "It was given up. See on the page how it is now."}
-	case errors.Is(err, readview.ErrNotThere), errors.Is(err, reactor.ErrNotThere):
+	case errors.Is(err, readview.ErrNotThere), errors.Is(err, reactor.ErrNotThere), errors.Is(err, readview.ErrNotInTheWay):
 		p = problem{Status: http.StatusConflict, Title: "It has moved meanwhile", Text: "Nothing has changed: " + err.Error()}
 	default:
 		h.config.Logger.WarnContext(r.Context(), "not done on the admin page", "action", string(a.Action), "name", a.ID.Name, "error", err)
@@ -178,6 +193,9 @@ var errNotOf = problem{Status: http.StatusBadRequest, Title: "That does not go w
 
 // do calls the library as the command line does.
 func (h *Handler) do(ctx context.Context, a asked) error {
+	if a.Action == EndSession {
+		return h.endSession(ctx, a)
+	}
 	if a.ID.Kind == consumer.KindProjection {
 		return h.doProjection(ctx, a)
 	}

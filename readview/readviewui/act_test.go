@@ -212,7 +212,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		require.NotContains(t, text, "<button")
 		require.NotContains(t, text, "data-ask")
 		require.Contains(t, text, "You can look, not act.")
-		for _, action := range []string{"pause", "resume", "reset", "rebuild", "swap", "rollback", "verify", "explain", "dry-run", "skip", "park", "retry", "reveal"} {
+		for _, action := range []string{"pause", "resume", "reset", "rebuild", "swap", "rollback", "verify", "explain", "dry-run", "skip", "park", "retry", "end-session", "reveal"} {
 			values := form(action, "accounts", "reason", "x", "typed", "accounts", "position", fmt.Sprint(at), "table", "account", "column", "id")
 			response, text := s.send("POST", "act", values)
 			require.Equal(t, http.StatusForbidden, response.StatusCode, action)

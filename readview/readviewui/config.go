@@ -106,6 +106,10 @@ const (
 	Park     Action = "park"
 	Retry    Action = "retry"
 	Reveal   Action = "reveal" // shows what Config.Redact hides
+
+	// EndSession ends a session of the database's server that keeps appends, a projection or a rebuild waiting, or
+	// cancels a projection's statement.
+	EndSession Action = "end-session"
 )
 
 func (c Config) withDefaults() (Config, error) {

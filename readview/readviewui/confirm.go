@@ -61,6 +61,9 @@ func (h *Handler) confirm(ctx context.Context, r *http.Request) (any, error) {
 
 // question says what will happen.
 func (h *Handler) question(ctx context.Context, a asked) (*question, error) {
+	if a.Action == EndSession {
+		return h.askEnd(ctx, a)
+	}
 	s, err := h.find(ctx, a.ID)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package readviewui
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -44,6 +45,7 @@ type consumerView struct {
 	Lag15      *chart                `json:"-"`
 	Rate15     *chart                `json:"-"`
 	Here       string                `json:"-"`
+	Ways       []ending              `json:"-"` // to end for whom a rebuild waits
 	IsView     bool                  `json:"-"` // a projection
 
 	revealed bool
@@ -121,7 +123,7 @@ func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &consumerView{row: h.rowOf(s, revealed), Hides: !h.open(id.Name, revealed), revealed: revealed, Still: revealed, Rebuilt: s.Rebuild, Verify: s.Verify, IsView: id.Kind == consumer.KindProjection,
+	v := &consumerView{row: h.rowOf(s, revealed), Hides: !h.open(id.Name, revealed), revealed: revealed, Still: revealed, Rebuilt: h.replay(s.Rebuild), Verify: h.replay(s.Verify), IsView: id.Kind == consumer.KindProjection,
 		Done: doneWord(Action(asked.Get("done"))), Here: h.placeOf(id)}
 	if found, _ := h.troubles(ctx, []consumer.Status{s}, revealed); len(found) > 0 {
 		v.Trouble = &found[0]
@@ -134,6 +136,13 @@ func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 		}
 	} else if known.Last != "" {
 		v.Last = &lastRun{Action: known.Last, Began: known.Began, Problem: said(!v.Hides, known.Problem)}
+	}
+	if s.Rebuild != nil {
+		for _, w := range s.Rebuild.Waits {
+			if e := endingOf(id, w, fmt.Sprintf("End session %d…", w.PID)); e != nil {
+				v.Ways = append(v.Ways, *e)
+			}
+		}
 	}
 	v.charts(h, s)
 	load := func(what string, err error) {
@@ -271,7 +280,7 @@ func doneWord(action Action) string {
 		Pause: "Paused.", Resume: "Resumed. It tries again from where it is.", Reset: "Reset. All events are applied again.",
 		Rebuild: "The rebuild has begun.", Swap: "The rebuild has begun; at its end it swaps the tables.", Rollback: "The rollback has begun.", Verify: "Verify has begun.",
 		Explain: "The explanation is being made.", DryRun: "Dry-run: nothing has changed.", Skip: "Skipped. It goes on.", Park: "Parked. It goes on with the others.",
-		Retry: "Parked events are tried again.",
+		Retry: "Parked events are tried again.", EndSession: "That is out of the way. What has waited for it goes on.",
 	}[action]
 }
 

@@ -22,6 +22,7 @@
 //	a large body, many streams              64 KiB; Config.MaxStreams, five minutes each
 //	loading pages again and again           all share one look a second at the database, which ends after Config.Timeout
 //	SQL in a condition                      columns and values are quoted, and only columns that there are
+//	ending somebody's session               only one that is in the way when the server is told; pid typed, in the operator log
 //	reading personal data                   Config.Redact; asking for it is in the operator log
 //
 // # The last 15 minutes

@@ -23,15 +23,14 @@ type logPage struct {
 	Spark     *spark        `json:"-"`
 	Largest   int64         `json:"-"`
 	Old       bool          `json:"transaction_is_old"`
+	Done      string        `json:"-"` // what somebody has just done
+	End       *ending       `json:"-"` // the way to end that transaction's session
 }
-
-// oldTransaction is how long a transaction may be open before the page says that it is in the way.
-const oldTransaction = 5 * time.Minute
 
 // DocumentTitle names the document.
 func (l *logPage) DocumentTitle() string { return "Log" }
 
-func (h *Handler) logPage(ctx context.Context, _ *http.Request) (any, error) {
+func (h *Handler) logPage(ctx context.Context, r *http.Request) (any, error) {
 	if h.inspector == nil {
 		return nil, noLog
 	}
@@ -40,7 +39,8 @@ func (h *Handler) logPage(ctx context.Context, _ *http.Request) (any, error) {
 		return nil, tooLong(err)
 	}
 	figures.Holder, figures.Oldest = h.holder(figures.Holder), h.holder(figures.Oldest)
-	l := &logPage{Figures: figures, Rate: float64(figures.Recent) / pgstore.RecentTime.Seconds(), Old: figures.Oldest != nil && figures.Oldest.Age > oldTransaction}
+	l := &logPage{Figures: figures, Rate: float64(figures.Recent) / pgstore.RecentTime.Seconds(), Old: figures.Oldest != nil && figures.Oldest.Age > pgstore.OldTransaction,
+		Done: doneWord(Action(r.URL.Query().Get("done"))), End: endLog(figures.Oldest)}
 	for _, relation := range figures.Relations {
 		l.Bytes += relation.Bytes
 		l.Largest = max(l.Largest, relation.Bytes)

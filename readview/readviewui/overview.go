@@ -69,13 +69,13 @@ func (h *Handler) rowOf(s consumer.Status, revealed bool) row {
 		Left: s.Left, LeftMS: s.Left.Milliseconds(), Position: s.Position, Version: s.Version, Node: s.Node, Parked: s.Parked, Skipped: s.Skipped, Spark: h.spark(s.ID())}
 	r.Word = r.standing.Word
 	if s.Rebuild != nil && s.Rebuild.Running {
-		r.Rebuild = s.Rebuild
+		r.Rebuild = h.replay(s.Rebuild)
 	}
 	if s.State == consumer.Failed || s.State == consumer.Paused || s.State == consumer.Ahead { // it does not go on, whatever was measured before
 		r.Rate, r.Left, r.LeftMS = 0, 0, 0
 	}
 	if s.Failure != nil {
-		r.Error = said(s.Failure.EventName == "" || h.open(s.Name, revealed), bare(s.Failure.Error))
+		r.Error = h.errorOf(s, revealed)
 	}
 	return r
 }

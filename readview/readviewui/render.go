@@ -91,7 +91,7 @@ func (h *Handler) frame(r *http.Request, name string, view any) *frame {
 }
 
 // actions are all actions, the most harmless ones first.
-var actions = []Action{DryRun, Verify, Explain, Resume, Pause, Retry, Rebuild, Swap, Rollback, Park, Skip, Reset, Reveal}
+var actions = []Action{DryRun, Verify, Explain, Resume, Pause, Retry, Rebuild, Swap, Rollback, Park, Skip, Reset, EndSession, Reveal}
 
 // Can tells whether who is asking may do something.
 func (f *frame) Can(action Action) bool {

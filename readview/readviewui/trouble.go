@@ -32,6 +32,7 @@ type trouble struct {
 	URL      string        `json:"-"` // of the button; "" is the consumer's page
 
 	Blockers []consumer.Session `json:"blockers,omitempty"` // who holds the lock that it waits for
+	Ends     []ending           `json:"-"`                  // the ways to end who is in the way
 }
 
 // troubles says what is wrong, the worst first, and how much more there is.
@@ -79,7 +80,7 @@ func (h *Handler) notRun(idle []consumer.Status, revealed bool) (found []trouble
 			continue
 		}
 		alone := t
-		alone.Kind, alone.Name, alone.Topic, alone.Cause = s.Kind, s.Name, s.Topic, causeOf(s, h.open(s.Name, revealed))
+		alone.Kind, alone.Name, alone.Topic, alone.Cause = s.Kind, s.Name, s.Topic, h.causeOf(s, revealed)
 		alone.Next = "Start the program that is to run it, or rebuild it with this one."
 		alone.Button, alone.URL = "Open "+string(s.Kind), ""
 		found = append(found, alone)
@@ -105,11 +106,15 @@ func (h *Handler) inTheWay(l *look) (found []trouble) {
 		holder := h.holder(&b.Holder)
 		t.Says = fmt.Sprintf("wait for a lock that another session holds, for %s", dur(b.Longest))
 		t.Cause = plural(int64(b.Waiting), "session waits", "sessions wait") + " for " + holder.String()
-		t.Next = "They go on by themselves when that ends. End it if it is forgotten: SELECT pg_terminate_backend(" + fmt.Sprint(holder.PID) + ")."
+		t.Next = "They go on by themselves when that ends. End it if it is forgotten; SELECT pg_terminate_backend(" + fmt.Sprint(holder.PID) + ") does the same."
+		if e := endLog(&b.Holder); e != nil {
+			t.Ends = []ending{*e}
+		}
 		if holder.Transaction != "" {
 			t.Next = "They go on by themselves when that ends. End it if it is forgotten: ROLLBACK PREPARED, with its name."
 		}
 		found = append(found, t)
+		t.Ends = nil
 	}
 	if log, ok := h.log.(inspected); ok {
 		if at, err := log.LastFailure(); err != nil && time.Since(at) < appendsFail {
@@ -132,7 +137,7 @@ func (h *Handler) troubleOf(s consumer.Status, revealed bool) trouble {
 		for i := range t.Blockers {
 			t.Blockers[i].Query = h.statement(t.Blockers[i].Query)
 		}
-		t.Cause = causeOf(s, h.open(s.Name, revealed))
+		t.Cause = h.causeOf(s, revealed)
 		if time.Since(f.Since) > knownFor && !f.Since.IsZero() { // of a program that is refused it is found out at each look
 			since = " " + dur(time.Since(f.Since)) + " ago"
 		}
@@ -161,9 +166,16 @@ func (h *Handler) troubleOf(s consumer.Status, revealed bool) trouble {
 		t.Next = "Fix the cause, then resume it."
 	case t.Class == "stalled":
 		t.Says, t.Next = "does not get on", "It goes on by itself when that returns. If it never does, restart the process that runs it."
-		if s.Failure != nil && len(s.Failure.Blockers) > 0 {
+		switch f := s.Failure; {
+		case f != nil && len(f.Blockers) > 0:
 			t.Says = "waits for a lock that another session holds"
-			t.Next = "It goes on by itself when that session ends. End it if it is forgotten: SELECT pg_terminate_backend(" + fmt.Sprint(s.Failure.Blockers[0].PID) + ")."
+			t.Next = "It goes on by itself when that session ends. End it if it is forgotten; SELECT pg_terminate_backend(" + fmt.Sprint(f.Blockers[0].PID) + ") does the same."
+			t.ends(s)
+		case f != nil && f.Session != nil:
+			t.Says = "is at a statement that takes long, for " + dur(time.Since(f.Session.QuerySince))
+			t.Next = "Wait: no lock is in its way, the server is at work, and it goes on by itself. If that happens again and again, EXPLAIN the statement: it may want an index or an ANALYZE. " +
+				"To make way for one, cancel the statement: its page is tried again. A restart would only begin it anew."
+			t.ends(s)
 		}
 	default:
 		t.Says = "can’t get on, and tries again"
@@ -198,9 +210,9 @@ var eventPrefix = regexp.MustCompile(`^(projection .{1,200}?: )?apply .{1,600}?,
 func bare(text string) string { return eventPrefix.ReplaceAllString(text, "") }
 
 // causeOf is the error, with the event that it is about and the tries.
-func causeOf(s consumer.Status, open bool) string {
+func (h *Handler) causeOf(s consumer.Status, revealed bool) string {
 	f := s.Failure
-	text := said(open || f.EventName == "", bare(f.Error))
+	text := h.errorOf(s, revealed)
 	if f.EventName != "" && !strings.Contains(text, f.EventName) {
 		text = fmt.Sprintf("At event %s, %s: %s", num(f.Position), f.EventName, text)
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
 //go:embed dependents.sql
@@ -52,22 +54,26 @@ func (s *Set) Swappable(ctx context.Context, conn Conn) (refused, err error) {
 
 // Snapshot is a transaction that may have a snapshot from before.
 type Snapshot struct {
-	PID         int32
-	VirtualXID  string
-	Description string
+	PID        int32
+	VirtualXID string
+	Session    consumer.Session
 }
 
 // Snapshots returns who has a snapshot of this database now, but the caller. Not in a transaction: it would see
 // the same ones each time.
 func Snapshots(ctx context.Context, conn Conn) ([]Snapshot, error) {
-	rows, err := conn.Query(ctx, `SELECT l.pid, l.virtualxid, format('pid %s (%s, %s, in its transaction for %s): %s',
-			a.pid, coalesce(nullif(application_name, ''), usename, 'not visible'), coalesce(state, 'not visible'), date_trunc('seconds', clock_timestamp() - xact_start), left(query, 80))
+	rows, err := conn.Query(ctx, `SELECT l.pid, l.virtualxid, coalesce(nullif(application_name, ''), usename, ''), coalesce(state, ''), coalesce(xact_start, 'epoch'),
+			coalesce(left(query, 1000), ''), coalesce(query_start, 'epoch'), coalesce(backend_start, 'epoch')
 		FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND l.granted
 			AND a.datname = current_database() AND a.backend_xmin IS NOT NULL AND pid <> pg_backend_pid()`)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[Snapshot])
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Snapshot, err error) {
+		err = row.Scan(&s.PID, &s.VirtualXID, &s.Session.Application, &s.Session.State, &s.Session.Since, &s.Session.Query, &s.Session.QuerySince, &s.Session.Connected)
+		s.Session.PID = int(s.PID)
+		return s, err
+	})
 }
 
 // Left returns those whose transactions have not ended.
