@@ -53,11 +53,11 @@ func (b *rebuild) replaceTables(ctx context.Context) error {
 		switch {
 		case !errors.As(err, &blocked) && !errors.Is(err, errNotYet):
 			return err
-		case time.Now().After(deadline):
-			return fmt.Errorf("%w: %w", ErrImpatient, err)
-		}
-		if blocked != nil {
+		case blocked != nil: // also when it was the last try
 			b.report.wait(ctx, describeAll(blocked.by), blocked.by)
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%w: %w", ErrImpatient, err)
 		}
 		if !wait.Sleep(ctx, lockPause) {
 			return ctx.Err()
