@@ -107,6 +107,7 @@
 //	publication.go   stale: has the projection failed at this event? Then it asks for it anew: its form may be another one now
 //	publication.go   takePublished: does the other context publish more than when this projection began? Then it stops
 //	messages.go      take: is it the page's turn? One that is applied already is passed over
+//	gather.go        gather: those that wait behind it, if the subscriber hands out several at once, are of the same page
 //	    its turn:    asker.go ahead: at the end of a window of history, asks for the next one; page.go and so on, as above
 //	    too early:   ask.go miss: keeps it in early.go, and asks for what is missing before it
 //	ask.go           done: notes how far the history is

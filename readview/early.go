@@ -11,11 +11,18 @@ import (
 // delivery is what a message has.
 type delivery struct {
 	content relay.Page
-	page    *page
+	page    *page     // nil until it is wanted
 	size    int       // in bytes
 	missed  time.Time // what comes before it, since when
 	failed  bool      // the projection failed while it was held
+	handled bool      // with another one
 }
+
+// live tells that it is no page of history.
+func (d *delivery) live() bool { return d.content.Head == 0 }
+
+// byTurn is the order of what they follow.
+func byTurn(a, b *delivery) int { return cmp.Compare(a.content.After, b.content.After) }
 
 // early are messages that came before what they follow: a transport may swap them, and what
 // is missing may be on its way. They are acknowledged: if they are lost with this process, the next one
@@ -42,7 +49,7 @@ func (e *early) keep(d delivery, at checkpoint) {
 	if len(e.all) == 0 {
 		e.since = time.Now()
 	}
-	i, _ := slices.BinarySearchFunc(e.all, d, func(a, b delivery) int { return cmp.Compare(a.page.after, b.page.after) })
+	i, _ := slices.BinarySearchFunc(e.all, d, func(a, b delivery) int { return byTurn(&a, &b) })
 	e.all, e.size = slices.Insert(e.all, i, d), e.size+d.size
 	for len(e.all) > earlyMessages || e.size > earlyBytes {
 		last := len(e.all) - 1

@@ -1,6 +1,7 @@
 package readview
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,8 @@ type feedSource struct {
 	asker      *asker
 	generation atomic.Int64                     // when last seen
 	remote     atomic.Pointer[consumer.Failure] // why the other context can't send what comes next
-	byHistory  atomic.Int32                     // pages of history that had what should have come before, since the last live message
+	waits      backlog
+	byHistory  atomic.Int32 // pages of history that had what should have come before, since the last live message
 
 	busy  sync.Mutex // held while a message is handled; guards the handler's part of the applier, and what follows
 	at    checkpoint // as it was when last seen
@@ -107,25 +109,11 @@ var errClosing = errors.New("the router closes")
 // its turn and follows it, or passes over it. While the projection is paused or failed it holds the message.
 func (s *feedSource) handle(msg *message.Message) error {
 	ctx := msg.Context()
-	s.busy.Lock()
-	defer s.busy.Unlock()
-	if s.ended {
-		return errClosing
-	}
 	content, err := relay.UnmarshalPage(msg)
 	if content.Asker != "" && content.Asker != s.asker.id {
 		return nil // what somebody else wants, or a process of ours that has ended
 	}
-	s.asker.busy(true)
-	defer s.asker.busy(false)
-	for errors.Is(err, messaging.ErrWireVersion) { // for a newer program of ours, which gets it when this one ends
-		wait := s.backOff()
-		s.trip(ctx, err, wait)
-		if !s.hold(ctx, wait) {
-			return errClosing
-		}
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, messaging.ErrWireVersion) {
 		event, eventErr := messaging.Unmarshal(msg)
 		if eventErr != nil {
 			// Not to be handled, now or later. If it was an event once, it is missing in
@@ -134,8 +122,61 @@ func (s *feedSource) handle(msg *message.Message) error {
 			return nil
 		}
 		// It does not tell what comes before it: who sent it is no relay.
-		content = relay.Page{After: unknown, UpTo: event.Position}
+		content, err = relay.Page{After: unknown, UpTo: event.Position}, nil
 	}
+	d := &delivery{content: content, size: len(msg.Payload)}
+	if err == nil {
+		s.waits.add(d)
+		defer s.waits.remove(d)
+	}
+	s.busy.Lock()
+	defer s.busy.Unlock()
+	if s.ended {
+		return errClosing
+	}
+	s.asker.busy(true)
+	defer s.asker.busy(false)
+	for err != nil { // for a newer program of ours, which gets it when this one ends
+		wait := s.backOff()
+		s.trip(ctx, err, wait)
+		if !s.hold(ctx, wait) {
+			return errClosing
+		}
+	}
+	defer s.progress.at(atRest, nil)
+	for !d.handled && err == nil {
+		select {
+		case <-s.closed:
+			return errClosing
+		default:
+		}
+		first := cmp.Or(s.waits.before(d), d)
+		err = s.handleOne(ctx, first)
+		if err == nil {
+			first.handled = true
+			s.waits.remove(first)
+		}
+	}
+	return err
+}
+
+// handleOne handles what a message has, and then what came before its turn and follows it.
+func (s *feedSource) handleOne(ctx context.Context, d *delivery) error {
+	s.takeNote(d.content)
+	d.page = s.page(ctx, d.content)
+	err := s.process(ctx, d)
+	for err == nil {
+		next, found := s.early.next(s.at)
+		if !found {
+			break
+		}
+		err = s.process(ctx, &next)
+	}
+	return err
+}
+
+// takeNote takes note of what a message tells besides its events.
+func (s *feedSource) takeNote(content relay.Page) {
 	if content.After != unknown {
 		s.hear(content.UpTo)
 		if content.Head == 0 {
@@ -149,23 +190,12 @@ func (s *feedSource) handle(msg *message.Message) error {
 	if content.Head != 0 {
 		s.asker.answered()
 	}
-	defer s.progress.at(atRest, nil)
-	err = s.process(ctx, &delivery{content: content, page: s.page(ctx, content), size: len(msg.Payload)})
-	for err == nil {
-		next, found := s.early.next(s.at)
-		if !found {
-			break
-		}
-		err = s.process(ctx, &next)
-	}
-	return err
 }
 
 // process applies what a message has when it is its turn, or keeps it or passes over it.
 func (s *feedSource) process(ctx context.Context, d *delivery) error {
-	live := d.content.Head == 0 // and no page of history
 	for {
-		if err := s.proof(d.content, live); err != nil && s.at.Running {
+		if err := s.proof(d.content, d.live()); err != nil && s.at.Running {
 			_ = s.halt(ctx, s.at, err)
 			s.at.Running = false
 		}
@@ -243,12 +273,20 @@ func (s *feedSource) take(ctx context.Context, d *delivery) (done bool, wait tim
 	p.generation = s.at.Generation
 	if s.at.Running && s.at.Position >= p.after && s.at.Position < p.upTo {
 		s.asker.ahead(d.content, s.at.Generation)
+		var with []*delivery
+		p, with = s.gather(ctx, d)
 		err = s.attempt(ctx, p)
 		switch {
 		case err == nil:
 			s.at.Position, s.early.since = p.upTo, time.Now()
 			s.asker.lives()
-			if d.content.Head == 0 {
+			for _, other := range with {
+				s.takeNote(other.content)
+				s.done(other.content)
+				other.handled = true
+				s.waits.remove(other)
+			}
+			if d.live() {
 				s.asker.follows(p.upTo)
 			} else if len(p.items) > 0 && s.asker.certain() {
 				s.byHistory.Add(1)
@@ -277,7 +315,7 @@ func (s *feedSource) take(ctx context.Context, d *delivery) (done bool, wait tim
 		s.asker.forget()
 		d.failed = d.failed || stored.status == "failed"
 		return false, s.m.config.PollInterval, nil
-	case s.at.Position >= p.upTo:
+	case s.at.Position >= d.page.upTo:
 		return true, 0, nil
 	case s.at.Position < p.after:
 		return s.miss(ctx, d)

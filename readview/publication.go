@@ -11,7 +11,7 @@ import (
 // [Projection.AcceptNewEvents] it goes on.
 func (s *feedSource) takePublished(ctx context.Context, d *delivery) (done bool, wait time.Duration, err error) {
 	told := d.content.Publication
-	live := d.content.Head == 0
+	live := d.live()
 	switch {
 	case !s.at.Running || d.content.After == unknown:
 	case s.at.Position == 0 && d.content.After == 0, !live && s.read == nil:

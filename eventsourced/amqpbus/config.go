@@ -148,12 +148,18 @@ type SubscriberConfig struct {
 	QueueType QueueType
 
 	// Prefetch is how many messages the broker sends ahead of their Acks. They are
-	// handed out one after the other all the same. With more than 1 live messages need
+	// handed out one after the other all the same, see AtOnce. With more than 1 live messages need
 	// not wait for the broker's note of each Ack, which in a quorum queue is a round
 	// through the cluster; and after a lost connection up to so many that were
 	// handled come again, in order. That is nothing to a projection, which keeps the
 	// position: give its Subscriber 100. Defaults to [DefaultPrefetch].
 	Prefetch int
+
+	// AtOnce is how many of those are handed out before the first of them is acked, in
+	// order. A projection puts right what overtakes another, and applies what has piled up while it was away in pages
+	// instead of with a transaction a message: give its Subscriber 100. Defaults to 1, for handlers that need
+	// one after the other. It is at most Prefetch.
+	AtOnce int
 
 	// Bindings are the routing keys that the queue is bound with: names of events,
 	// with * for a word and # for any number of words. Defaults to "#", all. A
@@ -191,6 +197,7 @@ func (c SubscriberConfig) withDefaults() SubscriberConfig {
 	c.QueueType = cmp.Or(c.QueueType, Classic)
 	c.Declare = cmp.Or(c.Declare, DeclareAll)
 	c.Prefetch = cmp.Or(c.Prefetch, DefaultPrefetch)
+	c.AtOnce = cmp.Or(c.AtOnce, 1)
 	c.BackOff = cmp.Or(c.BackOff, DefaultBackOff)
 	c.MaxBackOff = cmp.Or(c.MaxBackOff, DefaultMaxBackOff)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, DefaultDrainTimeout)
@@ -222,7 +229,7 @@ func (c SubscriberConfig) validate() error {
 		name  string
 		value int64
 	}{
-		{"Prefetch", int64(c.Prefetch)},
+		{"Prefetch", int64(c.Prefetch)}, {"AtOnce", int64(c.AtOnce)},
 		{"Attempts", int64(c.Attempts)},
 		{"BackOff", int64(c.BackOff)},
 		{"MaxBackOff", int64(c.MaxBackOff)},
@@ -231,6 +238,9 @@ func (c SubscriberConfig) validate() error {
 		if field.value < 0 {
 			problems = append(problems, fmt.Errorf("amqpbus.SubscriberConfig: %s is negative", field.name))
 		}
+	}
+	if c.AtOnce > cmp.Or(c.Prefetch, DefaultPrefetch) {
+		problems = append(problems, fmt.Errorf("amqpbus.SubscriberConfig: AtOnce is %d, and Prefetch only %d: the broker would not send as many", c.AtOnce, cmp.Or(c.Prefetch, DefaultPrefetch)))
 	}
 	if c.Prefetch > math.MaxUint16 {
 		problems = append(problems, fmt.Errorf("amqpbus.SubscriberConfig: Prefetch is %d, and AMQP has %d at most", c.Prefetch, math.MaxUint16))

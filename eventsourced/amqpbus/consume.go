@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -110,7 +111,24 @@ func (s *Subscriber) receive(ctx context.Context, sub *subscription) (received b
 	s.receives(sub)
 	s.config.Logger.InfoContext(ctx, "subscription receives", "broker", conn.RemoteAddr().String(), "queue", sub.queue)
 	defer s.watch(conn, sub)()
+	var (
+		running sync.WaitGroup
+		places  = make(chan struct{}, s.config.AtOnce)
+		failed  = make(chan error, 1)
+		before  = closedChannel // when the message before is handed out
+	)
+	defer running.Wait()
 	for {
+		select {
+		case places <- struct{}{}:
+		case <-ctx.Done():
+			return received, ctx.Err()
+		}
+		select {
+		case err := <-failed:
+			return true, err
+		default:
+		}
 		select {
 		case delivery, open := <-deliveries:
 			switch {
@@ -121,14 +139,33 @@ func (s *Subscriber) receive(ctx context.Context, sub *subscription) (received b
 				return received, errNoConsumer
 			}
 			received = true
-			if err := s.handle(ctx, sub, delivery); err != nil {
-				return true, err
-			}
+			turn, handed := before, make(chan struct{})
+			before = handed
+			running.Go(func() {
+				defer func() { <-places }()
+				<-turn
+				isHanded := sync.OnceFunc(func() { close(handed) })
+				defer isHanded()
+				if err := s.handle(ctx, sub, delivery, isHanded); err != nil {
+					select {
+					case failed <- err:
+					default:
+					}
+				}
+			})
+		case err := <-failed:
+			return true, err
 		case <-ctx.Done():
 			return received, ctx.Err()
 		}
 	}
 }
+
+var closedChannel = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // consume declares the queue and has the broker deliver from it.
 func (s *Subscriber) consume(conn *amqp.Connection, sub *subscription) (<-chan amqp.Delivery, error) {

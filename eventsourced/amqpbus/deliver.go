@@ -11,14 +11,14 @@ import (
 	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
-// handle hands out a delivery until it is done with. On an error the connection is to be
+// handle hands out a delivery until it is done with, and calls handed once it is handed out. On an error the connection is to be
 // closed: the broker then takes back what is not acked, all at once and so in order.
-func (s *Subscriber) handle(ctx context.Context, sub *subscription, delivery amqp.Delivery) error {
+func (s *Subscriber) handle(ctx context.Context, sub *subscription, delivery amqp.Delivery, handed func()) error {
 	received, err := marshaler{}.Unmarshal(delivery)
 	if err != nil {
 		return err
 	}
-	if err := s.handOut(ctx, sub, received); err != nil {
+	if err := s.handOut(ctx, sub, received, handed); err != nil {
 		return err
 	}
 	if err := delivery.Ack(false); err != nil {
@@ -28,9 +28,9 @@ func (s *Subscriber) handle(ctx context.Context, sub *subscription, delivery amq
 }
 
 // handOut returns nil when a message was acked, or buried, in the end; or the error of ctx.
-func (s *Subscriber) handOut(ctx context.Context, sub *subscription, received *message.Message) error {
+func (s *Subscriber) handOut(ctx context.Context, sub *subscription, received *message.Message, handed func()) error {
 	for attempt := 1; ; attempt++ {
-		reason, err := s.handOutOnce(ctx, received, sub.out)
+		reason, err := s.handOutOnce(ctx, received, sub.out, handed)
 		if err != nil || reason == "" {
 			return err
 		}
@@ -45,7 +45,7 @@ func (s *Subscriber) handOut(ctx context.Context, sub *subscription, received *m
 
 // handOutOnce returns why the message was nacked, or "" when it was acked. The error is
 // that of ctx.
-func (s *Subscriber) handOutOnce(ctx context.Context, received *message.Message, out chan<- *message.Message) (reason string, err error) {
+func (s *Subscriber) handOutOnce(ctx context.Context, received *message.Message, out chan<- *message.Message, handed func()) (reason string, err error) {
 	msg := received.Copy()
 	msgCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -53,6 +53,7 @@ func (s *Subscriber) handOutOnce(ctx context.Context, received *message.Message,
 	msg.SetContext(context.WithValue(msgCtx, noteKey{}, note))
 	select {
 	case out <- msg:
+		handed()
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}

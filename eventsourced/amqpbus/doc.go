@@ -19,7 +19,7 @@
 //	durable exchange and queue             they outlive a restart of the broker; messages are persistent anyway
 //	classic or quorum queue, by choice     with either, what was confirmed outlives a crash; in a cluster a quorum queue also goes on without the node
 //	x-single-active-consumer               of several nodes one receives and the others stand by: with two, messages would overtake each other
-//	prefetch 1, or more                    one message is handed out at a time; more only wait here, and go back all at once, in order
+//	prefetch 1, or more                    one message is handed out at a time, or AtOnce; more only wait here, and go back all at once, in order
 //	queue declared and bound at Subscribe  before that, what is published is confirmed and dropped: see [Subscriber.SubscribeInitialize]
 //	other headers than strings left out    a redelivered message has numbers among them, which would keep it from being unmarshalled, for ever
 //	deliveries without a broker refused    at a reconnect an empty one can arrive, which would be handled as a message

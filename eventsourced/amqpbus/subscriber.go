@@ -93,7 +93,7 @@ func (s *Subscriber) Answers(topic string) (subscriber message.Subscriber, reply
 	}
 	config := s.config
 	config.Group += ".answers-" + eventsourced.NewEventID().String()
-	config.temporary, config.Attempts, config.Competing = true, 0, false
+	config.temporary, config.Attempts, config.Competing, config.AtOnce = true, 0, false, 1
 	own := &Subscriber{broker: s.broker, config: config, subscriptions: map[int]*subscription{}}
 	return own, QueueTopic(own.Queue(topic)), nil
 }
@@ -102,7 +102,7 @@ func (s *Subscriber) Answers(topic string) (subscriber message.Subscriber, reply
 type queueID struct{ urls, queue string }
 
 // Subscribe returns the messages of a topic, from the moment on at which the queue
-// was declared first. Each comes when the one before was acked, and again, as a new
+// was declared first. Each comes when the one before was acked, unless [SubscriberConfig.AtOnce] is more, and again, as a new
 // message, after a Nack and a back-off. The channel is closed when ctx ends or Close
 // is called. The context of a message outlives ctx by
 // [SubscriberConfig.DrainTimeout], while it is being handled.
