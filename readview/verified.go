@@ -38,7 +38,8 @@ type VerifiedTable struct {
 }
 
 // LeftOutColumn is a column that is no function of the events: one of [Projection.NotFromLog], one that a sequence fills, and what is computed
-// from such a column, or refers to it by a foreign key.
+// from such a column, or refers to it by a foreign key: then the key of the row that it refers to is compared instead, if that comes from the events,
+// and the column is not left out.
 type LeftOutColumn struct {
 	Column string `json:"column"`
 	Why    string `json:"why"`

@@ -51,7 +51,8 @@ func (o VerifyOptions) command() string {
 // If not, other streams may have a part in them: then all is verified, as without a Sample, so that what is called different is.
 //
 // One on schedule, see [Config.VerifyEvery], gives way to it. What is no function of the events is left out, see [LeftOutColumn]: numbers of a sequence, some of which a page that is rolled back has burnt, differ
-// though all is well. Rows are told apart by a unique key without such columns; those of a table that has none are counted.
+// though all is well. Rows are told apart by a unique key without such columns; those of a table that has none are counted. Of a column that refers to such a number, the
+// key of the row that it refers to is compared, see [LeftOutColumn].
 //
 // Its errors are those of [Manager.Rebuild]: then it could not tell. Tables without a key can be verified, other than rebuilt.
 func (m *Manager) Verify(ctx context.Context, name string, options VerifyOptions) (Verified, error) {

@@ -225,7 +225,7 @@ func (s *Set) equal(ctx context.Context, conn Conn, schema string) error {
 		sql := `SELECT count(*) FROM ` + s.different(t) + ` d LEFT JOIN ` + live + ` l ON ` + t.on("l", "d") + ` LEFT JOIN ` + shadow + ` s ON ` + t.on("s", "d") + `
 			WHERE (l.` + quote(t.Key[0]) + ` IS NULL) <> (s.` + quote(t.Key[0]) + ` IS NULL) OR ` + image("l", compared) + ` *<> ` + image("s", compared)
 		if len(s.keys) > 0 || s.triggers {
-			sql = `SELECT count(*) FROM (` + t.differenceSQL(live, shadow) + `) AS d`
+			sql = `SELECT count(*) FROM (` + t.differenceSQL(s.seen(t, s.liveTables, live), s.seen(t, in(schema), shadow)) + `) AS d`
 		}
 		var left int64
 		if err := conn.QueryRow(ctx, sql).Scan(&left); err != nil {

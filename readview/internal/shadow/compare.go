@@ -45,7 +45,7 @@ func (s *Set) Compare(ctx context.Context, conn Conn, schema string, first int) 
 
 // compareRows compares a table whose rows have a key.
 func (s *Set) compareRows(ctx context.Context, conn Conn, t *Table, schema string, first int) (c Comparison, err error) {
-	live, shadow, d := s.narrow(schema, t, s.liveTables(t)), s.narrow(schema, t, in(schema)(t)), s.different(t)
+	live, shadow, d := s.seen(t, s.liveTables, s.narrow(schema, t, s.liveTables(t))), s.seen(t, in(schema), s.narrow(schema, t, in(schema)(t))), s.different(t)
 	if _, err := conn.Exec(ctx, `CREATE TEMP TABLE `+strings.TrimPrefix(d, "pg_temp.")+` ON COMMIT DROP AS `+t.differenceSQL(live, shadow)); err != nil {
 		return c, err
 	}
@@ -57,7 +57,7 @@ func (s *Set) compareRows(ctx context.Context, conn Conn, t *Table, schema strin
 	}
 	both := ` FROM ` + d + ` d LEFT JOIN ` + live + ` l ON ` + t.on("l", "d") + ` LEFT JOIN ` + shadow + ` s ON ` + t.on("s", "d")
 	var counts, columns []string
-	for _, name := range t.compared(nil) {
+	for _, name := range t.told() {
 		differs := image("l", []string{name}) + ` *<> ` + image("s", []string{name})
 		counts = append(counts, literal(name)+`, count(*) FILTER (WHERE `+differs+`)`)
 		columns = append(columns, `CASE WHEN `+differs+` THEN jsonb_build_object(`+literal(name)+`, jsonb_build_array(l.`+quote(name)+`::text, s.`+quote(name)+`::text)) ELSE '{}' END`)
@@ -81,7 +81,7 @@ func (s *Set) compareRows(ctx context.Context, conn Conn, t *Table, schema strin
 		}
 	}
 	rows, err := conn.Query(ctx, `SELECT (SELECT to_jsonb(k.*) FROM (SELECT `+list("d", t.Key)+`) AS k)::text,
-		CASE WHEN NOT d."(ins)" THEN to_jsonb(l.*)::text END, CASE WHEN NOT d."(del)" THEN to_jsonb(s.*)::text END,
+		CASE WHEN NOT d."(ins)" THEN `+t.row("l")+` END, CASE WHEN NOT d."(del)" THEN `+t.row("s")+` END,
 		CASE WHEN NOT d."(ins)" AND NOT d."(del)" THEN (`+strings.Join(columns, " || ")+`)::text END`+both+` ORDER BY `+list("d", t.Key)+` LIMIT `+fmt.Sprint(first))
 	if err != nil {
 		return c, err
@@ -113,7 +113,7 @@ func raw(text *string) json.RawMessage {
 
 // compareAll compares a table whose rows have no key, as a heap of rows that may be there several times.
 func (s *Set) compareAll(ctx context.Context, conn Conn, t *Table, schema string, first int) (c Comparison, err error) {
-	live, shadow, compared := s.liveTables(t), in(schema)(t), t.compared(nil) // none is a table of which only the number of rows tells
+	live, shadow, compared := s.seen(t, s.liveTables, s.liveTables(t)), s.seen(t, in(schema), in(schema)(t)), t.told() // none is a table of which only the number of rows tells
 	// By their text: not all types can be hashed.
 	side := func(table, alias string, sign int) string {
 		return fmt.Sprintf(`SELECT %d AS n, ROW(%s)::text AS r FROM %s %s`, sign, list(alias, compared), table, alias)
@@ -123,7 +123,7 @@ func (s *Set) compareAll(ctx context.Context, conn Conn, t *Table, schema string
 	if err != nil {
 		return c, err
 	}
-	err = conn.QueryRow(ctx, `SELECT coalesce(-sum(n) FILTER (WHERE n < 0), 0)::bigint, coalesce(sum(n) FILTER (WHERE n > 0), 0)::bigint, (SELECT count(*) FROM `+shadow+`) FROM pg_temp.`+d).Scan(&c.Inserted, &c.Deleted, &c.Rows)
+	err = conn.QueryRow(ctx, `SELECT coalesce(-sum(n) FILTER (WHERE n < 0), 0)::bigint, coalesce(sum(n) FILTER (WHERE n > 0), 0)::bigint, (SELECT count(*) FROM `+shadow+` s) FROM pg_temp.`+d).Scan(&c.Inserted, &c.Deleted, &c.Rows)
 	if err != nil || !c.Any() {
 		return c, err
 	}

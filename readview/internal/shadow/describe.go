@@ -55,6 +55,7 @@ type Table struct {
 	follows  bool     // the key has a column that follows another one: the same rows may have other keys after a replay
 	triggers bool
 	always   bool // an identity that can't be updated makes a difference
+	through  []through
 	refused  []error
 }
 
@@ -69,7 +70,9 @@ type Column struct {
 	Default   bool
 	Why       string // it is no function of the events; "" if it is one
 
-	of []string // columns from which it is computed
+	of      []string // columns from which it is computed
+	refers  bool     // that is why
+	through bool     // what it refers to is compared
 }
 
 // key is a foreign key.
@@ -121,6 +124,7 @@ func Describe(ctx context.Context, conn Conn, tables []string, config Config) (*
 			return nil, err
 		}
 	}
+	s.throughKeys()
 	return s, nil
 }
 
@@ -151,7 +155,10 @@ func (s *Set) follow(config Config) {
 		}
 		for _, k := range s.keys {
 			for i, name := range k.refers {
-				again = mark(s.byName(k.from).column(k.columns[i]), s.byName(k.to).column(name), "it refers to "+k.to+"."+name) || again
+				c := s.byName(k.from).column(k.columns[i])
+				before := c.Why
+				again = mark(c, s.byName(k.to).column(name), "it refers to "+k.to+"."+name) || again
+				c.refers = c.refers || before != c.Why
 			}
 		}
 	}

@@ -107,7 +107,7 @@ func (t *Table) drawnOnly() (names []string) {
 // leftOut are the columns that a verification leaves out.
 func (t *Table) leftOut() (columns []Column) {
 	for _, c := range t.Columns {
-		if c.Why != "" {
+		if c.Why != "" && !c.through {
 			columns = append(columns, c)
 		}
 	}
@@ -165,7 +165,7 @@ func (s *Set) Diff(ctx context.Context, conn Conn, schema string) (changes []Cha
 		if _, err := conn.Exec(ctx, `DROP TABLE IF EXISTS `+s.different(t)); err != nil {
 			return nil, err
 		}
-		if _, err := conn.Exec(ctx, `CREATE TEMP TABLE `+strings.TrimPrefix(s.different(t), "pg_temp.")+` ON COMMIT DROP AS `+t.differenceSQL(s.liveTables(t), in(schema)(t))); err != nil {
+		if _, err := conn.Exec(ctx, `CREATE TEMP TABLE `+strings.TrimPrefix(s.different(t), "pg_temp.")+` ON COMMIT DROP AS `+t.differenceSQL(s.seen(t, s.liveTables, s.liveTables(t)), s.seen(t, in(schema), in(schema)(t)))); err != nil {
 			return nil, fmt.Errorf("compare table %s: %w", t.Name, err)
 		}
 		c := Change{Table: t.Name, Drawn: t.drawnOnly(), LeftOut: t.leftOut()}
@@ -179,13 +179,13 @@ func (s *Set) Diff(ctx context.Context, conn Conn, schema string) (changes []Cha
 	return changes, nil
 }
 
-// differenceSQL selects the keys of the rows that differ: (ins) is lacking in live, (del) in shadow, (drawn) differs in nothing but what
+// differenceSQL selects, of what is seen of both, the keys of the rows that differ: (ins) is lacking in live, (del) in shadow, (drawn) differs in nothing but what
 // sequences fill; columns of the table may have any other name.
 func (t *Table) differenceSQL(live, shadow string) string {
 	key := quote(t.Key[0])
-	compared, drawn := t.compared(nil), `false`
+	compared, drawn := t.told(), `false`
 	if t.drawnOnly() != nil {
-		others := t.compared(func(c Column) bool { return c.Numbered })
+		others := append(t.compared(func(c Column) bool { return c.Numbered }), t.referred(true)...)
 		drawn = `l.` + key + ` IS NOT NULL AND s.` + key + ` IS NOT NULL AND ` + image("l", others) + ` *= ` + image("s", others)
 	}
 	return `SELECT ` + list("", t.Key) + `, l.` + key + ` IS NULL AS "(ins)", s.` + key + ` IS NULL AS "(del)", ` + drawn + ` AS "(drawn)"
