@@ -39,7 +39,7 @@ func (d *dialled) Write(b []byte) (int, error) {
 		return d.begin(b)
 	}
 	conn, err := d.conn, d.err
-	kept := d.kept != nil
+	kept := d.kept != nil && !d.asked // otherwise the server ends it, and the client may wait for that
 	if kept && bytes.Equal(b, []byte{'X', 0, 0, 0, 4}) {
 		d.ended = true
 		d.mu.Unlock()

@@ -57,3 +57,27 @@ func TestSessionsAreUsedAgain(t *testing.T) {
 	}))
 	require.NotEqual(t, second, session(t, func(*pgx.Conn) {}))
 }
+
+// A client that waits for the end of what it has cancelled waits for the server's end of it, as without testdb.
+func TestWhatIsCancelledHasEnded(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t, testdb.MaxConns(2))
+	conn, err := db.Pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer conn.Release()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := conn.Exec(ctx, `DO $$BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN PERFORM pg_sleep(1); END$$`)
+		ended <- err
+	}()
+	sleeps := func() (n int) {
+		require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'`, conn.Conn().PgConn().PID()).Scan(&n))
+		return n
+	}
+	require.Eventually(t, func() bool { return sleeps() == 1 }, time.Minute, 10*time.Millisecond)
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+	<-conn.Conn().PgConn().CleanupDone()
+	require.Zero(t, sleeps())
+}
