@@ -57,9 +57,9 @@ func (s *feedSource) gather(ctx context.Context, d *delivery) (p *page, with []*
 		return d.page, nil
 	}
 	p = d.page
-	known, most := lastOf(d, s.known), int(s.pageCap.Load())
+	known, most, heard := lastOf(d, s.known), int(s.pageCap.Load()), max(s.heard, d.content.Publication)
 	for _, next := range s.waits.from(p.upTo) {
-		ordinary := next.live() && !next.failed && next.content.After != unknown && next.content.After >= known && next.content.Publication <= s.heard
+		ordinary := next.live() && !next.failed && next.content.After != unknown && next.content.After >= known && next.content.Publication <= heard
 		if !ordinary || next.content.After > p.upTo || len(p.items)+len(next.content.Events) > most {
 			break
 		}

@@ -5,17 +5,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/eventsourced/amqpbus"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/testamqp"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
-// What has piled up in a projection's queue, which can't ask for history, goes through in pages. An event that fails is that
+// What has piled up in a projection's queue goes through in pages, also while it waits for history, which comes behind that. An event that fails is that
 // event's failure, and all before it are applied.
 func TestWhatHasPiledUpGoesInPages(t *testing.T) {
 	t.Parallel()
 	const events = 400
-	for name, fails := range map[string]bool{"all are applied": false, "one fails": true} {
+	for name, is := range map[string]struct{ failing, asking bool }{"all are applied": {}, "one fails": {failing: true}, "it asks for history": {asking: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newContexts(t, testamqp.URL(t))
@@ -28,9 +29,16 @@ func TestWhatHasPiledUpGoesInPages(t *testing.T) {
 			router := newRouter(t)
 			manager, err := readview.NewManager(router, nil, c.branch.pool, config)
 			require.NoError(t, err)
-			require.NoError(t, manager.AddRemote(balances(), readview.Feed{Registry: registry(), Subscriber: subscriber, Topic: c.topic}))
+			feed := readview.Feed{Registry: registry(), Subscriber: subscriber, Topic: c.topic}
+			if is.asking {
+				requests, err := amqpbus.NewPublisher(c.url, amqpbus.PublisherConfig{Logger: fast().Logger})
+				require.NoError(t, err)
+				t.Cleanup(func() { require.NoError(t, requests.Close()) })
+				feed.Requests, feed.RequestTopic, feed.ReplyTo = requests, c.requestTopic(), amqpbus.QueueTopic(subscriber.Queue(c.topic))
+			}
+			require.NoError(t, manager.AddRemote(balances(), feed))
 			c.deposit(events / 2)
-			if fails {
+			if is.failing {
 				c.record("account-1", &Deposited{Amount: 99})
 				c.branch.exec(`ALTER TABLE journal ADD CONSTRAINT journal_amount CHECK (amount <> 99)`)
 			}
@@ -41,7 +49,7 @@ func TestWhatHasPiledUpGoesInPages(t *testing.T) {
 				return err == nil && status.Position >= last
 			})
 			c.branch.start(router)
-			if fails {
+			if is.failing {
 				c.branch.eventually("it has failed", func() bool { return c.branch.status(manager, "balances").State == consumer.Failed })
 				require.EqualValues(t, events/2, c.branch.int(`SELECT count(*) FROM journal`))
 				c.branch.exec(`ALTER TABLE journal DROP CONSTRAINT journal_amount`)
