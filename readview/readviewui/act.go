@@ -191,6 +191,9 @@ func (h *Handler) notDone(r *http.Request, a asked, err error) problem {
 // errNotOf is why an action is refused that goes with other kinds of consumers.
 var errNotOf = problem{Status: http.StatusBadRequest, Title: "That does not go with it", Text: "Nothing has changed."}
 
+// errNoStream is why parked events of what is no aggregate are not retried: all of them would be.
+var errNoStream = problem{Status: http.StatusBadRequest, Title: "That is no aggregate", Text: "Write KIND/ID. Nothing has changed."}
+
 // do calls the library as the command line does.
 func (h *Handler) do(ctx context.Context, a asked) error {
 	if a.Action == EndSession {
@@ -254,7 +257,17 @@ func (h *Handler) passFailing(ctx context.Context, a asked) error {
 
 func (h *Handler) doParked(ctx context.Context, a asked) error {
 	parking := reactor.NewParking(h.config.Consumers, a.ID.Name)
-	if a.Event == "" {
+	switch {
+	case a.Event == "" && a.Stream != "":
+		name, id, named := strings.Cut(a.Stream, "/")
+		if !named || name == "" || id == "" {
+			return errNoStream
+		}
+		_, err := parking.ResumeStream(ctx, eventsourced.Stream{AggregateName: name, AggregateID: id})
+		return err
+	case a.Event == "" && a.Position > 0: // it is one of them that is meant, not all
+		return errNotOf
+	case a.Event == "":
 		_, err := parking.ResumeAll(ctx)
 		return err
 	}
@@ -351,7 +364,10 @@ func (h *Handler) retryOptions(ctx context.Context, a asked) (readview.RetryOpti
 		}
 		return readview.RetryOptions{}, cmp.Or(err, error(problem{Status: http.StatusConflict, Title: "It is not parked any more", Text: "Nothing has changed."}))
 	}
-	name, id, _ := strings.Cut(a.Stream, "/")
+	name, id, named := strings.Cut(a.Stream, "/")
+	if a.Stream != "" && (!named || name == "" || id == "") {
+		return readview.RetryOptions{}, errNoStream
+	}
 	return readview.RetryOptions{AggregateName: name, AggregateID: id}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 )
 
 // eventsShown is how many events a page has.
@@ -248,6 +249,9 @@ func (h *Handler) events(ctx context.Context, r *http.Request) (any, error) {
 		found, err := h.inspector.Find(ctx, q)
 		if err != nil {
 			return nil, tooLong(err)
+		}
+		if len(q.Streams) == 1 && h.concealed(r, q.Streams[0], found.Events) {
+			found, e.Problem = pgstore.Found{}, noneToSee
 		}
 		for _, event := range found.Events {
 			row := rowOfEvent(h.redacted(event, false))

@@ -102,6 +102,10 @@ func (h *Handler) routes() http.Handler {
 		h.refuse(w, r, problem{Status: http.StatusNotFound, Title: "There is no such page", Text: "It may have been of something that is no more."})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.URL.RawQuery) > maxQuery {
+			h.refuse(w, r, problem{Status: http.StatusRequestURITooLong, Title: "The address is too long", Text: "No page of this one has so much in its address. Ask for less."})
+			return
+		}
 		if query, err := url.QueryUnescape(r.URL.RawQuery); err != nil || strings.ContainsRune(query, 0) || !utf8.ValidString(query) {
 			h.refuse(w, r, problem{Status: http.StatusBadRequest, Title: "The address is no text", Text: "There is a character in it that no text has."})
 			return
@@ -121,6 +125,9 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 
 // maxBody is how much of a request's body is read, in bytes: a form with a reason.
 const maxBody = 64 << 10
+
+// maxQuery is how long the query of an address may be, in bytes: twenty names of events and what else a page asks for.
+const maxQuery = 16 << 10
 
 func (h *Handler) secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -87,6 +87,26 @@ func TestHiddenIdsAndErrors(t *testing.T) {
 	everywhere("skipped")
 }
 
+// Who may not see an id is not told whether there is such an aggregate.
+func TestHiddenAggregatesAreNotConfirmed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, readviewui.Config{Authorize: operators, Redact: redact})
+	s.deposit("hedvig", 5)
+	for _, path := range []string{"stream?aggregate=bank.Account&id=", "events?aggregate=bank.Account&id="} {
+		for _, accept := range []string{"text/html", "application/json"} {
+			var status []int
+			for _, id := range []string{"hedvig", "nobody"} {
+				response, text := s.send("GET", path+id, nil, "Accept", accept)
+				status = append(status, response.StatusCode)
+				require.Contains(t, text, "There is no such aggregate, or its id is hidden from you.", path+id)
+				require.NotContains(t, text, "Deposited</th>", path+id)
+			}
+			require.Equal(t, status[0], status[1], path)
+		}
+		require.NotContains(t, s.page(path+"hedvig"), "hidden from you", "eva may see it")
+	}
+}
+
 func TestQueriesOfOthersAreWithoutTexts(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, readviewui.Config{Redact: redact})

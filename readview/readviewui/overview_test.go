@@ -145,4 +145,9 @@ func TestAddressesThatAreNoText(t *testing.T) {
 		response, _ := s.send("GET", path, nil)
 		require.Equal(t, http.StatusBadRequest, response.StatusCode, path)
 	}
+	for _, n := range []int{20_000, 60_000} {
+		response, text := s.send("GET", "events?name="+strings.Repeat("x", n), nil)
+		require.Equal(t, http.StatusRequestURITooLong, response.StatusCode)
+		require.Contains(t, text, "The address is too long")
+	}
 }

@@ -64,4 +64,16 @@ func TestAReactorThatFails(t *testing.T) {
 	shows("1 parked")
 	response, _ = s.operator(park)
 	require.Equal(t, http.StatusConflict, response.StatusCode, "it has moved")
+
+	retry := func(more ...string) int {
+		t.Helper()
+		values := form("retry", "mails", more...)
+		values.Set("kind", "reactor")
+		response, _ := s.operator(values)
+		return response.StatusCode
+	}
+	require.Equal(t, http.StatusBadRequest, retry("stream", "anna"))
+	require.Equal(t, http.StatusBadRequest, retry("position", fmt.Sprint(at)))
+	require.Equal(t, http.StatusConflict, retry("stream", "bank.Account/bo"), "of which nothing is parked")
+	require.Equal(t, http.StatusSeeOther, retry("stream", "bank.Account/anna"))
 }

@@ -68,6 +68,21 @@ func (h *Handler) streamOf(stream eventsourced.Stream, name string, at eventsour
 	return h.redacted(eventsourced.Recorded{EventData: eventsourced.EventData{Name: name}, Stream: stream, Position: at}, revealed).Stream
 }
 
+// noneToSee is said, to who may not see personal data, of an aggregate that was sought by its id: whether there is none, or its id is hidden.
+const noneToSee = "There is no such aggregate, or its id is hidden from you. Open one from its event."
+
+// concealed tells whether that is to be said: where ids are hidden, it is the same for one that is there and for one that is not.
+func (h *Handler) concealed(r *http.Request, stream eventsourced.Stream, found []eventsourced.Recorded) bool {
+	if h.config.Redact == nil {
+		return false
+	}
+	if _, err := h.authorize(r, Reveal); err == nil {
+		return false
+	}
+	return len(found) == 0 || h.streamOf(stream, "", 0, false) != stream ||
+		slices.ContainsFunc(found, func(e eventsourced.Recorded) bool { return h.redacted(e, false).Stream != e.Stream })
+}
+
 // streamPage is the page of an event's aggregate. One whose id is hidden is found by the event.
 func streamPage(stream, shown eventsourced.Stream, at eventsourced.Position) (page string) {
 	if shown != stream {

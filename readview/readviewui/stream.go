@@ -80,6 +80,9 @@ func (h *Handler) stream(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, tooLong(err)
 	}
+	if at == 0 && h.concealed(r, of, found.Events) {
+		return nil, problem{Status: http.StatusNotFound, Title: "There is nothing to see", Text: noneToSee, Back: "events"}
+	}
 	if len(found.Events) == 0 && after == 0 {
 		return nil, problem{Status: http.StatusNotFound, Title: "There is no such aggregate", Text: "No event is of " + of.AggregateName + " " + of.AggregateID + h.orArchived(found) + ".", Back: "events"}
 	}

@@ -29,7 +29,7 @@ import (
 func demoCommand() *cobra.Command {
 	var config generator.Config
 	var once, stay bool
-	var listen string
+	var listen, metricsListen string
 	command := &cobra.Command{
 		Use:   "demo",
 		Short: "Show all of it on private servers with made-up dances",
@@ -50,17 +50,18 @@ func demoCommand() *cobra.Command {
 				past = config.Days / 2
 			}
 			config.Start = time.Now().AddDate(0, 0, -past)
-			return demo(cmd, config, listen, stay || !once && terminal.Is(cmd.OutOrStdout()))
+			return demo(cmd, config, listen, metricsListen, stay || !once && terminal.Is(cmd.OutOrStdout()))
 		},
 	}
 	addGeneratorFlags(command, &config)
 	command.Flags().BoolVar(&once, "once", false, "ask a question each and end, also in a terminal")
 	command.Flags().BoolVar(&stay, "stay", false, "stay up until interrupted, also without a terminal")
 	command.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "address and port of the page; 0 is a free port")
+	command.Flags().StringVar(&metricsListen, "metrics-listen", "127.0.0.1:0", "address and port of /metrics for Prometheus; 0 is a free port")
 	return command
 }
 
-func demo(cmd *cobra.Command, config generator.Config, listen string, stay bool) (err error) {
+func demo(cmd *cobra.Command, config generator.Config, listen, metricsListen string, stay bool) (err error) {
 	ctx, out, errOut := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 	servers, err := startServers(ctx, errOut)
 	defer func() { err = errors.Join(err, servers.Close()) }()
@@ -90,12 +91,21 @@ func demo(cmd *cobra.Command, config generator.Config, listen string, stay bool)
 		return errors.Join(err, listener.Close())
 	}
 
+	measured, err := listenForMetrics(ctx, metricsListen)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	metricsURL := "not served: --metrics-listen is empty"
+	if measured != nil {
+		metricsURL = "http://" + measured.Addr().String() + "/metrics"
+	}
+
 	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ctx, giveUp := context.WithCancel(ctx) // nobody waits for what has stopped
 	ran := make(chan error, 1)
 	go func() {
 		defer giveUp()
-		ran <- w.serve(runCtx, a.Run)
+		ran <- a.measuredAt(runCtx, measured, func(ctx context.Context) error { return w.serve(ctx, a.Run) })
 	}()
 	defer func() {
 		stop()
@@ -127,7 +137,10 @@ and in a browser, where you may log in with any name:
   DanceFinder  %[2]s/
   admin        %[2]s/admin/ (log in with a name and the role of an operator)
   GraphiQL     %[2]s/graphiql/
-`, servers.postgres.URL(), w.url)
+
+for Prometheus, with the rules of docs/monitoring/alerts.yml:
+  metrics      %[3]s
+`, servers.postgres.URL(), w.url, metricsURL)
 	<-ctx.Done()
 	return nil
 }

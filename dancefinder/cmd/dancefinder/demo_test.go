@@ -128,7 +128,7 @@ func TestDemoOnce(t *testing.T) {
 func TestDemoThatStaysUp(t *testing.T) {
 	t.Parallel()
 	p, server := startDemo(t, "--stay", "--days", strconv.Itoa(demoDays))
-	out := p.await(p.out, "/graphiql/", demoPatience)
+	out := p.await(p.out, "/metrics\n", demoPatience)
 	requireOverview(t, out, generator.DancesPerYear*demoDays/365)
 	url := regexp.MustCompile(`(?m)^  psql '(postgres://.*)'$`).FindStringSubmatch(out)
 	require.NotNil(t, url, out)
@@ -136,6 +136,10 @@ func TestDemoThatStaysUp(t *testing.T) {
 	for _, address := range regexp.MustCompile(`http://127\.0\.0\.1:\d+/\S*`).FindAllString(out, -1) {
 		page, err := fetch(t.Context(), "GET", address, nil)
 		require.NoError(t, err)
+		if strings.HasSuffix(address, "/metrics") {
+			require.Contains(t, string(page), `consumer_state{kind="projection",name="band",state="live"} 1`)
+			continue
+		}
 		require.Contains(t, string(page), "<title>")
 	}
 	got := dancefinder(t, "readviews", "status", "--database-url", url[1])

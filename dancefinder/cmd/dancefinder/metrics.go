@@ -34,12 +34,29 @@ func (a *app) status(ctx context.Context) ([]consumer.Status, error) { return a.
 // measured calls run with /metrics, /healthz and /readyz served beside it, at an address of its own: it is not for
 // everybody who may see the site. Without an address it only calls run.
 func (a *app) measured(ctx context.Context, address string, run func(context.Context) error) error {
+	listener, err := listenForMetrics(ctx, address)
+	if err != nil {
+		return err
+	}
+	return a.measuredAt(ctx, listener, run)
+}
+
+// listenForMetrics listens at an address; at none it returns nil.
+func listenForMetrics(ctx context.Context, address string) (net.Listener, error) {
 	if address == "" {
-		return run(ctx)
+		return nil, nil
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return operate.UsageError{Err: fmt.Errorf("--metrics-listen: %w", err)}
+		return nil, operate.UsageError{Err: fmt.Errorf("--metrics-listen: %w", err)}
+	}
+	return listener, nil
+}
+
+// measuredAt is measured with a listener, which it closes; nil is none.
+func (a *app) measuredAt(ctx context.Context, listener net.Listener, run func(context.Context) error) error {
+	if listener == nil {
+		return run(ctx)
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(a.metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -52,7 +69,7 @@ func (a *app) measured(ctx context.Context, address string, run func(context.Con
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	a.logger.InfoContext(ctx, "serves metrics", "url", "http://"+listener.Addr().String()+"/metrics")
-	err = run(ctx)
+	err := run(ctx)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	err = errors.Join(err, server.Close(), a.metrics.Close(closing))
