@@ -154,7 +154,7 @@ func (h *Handler) overview(ctx context.Context, r *http.Request) (any, error) {
 	inTheWay := h.inTheWay(l)
 	o.Trouble = append(inTheWay, o.Trouble...)
 	o.Left = leftovers(l.All)
-	o.Title = titleOf(l.All, counts, inTheWay)
+	o.Title = h.titleOf(l.All, counts, inTheWay)
 	return o, nil
 }
 
@@ -229,7 +229,7 @@ func (o *overview) links(counts map[string]int, words map[string]string) {
 }
 
 // titleOf counts what is wrong.
-func titleOf(all []consumer.Status, counts map[string]int, inTheWay []trouble) string {
+func (h *Handler) titleOf(all []consumer.Status, counts map[string]int, inTheWay []trouble) string {
 	var wrong []string
 	if len(inTheWay) > 0 {
 		wrong = append(wrong, "Appends wait or fail")
@@ -239,14 +239,20 @@ func titleOf(all []consumer.Status, counts map[string]int, inTheWay []trouble) s
 			wrong = append(wrong, fmt.Sprintf("%d %s", n, class))
 		}
 	}
-	idle := 0
+	idle, falling := 0, 0
 	for _, s := range all {
+		if _, falls := h.fallsBehind(s, time.Now()); falls {
+			falling++
+		}
 		if standingOf(s).Class == "standby" && s.Node == "" {
 			idle++
 		}
 	}
 	if idle > 0 {
 		wrong = append(wrong, fmt.Sprintf("%d not running", idle))
+	}
+	if falling > 0 {
+		wrong = append(wrong, fmt.Sprintf("%d falling behind", falling))
 	}
 	switch {
 	case len(wrong) > 0:

@@ -24,9 +24,9 @@ const (
 
 // measured is how a consumer was in a step of time: its worst lag and its last rate.
 type measured struct {
-	Lag    time.Duration
-	Rate   float64
-	Behind int64
+	Lag     time.Duration
+	Rate    float64
+	Waiting int64
 }
 
 // trends is what is remembered of the last 15 minutes.
@@ -51,7 +51,7 @@ func newTrends() *trends {
 // add remembers a look. Looks come one after the other.
 func (t *trends) add(l *look, log inspected) {
 	for _, s := range l.All {
-		t.consumers.Add(l.At, s.ID(), measured{s.Lag, s.Rate, s.Behind})
+		t.consumers.Add(l.At, s.ID(), measured{s.Lag, s.Rate, waiting(s)})
 	}
 	if log != nil {
 		now := log.Appends()

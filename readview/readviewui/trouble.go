@@ -42,6 +42,10 @@ func (h *Handler) troubles(ctx context.Context, all []consumer.Status, revealed 
 		switch standingOf(s).Class {
 		case "failed", "stalled", "retrying":
 			found = append(found, h.troubleOf(s, revealed))
+		case "catching-up":
+			if before, falls := h.fallsBehind(s, time.Now()); falls {
+				found = append(found, h.falling(s, before, revealed))
+			}
 		case "standby":
 			if s.Node == "" {
 				idle = append(idle, s)

@@ -1,0 +1,26 @@
+package readviewui
+
+import (
+	"context"
+	"time"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+)
+
+// Remember has the page remember how consumers were, as after a look.
+func (h *Handler) Remember(at time.Time, all ...consumer.Status) {
+	h.trends.add(&look{At: at, All: all}, nil)
+}
+
+// Says is what the overview says of consumers that stand so: its title, and of each in trouble its state, what is wrong and what to do next.
+func (h *Handler) Says(ctx context.Context, all ...consumer.Status) (title string, said []string) {
+	counts := map[string]int{}
+	for _, s := range all {
+		counts[standingOf(s).Class]++
+	}
+	troubles, _ := h.troubles(ctx, all, false)
+	for _, t := range troubles {
+		said = append(said, t.State+": "+t.Name+" "+t.Says+". "+t.Next)
+	}
+	return h.titleOf(all, counts, nil), said
+}
