@@ -46,8 +46,14 @@ func (h *Handler) logPage(ctx context.Context, r *http.Request) (any, error) {
 		l.Largest = max(l.Largest, relation.Bytes)
 	}
 	h.look(ctx) // it is remembered
-	var all pgstore.AppendTotals
-	var rates []float64
+	all, rates := h.appended()
+	l.Appends, l.Conflicts, l.Failed, l.Group = all.Appends, all.Conflicts, all.Failed, all.GroupSize()
+	l.WaitP50, l.WaitP99, l.Spark = all.LockWait(0.5), all.LockWait(0.99), curve(rates, 1)
+	return l, nil
+}
+
+// appended returns what this process has appended in the last 15 minutes, as far as it is remembered, and how many events a second in each step.
+func (h *Handler) appended() (all pgstore.AppendTotals, rates []float64) {
 	for _, totals := range h.trends.appends.Of(struct{}{}, time.Now()) {
 		if totals == nil {
 			rates = append(rates, math.NaN())
@@ -56,7 +62,5 @@ func (h *Handler) logPage(ctx context.Context, r *http.Request) (any, error) {
 		all = totals.Since(pgstore.AppendTotals{}.Since(all))
 		rates = append(rates, float64(totals.Events)/trendStep.Seconds())
 	}
-	l.Appends, l.Conflicts, l.Failed, l.Group = all.Appends, all.Conflicts, all.Failed, all.GroupSize()
-	l.WaitP50, l.WaitP99, l.Spark = all.LockWait(0.5), all.LockWait(0.99), curve(rates, 1)
-	return l, nil
+	return all, rates
 }

@@ -34,6 +34,8 @@ type overview struct {
 	Text     string                `json:"-"`
 	Sort     string                `json:"-"`
 	Nodes    int                   `json:"nodes"`
+	Appends  int64                 `json:"appends_here"` // of this process, in the last 15 minutes
+	WaitP99  time.Duration         `json:"lock_wait_p99_here"`
 	Unsorted bool                  `json:"-"`
 }
 
@@ -144,6 +146,8 @@ func (h *Handler) overview(ctx context.Context, r *http.Request) (any, error) {
 		}
 	}
 	o.Nodes = len(nodes)
+	appended, _ := h.appended()
+	o.Appends, o.WaitP99 = appended.Appends, appended.LockWait(0.99)
 	o.sort()
 	o.links(counts, words)
 	if o.Old = l.Old; o.Old {

@@ -88,6 +88,17 @@ func TestOverviewOfWhatNobodyRuns(t *testing.T) {
 	})
 }
 
+func TestOverviewSaysWhatThisProgramHasAppended(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, readviewui.Config{})
+	for range 3 {
+		s.deposit("anna", 1)
+	}
+	text := s.page("")
+	require.Contains(t, text, "<dt>Appends here, 15 min</dt> <dd>3</dd>")
+	require.Regexp(t, `<dt>Lock wait p99</dt> <dd>(&lt;)?[\d.]+ m?s</dd>`, text)
+}
+
 func TestOverviewOfAppendsThatWaitAndFail(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, readviewui.Config{})
