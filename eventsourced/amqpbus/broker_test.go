@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
@@ -147,6 +148,43 @@ func TestPrefetch(t *testing.T) {
 			require.Equal(t, numbers(100)[3:], receiveAll(t, messages, 97), "nothing was acked, so nothing is overtaken")
 		})
 	}
+}
+
+// So many are handed out, in order, before the first is acked; a Nack brings its message again, and no other.
+func TestSeveralAtOnce(t *testing.T) {
+	t.Parallel()
+	broker, topic := testamqp.URL(t), testamqp.Name(t, "topic")
+	config := consuming("g")
+	config.Prefetch, config.AtOnce = 20, 5
+	subscriber := newSubscriber(t, broker, config)
+	require.NoError(t, subscriber.SubscribeInitialize(topic))
+	require.NoError(t, newPublisher(t, broker).Publish(topic, numbered(9)...))
+	messages := subscribe(t, subscriber, topic)
+	var held []*message.Message
+	for n := range 5 {
+		held = append(held, receive(t, messages))
+		require.Equal(t, numbers(9)[n], string(held[n].Payload))
+	}
+	select {
+	case <-messages:
+		require.Fail(t, "the sixth waits for an Ack")
+	default:
+	}
+	held[2].Ack()
+	sixth := receive(t, messages)
+	require.Equal(t, numbers(9)[5], string(sixth.Payload))
+	held[0].Nack()
+	again := receive(t, messages)
+	require.Equal(t, numbers(9)[0], string(again.Payload))
+	for _, msg := range []*message.Message{held[1], held[3], held[4], sixth, again} {
+		msg.Ack()
+	}
+	require.Equal(t, numbers(9)[6:], receiveAll(t, messages, 3))
+	queue := channel(t, broker)
+	eventually(t, "all are acked", func() bool {
+		state, err := queue.QueueDeclarePassive(subscriber.Queue(topic), true, false, false, false, nil)
+		return err == nil && state.Messages == 0
+	})
 }
 
 func TestUpgrade(t *testing.T) {

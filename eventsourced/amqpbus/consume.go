@@ -115,8 +115,9 @@ func (s *Subscriber) receive(ctx context.Context, sub *subscription) (received b
 		running sync.WaitGroup
 		places  = make(chan struct{}, s.config.AtOnce)
 		failed  = make(chan error, 1)
-		before  = closedChannel // when the message before is handed out
+		before  = make(chan struct{}) // closed when the message before is handed out
 	)
+	close(before)
 	defer running.Wait()
 	for {
 		select {
@@ -160,12 +161,6 @@ func (s *Subscriber) receive(ctx context.Context, sub *subscription) (received b
 		}
 	}
 }
-
-var closedChannel = func() chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
 
 // consume declares the queue and has the broker deliver from it.
 func (s *Subscriber) consume(conn *amqp.Connection, sub *subscription) (<-chan amqp.Delivery, error) {
