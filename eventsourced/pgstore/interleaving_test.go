@@ -257,19 +257,12 @@ func (w *workshop) tail() {
 
 // awaitBlocked waits until so many sessions wait for the log's lock.
 func (w *workshop) awaitBlocked(want int, story string) {
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	require.Eventually(w.t, func() bool { // with rests: a look costs the server more than an append
 		var blocked int
 		err := w.db.Pool.QueryRow(w.t.Context(), `SELECT count(*) FROM pg_locks
 			WHERE locktype = 'advisory' AND NOT granted AND objid = 'events'::regclass AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&blocked)
-		require.NoError(w.t, err)
-		if blocked == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			require.Failf(w.t, "sessions do not wait", "%d do, want %d: %s", blocked, want, story)
-		}
-		time.Sleep(time.Millisecond) // a look costs the server more than an append
-	}
+		return assert.NoError(w.t, err) && blocked == want
+	}, 20*time.Second, time.Millisecond, "%d sessions wait: %s", want, story)
 }
 
 // An append waits for whoever has the lock, and goes on from what that one leaves, even
