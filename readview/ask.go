@@ -116,10 +116,8 @@ func (s *feedSource) attend(ctx context.Context) {
 // says that no message is handled, what is on record is over; what a process has put there that died, when
 // it is certain that nothing is missing.
 func (s *feedSource) complain(ctx context.Context, err error, free bool) {
-	if subscriber, tells := s.feed.Subscriber.(interface{ Problem() error }); err == nil && tells {
-		if problem := subscriber.Problem(); problem != nil {
-			err = fmt.Errorf("no messages come: %w", problem)
-		}
+	if problem := s.transportProblem(); err == nil && problem != nil {
+		err = fmt.Errorf("no messages come: %w", problem)
 	}
 	if err == nil {
 		err = s.asker.trouble()

@@ -273,7 +273,7 @@
 //	the other context can't send an event  what comes before it is applied, and it is retrying, with that event
 //	its Feed has another topic             it is refused with [ErrOtherTopic]: its position is of the one before; reset it
 //	it is paused or failed                 the message is held, and the broker keeps those after it
-//	the broker is down, the queue refused  it is retrying, with the subscriber's word for why
+//	the broker is down, the queue refused  it is retrying, with the subscriber's word for why; a subscription that fails or ends is made again
 //	the origin's log went back             the relay's head, or a message, proves it: it is ahead of the log
 //
 // # Reading one's own writes

@@ -28,8 +28,8 @@ type Feed struct {
 
 	// Subscriber delivers the messages of the topic, for this projection alone. Those that it
 	// hands over in another order are put right, a few hundred of them. It is closed with the router.
-	// Its Subscribe should not fail when the broker is down, as that of
-	// amqpbus.Subscriber. If it has a method Problem() error, the status has what that returns. If it has a method
+	// When its Subscribe fails or a subscription ends, the status says why, and it is subscribed again, as Config.BackOff and
+	// MaxBackOff say. If it has a method Problem() error, the status has what that returns. If it has a method
 	// CheckFeed(topic, replyTo string) (queue any, err error), as that one has, AddRemote refuses it when that
 	// returns an error, or the queue of another projection. If it has a method Answers(topic string) (subscriber
 	// message.Subscriber, replyTo string, err error), as that one has, a rebuild, a verification or an explanation has the history

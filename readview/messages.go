@@ -35,8 +35,10 @@ type feedSource struct {
 	asker      *asker
 	generation atomic.Int64                     // when last seen
 	remote     atomic.Pointer[consumer.Failure] // why the other context can't send what comes next
-	waits      backlog
-	byHistory  atomic.Int32 // pages of history that had what should have come before, since the last live message
+
+	unsubscribed atomic.Pointer[error] // why nothing is received
+	waits        backlog
+	byHistory    atomic.Int32 // pages of history that had what should have come before, since the last live message
 
 	busy  sync.Mutex // held while a message is handled; guards the handler's part of the applier, and what follows
 	at    checkpoint // as it was when last seen
@@ -59,12 +61,13 @@ func newFeedSource(a *applier, feed Feed, queue any) source {
 
 // Subscribe implements [message.Subscriber].
 func (s *feedSource) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	messages, err := s.feed.Subscriber.Subscribe(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
+	messages := make(chan *message.Message)
 	s.start(ctx)
 	context.AfterFunc(ctx, s.close)
+	s.loops.Go(func() {
+		defer close(messages)
+		s.receive(ctx, topic, messages)
+	})
 	s.loops.Go(func() { //nolint:contextcheck // Close may end it, too
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()

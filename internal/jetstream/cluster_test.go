@@ -15,6 +15,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/transporttest"
@@ -168,11 +169,15 @@ type subscriber struct {
 
 func (s subscriber) SubscribeInitialize(topic string) error { return s.bus.stream(topic) }
 
-func (s subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	if err := s.bus.stream(topic); err != nil {
-		return nil, err
-	}
-	return s.Subscriber.Subscribe(ctx, topic)
+// Subscribe tries again while the cluster's leader has lost sight of a server, as it may on a busy machine.
+func (s subscriber) Subscribe(ctx context.Context, topic string) (messages <-chan *message.Message, err error) {
+	assert.Eventually(s.bus.t, func() bool {
+		if err = s.bus.stream(topic); err == nil {
+			messages, err = s.Subscriber.Subscribe(ctx, topic)
+		}
+		return err == nil || !strings.Contains(err.Error(), "no suitable peers")
+	}, time.Minute, 25*time.Millisecond, "no place for %s", topic)
+	return messages, err
 }
 
 func TestTransport(t *testing.T) {
