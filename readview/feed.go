@@ -30,7 +30,7 @@ type Feed struct {
 	// hands over in another order are put right, a few hundred of them. It is closed with the router.
 	// When its Subscribe fails or a subscription ends, the status says why, and it is subscribed again, as Config.BackOff and
 	// MaxBackOff say. If it has a method Problem() error, the status has what that returns. If it has a method
-	// CheckFeed(topic, replyTo string) (queue any, err error), as that one has, AddRemote refuses it when that
+	// ForFeed(topic, replyTo string) (queue any, err error), as amqpbus.Subscriber has, AddRemote calls that, and refuses it when that
 	// returns an error, or the queue of another projection. If it has a method Answers(topic string) (subscriber
 	// message.Subscriber, replyTo string, err error), as that one has, a rebuild, a verification or an explanation has the history
 	// sent to replyTo, receives it from that subscriber by the topic, and closes it. Required.
@@ -107,9 +107,9 @@ func (f Feed) check() (queue any, err error) {
 		problems = append(problems, errors.New("readview.Feed: AskEvents or AskBytes is negative"))
 	}
 	if subscriber, checks := f.Subscriber.(interface {
-		CheckFeed(topic, replyTo string) (any, error)
+		ForFeed(topic, replyTo string) (any, error)
 	}); checks && f.Topic != "" {
-		queue, err = subscriber.CheckFeed(f.Topic, f.withDefaults().ReplyTo)
+		queue, err = subscriber.ForFeed(f.Topic, f.withDefaults().ReplyTo)
 		problems = append(problems, err)
 	}
 	return queue, errors.Join(problems...)

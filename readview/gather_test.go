@@ -20,7 +20,6 @@ func TestWhatHasPiledUpGoesInPages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newContexts(t, testamqp.URL(t))
-			c.prefetch = 100
 			observer := &told{ids: map[consumer.ID]bool{}}
 			config := fast()
 			config.Observer = observer

@@ -32,7 +32,7 @@ func TestCluster(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, cluster.Close()) })
 	c := newContexts(t, strings.Join(cluster.URLs(), ","))
-	c.queueType, c.prefetch = amqpbus.Quorum, 100
+	c.queueType = amqpbus.Quorum
 	c.startRelay()
 	manager, router := c.branchManager()
 	c.start(router)

@@ -31,7 +31,6 @@ type contexts struct {
 
 	queueType amqpbus.QueueType
 	relaying  func(*relay.Config) // may be nil
-	prefetch  int
 	declare   amqpbus.Declares
 }
 
@@ -104,7 +103,7 @@ func (c *contexts) relayConfig(requests message.Subscriber) relay.Config {
 
 func (c *contexts) subscriber(group string) *amqpbus.Subscriber {
 	c.t.Helper()
-	subscriber, err := amqpbus.NewSubscriber(c.url, amqpbus.SubscriberConfig{Group: group, QueueType: c.queueType, Prefetch: c.prefetch, AtOnce: c.prefetch, Declare: c.declare, MaxBackOff: 200 * time.Millisecond, Logger: fast().Logger})
+	subscriber, err := amqpbus.NewSubscriber(c.url, amqpbus.SubscriberConfig{Group: group, QueueType: c.queueType, Declare: c.declare, MaxBackOff: 200 * time.Millisecond, Logger: fast().Logger})
 	require.NoError(c.t, err)
 	return subscriber
 }

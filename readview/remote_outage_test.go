@@ -44,7 +44,6 @@ func (h *history) Publish(topic string, messages ...*message.Message) error {
 func TestRelayThatWasOffForLong(t *testing.T) {
 	t.Parallel()
 	c := newContexts(t, testamqp.URL(t))
-	c.prefetch = 100
 	publisher, err := amqpbus.NewPublisher(c.url, amqpbus.PublisherConfig{Logger: fast().Logger})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, publisher.Close()) })

@@ -26,6 +26,7 @@ const (
 	DefaultDrainTimeout   = 10 * time.Second
 	DefaultHeartbeat      = 5 * time.Second
 	DefaultPrefetch       = 1
+	FeedPrefetch          = 100 // of a subscriber that feeds a projection, see [Subscriber.ForFeed]
 )
 
 // Declares is what a [Publisher] or [Subscriber] makes at the broker.
@@ -151,14 +152,14 @@ type SubscriberConfig struct {
 	// handed out one after the other all the same, see AtOnce. With more than 1 live messages need
 	// not wait for the broker's note of each Ack, which in a quorum queue is a round
 	// through the cluster; and after a lost connection up to so many that were
-	// handled come again, in order. That is nothing to a projection, which keeps the
-	// position: give its Subscriber 100. Defaults to [DefaultPrefetch].
+	// handled come again, in order. Defaults to [DefaultPrefetch], for a projection, which keeps the
+	// position, to [FeedPrefetch].
 	Prefetch int
 
 	// AtOnce is how many of those are handed out before the first of them is acked, in
-	// order. A projection puts right what overtakes another, and applies what has piled up while it was away in pages
-	// instead of with a transaction a message: give its Subscriber 100. Defaults to 1, for handlers that need
-	// one after the other. It is at most Prefetch.
+	// order. It is at most Prefetch. Defaults to 1, for handlers that need one after the other, and for a projection to
+	// Prefetch: it puts right what overtakes another, and applies what has piled up while it was away in pages
+	// instead of with a transaction a message.
 	AtOnce int
 
 	// Bindings are the routing keys that the queue is bound with: names of events,
@@ -196,8 +197,6 @@ type SubscriberConfig struct {
 func (c SubscriberConfig) withDefaults() SubscriberConfig {
 	c.QueueType = cmp.Or(c.QueueType, Classic)
 	c.Declare = cmp.Or(c.Declare, DeclareAll)
-	c.Prefetch = cmp.Or(c.Prefetch, DefaultPrefetch)
-	c.AtOnce = cmp.Or(c.AtOnce, 1)
 	c.BackOff = cmp.Or(c.BackOff, DefaultBackOff)
 	c.MaxBackOff = cmp.Or(c.MaxBackOff, DefaultMaxBackOff)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, DefaultDrainTimeout)

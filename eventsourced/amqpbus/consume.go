@@ -23,6 +23,8 @@ type subscription struct {
 	cancel context.CancelFunc
 	out    chan *message.Message
 
+	prefetch, atOnce int
+
 	problem *consumer.ProblemError // why it does not receive, nil when it does; guarded by Subscriber.mu
 }
 
@@ -113,7 +115,7 @@ func (s *Subscriber) receive(ctx context.Context, sub *subscription) (received b
 	defer s.watch(conn, sub)()
 	var (
 		running sync.WaitGroup
-		places  = make(chan struct{}, s.config.AtOnce)
+		places  = make(chan struct{}, sub.atOnce)
 		failed  = make(chan error, 1)
 		before  = make(chan struct{}) // closed when the message before is handed out
 	)
@@ -171,7 +173,7 @@ func (s *Subscriber) consume(conn *amqp.Connection, sub *subscription) (<-chan a
 	if err := s.declare(conn, channel, sub.topic); err != nil {
 		return nil, err
 	}
-	if err := channel.Qos(s.config.Prefetch, 0, false); err != nil {
+	if err := channel.Qos(sub.prefetch, 0, false); err != nil {
 		return nil, err
 	}
 	return channel.Consume(sub.queue, "", false, false, false, false, nil)

@@ -27,7 +27,7 @@ var (
 	// metadata key of more than 255 bytes, which AMQP has no room for.
 	ErrTooLong = errors.New("longer than 255 bytes")
 
-	// ErrReplyTo is returned by [Publisher.CheckReply] and [Subscriber.CheckFeed].
+	// ErrReplyTo is returned by [Publisher.CheckReply] and [Subscriber.ForFeed].
 	ErrReplyTo = errors.New("no queue of those who receive the topic")
 
 	// ErrNoQueue is returned by [Subscriber.Answers] with [DeclareNothing].

@@ -1,6 +1,7 @@
 package amqpbus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,10 +22,11 @@ import (
 // safe for concurrent use. Each subscription has a connection of its own.
 type Subscriber struct {
 	broker *broker
-	config SubscriberConfig
-	dead   *Publisher // nil without a dead-letter queue
+	config SubscriberConfig // Prefetch and AtOnce as they were given
+	dead   *Publisher       // nil without a dead-letter queue
 
 	mu            sync.Mutex
+	feeds         bool // projections
 	closed        bool
 	subscriptions map[int]*subscription
 	next          int
@@ -61,10 +63,11 @@ func (s *Subscriber) DeadLetterQueue(topic string) string { return s.Queue(topic
 
 const deadSuffix = ".dead"
 
-// CheckFeed tells whether a projection of another context's events can do with the subscriber: it needs all
+// ForFeed readies the subscriber for a projection of another context's events: from then on the defaults of
+// [SubscriberConfig.Prefetch] and AtOnce are those for projections. It refuses one that a projection can't do with: it needs all
 // messages of the topic, for itself, in order, and again until they are handled; and replyTo has to
-// lead to its queue. It returns what tells that queue from others. Package readview asks it.
-func (s *Subscriber) CheckFeed(topic, replyTo string) (queue any, err error) {
+// lead to its queue. It returns what tells that queue from others. Package readview calls it.
+func (s *Subscriber) ForFeed(topic, replyTo string) (queue any, err error) {
 	var problems []error
 	if s.config.Attempts > 0 {
 		problems = append(problems, errors.New("amqpbus.SubscriberConfig: Attempts has to be 0: a dead letter would be asked for again for ever"))
@@ -78,7 +81,12 @@ func (s *Subscriber) CheckFeed(topic, replyTo string) (queue any, err error) {
 	if own := QueueTopic(s.Queue(topic)); replyTo != topic && replyTo != own {
 		problems = append(problems, fmt.Errorf("ReplyTo is %.100q: %w: want %s or %s", replyTo, ErrReplyTo, own, topic))
 	}
-	return queueID{strings.Join(s.broker.urls, ","), s.Queue(topic)}, errors.Join(problems...)
+	if err = errors.Join(problems...); err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.feeds = true
+	}
+	return queueID{strings.Join(s.broker.urls, ","), s.Queue(topic)}, err
 }
 
 // answersLeft is when the broker removes a queue of [Subscriber.Answers] that nobody reads any more.
@@ -122,7 +130,12 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	ctx, cancel := context.WithCancel(ctx)
 	sub := &subscription{
 		topic: topic, queue: s.Queue(topic), cancel: cancel, out: make(chan *message.Message),
+		prefetch: cmp.Or(s.config.Prefetch, DefaultPrefetch), atOnce: cmp.Or(s.config.AtOnce, 1),
 		problem: &consumer.ProblemError{Err: fmt.Errorf("receive from %s at %s: %w", s.Queue(topic), s.broker, errConnecting), Since: time.Now()},
+	}
+	if s.feeds {
+		sub.prefetch = cmp.Or(s.config.Prefetch, FeedPrefetch)
+		sub.atOnce = cmp.Or(s.config.AtOnce, sub.prefetch)
 	}
 	id := s.next
 	s.next++
