@@ -2,6 +2,7 @@ package readview_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -238,7 +239,10 @@ func TestVerifyOnScheduleThatIsUnderWay(t *testing.T) {
 			_, err := manager.Verify(t.Context(), "ledger", readview.VerifyOptions{})
 			done <- err
 		}()
-		b.eventually("it is told to", func() bool { return run() != before })
+		const waits = `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE%%SET run =%%' AND application_name = '%s'`
+		b.eventually("it is told to, or will be with its page's end", func() bool {
+			return run() != before || b.int(fmt.Sprintf(waits, b.application)) > 0
+		})
 		goOn()
 		require.NoError(t, <-done)
 		stop()
