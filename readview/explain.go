@@ -122,9 +122,10 @@ func (e *explanation) run(ctx context.Context) error {
 	return e.steps(ctx)
 }
 
-// readOnly runs f in a transaction that takes no writes, for what an operator wrote.
+// readOnly runs f in a transaction that takes no writes, for what an operator wrote. To compile the query of a history (jit)
+// takes longer than it does.
 func (e *explanation) readOnly(ctx context.Context, f func(tx pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, e.lock, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, f)
+	return pgx.BeginTxFunc(ctx, e.lock, pgx.TxOptions{BeginQuery: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off`}, f)
 }
 
 // findTable finds the table that the condition is about.
