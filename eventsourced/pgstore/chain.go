@@ -38,7 +38,7 @@ type Effect struct {
 // by cause, so effects are sought among the events after it, as far as [InspectorConfig] Scan goes, that
 // share its correlation or name it as their cause. Errors: [ErrTooLong].
 func (i *Inspector) Chain(ctx context.Context, event *eventsourced.Recorded) (chain Chain, err error) {
-	err = i.ask(ctx, "follow the causes and effects", func(ctx context.Context, tx inspection) error {
+	err = i.search(ctx, "follow the causes and effects", func(ctx context.Context, tx inspection) error {
 		chain = Chain{}
 		if err := i.causes(ctx, tx, event, &chain); err != nil {
 			return err
@@ -83,7 +83,7 @@ func (i *Inspector) effects(ctx context.Context, tx inspection, event *eventsour
 		return err
 	}
 	chain.SoughtTo, chain.EffectsCut = last, cut
-	window.UpTo, window.Limit = max(last, window.After), i.config.Scan
+	window.UpTo, window.Limit = max(last, window.After), tx.scan
 	shared := event.Metadata[eventsourced.MetaCorrelation]
 	if shared == "" {
 		shared = event.ID.String() // as those have it that came of it

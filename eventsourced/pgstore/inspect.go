@@ -19,12 +19,13 @@ import (
 // Defaults of [InspectorConfig], and what is not to be changed.
 const (
 	DefaultInspectTimeout = 2 * time.Second
-	DefaultScan           = 20_000
+	DefaultScan           = 10_000
 
 	DefaultFound = 50   // events that [Inspector.Find] returns
 	MaxFound     = 1000 // at most
 
 	inspections = 4               // at the same time, of one inspector
+	fewer       = 20              // times less than Scan is looked at when that takes too long
 	clientGrace = time.Second     // the server is to give up first: then the connection is kept
 	maxTimeout  = 1 * time.Minute // of an inspection
 )
@@ -35,8 +36,9 @@ type InspectorConfig struct {
 	// connection. It is a minute at most. Defaults to [DefaultInspectTimeout].
 	Timeout time.Duration
 
-	// Scan is how many events one question looks at that has no index for what it asks. Defaults
-	// to [DefaultScan].
+	// Scan is how many events one question looks at that has no index for what it asks. When the
+	// Timeout is not enough for that, as the table is not in memory, it is asked once more of a twentieth
+	// of them. Defaults to [DefaultScan].
 	Scan int
 }
 
@@ -77,6 +79,22 @@ const limitsSQL = `SELECT set_config('statement_timeout', $1, true), set_config(
 type inspection struct {
 	pgx.Tx
 	archived eventsourced.Position // up to there the log is in files
+	scan     int                   // how many events a search may look at
+}
+
+// search is ask for what looks at Scan events. When that takes too long, it is asked once more of fewer: an answer
+// that is cut tells more than none.
+func (i *Inspector) search(ctx context.Context, what string, f func(context.Context, inspection) error) (err error) {
+	for _, scan := range []int{i.config.Scan, max(i.config.Scan/fewer, 1)} {
+		err = i.ask(ctx, what, func(ctx context.Context, tx inspection) error {
+			tx.scan = scan
+			return f(ctx, tx)
+		})
+		if !errors.Is(err, ErrTooLong) {
+			break
+		}
+	}
+	return err
 }
 
 // ask has f ask the database something. The error is [ErrTooLong] when that took too long.
@@ -100,7 +118,7 @@ func (i *Inspector) ask(ctx context.Context, what string, f func(context.Context
 			if err != nil {
 				return err
 			}
-			return f(within, inspection{tx, eventsourced.Position(archived)})
+			return f(within, inspection{Tx: tx, archived: eventsourced.Position(archived)})
 		})
 	})
 	return i.explain(ctx, what, err)
@@ -140,7 +158,7 @@ func (i *Inspector) Find(ctx context.Context, query eventsourced.LogQuery) (foun
 	}
 	limit := min(cmp.Or(query.Limit, DefaultFound), MaxFound)
 	query.Limit = limit + 1
-	err = i.ask(ctx, what, func(ctx context.Context, tx inspection) error {
+	err = i.search(ctx, what, func(ctx context.Context, tx inspection) error {
 		query := query
 		found = Found{Archived: tx.above(&query)}
 		narrowed, err := i.narrow(ctx, tx, query)
@@ -181,7 +199,7 @@ func (i *Inspector) Count(ctx context.Context, query eventsourced.LogQuery) (n i
 	}
 	limit := int64(cmp.Or(query.Limit, DefaultScan))
 	query.Limit = int(min(limit, math.MaxInt-1)) + 1
-	err = i.ask(ctx, what, func(ctx context.Context, tx inspection) error {
+	err = i.search(ctx, what, func(ctx context.Context, tx inspection) error {
 		query := query
 		archived := tx.above(&query)
 		narrowed, err := i.narrow(ctx, tx, query)
@@ -229,11 +247,11 @@ func (i *Inspector) narrow(ctx context.Context, tx inspection, query eventsource
 // reach returns the position of the last of Scan events that way selects, and whether there are
 // as many.
 func (i *Inspector) reach(ctx context.Context, tx inspection, way eventsourced.LogQuery) (last eventsourced.Position, cut bool, err error) {
-	way.Limit = i.config.Scan
+	way.Limit = tx.scan
 	sql, arguments := i.store.sql.reach(way)
 	var n int
 	err = tx.QueryRow(ctx, sql, arguments...).Scan(&n, (*int64)(&last))
-	return last, n == i.config.Scan, err
+	return last, n == tx.scan, err
 }
 
 // Event returns the event at a position with its payload, from the archive if it is there; nil when there is none. Errors:

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -155,6 +156,44 @@ func TestInspectorGivesUp(t *testing.T) {
 	_, err = inspector.Event(ended, 1)
 	require.ErrorIs(t, err, context.Canceled)
 	require.NotErrorIs(t, err, pgstore.ErrTooLong)
+}
+
+// A search that takes too long, here because of a lock, is asked once more of a twentieth of the events.
+func TestInspectorCutsWhatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	db, store := inspected(t)
+	tx, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = tx.Exec(t.Context(), `LOCK TABLE events IN ACCESS EXCLUSIVE MODE`)
+	require.NoError(t, err)
+	type answer struct {
+		found pgstore.Found
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		found, err := store.Inspector(pgstore.InspectorConfig{Timeout: 2 * time.Second, Scan: 20 * 3}).Find(t.Context(), eventsourced.LogQuery{Correlation: "nobody's"})
+		answers <- answer{found, err}
+	}()
+	waits := map[time.Time]bool{} // the transactions that have
+	require.Eventually(t, func() bool {
+		rows, err := db.Pool.Query(t.Context(), `SELECT xact_start FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid IN
+			(SELECT pid FROM pg_locks WHERE relation = 'events'::regclass AND NOT granted)`)
+		require.NoError(t, err)
+		began, err := pgx.CollectRows(rows, pgx.RowTo[time.Time])
+		require.NoError(t, err)
+		for _, at := range began {
+			waits[at] = true
+		}
+		return len(waits) == 2
+	}, time.Minute, 5*time.Millisecond, "it is asked once more")
+	require.NoError(t, tx.Rollback(t.Context()))
+	got := <-answers
+	require.NoError(t, got.err)
+	require.True(t, got.found.Cut)
+	require.Empty(t, got.found.Events)
+	require.EqualValues(t, 3, got.found.Next)
 }
 
 // The causes of an event are found however far back they are, and its effects as a tree.
