@@ -112,13 +112,16 @@ cgo:
 		{ $$sudo apt-get update; $$sudo apt-get install -y --no-install-recommends gcc libc6-dev; } >/dev/null 2>&1; \
 		command -v $$(go env CC) >/dev/null || { echo "install a C compiler: \`apt-get install gcc libc6-dev\` on Debian, \`xcode-select --install\` on macOS"; exit 1; }; }
 
-# The tests of the page use it in a browser.
+# The tests of the page use it in a browser: in the headless shell, which takes half of what a whole
+# Chromium does, or in that where there is no shell to install.
 chromium:
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
-		sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
-		echo "no Chromium for the tests of the page: installing it with apt-get"; \
-		{ $$sudo apt-get update; $$sudo apt-get install -y --no-install-recommends chromium; } >/dev/null 2>&1; \
-		command -v chromium >/dev/null || { echo "install Chromium: \`apt-get install chromium\` on Debian"; exit 1; }; }
+	@command -v chromium-headless-shell >/dev/null || command -v chrome-headless-shell >/dev/null || { \
+		have() { command -v chromium || command -v chromium-browser || command -v google-chrome; }; \
+		have >/dev/null && ! apt-cache show chromium-headless-shell >/dev/null 2>&1; } || { \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; install="$$sudo apt-get install -y --no-install-recommends"; \
+		echo "no headless Chromium for the tests of the page: installing it with apt-get"; \
+		{ $$sudo apt-get update; $$install chromium-headless-shell || $$install chromium; } >/dev/null 2>&1; \
+		command -v chromium-headless-shell >/dev/null || have >/dev/null || { echo "install Chromium: \`apt-get install chromium-headless-shell\` on Debian"; exit 1; }; }
 
 # It tests the alert rules.
 promtool:
