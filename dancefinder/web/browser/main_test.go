@@ -49,8 +49,9 @@ func chromium(t *testing.T) context.Context {
 	t.Helper()
 	browser.Do(func() {
 		path := ""
-		// The shells have no windows, tab strips and toolbars to draw for nobody, which is half the work.
-		for _, name := range []string{"chromium-headless-shell", "chrome-headless-shell", "chromium", "chromium-browser", "google-chrome"} {
+		// The shells have no windows, tab strips and toolbars to draw for nobody, which is half the work. Debian's
+		// is started by a script that does not end it when it is itself ended: so without the script.
+		for _, name := range []string{"/usr/lib/chromium/chromium-headless-shell", "chrome-headless-shell", "chromium", "chromium-browser", "google-chrome"} {
 			if found, err := exec.LookPath(name); err == nil && path == "" {
 				path = found
 			}
