@@ -18,6 +18,9 @@ func SetFailpoint(m *Manager, f func(point string)) {
 // SetVerifyPause has projections rest for another time than [VerifyPause] after a verification on schedule. Call it before the router runs.
 func SetVerifyPause(m *Manager, times int) { m.rest = time.Duration(times) }
 
+// SetExecutable has a manager pass for one of another program.
+func SetExecutable(m *Manager, name string) { m.program = func() string { return name } }
+
 // Watching tells whether c asks the database at intervals.
 func Watching(c *Consistency) bool { return c.watch.looks() }
 

@@ -172,6 +172,7 @@ func (b *bank) manager(config readview.Config, projections ...readview.Projectio
 	router := newRouter(b.t)
 	manager, err := readview.NewManager(router, b.store, b.pool, config)
 	require.NoError(b.t, err)
+	readview.SetExecutable(manager, thisProgram)
 	require.NoError(b.t, manager.Add(projections...))
 	return manager, router
 }

@@ -27,8 +27,10 @@ import (
 
 // The environment of a child process: this package's test binary, run as a node.
 const (
-	childURL  = "READVIEW_TEST_URL"  // of the database; makes the binary a child
-	childDies = "READVIEW_TEST_DIES" // "SIGKILL applied 3": of that signal, when it passes that point for the third time
+	childURL    = "READVIEW_TEST_URL"  // of the database; makes the binary a child
+	childDies   = "READVIEW_TEST_DIES" // "SIGKILL applied 3": of that signal, when it passes that point for the third time
+	thisProgram = "this"               // for which the children pass, too
+
 	childDoes = "READVIEW_TEST_DOES" // "reset", "rebuild apply", "rollback swap" or "verify" instead of running the projection
 	childPage = "READVIEW_TEST_PAGE" // events in a page, 7 if it is not set
 	childBulk = "READVIEW_TEST_BULK" // "yes": its rows go together, see entries
@@ -84,6 +86,7 @@ func child(url string) error {
 	if len(command) > 0 && command[0] != "reset" {
 		projection = ledger()
 	}
+	readview.SetExecutable(manager, thisProgram)
 	if err := manager.Add(projection); err != nil {
 		return err
 	}

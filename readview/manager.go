@@ -46,6 +46,7 @@ type Manager struct {
 	replays  chan struct{} // has an item for each replay under way: they share the pool
 	schedule chan struct{} // has an item while a projection is verified on schedule
 	rest     time.Duration // [VerifyPause], but in tests
+	program  func() string // executable, but in tests
 
 	mu       sync.Mutex
 	names    []string // in the order of Add
@@ -88,6 +89,7 @@ func NewManager(router *message.Router, log eventsourced.Log, pool *pgxpool.Pool
 		watching: map[*watcher]struct{}{},
 		schedule: make(chan struct{}, 1),
 		rest:     VerifyPause,
+		program:  executable,
 	}
 	if pool != nil {
 		m.replays = make(chan struct{}, max(1, pool.Config().MaxConns/replayConns))

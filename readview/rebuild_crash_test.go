@@ -1,6 +1,7 @@
 package readview_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -52,6 +53,32 @@ func TestVerifyKilled(t *testing.T) {
 		require.True(t, found.Equal)
 		b.requireNothingLeft()
 	}
+}
+
+// What a program has left that died, another one with other handlers does not go on with.
+func TestAnotherProgramBeginsAnew(t *testing.T) {
+	t.Parallel()
+	b, _, _ := ledgerBank(t, 20)
+	changed := func(ctx context.Context, tx readview.Tx, e *Deposited) error {
+		if err := onLedger(ctx, tx, e); err != nil {
+			return err
+		}
+		return readview.Exec(ctx, tx, `UPDATE ledger SET note = 'new' WHERE position = $1`, int64(eventsourced.FromContext(ctx).Position))
+	}
+	manager, _ := b.manager(fast(), ledger(readview.On(changed)))
+	readview.SetExecutable(manager, "another")
+	died := func(command string) {
+		t.Helper()
+		require.ErrorContains(t, b.spawn(childDoes+"="+command, childDies+"=SIGKILL shadow committed 2").Wait(), "killed")
+	}
+	died("verify")
+	found, err := manager.Verify(t.Context(), "ledger", readview.VerifyOptions{})
+	require.NoError(t, err)
+	require.EqualValues(t, 20, found.Tables[1].Differing, "all rows lack its note")
+	died("rebuild apply")
+	_, err = manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{})
+	require.NoError(t, err)
+	require.EqualValues(t, 20, b.int(`SELECT count(*) FROM ledger WHERE note = 'new'`))
 }
 
 // Kills at random moments, while writers append and a node runs the projection.

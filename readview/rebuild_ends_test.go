@@ -128,6 +128,45 @@ func TestSwapIsImpatient(t *testing.T) {
 	}
 }
 
+// A rollback that is interrupted keeps what it had for as long as before, and the next one goes the same way. Nor does a grant
+// since then keep what an apply has kept from being put back.
+func TestRollbackThatIsInterrupted(t *testing.T) {
+	t.Parallel()
+	for name, interrupt := range map[string]string{"as it begins": "restoring", "in the end": "applied rows", "never": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, manager, _ := ledgerBank(t, 10)
+			b.exec(`UPDATE ledger SET note = 'before'; GRANT SELECT ON ledger TO PUBLIC`)
+			done, err := manager.Rebuild(t.Context(), "ledger", readview.RebuildOptions{Keep: 72 * time.Hour})
+			require.NoError(t, err)
+			b.exec(`REVOKE SELECT ON ledger FROM PUBLIC`)
+			if interrupt != "" {
+				ctx, cancel := context.WithCancel(t.Context())
+				readview.SetFailpoint(manager, func(point string) {
+					if point == interrupt {
+						cancel()
+					}
+				})
+				_, err = manager.Rollback(ctx, "ledger", readview.RebuildOptions{})
+				require.ErrorIs(t, err, readview.ErrCancelled)
+				readview.SetFailpoint(manager, func(string) {})
+			}
+			kept, err := manager.Cleanup(t.Context(), "ledger", readview.CleanupOptions{DryRun: true})
+			require.NoError(t, err)
+			require.Len(t, kept, 1)
+			require.Contains(t, kept[0].Of, "before the apply at ")
+			require.WithinDuration(t, done.KeptUntil, kept[0].Until, time.Minute)
+			require.Zero(t, b.int(`SELECT count(*) FROM ledger WHERE note = 'before'`))
+
+			back, err := manager.Rollback(t.Context(), "ledger", readview.RebuildOptions{})
+			require.NoError(t, err)
+			require.Equal(t, readview.HowApply, back.How)
+			require.EqualValues(t, 10, b.int(`SELECT count(*) FROM ledger WHERE note = 'before'`))
+			b.requireNothingLeft("kept")
+		})
+	}
+}
+
 // What a node has applied after the shadows were brought up to date is in them before the live tables get their content: the
 // position never goes back, and no event counts twice.
 func TestARebuildNeverSetsThePositionBack(t *testing.T) {

@@ -47,18 +47,24 @@ func (b *rebuild) openKept(ctx context.Context, fingerprint string) error {
 		if _, err := tx.Exec(ctx, fmt.Sprintf(`COMMENT ON SCHEMA %s IS %s`, quote(b.schema), shadow.Literal(b.comment(b.kind)))); err != nil {
 			return err
 		}
-		if kept.how == string(HowApply) {
+		if kept.how == string(HowApply) && !kept.restored {
 			if err := b.tables.Restore(ctx, tx, b.schema); err != nil {
 				return err
 			}
 		}
 		b.origin.failpoint("restoring")
+		if err := b.begin(ctx, tx, fingerprint); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, b.sql.takeKept, b.Name, b.kind); err != nil {
+			return err
+		}
 		for _, sql := range []string{b.sql.takeDebt, b.sql.unkeep} {
 			if _, err := tx.Exec(ctx, sql, b.Name); err != nil {
 				return err
 			}
 		}
-		return b.begin(ctx, tx, fingerprint)
+		return nil
 	})
 	if err != nil {
 		return err
@@ -73,7 +79,7 @@ func (b *rebuild) back(ctx context.Context, fingerprint string) (kept keptRecord
 		return kept, nil, err
 	}
 	if left != nil && left.ended == nil && left.command == b.command && left.schema == b.workSchema() {
-		return kept, left, nil
+		return kept, left, b.takes("a rollback that died", left.version, left.handled)
 	}
 	kept, err = b.fits(ctx, fingerprint)
 	return kept, nil, err
@@ -91,45 +97,51 @@ func (b *rebuild) fits(ctx context.Context, fingerprint string) (kept keptRecord
 	switch kept = all[0]; {
 	case kept.fingerprint != fingerprint:
 		err = fmt.Errorf("%w since they were kept, by a migration: rebuild instead", ErrTablesChanged)
-	case kept.version != b.Version:
-		err = fmt.Errorf("%w: what is kept is of version %d, and this program has version %d; run the rollback with that", ErrOtherProgram, kept.version, b.Version)
-	case !slices.Equal(kept.handled, b.handled):
-		err = fmt.Errorf("%w: what is kept was made by a program that handles %s; run the rollback with that", ErrOtherProgram, strings.Join(kept.handled, ", "))
+	case b.takes("what is kept", kept.version, kept.handled) != nil:
+		err = b.takes("what is kept", kept.version, kept.handled)
 	case kept.topic != nil && *kept.topic != b.topic:
 		err = fmt.Errorf("%w: what is kept is of the topic %q; run the rollback with one that has that", ErrOtherProgram, *kept.topic)
 	case b.options.How == HowSwap && (kept.how != string(HowSwap) || b.swapErr != nil):
 		err = fmt.Errorf("%w: what is kept of an apply can't take the place of the tables: roll back by apply", ErrImpossible)
 	}
+	if err == nil && b.options.How == HowSwap {
+		err = inTx(ctx, b.lock, func(tx pgx.Tx) error { return b.tables.Check(ctx, tx, kept.schema, true, true) })
+		if errors.Is(err, ErrTablesChanged) {
+			err = fmt.Errorf("%w; what is kept can't take the tables' place any more: roll back by apply", err)
+		}
+	}
 	return kept, err
 }
 
-// putBack keeps what a rollback has left that did not come to its end.
+// takes returns why this program can't go on with a rollback to what another one has made.
+func (b *rebuild) takes(what string, version int, handled []string) error {
+	switch {
+	case version != b.Version:
+		return fmt.Errorf("%w: %s is of version %d, and this program has version %d; run the rollback with that", ErrOtherProgram, what, version, b.Version)
+	case !slices.Equal(handled, b.handled):
+		return fmt.Errorf("%w: %s was made by a program that handles %s; run the rollback with that", ErrOtherProgram, what, strings.Join(handled, ", "))
+	}
+	return nil
+}
+
+// putBack keeps again what a rollback has left that did not come to its end, for as long as it was to be kept.
 func (p *replay) putBack(ctx context.Context, left *rebuildRecord) error {
 	return inTx(ctx, p.lock, func(tx pgx.Tx) error {
 		var there bool
-		if err := tx.QueryRow(ctx, `SELECT to_regnamespace(quote_ident($1)) IS NOT NULL`, left.schema).Scan(&there); err != nil {
-			return err
-		}
-		var position int64
-		err := tx.QueryRow(ctx, p.sql.putBack, p.Name, p.kind).Scan(&position)
-		if errors.Is(err, pgx.ErrNoRows) || !there {
-			return nil
-		}
-		if err != nil {
+		if err := tx.QueryRow(ctx, `SELECT to_regnamespace(quote_ident($1)) IS NOT NULL`, left.schema).Scan(&there); err != nil || !there {
 			return err
 		}
 		kept := shadow.Name(p.tables.Tables[0].Schema+"_kept_"+p.Name, "_"+left.run[:8])
+		if tag, err := tx.Exec(ctx, p.sql.putBack, p.Name, p.kind, kept); err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
 		if _, err := tx.Exec(ctx, fmt.Sprintf(`ALTER SCHEMA %s RENAME TO %s`, quote(left.schema), quote(kept))); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, fmt.Sprintf(`COMMENT ON SCHEMA %s IS %s`, quote(kept), shadow.Literal(p.comment("kept")))); err != nil {
 			return err
 		}
-		// Its tables are whole, as after a swap.
-		if _, err := tx.Exec(ctx, p.sql.returnDebt, p.Name); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, p.sql.keep, p.Name, kept, string(HowSwap), position, left.fingerprint, left.handled, DefaultKeep.Microseconds(), left.version)
+		_, err := tx.Exec(ctx, p.sql.returnDebt, p.Name)
 		return err
 	})
 }

@@ -130,7 +130,7 @@ func (b *rebuild) replaceOnce(ctx context.Context, how How) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing to do after a commit
-	before, err := b.hold(ctx, tx, conn)
+	before, err := b.hold(ctx, tx, conn, how)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (b *rebuild) replaceOnce(ctx context.Context, how How) error {
 
 // hold locks the projection, brings the shadows to where it is, and makes sure that all is as it was. It returns where the live
 // tables are.
-func (b *rebuild) hold(ctx context.Context, tx *sql.Tx, conn *pgx.Conn) (at eventsourced.Position, err error) {
+func (b *rebuild) hold(ctx context.Context, tx *sql.Tx, conn *pgx.Conn, how How) (at eventsourced.Position, err error) {
 	settings := `SELECT set_config('lock_timeout', $1, true), set_config('idle_in_transaction_session_timeout', '0', true), set_config('statement_timeout', '0', true), set_config('synchronous_commit', 'on', true)`
 	if _, err := conn.Exec(ctx, settings, strconv.FormatInt(rowTry.Milliseconds(), 10)); err != nil {
 		return 0, err
@@ -185,7 +185,7 @@ func (b *rebuild) hold(ctx context.Context, tx *sql.Tx, conn *pgx.Conn) (at even
 	if err := b.replayTo(ctx, min(at, head)); err != nil {
 		return 0, err
 	}
-	err = b.tables.Check(ctx, conn, b.schema, b.full, true)
+	err = b.tables.Check(ctx, conn, b.schema, how == HowSwap, true)
 	if err == nil {
 		_, err = conn.Exec(ctx, `SELECT set_config('search_path', $1, true)`, b.tables.LivePath())
 	}

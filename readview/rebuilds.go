@@ -21,7 +21,8 @@ type rebuildStatements struct {
 	phase, end                string
 	yield, untold             string // of verifications on schedule
 	keep, kept, unkeep        string
-	putBack, settleDebt       string
+	takeKept, putBack         string
+	settleDebt                string
 	keepDebt, takeDebt        string
 	passDebt, behindDebt      string
 	backDebt, returnDebt      string
@@ -37,14 +38,14 @@ func newRebuildStatements(schema string) rebuildStatements {
 		page: r(`SELECT position, set_config('synchronous_commit', 'off', true) || set_config('idle_in_transaction_session_timeout', $4, true)
 			FROM {rebuilds} WHERE {mine} AND ended_at IS NULL FOR UPDATE`),
 		pageSet: r(`WITH moved AS (UPDATE {rebuilds} SET position = $4, beat_at = clock_timestamp() WHERE {mine} RETURNING name) SELECT 1 / count(*) FROM moved`),
-		begin: r(`INSERT INTO {rebuilds} (name, kind, run, command, phase, schema, fingerprint, complete, handled, position, target, node, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+		begin: r(`INSERT INTO {rebuilds} (name, kind, run, command, phase, schema, fingerprint, complete, handled, position, target, node, version, program) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 			ON CONFLICT (name, kind) DO UPDATE SET run = excluded.run, command = excluded.command, phase = excluded.phase, schema = excluded.schema, fingerprint = excluded.fingerprint,
-				complete = excluded.complete, handled = excluded.handled, version = excluded.version, position = excluded.position, events = 0, total = 0, target = excluded.target, node = excluded.node, detail = '', waits = NULL,
+				complete = excluded.complete, handled = excluded.handled, version = excluded.version, program = excluded.program, kept = NULL, position = excluded.position, events = 0, total = 0, target = excluded.target, node = excluded.node, detail = '', waits = NULL,
 				started_at = clock_timestamp(), beat_at = clock_timestamp(), ended_at = NULL`),
 		// The time in which nobody was at it does not count.
 		resume: r(`UPDATE {rebuilds} SET run = $3, node = $4, detail = '', waits = NULL, started_at = started_at + greatest(clock_timestamp() - beat_at, interval '0'), beat_at = clock_timestamp(), ended_at = NULL
 			WHERE name = $1 AND kind = $2`),
-		read: r(`SELECT name, kind, command, run::text, phase, schema, fingerprint, complete, handled, position, events, total, target, node, detail, result::text, started_at, beat_at, ended_at, version, waits::text,
+		read: r(`SELECT name, kind, command, run::text, phase, schema, fingerprint, complete, handled, position, events, total, target, node, detail, result::text, started_at, beat_at, ended_at, version, program, waits::text,
 				(extract(epoch FROM clock_timestamp() - coalesce(ended_at, beat_at)) * 1000000)::bigint
 			FROM {rebuilds} WHERE name = ANY($1) ORDER BY name, kind`),
 		beat:  r(`UPDATE {rebuilds} SET events = $4, total = $5, target = $6, detail = $7, waits = $8::text::jsonb, beat_at = clock_timestamp() WHERE {mine} AND ended_at IS NULL`),
@@ -60,14 +61,18 @@ func newRebuildStatements(schema string) rebuildStatements {
 		keep: r(`INSERT INTO {kept} (name, schema, how, position, fingerprint, handled, version, keep_until, topic) VALUES ($1, $2, $3, $4, $5, $6, $8, clock_timestamp() + $7 * interval '1 microsecond',
 				(SELECT topic FROM {states} WHERE name = $1))
 			ON CONFLICT (name) DO UPDATE SET schema = excluded.schema, how = excluded.how, position = excluded.position, fingerprint = excluded.fingerprint, handled = excluded.handled,
-				version = excluded.version, topic = excluded.topic, kept_at = clock_timestamp(), keep_until = excluded.keep_until`),
-		kept: r(`SELECT name, schema, how, position, fingerprint, handled, kept_at, keep_until, keep_until <= clock_timestamp(), to_regnamespace(quote_ident(schema)) IS NOT NULL, version, topic
+				version = excluded.version, topic = excluded.topic, kept_at = clock_timestamp(), keep_until = excluded.keep_until, restored = false`),
+		kept: r(`SELECT name, schema, how, position, fingerprint, handled, kept_at, keep_until, keep_until <= clock_timestamp(), to_regnamespace(quote_ident(schema)) IS NOT NULL, version, topic, restored
 			FROM {kept} WHERE name = ANY($1) ORDER BY name`),
 		settleDebt: r(`WITH parked AS (DELETE FROM {parked} WHERE name = $1 AND position <> ALL($2)), skipped AS (DELETE FROM {skipped} WHERE name = $1 AND position <> ALL($2))
 			UPDATE {states} SET parked = (SELECT count(*) FROM {parked} WHERE name = $1 AND position = ANY($2)), skipped = (SELECT count(*) FROM {skipped} WHERE name = $1 AND position = ANY($2))
 			WHERE name = $1`),
-		putBack: r(`SELECT position FROM {rebuilds} WHERE name = $1 AND kind = $2 AND ended_at IS NULL FOR UPDATE`),
-		unkeep:  r(`WITH debt AS (DELETE FROM {debt} WHERE name = $1 AND NOT back) DELETE FROM {kept} WHERE name = $1`),
+		takeKept: r(`UPDATE {rebuilds} r SET kept = to_jsonb(k) FROM {kept} k WHERE k.name = $1 AND r.name = $1 AND r.kind = $2`),
+		putBack: r(`WITH back AS (UPDATE {rebuilds} r SET kept = NULL FROM (SELECT name, kind, kept FROM {rebuilds} WHERE name = $1 AND kind = $2 AND ended_at IS NULL FOR UPDATE) AS was
+				WHERE r.name = was.name AND r.kind = was.kind RETURNING r.position, was.kept)
+			INSERT INTO {kept} SELECT row.* FROM back, jsonb_populate_record(NULL::{kept}, back.kept || jsonb_build_object('schema', $3::text, 'position', back.position, 'restored', back.kept->>'how' = 'apply')) AS row
+			WHERE back.kept IS NOT NULL`),
+		unkeep: r(`WITH debt AS (DELETE FROM {debt} WHERE name = $1 AND NOT back) DELETE FROM {kept} WHERE name = $1`),
 		keepDebt: r(`INSERT INTO {debt} SELECT name, false, position, false, to_jsonb(p) FROM {parked} p WHERE name = $1
 			UNION ALL SELECT name, false, position, true, to_jsonb(s) FROM {skipped} s WHERE name = $1`),
 		takeDebt: r(`UPDATE {debt} SET back = true WHERE name = $1 AND NOT back`),
@@ -109,6 +114,7 @@ type rebuildRecord struct {
 	complete                                             bool
 	handled                                              []string
 	version                                              int
+	program                                              string // see executable
 	position, target                                     eventsourced.Position
 	events, total                                        int64
 	node, detail                                         string
@@ -140,7 +146,7 @@ func (s states) rebuildsOf(ctx context.Context, names ...string) ([]rebuildRecor
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r rebuildRecord, err error) {
 		var age int64
 		err = row.Scan(&r.name, &r.kind, &r.command, &r.run, &r.phase, &r.schema, &r.fingerprint, &r.complete, &r.handled, (*int64)(&r.position), &r.events, &r.total, (*int64)(&r.target),
-			&r.node, &r.detail, &r.result, &r.started, &r.beat, &r.ended, &r.version, &r.waits, &age)
+			&r.node, &r.detail, &r.result, &r.started, &r.beat, &r.ended, &r.version, &r.program, &r.waits, &age)
 		r.age = time.Duration(age) * time.Microsecond
 		return r, err
 	})
@@ -167,6 +173,7 @@ type keptRecord struct {
 	topic             *string // that fed it, nil when it is not known
 	at, until         time.Time
 	over, there       bool // its time is; its schema is
+	restored          bool // its tables are whole, although it is of an apply
 }
 
 func (s states) keptOf(ctx context.Context, names ...string) ([]keptRecord, error) {
@@ -179,7 +186,7 @@ func (s states) keptOf(ctx context.Context, names ...string) ([]keptRecord, erro
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (k keptRecord, err error) {
-		err = row.Scan(&k.name, &k.schema, &k.how, (*int64)(&k.position), &k.fingerprint, &k.handled, &k.at, &k.until, &k.over, &k.there, &k.version, &k.topic)
+		err = row.Scan(&k.name, &k.schema, &k.how, (*int64)(&k.position), &k.fingerprint, &k.handled, &k.at, &k.until, &k.over, &k.there, &k.version, &k.topic, &k.restored)
 		return k, err
 	})
 }

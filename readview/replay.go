@@ -252,7 +252,8 @@ func (p *replay) open(ctx context.Context, fingerprint string) error {
 	if err := p.debt.load(ctx, p.m, p.Name); err != nil {
 		return err
 	}
-	same := left != nil && left.schema == p.schema && left.fingerprint == fingerprint && left.version == p.Version && slices.Equal(left.handled, p.handled)
+	same := left != nil && left.schema == p.schema && left.fingerprint == fingerprint && left.version == p.Version && slices.Equal(left.handled, p.handled) &&
+		left.program == p.m.program() && left.program != "" // handlers that have changed would go on with what the others have made
 	if same && left.ended == nil && left.command == p.command && (left.complete || !p.full) && len(p.debt.known) == 0 {
 		if resumed, err := p.resume(ctx, left); resumed || err != nil {
 			return err
@@ -312,6 +313,6 @@ func (p *replay) build(ctx context.Context, fingerprint string) error {
 
 // begin writes the row.
 func (p *replay) begin(ctx context.Context, tx pgx.Tx, fingerprint string) error {
-	_, err := tx.Exec(ctx, p.sql.begin, p.Name, p.kind, p.id, p.command, string(PhaseReplaying), p.schema, fingerprint, p.full, p.handled, int64(p.at), int64(0), p.m.node, p.Version)
+	_, err := tx.Exec(ctx, p.sql.begin, p.Name, p.kind, p.id, p.command, string(PhaseReplaying), p.schema, fingerprint, p.full, p.handled, int64(p.at), int64(0), p.m.node, p.Version, p.m.program())
 	return err
 }

@@ -46,7 +46,7 @@ func Example_migrate() {
 	check(err)
 	fmt.Println("after:", pending)
 	// Output:
-	// before: [pgstore/0001_log.sql pgstore/0002_archive.sql readview/0001_readviews.sql readview/0002_parked_reason.sql readview/0003_heard.sql readview/0004_topic.sql readview/0005_waits.sql]
+	// before: [pgstore/0001_log.sql pgstore/0002_archive.sql readview/0001_readviews.sql readview/0002_parked_reason.sql readview/0003_heard.sql readview/0004_topic.sql readview/0005_waits.sql readview/0006_interrupted.sql]
 	// after: []
 }
 
