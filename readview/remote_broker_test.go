@@ -57,14 +57,14 @@ func TestBrokerKilled(t *testing.T) {
 			c.start(router)
 			last := c.write(40)
 			c.branch.waitFor(manager, last)
-			for range soak.Times(1, 30) {
+			for range soak.Times(3, 30) {
 				applied := c.branch.int(`SELECT count(*) FROM journal`)
 				written := make(chan eventsourced.Position, 1)
-				go func() { written <- c.write(2000) }()
+				go func() { written <- c.write(700) }()
 				enough := applied + 1 + rand.Int64N(300)
 				require.Eventually(t, func() bool { // RabbitMQ 3.10 needs half a minute for a quorum queue
 					return c.branch.int(`SELECT count(*) FROM journal`) > enough
-				}, 3*time.Minute, 5*time.Millisecond, "some of it has arrived")
+				}, 3*time.Minute, 20*time.Millisecond, "some of it has arrived")
 				require.NoError(t, broker.Kill())
 				proxy.Lead("")
 				last = <-written
