@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
@@ -39,9 +40,15 @@ const repeated = `[".rad:nth-child(n+4)", ".omraden li:nth-child(n+4)", ".karta 
 // With contrastOnly it looks at nothing but colours.
 func (b *tab) troublesFor(what string, contrastOnly bool) (found []string) {
 	b.t.Helper()
-	script, err := axe()
-	require.NoError(b.t, err)
-	b.run(chromedp.Evaluate(script, nil))
+	if !b.hasAxe { // sent once: it is large
+		script, err := axe()
+		require.NoError(b.t, err)
+		b.run(chromedp.Evaluate(script, nil), chromedp.ActionFunc(func(ctx context.Context) error {
+			_, err := page.AddScriptToEvaluateOnNewDocument(script).Do(ctx)
+			return err
+		}))
+		b.hasAxe = true
+	}
 	rules := `["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]`
 	if b.count("details[open] > .lada, #klart .angra") > 0 { // for a moment it covers what is under it, as a menu does
 		rules += `, rules: {"target-size": {enabled: false}}`

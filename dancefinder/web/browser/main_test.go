@@ -106,6 +106,7 @@ type tab struct {
 	ctx  context.Context
 	site *webtest.Site
 	look
+	hasAxe bool
 
 	mu       sync.Mutex
 	troubles []string
