@@ -60,21 +60,23 @@ func (s *Store) Status(ctx context.Context, log eventsourced.LogReader) (all []S
 }
 
 // columns are those of a standing. Events are parked in a table that only those have who
-// have reactors.
+// have reactors; what is asked of these is in one that came later.
 func (s *Store) columns(ctx context.Context) (string, error) {
 	if !s.parks.Load() {
 		var there bool
 		err := s.pool.QueryRow(ctx, s.Qualify(`SELECT to_regclass($1) IS NOT NULL OR EXISTS (SELECT FROM {schema}consumers WHERE topic = '$reactor')`),
-			s.schema+"parked_events").Scan(&there)
+			s.schema+"reactor_asked").Scan(&there)
 		if err != nil {
 			return "", s.Explain("status of the consumers", err)
 		}
 		if !there {
-			return standingColumns + `, 0::bigint`, nil
+			return standingColumns + `, 0::bigint, ''`, nil
 		}
 		s.parks.Store(true)
 	}
-	return standingColumns + `, (SELECT count(*) FROM {schema}parked_events p WHERE p.name = c.name AND c.topic = '$reactor')`, nil
+	return standingColumns + `, (SELECT count(*) FROM {schema}parked_events p WHERE p.name = c.name AND c.topic = '$reactor'),
+		coalesce((SELECT CASE WHEN skip THEN 'skip' ELSE 'park' END FROM {schema}reactor_asked a
+			WHERE a.name = c.name AND c.topic = '$reactor' AND a.event_id = c.failed_event), '')`, nil
 }
 
 // standing is a consumer's row in the table.
@@ -89,6 +91,7 @@ type standing struct {
 	failure  *Failure
 	trying   bool // the failure is of one that runs, or ran a moment ago
 	parked   int64
+	asked    string
 }
 
 const standingColumns = `name, topic, position, node,
@@ -125,7 +128,7 @@ func scanStanding(row pgx.Row) (standing, error) {
 	)
 	var group, topic string
 	err := row.Scan(&group, &topic, (*int64)(&s.position), &s.node, &s.leased, &s.paused, &s.stopped, &s.ahead, &moved,
-		&text, &tried, &since, &attempts, &next, &triedBefore, &event, &name, &position, &stalled, &s.parked)
+		&text, &tried, &since, &attempts, &next, &triedBefore, &event, &name, &position, &stalled, &s.parked, &s.asked)
 	s.id = idOf(group, topic)
 	if err != nil || text == nil || tried == nil || moved {
 		return s, err
@@ -157,6 +160,9 @@ func (s standing) status(ctx context.Context, log eventsourced.LogReader, names 
 	status.Position, status.Parked, status.Failure = s.position, s.parked, s.failure
 	if s.leased {
 		status.Node = NodeName(s.node)
+	}
+	if s.failure != nil {
+		status.Asked = s.asked
 	}
 	backlog, err := eventsourced.BacklogAfter(ctx, log, eventsourced.LogQuery{After: s.position, Names: names})
 	switch {

@@ -25,7 +25,7 @@ import (
 type Store struct {
 	pool   *pgxpool.Pool
 	schema string      // quoted, with a dot; "" is the search path
-	parks  atomic.Bool // the schema has the table parked_events
+	parks  atomic.Bool // the schema has the tables of reactors
 
 	receives atomic.Bool // and inbox_events
 }

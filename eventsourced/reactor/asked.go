@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -27,9 +28,12 @@ const (
 	metSQL   = `DELETE FROM {schema}reactor_asked WHERE name = $1 AND event_id = $2`
 )
 
+// askedEvery is between two looks whether somebody wants something done with the event that the reactor can't handle.
+const askedEvery = time.Second
+
 // ParkFailing has the event parked that the reactor can't handle, see Failure of [consumer.Status], instead of trying it for as long as
-// [Config] says: it is tried once more, when its time comes, and parked when that fails. A reactor that has stopped at it does so
-// once it is resumed. It returns [ErrNotThere] for any other event. The reason is in the operator log.
+// [Config] says: it is tried once more, within a second or two, and parked when that fails; until then the status says so. A reactor that
+// is paused, or has stopped at it, does so once it is resumed. It returns [ErrNotThere] for any other event. The reason is in the operator log.
 func (p Parking) ParkFailing(ctx context.Context, id eventsourced.EventID, reason string) error {
 	return p.ask(ctx, "park", id, false, reason)
 }
@@ -52,20 +56,40 @@ func (p Parking) ask(ctx context.Context, command string, id eventsourced.EventI
 	return p.store.Explain(command+" an event of reactor "+p.name, err)
 }
 
+// wanted tells what somebody wants done with a unit that fails.
+func (w *window) wanted(u *unit) (skip bool, reason string, wanted bool) {
+	err := w.r.store.Pool().QueryRow(w.ctx, w.r.store.Qualify(askedSQL), w.r.config.Name, [16]byte(u.event().ID)).Scan(&skip, &reason)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) { // it is looked for again
+		w.r.logger(u.event()).DebugContext(w.ctx, "what somebody wants done with the event is not known", "error", err)
+	}
+	return skip, reason, err == nil
+}
+
 // asked is the outcome that somebody wants for a unit which has failed again; open or refused, as it was, without.
 func (w *window) asked(u *unit) outcome {
-	var skip bool
-	var reason string
-	err := w.r.store.Pool().QueryRow(w.ctx, w.r.store.Qualify(askedSQL), w.r.config.Name, [16]byte(u.event().ID)).Scan(&skip, &reason)
+	skip, reason, wanted := w.wanted(u)
 	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return u.became
-	case err != nil: // it is looked for again at the next try
-		w.r.logger(u.event()).DebugContext(w.ctx, "what somebody wants done with the event is not known", "error", err)
+	case !wanted:
 		return u.became
 	case skip:
 		u.err = fmt.Errorf("%s: %w", reason, u.err)
 		return skipped
 	}
 	return aside
+}
+
+// rest waits for the next try of a unit that has failed, until somebody wants something done with it at most, and tells whether to go on.
+// That can only be the first one that fails, which is in the status: with many of them there is one look a second, too.
+func (w *window) rest(u *unit, d time.Duration) bool {
+	for ; d > askedEvery; d -= askedEvery {
+		if !w.sleep(askedEvery) {
+			return false
+		}
+		if w.r.isFirst(u) {
+			if _, _, wanted := w.wanted(u); wanted {
+				return true
+			}
+		}
+	}
+	return w.sleep(d)
 }

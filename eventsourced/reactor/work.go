@@ -58,8 +58,12 @@ func (w *window) work(u *unit) {
 		pause := w.r.pause(u, attempts, passes)
 		w.r.note(u, pause)
 		w.r.logger(u.event()).WarnContext(w.ctx, "event not handled", "error", err, "wait", pause)
-		if !w.sleep(pause) || passes && u.parked != nil {
-			return // what is due stays due
+		if passes {
+			if !w.sleep(pause) || u.parked != nil {
+				return // what is due stays due
+			}
+		} else if !w.rest(u, pause) {
+			return
 		}
 	}
 }
@@ -184,6 +188,13 @@ func (r *Reactor) firstFailing() (first consumer.Failure) {
 		}
 	}
 	return first
+}
+
+// isFirst tells whether a unit is the first one of those that fail.
+func (r *Reactor) isFirst(u *unit) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.firstFailing().Position == u.position()
 }
 
 // fails implements [consumer.Work].

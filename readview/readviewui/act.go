@@ -128,13 +128,17 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request) {
 	}
 	if wantsJSON(r) {
 		status, outcome := http.StatusOK, h.outcome(a)
-		if underWay {
+		if underWay || a.passesFailing() {
 			status, outcome = http.StatusAccepted, consumer.OutcomeUnderWay
 		}
 		h.respond(w, r, status, "problem", map[string]any{"action": a.Action, "kind": a.ID.Kind, "name": a.ID.Name, "actor": actor, "outcome": outcome})
 		return
 	}
-	w.Header().Set("Location", h.placeOf(a.ID, "done", string(a.Action)))
+	done := string(a.Action)
+	if a.passesFailing() {
+		done += "-asked"
+	}
+	w.Header().Set("Location", h.placeOf(a.ID, "done", done))
 	w.WriteHeader(http.StatusSeeOther)
 }
 
@@ -211,7 +215,7 @@ func (h *Handler) do(ctx context.Context, a asked) error {
 	case Resume:
 		return h.config.Consumers.Resume(ctx, a.ID)
 	case Retry, Skip, Park:
-		if a.ID.Kind == consumer.KindReactor && a.Action != Retry && a.Event == "" {
+		if a.passesFailing() {
 			return h.passFailing(ctx, a)
 		}
 		if a.ID.Kind == consumer.KindReactor && a.Action != Park {
@@ -234,6 +238,11 @@ func (h *Handler) skipRelay(ctx context.Context, a asked) error {
 		err = problem{Status: http.StatusConflict, Title: "The event is not in the way", Text: "Nothing has changed: " + err.Error()}
 	}
 	return err
+}
+
+// passesFailing tells whether a reactor is asked to go on without the event that it can't handle: it does so when that has failed once more.
+func (a asked) passesFailing() bool {
+	return a.ID.Kind == consumer.KindReactor && (a.Action == Skip || a.Action == Park) && a.Event == ""
 }
 
 // passFailing parks or skips the event that a reactor can't handle, and has the reactor go on if it has stopped at it.

@@ -280,7 +280,9 @@ func doneWord(action Action) string {
 		Pause: "Paused.", Resume: "Resumed. It tries again from where it is.", Reset: "Reset. All events are applied again.",
 		Rebuild: "The rebuild has begun.", Swap: "The rebuild has begun; at its end it swaps the tables.", Rollback: "The rollback has begun.", Verify: "Verify has begun.",
 		Explain: "The explanation is being made.", DryRun: "Dry-run: nothing has changed.", Skip: "Skipped. It goes on.", Park: "Parked. It goes on with the others.",
-		Retry: "Parked events are tried again.", EndSession: "That is out of the way. What has waited for it goes on.",
+		"skip-asked": "Skip asked. The event is tried once more, within a second or two, and skipped if that fails.",
+		"park-asked": "Park asked. The event is tried once more, within a second or two, and parked if that fails.",
+		Retry:        "Parked events are tried again.", EndSession: "That is out of the way. What has waited for it goes on.",
 	}[action]
 }
 
@@ -315,8 +317,12 @@ func (v *consumerView) buttons(h *Handler, s consumer.Status) {
 		add(button{Park, "Park this aggregate…", "Its events wait, in order; all others go on.", "bad", true, at})
 	}
 	if s.Kind == consumer.KindReactor && stuck && h.config.Consumers != nil {
-		add(button{Park, "Park this event…", "Once its next try has failed: its aggregate’s events wait, in order; all others go on.", "bad", true, at})
-		add(button{Skip, "Skip this event…", "Once its next try has failed: it is never handled, and those behind it are.", "bad", true, at})
+		if s.Asked != string(Park) {
+			add(button{Park, "Park this event…", "It is tried once more at once. If that fails, its aggregate’s events wait, in order; all others go on.", "bad", true, at})
+		}
+		if s.Asked != string(Skip) {
+			add(button{Skip, "Skip this event…", "It is tried once more at once. If that fails, it is never handled, and those behind it are.", "bad", true, at})
+		}
 	}
 	if s.Kind == consumer.KindRelay && at > 0 && h.config.Relay != nil {
 		add(button{Skip, "Skip this event…", "Only if it can’t be mended: consumers never get it.", "bad", true, at})

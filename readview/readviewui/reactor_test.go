@@ -52,15 +52,26 @@ func TestAReactorThatFails(t *testing.T) {
 	at := s.deposit("anna", 500)
 	shows := func(text string) {
 		t.Helper()
-		require.Eventually(t, func() bool { return strings.Contains(s.page("consumer?kind=reactor&name=mails"), text) }, 30*time.Second, 20*time.Millisecond, text)
+		require.Eventually(t, func() bool { // it may not have begun: then there is no such page yet
+			_, shown := s.send("GET", "consumer?kind=reactor&name=mails", nil, "X-Operator", "eva")
+			return strings.Contains(shown, text)
+		}, 30*time.Second, 20*time.Millisecond, text)
 	}
 	shows("Park this event…")
 	shows("Skip this event…")
 	park := form("park", "mails", "position", fmt.Sprint(at), "reason", "later", "typed", "mails")
 	park.Set("kind", "reactor")
 	require.Contains(t, s.page(fmt.Sprintf("confirm?action=park&kind=reactor&name=mails&position=%d", at)), "until somebody retries them")
-	response, text := s.operator(park)
+	require.NoError(t, mails.Pause(t.Context()))
+	skip := form("skip", "mails", "position", fmt.Sprint(at), "reason", "a test", "typed", "mails")
+	skip.Set("kind", "reactor")
+	response, text := s.operator(skip)
 	require.Equal(t, http.StatusSeeOther, response.StatusCode, text)
+	require.Contains(t, s.page(response.Header.Get("Location")), "<b>Skip asked.</b>")
+	require.NotContains(t, s.page("consumer?kind=reactor&name=mails"), "Skip this event…")
+	response, text = s.send("POST", "act", park, "X-Operator", "eva", "Accept", "application/json") // another mind
+	require.Equal(t, http.StatusAccepted, response.StatusCode, text)
+	require.NoError(t, mails.Resume(t.Context()))
 	shows("1 parked")
 	response, _ = s.operator(park)
 	require.Equal(t, http.StatusConflict, response.StatusCode, "it has moved")

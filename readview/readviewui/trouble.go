@@ -194,6 +194,9 @@ func (h *Handler) troubleOf(s consumer.Status, revealed bool) trouble {
 			t.Next = "Check that the broker is up. It goes on by itself then."
 		}
 	}
+	if s.Asked != "" {
+		t.Says += ", " + s.Asked + " asked"
+	}
 	return t
 }
 
