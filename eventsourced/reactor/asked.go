@@ -17,13 +17,17 @@ import (
 // says that it can't handle.
 var ErrNotThere = errors.New("the reactor does not fail at that event")
 
+// ErrAlreadyAsked is returned by [Parking.ParkFailing] and [Parking.SkipFailing] when somebody has asked for the same, and it is not done yet.
+var ErrAlreadyAsked = errors.New("somebody has asked for that already, and it is not done yet")
+
 const (
 	askSQL = `WITH over AS (DELETE FROM {schema}reactor_asked a USING {schema}consumers c
 			WHERE a.name = $1 AND c.name = $1 AND c.topic = '$reactor' AND a.position <= c.position)
 		INSERT INTO {schema}reactor_asked (name, event_id, position, skip, reason)
 			SELECT name, failed_event, failed_position, $3, $4 FROM {schema}consumers
 			WHERE name = $1 AND topic = '$reactor' AND failed_event = $2 AND failed_position > position
-		ON CONFLICT (name, event_id) DO UPDATE SET skip = excluded.skip, reason = excluded.reason`
+				AND NOT EXISTS (SELECT FROM {schema}reactor_done d WHERE d.name = $1 AND d.position = failed_position)
+		ON CONFLICT (name, event_id) DO UPDATE SET skip = excluded.skip, reason = excluded.reason WHERE reactor_asked.skip <> excluded.skip`
 	askedSQL = `SELECT skip, reason FROM {schema}reactor_asked WHERE name = $1 AND event_id = $2`
 	metSQL   = `DELETE FROM {schema}reactor_asked WHERE name = $1 AND event_id = $2`
 )
@@ -33,7 +37,8 @@ const askedEvery = time.Second
 
 // ParkFailing has the event parked that the reactor can't handle, see Failure of [consumer.Status], instead of trying it for as long as
 // [Config] says: it is tried once more, within a second or two, and parked when that fails; until then the status says so. A reactor that
-// is paused, or has stopped at it, does so once it is resumed. It returns [ErrNotThere] for any other event. The reason is in the operator log.
+// is paused, or has stopped at it, does so once it is resumed. It returns [ErrNotThere] for any other event, and [ErrAlreadyAsked]; who asks for the
+// other of the two changes what was asked. The reason is in the operator log.
 func (p Parking) ParkFailing(ctx context.Context, id eventsourced.EventID, reason string) error {
 	return p.ask(ctx, "park", id, false, reason)
 }
@@ -48,10 +53,18 @@ func (p Parking) ask(ctx context.Context, command string, id eventsourced.EventI
 	of := consumer.ID{Kind: consumer.KindReactor, Name: p.name}
 	err := p.store.Operate(ctx, of, command, map[string]string{"event": id.String(), "reason": reason}, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, p.store.Qualify(askSQL), p.name, [16]byte(id), skip, pgerr.Text(reason))
-		if err == nil && tag.RowsAffected() == 0 {
-			err = fmt.Errorf("%s: %w", id, ErrNotThere)
+		if err != nil || tag.RowsAffected() > 0 {
+			return err
 		}
-		return err
+		var before bool
+		err = tx.QueryRow(ctx, p.store.Qualify(askedSQL), p.name, [16]byte(id)).Scan(&before, nil)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows), err == nil && before != skip:
+			return fmt.Errorf("%s: %w", id, ErrNotThere)
+		case err != nil:
+			return err
+		}
+		return fmt.Errorf("%s: %w", id, ErrAlreadyAsked)
 	})
 	return p.store.Explain(command+" an event of reactor "+p.name, err)
 }

@@ -1,6 +1,7 @@
 package reactor_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -56,7 +57,13 @@ func TestWaysPastAnEventThatFails(t *testing.T) {
 		it, _ := b.Reactor(config, s.reaction())
 		b.deposits(1, 1, "a", "b")
 		b.Becomes(it, "it stops", func(s consumer.Status) bool { return s.State == consumer.Failed })
-		require.NoError(t, reactor.NewParking(b.Consumers, config.Name).SkipFailing(t.Context(), b.stored(config.Name).EventID, "a test"))
+		parking, at := reactor.NewParking(b.Consumers, config.Name), b.stored(config.Name)
+		b.Exec(fmt.Sprintf(`INSERT INTO reactor_done (name, position) VALUES ('%s', %d)`, config.Name, at.Position))
+		require.ErrorIs(t, parking.SkipFailing(t.Context(), at.EventID, "late"), reactor.ErrNotThere, "it is done, and the failure about to be forgotten")
+		b.Exec(`DELETE FROM reactor_done`)
+		require.NoError(t, parking.ParkFailing(t.Context(), at.EventID, "a test"))
+		require.NoError(t, parking.SkipFailing(t.Context(), at.EventID, "a test"), "another mind")
+		require.ErrorIs(t, parking.SkipFailing(t.Context(), at.EventID, "again"), reactor.ErrAlreadyAsked)
 		status, err := it.Status(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, "skip", status.Asked)

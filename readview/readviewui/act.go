@@ -184,6 +184,8 @@ func (h *Handler) notDone(r *http.Request, a asked, err error) problem {
 		p = problem{Status: http.StatusGatewayTimeout, Title: "It took too long", Text: "It was given up. See on the page how it is now."}
 	case errors.Is(err, readview.ErrNotThere), errors.Is(err, reactor.ErrNotThere), errors.Is(err, readview.ErrNotInTheWay):
 		p = problem{Status: http.StatusConflict, Title: "It has moved meanwhile", Text: "Nothing has changed: " + err.Error()}
+	case errors.Is(err, reactor.ErrAlreadyAsked):
+		p = problem{Status: http.StatusConflict, Title: "That is asked for already", Text: "Nothing has changed: it is done within a second or two, or once the reactor is resumed."}
 	default:
 		h.config.Logger.WarnContext(r.Context(), "not done on the admin page", "action", string(a.Action), "name", a.ID.Name, "error", err)
 		p = problem{Status: http.StatusConflict, Title: strings.ToUpper(string(a.Action[:1])) + string(a.Action[1:]) + " did not work", Text: err.Error()}
@@ -258,7 +260,8 @@ func (h *Handler) passFailing(ctx context.Context, a asked) error {
 	if a.Action == Skip {
 		pass = reactor.Parking.SkipFailing
 	}
-	if err := pass(parking, ctx, s.Failure.EventID, a.Reason); err != nil || s.State != consumer.Failed {
+	err = pass(parking, ctx, s.Failure.EventID, a.Reason)
+	if again := errors.Is(err, reactor.ErrAlreadyAsked); err != nil && !again || s.State != consumer.Failed { // who asked before may not have come to the resume
 		return err
 	}
 	return h.config.Consumers.Resume(ctx, a.ID)

@@ -69,6 +69,9 @@ func TestAReactorThatFails(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, response.StatusCode, text)
 	require.Contains(t, s.page(response.Header.Get("Location")), "<b>Skip asked.</b>")
 	require.NotContains(t, s.page("consumer?kind=reactor&name=mails"), "Skip this event…")
+	response, text = s.operator(skip)
+	require.Equal(t, http.StatusConflict, response.StatusCode)
+	require.Contains(t, text, "That is asked for already")
 	response, text = s.send("POST", "act", park, "X-Operator", "eva", "Accept", "application/json") // another mind
 	require.Equal(t, http.StatusAccepted, response.StatusCode, text)
 	require.NoError(t, mails.Resume(t.Context()))
