@@ -48,7 +48,7 @@ type Status struct {
 	Lag         time.Duration         // how long the first of them has been waiting; 0 when there is none
 	Node        string                // who runs it, see [Config.Node]; "" for nobody
 	Parked      int64                 // events that a reactor or a projection put aside
-	Skipped     int64                 // events that somebody has decided that a projection does not apply
+	Skipped     int64                 // events that somebody has decided that a projection does not apply: its tables lack them. What a reactor has skipped is settled, and does not count
 	Estimate    int64                 // about how many events wait, when there are More than Behind and the log can tell; otherwise Behind
 	Rate        float64               // events that a projection has applied a second, over the last seconds; 0 when it does nothing
 	Left        time.Duration         // about how long the rest takes at that rate; 0 when there is none, or that can't be told

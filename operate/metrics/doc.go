@@ -36,7 +36,7 @@
 //	consumer_lag_seconds{kind,name}        the wait of the first of them
 //	consumer_state{kind,name,state}        1 for the state that it has, 0 for the others
 //	consumer_failing_seconds{kind,name}    since what keeps it from getting on began, 0 without
-//	consumer_debt_events{kind,name}        skipped or parked
+//	consumer_debt_events{kind,name}        parked, or of a projection skipped; what a reactor has skipped is settled
 //	consumer_rebuild_ratio{kind,name}      of a rebuild that runs, 0 to 1
 //	consumer_verify_equal{kind,name}       what the last verification found, 1 or 0, until the projection is reset, rebuilt or rolled back
 //	consumer_verify_different_rows{kind,name}  rows in which it found a difference: unlike the one above, no skipped or parked events

@@ -21,7 +21,7 @@ var (
 	lagDesc      = prometheus.NewDesc("consumer_lag_seconds", "How long the first event that waits has been waiting.", ofConsumer, nil)
 	stateDesc    = prometheus.NewDesc("consumer_state", "1 for the state that a consumer has.", append(ofConsumer, "state"), nil)
 	failingDesc  = prometheus.NewDesc("consumer_failing_seconds", "Since what keeps a consumer from getting on began, 0 without.", ofConsumer, nil)
-	debtDesc     = prometheus.NewDesc("consumer_debt_events", "Events that were skipped or are parked.", ofConsumer, nil)
+	debtDesc     = prometheus.NewDesc("consumer_debt_events", "Events that are parked, and those that a projection lacks as they were skipped. What a reactor has skipped is settled, and does not count.", ofConsumer, nil)
 	rebuildDesc  = prometheus.NewDesc("consumer_rebuild_ratio", "How far a rebuild is that runs, 0 to 1.", ofConsumer, nil)
 	equalDesc    = prometheus.NewDesc("consumer_verify_equal", "1 if the last verification found the tables as their events make them, 0 if not.", ofConsumer, nil)
 	differDesc   = prometheus.NewDesc("consumer_verify_different_rows", "Rows that it found missing, too many or different; what was skipped or is parked does not count.", ofConsumer, nil)
