@@ -118,13 +118,14 @@ func start(t *testing.T, args ...string) *process {
 }
 
 // program builds the program as users have it, once: the race detector makes an import
-// several times as slow, and a start too. It is beside the test binary, and goes with it.
+// several times as slow, and a start too. Nobody debugs it (-s -w), which makes linking cheaper. It is
+// beside the test binary, and goes with it.
 var program = sync.OnceValues(func() (string, error) {
 	path, err := filepath.Abs(filepath.Join(filepath.Dir(os.Args[0]), "child.test"))
 	if err != nil {
 		return "", err
 	}
-	said, err := exec.Command("go", "build", "-race=false", "-o", path, ".").CombinedOutput() //nolint:noctx // it ends by itself
+	said, err := exec.Command("go", "build", "-race=false", "-ldflags=-s -w", "-o", path, ".").CombinedOutput() //nolint:noctx // it ends by itself
 	if err != nil {
 		return "", fmt.Errorf("%w\n%s", err, said)
 	}
