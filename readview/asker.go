@@ -23,6 +23,7 @@ type asker struct {
 	wanted  *checkpoint // to be asked for
 	begun   bool        // something was
 	asked   checkpoint  // last
+	request string      // its id, which it keeps when it is repeated
 	askedAt time.Time   // or when the last page of an answer came
 	waiting bool        // for the end of the answer
 	sure    bool        // that nothing was missing, since the last start or reset: see complete and follows
@@ -48,6 +49,9 @@ func (a *asker) ask(from checkpoint) {
 		return
 	}
 	a.sure = a.sure && a.asked.Generation == from.Generation
+	if !a.waiting || a.asked != from {
+		a.request = eventsourced.NewEventID().String()
+	}
 	a.wanted, a.asked, a.begun, a.waiting, a.sign = &from, from, true, true, time.Now()
 	a.askedAt = a.sign
 	a.asks++
@@ -217,14 +221,14 @@ func (a *asker) run(ctx context.Context) {
 			return
 		}
 		a.mu.Lock()
-		from := a.wanted
+		from, request := a.wanted, a.request
 		a.wanted = nil
 		a.mu.Unlock()
 		if from == nil {
 			continue
 		}
 		sent := make(chan error, 1)
-		go func() { sent <- a.send(ctx, from.Position) }()
+		go func() { sent <- a.send(ctx, from.Position, request) }()
 		select {
 		case err := <-sent:
 			a.mu.Lock()
@@ -236,9 +240,9 @@ func (a *asker) run(ctx context.Context) {
 	}
 }
 
-func (a *asker) send(ctx context.Context, after eventsourced.Position) error {
+func (a *asker) send(ctx context.Context, after eventsourced.Position, request string) error {
 	msg, err := relay.MarshalHistoryRequest(relay.HistoryRequest{
-		Topic: a.feed.Topic, After: after, ReplyTo: a.feed.ReplyTo, Asker: a.id,
+		Topic: a.feed.Topic, After: after, ReplyTo: a.feed.ReplyTo, Asker: a.id, ID: request,
 		Events: a.feed.AskEvents, Bytes: a.feed.AskBytes, Names: a.names, Expires: max(a.feed.AskAgain, answerPatience),
 	})
 	if err != nil {

@@ -154,7 +154,7 @@ func (h *feedHistory) after(ctx context.Context, after eventsourced.Position, fr
 	expected := h.content != nil && !fresh && !h.content.Last && h.content.UpTo == after // it is on its way
 	for try := range tries {
 		if !expected || try > 0 {
-			if err := h.source.asker.send(ctx, after); err != nil {
+			if err := h.source.asker.send(ctx, after, ""); err != nil {
 				return nil, err
 			}
 		}

@@ -140,7 +140,7 @@ func (r *Relay) serve(ctx context.Context, w *window, reached eventsourced.Posit
 	w.leftEvents, w.leftBytes, w.failures = w.leftEvents-len(w.events), w.leftBytes-w.size, 0
 	w.after, w.events, w.size, w.first, w.sent = w.scanned, nil, 0, nil, time.Now()
 	if page.Last {
-		r.line.remove(w)
+		r.line.done(w, w.sent)
 	} else {
 		r.line.end(w, false)
 	}

@@ -13,7 +13,7 @@ import (
 // window is the answer to a request, under way: what is collected of its next page.
 type window struct {
 	request  HistoryRequest
-	received time.Time
+	received time.Time // last
 
 	after   eventsourced.Position  // of the page
 	scanned eventsourced.Position  // the log is read up to here
@@ -47,13 +47,20 @@ func (c Config) newWindow(request HistoryRequest, now time.Time) *window {
 
 // line is who waits for history, each with one window, in turn.
 type line struct {
-	mu      sync.Mutex
-	waiting []*window
-	ended   []*window // those that have all but the last page, which the follower sends
-	quiet   time.Time // before that nobody is served: older requests may be replaced
-	since   time.Time // the first request that came after [line.gather]
-	gathers bool
-	news    chan struct{} // of capacity 1
+	mu       sync.Mutex
+	waiting  []*window
+	answered []answered
+	ended    []*window // those that have all but the last page, which the follower sends
+	quiet    time.Time // before that nobody is served: older requests may be replaced
+	since    time.Time // the first request that came after [line.gather]
+	gathers  bool
+	news     chan struct{} // of capacity 1
+}
+
+// answered is a request whose answer has gone out.
+type answered struct {
+	asker, topic, id string
+	until            time.Time // a repetition may have crossed it
 }
 
 func newLine() *line { return &line{gathers: true, news: make(chan struct{}, 1)} }
@@ -71,10 +78,13 @@ func (l *line) gather() {
 	l.gathers, l.since = true, time.Time{}
 }
 
-// put takes a request into the line, in the place of the same asker's.
+// put takes a request into the line, in the place of the same asker's, if it is not a repetition.
 func (l *line) put(w *window) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.repeated(w) {
+		return
+	}
 	if l.gathers {
 		if l.since.IsZero() {
 			l.since = w.received
@@ -92,6 +102,23 @@ func (l *line) put(w *window) {
 		l.waiting = append(l.waiting, w)
 	}
 	l.wake()
+}
+
+// repeated tells that a request is answered already, or just was. The caller holds the mutex.
+func (l *line) repeated(w *window) bool {
+	if w.request.ID == "" {
+		return false
+	}
+	for _, other := range slices.Concat(l.waiting, l.ended) {
+		if other.request.Asker == w.request.Asker && other.request.Topic == w.request.Topic && other.request.ID == w.request.ID {
+			other.received = w.received
+			return true
+		}
+	}
+	l.answered = slices.DeleteFunc(l.answered, func(a answered) bool { return w.received.After(a.until) })
+	return slices.ContainsFunc(l.answered, func(a answered) bool {
+		return a.asker == w.request.Asker && a.topic == w.request.Topic && a.id == w.request.ID
+	})
 }
 
 func (l *line) wake() {
@@ -124,7 +151,18 @@ func (l *line) next(now time.Time) (turn *window, wait time.Duration) {
 
 // expired tells that nobody waits for an answer any longer.
 func (w *window) expired(now time.Time) bool {
-	return w.request.Expires > 0 && now.Sub(w.sent) > w.request.Expires
+	return w.request.Expires > 0 && now.Sub(w.sent) > w.request.Expires && now.Sub(w.received) > w.request.Expires
+}
+
+// done takes a window out whose last page has gone out.
+func (l *line) done(w *window, now time.Time) {
+	l.remove(w)
+	if w.request.ID == "" || w.request.Expires == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answered = append(l.answered, answered{w.request.Asker, w.request.Topic, w.request.ID, now.Add(w.request.Expires)})
 }
 
 // remove takes a window out, unless it was replaced.

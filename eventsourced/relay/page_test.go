@@ -92,11 +92,11 @@ func TestPage(t *testing.T) {
 func TestHistoryRequest(t *testing.T) {
 	t.Parallel()
 	request := relay.HistoryRequest{
-		Topic: "bank", After: 5, ReplyTo: "queue:branch", Asker: "loans", Events: 4000, Bytes: 1_000_000, Names: []string{"Deposited"}, Expires: 5 * time.Second,
+		Topic: "bank", After: 5, ReplyTo: "queue:branch", Asker: "loans", ID: "7", Events: 4000, Bytes: 1_000_000, Names: []string{"Deposited"}, Expires: 5 * time.Second,
 	}
 	msg, err := relay.MarshalHistoryRequest(request)
 	require.NoError(t, err)
-	require.JSONEq(t, `{"topic":"bank","after":5,"reply_to":"queue:branch","asker":"loans","events":4000,"bytes":1000000,"names":["Deposited"],"expires_ms":5000,"wire_version":2}`, string(msg.Payload))
+	require.JSONEq(t, `{"topic":"bank","after":5,"reply_to":"queue:branch","asker":"loans","id":"7","events":4000,"bytes":1000000,"names":["Deposited"],"expires_ms":5000,"wire_version":2}`, string(msg.Payload))
 	received, err := relay.UnmarshalHistoryRequest(msg)
 	require.NoError(t, err)
 	require.Equal(t, request, received)

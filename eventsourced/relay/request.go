@@ -30,6 +30,11 @@ type HistoryRequest struct {
 	// answered yet. The pages name it. Defaults to ReplyTo.
 	Asker string
 
+	// ID is the same in a request that is repeated because no answer has come: then an answer that is under way goes on, and one that went
+	// out less than Expires ago is not sent again, as it may be in the asker's queue. Without it each request is answered from its
+	// beginning.
+	ID string
+
 	// Events and Bytes are how much the window has at most: so many events, so many bytes and one
 	// page. Without either it is a page, and it is never more than [MaxWindow] pages.
 	Events int
@@ -50,6 +55,7 @@ type historyRequest struct {
 	After   int64    `json:"after"`
 	ReplyTo string   `json:"reply_to"`
 	Asker   string   `json:"asker,omitempty"`
+	ID      string   `json:"id,omitempty"`
 	Events  int      `json:"events,omitempty"`
 	Bytes   int      `json:"bytes,omitempty"`
 	Names   []string `json:"names,omitempty"`
@@ -61,7 +67,7 @@ type historyRequest struct {
 func MarshalHistoryRequest(request HistoryRequest) (*message.Message, error) {
 	expires := request.Expires.Milliseconds()
 	payload, err := json.Marshal(historyRequest{
-		request.Topic, int64(request.After), request.ReplyTo, request.Asker, request.Events, request.Bytes, request.Names, expires, WireVersion,
+		request.Topic, int64(request.After), request.ReplyTo, request.Asker, request.ID, request.Events, request.Bytes, request.Names, expires, WireVersion,
 	})
 	if err != nil {
 		return nil, err
@@ -97,7 +103,7 @@ func UnmarshalHistoryRequest(msg *message.Message) (HistoryRequest, error) {
 		return HistoryRequest{}, fmt.Errorf("replay request %.40q: %w: %w", msg.UUID, messaging.ErrMalformed, err)
 	}
 	return HistoryRequest{
-		Topic: r.Topic, After: eventsourced.Position(r.After), ReplyTo: r.ReplyTo, Asker: cmp.Or(r.Asker, r.ReplyTo),
+		Topic: r.Topic, After: eventsourced.Position(r.After), ReplyTo: r.ReplyTo, Asker: cmp.Or(r.Asker, r.ReplyTo), ID: r.ID,
 		Events: r.Events, Bytes: r.Bytes, Names: r.Names, Expires: min(time.Duration(r.Expires), maxExpires) * time.Millisecond,
 	}, nil
 }

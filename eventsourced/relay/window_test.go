@@ -158,6 +158,56 @@ func (g *gate) Publish(topic string, messages ...*message.Message) error {
 	return g.Outbox.Publish(topic, messages...)
 }
 
+// Who repeats a request because its answer is late does not have it from its beginning once more, nor twice.
+func TestARepeatedRequestIsAnsweredOnce(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	b.insert(10, 10)
+	outbox := &gate{consumertest.NewOutbox(), "a", make(chan struct{})}
+	requests := gochannel.NewGoChannel(gochannel.Config{Persistent: true}, watermill.NopLogger{})
+	t.Cleanup(func() { require.NoError(t, requests.Close()) })
+	config := consumertest.Relaying()
+	config.Requests, config.PageEvents, config.StartAtHead = requests, 2, true
+	it, err := relay.New(b.Store, b.Pool, outbox, config)
+	require.NoError(t, err)
+	b.Run(it.Run)
+	request := relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "a", ID: "1", Events: 6, Expires: time.Hour}
+	ask(t, requests, request)
+	outbox.open <- struct{}{}
+	ask(t, requests, request)
+	count := func() (events int) {
+		for _, page := range pagesOf(t, outbox.Of("a")) {
+			events += len(page.Events)
+		}
+		return events
+	}
+	eventually := func(what string, is func() bool) { // with the gate open
+		t.Helper()
+		b.Eventually(what, func() bool {
+			select {
+			case outbox.open <- struct{}{}:
+			default:
+			}
+			return is()
+		})
+	}
+	settled := func() { // requests are taken in order: what came before this one is in its place
+		t.Helper()
+		n := len(outbox.Of("b"))
+		ask(t, requests, relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "b", Events: 1})
+		eventually("another's answer", func() bool { return len(outbox.Of("b")) > n })
+	}
+	settled()
+	eventually("the answer", func() bool { return count() >= 6 })
+	settled()
+	ask(t, requests, request)
+	settled()
+	require.Equal(t, 6, count())
+	request.ID = "2"
+	ask(t, requests, request)
+	eventually("another request is another one", func() bool { return count() == 12 })
+}
+
 func TestAskersTakeTurns(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)
