@@ -39,7 +39,8 @@ var (
 	ErrRebuilding = errors.New("another one is under way")
 
 	// ErrImpossible is returned by [Manager.Rebuild] and its like, before anything is made, for tables that can't
-	// have shadows, or whose rows can't be compared, or that can't be swapped. The error names each thing in the way.
+	// have shadows, or whose rows can't be compared, or that can't be swapped. The error names each thing in the way. After the replay, before
+	// anything is written, it names rows of other tables that refer to rows which would have to be deleted, by whatever rule of the key.
 	ErrImpossible = shadow.ErrImpossible
 
 	// ErrEscaped is returned by [Manager.Rebuild] and its like for a handler that uses a live table, by a name with a

@@ -115,6 +115,9 @@ func (o RebuildOptions) arguments() map[string]string {
 // projection go on that has failed or handles new events. A pause stays. What was skipped or is parked is tried: what can be applied is no
 // debt any more, and what fails again is left out, see [Rebuilt], and stays on record as it was.
 //
+// No row of another table is changed, but for keys that follow their row (ON UPDATE CASCADE): one that refers to a row which has to go is named, with
+// [ErrImpossible], before anything is written.
+//
 // All or nothing: after an error, when ctx ends, and when the process or the server dies, the live tables are untouched, or it is done. What
 // a dead process has left is gone on with by the next call, or removed by [Manager.Cleanup].
 //

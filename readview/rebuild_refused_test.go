@@ -130,6 +130,4 @@ func TestNumbersThatRowsReferToAreRefused(t *testing.T) {
 	kept := ledger()
 	kept.NotFromLog = []string{"total.id"}
 	refused(kept, "declared in NotFromLog", "NotFromLog")
-	b.exec(`CREATE TABLE other (account TEXT REFERENCES total ON DELETE CASCADE)`)
-	refused(ledger(), "a sequence fills it", "both tables can't be emptied for them, as other_account_fkey of other deletes or changes rows there")
 }

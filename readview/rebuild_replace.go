@@ -221,7 +221,11 @@ func (b *rebuild) writeRows(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	b.origin.failpoint("compared")
-	return b.tables.Apply(ctx, conn, b.schema, b.options.Keep > 0)
+	err = b.tables.Apply(ctx, conn, b.schema, b.options.Keep > 0)
+	if b.command == "rebuild" && b.swapErr == nil && (pgerr.Violated(err) || errors.Is(err, shadow.ErrNotEqual)) {
+		err = fmt.Errorf("%w; nothing depends on the tables, so they can be swapped: --how=swap", err)
+	}
+	return err
 }
 
 // found notes which rows differ.

@@ -91,11 +91,8 @@ func Deadlock(err error) bool { return Code(err) == "40P01" }
 // Denied tells that the role lacks a right.
 func Denied(err error) bool { return Code(err) == "42501" }
 
-// Violated tells that a statement has violated a foreign key, a unique or an exclusion constraint.
-func Violated(err error) bool {
-	code := Code(err)
-	return code == "23503" || code == "23505" || code == "23P01"
-}
+// Violated tells that a statement has violated a constraint.
+func Violated(err error) bool { return strings.HasPrefix(Code(err), "23") }
 
 // Taken tells that a statement has violated a unique constraint.
 func Taken(err error) bool { return Code(err) == "23505" }

@@ -11,27 +11,21 @@ import (
 )
 
 // source is what tables are written from: those, and the keys of the rows that differ.
-type source struct {
-	target, rows, keys place
-	again              func() error // finds the rows that differ once more, as some may have gone along with others; may be nil
-}
+type source struct{ target, rows, keys place }
 
 // Apply writes the difference that [Set.Diff] has found, in the same transaction, to the live tables. With keep, what was
-// there before is kept in the shadows' schema, for [Set.Restore]. Afterwards the tables are compared again: [ErrNotEqual].
+// there before is kept in the shadows' schema, for [Set.Restore]. Afterwards the tables are compared again: [ErrNotEqual]. No row of
+// another table is touched: [ErrImpossible] names those that would have to be.
 func (s *Set) Apply(ctx context.Context, conn Conn, schema string, keep bool) error {
 	if keep {
 		if err := s.keep(ctx, conn, schema); err != nil {
 			return err
 		}
 	}
-	from := source{s.liveTables, in(schema), s.different, func() error {
-		_, err := s.Diff(ctx, conn, schema)
-		return err
-	}}
-	if err := s.write(ctx, conn, from, false); err != nil {
+	if err := s.spare(ctx, conn, schema, false); err != nil {
 		return err
 	}
-	if err := s.equal(ctx, conn, schema); err != nil {
+	if err := s.write(ctx, conn, schema); err != nil {
 		return err
 	}
 	return s.raise(ctx, conn, schema)
@@ -62,8 +56,11 @@ func (s *Set) Restore(ctx context.Context, conn Conn, schema string) error {
 		return err
 	}
 	place := func(name func(*Table) string) place { return func(t *Table) string { return quote(schema, name(t)) } }
-	if err := s.write(ctx, conn, source{in(schema), place(before), place(changed), nil}, true); err != nil {
-		return err
+	kept := source{in(schema), place(before), place(changed)}
+	for _, step := range []step{deleteAll, insertAll} {
+		if err := each(ctx, conn, s.Tables, step, kept); err != nil {
+			return err
+		}
 	}
 	if err := setPath(ctx, conn, s.Path(schema)); err != nil {
 		return err
@@ -110,110 +107,85 @@ func (s *Set) loosen(ctx context.Context, conn Conn, schema string) (back []stri
 	return back, nil
 }
 
-// write writes the rows that differ, in the first form that works. loose is for tables without foreign keys.
-func (s *Set) write(ctx context.Context, conn Conn, from source, loose bool) error {
-	type round struct {
-		step   step
-		tables []*Table
-		again  bool // look before
-	}
+// write writes the rows that differ, in the first form after which the tables are equal. Constraints that can wait do until then.
+func (s *Set) write(ctx context.Context, conn Conn, schema string) error {
 	parents := s.parentsFirst()
 	children := slices.Clone(parents)
 	slices.Reverse(children)
-	replace := []round{{deleteAll, children, false}, {insertAll, parents, true}}
-	forms := [][]round{
-		{{deleteExtra, children, false}, {update, parents, false}, {insertMissing, parents, false}},
-		{{insertMissing, parents, false}, {update, parents, false}, {deleteExtra, children, false}},
+	from := source{s.liveTables, in(schema), s.different}
+	all := func(tables []*Table, step step) func() error {
+		return func() error { return each(ctx, conn, tables, step, from) }
 	}
+	deletes, updates, inserts := all(children, deleteExtra), all(parents, update), all(parents, insertMissing)
+	forms := [][]func() error{{deletes, updates, inserts}, {inserts, updates, deletes}, {func() error { return s.replace(ctx, conn, schema, updates) }}}
 	if slices.ContainsFunc(s.Tables, func(t *Table) bool { return t.always }) {
-		forms = forms[:1] // those are deleted before they are inserted again
+		forms = forms[2:] // what can't be updated is deleted and inserted again
 	}
-	cascade := s.cascade("")
-	if loose {
-		forms = nil
-	}
-	if cascade == nil || loose {
-		forms = append(forms, replace)
-	}
-	var problems []error
+	var before error
 	for _, form := range forms {
-		if _, err := conn.Exec(ctx, `SAVEPOINT readview_write`); err != nil {
-			return err
-		}
-		err := func() error {
-			for _, r := range form {
-				if r.again && from.again != nil {
-					if err := from.again(); err != nil {
-						return err
-					}
-				}
-				for _, t := range r.tables {
-					if t.always && r.step(t, from) == "" {
-						continue
-					}
-					if _, err := conn.Exec(ctx, r.step(t, from)); err != nil {
-						return fmt.Errorf("write table %s: %w", t.Name, err)
-					}
-				}
-			}
-			_, err := conn.Exec(ctx, `RELEASE SAVEPOINT readview_write`)
-			return err
-		}()
-		if err == nil {
+		err := s.try(ctx, conn, schema, form)
+		switch {
+		case err == nil:
 			return nil
-		}
-		problems = append(problems, err)
-		if !pgerr.Violated(err) {
+		case errors.Is(err, ErrImpossible) && before != nil:
+			return fmt.Errorf("%w; row by row: %w", err, Detailed(before))
+		case !pgerr.Violated(err) && !errors.Is(err, ErrNotEqual):
 			return err
 		}
 		if _, err := conn.Exec(ctx, `ROLLBACK TO SAVEPOINT readview_write`); err != nil {
 			return err
 		}
+		before = err
 	}
-	err := errors.Join(problems...)
-	if cascade != nil {
-		err = fmt.Errorf("%w; rows can't be deleted and inserted again, as the foreign key %s of %s would delete or change rows there", err, cascade.name, cascade.from)
-	}
-	return err
+	return Detailed(before)
 }
 
-func deleteExtra(t *Table, from source) string {
-	if t.always {
-		return deleteAll(t, from)
+// try writes in one form, after a savepoint, and looks at what came of it.
+func (s *Set) try(ctx context.Context, conn Conn, schema string, form []func() error) error {
+	execute := func(sql string) func() error {
+		return func() error { _, err := conn.Exec(ctx, sql); return err }
 	}
-	return `DELETE FROM ` + from.target(t) + ` l USING ` + from.keys(t) + ` d WHERE ` + t.on("l", "d") + ` AND d."(del)"`
+	steps := slices.Concat([]func() error{execute(`SAVEPOINT readview_write`), execute(`SET CONSTRAINTS ALL DEFERRED`)}, form,
+		[]func() error{execute(`SET CONSTRAINTS ALL IMMEDIATE`), func() error { return s.equal(ctx, conn, schema) }, execute(`RELEASE SAVEPOINT readview_write`)})
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func deleteAll(t *Table, from source) string {
-	return `DELETE FROM ` + from.target(t) + ` l USING ` + from.keys(t) + ` d WHERE ` + t.on("l", "d") + ` AND NOT d."(ins)"`
+// each runs a step for tables, one after the other.
+func each(ctx context.Context, conn Conn, tables []*Table, step step, from source) error {
+	for _, t := range tables {
+		if _, err := conn.Exec(ctx, step(t, from)); err != nil {
+			return fmt.Errorf("write table %s: %w", t.Name, err)
+		}
+	}
+	return nil
+}
+
+func deleteExtra(t *Table, from source) string { return deleteRows(t, from, `d."(del)"`) }
+
+func deleteAll(t *Table, from source) string { return deleteRows(t, from, `NOT d."(ins)"`) }
+
+func deleteRows(t *Table, from source, which string) string {
+	return `DELETE FROM ` + from.target(t) + ` l USING ` + from.keys(t) + ` d WHERE ` + t.on("l", "d") + ` AND ` + which
 }
 
 func update(t *Table, from source) string {
-	if t.always {
-		return ""
-	}
 	columns := t.compared(func(c Column) bool { return c.Generated || c.Always })
 	return `UPDATE ` + from.target(t) + ` l SET (` + list("", columns) + `) = ROW(` + list("s", columns) + `)
 		FROM ` + from.keys(t) + ` d JOIN ` + from.rows(t) + ` s ON ` + t.on("s", "d") + ` WHERE ` + t.on("l", "d") + ` AND NOT d."(ins)" AND NOT d."(del)"`
 }
 
-func insertMissing(t *Table, from source) string {
-	if t.always {
-		return insertAll(t, from)
-	}
-	return insert(t, from, `d."(ins)"`)
-}
+func insertMissing(t *Table, from source) string { return insert(t, from, `d."(ins)"`) }
 
 func insertAll(t *Table, from source) string { return insert(t, from, `NOT d."(del)"`) }
 
 // insert inserts rows. What is left out takes its default, if it has one.
 func insert(t *Table, from source, which string) string {
-	var columns []string
-	for _, c := range t.Columns {
-		if !c.Generated && !(c.LeftOut && c.Default) {
-			columns = append(columns, c.Name)
-		}
-	}
+	columns := t.names(func(c Column) bool { return !c.Generated && !(c.LeftOut && c.Default) })
 	return `INSERT INTO ` + from.target(t) + ` (` + list("", columns) + `) OVERRIDING SYSTEM VALUE
 		SELECT ` + list("s", columns) + ` FROM ` + from.keys(t) + ` d JOIN ` + from.rows(t) + ` s ON ` + t.on("s", "d") + ` WHERE ` + which
 }
@@ -232,7 +204,7 @@ func (s *Set) equal(ctx context.Context, conn Conn, schema string) error {
 			return err
 		}
 		if left > 0 {
-			return fmt.Errorf("%w: in %s, %d of the rows are not as they were written; a trigger, a rule or a cascade has changed them", ErrNotEqual, t.Name, left)
+			return fmt.Errorf("%w: in %s, %d of the rows are not as they were written; a trigger or a rule has changed them", ErrNotEqual, t.Name, left)
 		}
 	}
 	return nil

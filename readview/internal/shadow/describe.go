@@ -73,6 +73,7 @@ type Column struct {
 	of      []string // columns from which it is computed
 	refers  bool     // that is why
 	through bool     // what it refers to is compared
+	keyed   bool     // a unique, exclusion or foreign key constraint looks at it, or it can't be updated
 }
 
 // key is a foreign key.
@@ -167,6 +168,7 @@ func (s *Set) follow(config Config) {
 			c := &t.Columns[i]
 			c.LeftOut = c.LeftOut || config.Numbers && c.Why != ""
 			t.always = t.always || c.Always && !c.LeftOut
+			c.keyed = c.keyed || c.Always
 		}
 	}
 }
@@ -224,7 +226,8 @@ func describe(ctx context.Context, conn Conn, name string, config Config) (*Tabl
 	return t, t.columns(ctx, conn, config, refuse)
 }
 
-// columnsSQL has, of each column, the sequence that fills it and whether that is its own, and the columns from which it is computed.
+// columnsSQL has, of each column, the sequence that fills it and whether that is its own, the columns from which it is computed, and whether
+// what rows have to agree about looks at it, an expression of it or where it holds.
 const columnsSQL = `SELECT a.attname::text, a.attgenerated <> '', a.attidentity = 'a', a.atthasdef OR a.attidentity <> '',
 	coalesce((SELECT bool_or(pg_sequence_last_value(o.objid) IS NOT NULL) FROM pg_depend o JOIN pg_class s ON s.oid = o.objid AND s.relkind = 'S'
 		WHERE o.classid = 'pg_class'::regclass AND o.refclassid = 'pg_class'::regclass AND o.refobjid = a.attrelid AND o.refobjsubid = a.attnum AND o.deptype IN ('a', 'i')), false),
@@ -235,7 +238,9 @@ const columnsSQL = `SELECT a.attname::text, a.attgenerated <> '', a.attidentity 
 	ARRAY(SELECT DISTINCT r.attname::text FROM pg_depend d JOIN pg_attribute r ON r.attrelid = d.refobjid AND r.attnum = d.refobjsubid
 		WHERE a.attgenerated <> '' AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid NOT IN (0, a.attnum)
 			AND (d.classid = 'pg_class'::regclass AND d.objid = a.attrelid AND d.objsubid = a.attnum -- of servers before 15
-				OR d.classid = 'pg_attrdef'::regclass AND d.objid = (SELECT oid FROM pg_attrdef WHERE adrelid = a.attrelid AND adnum = a.attnum)))
+				OR d.classid = 'pg_attrdef'::regclass AND d.objid = (SELECT oid FROM pg_attrdef WHERE adrelid = a.attrelid AND adnum = a.attnum))),
+	EXISTS (SELECT FROM pg_depend d LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+		WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND (i.indisunique OR i.indisexclusion OR k.contype IN ('p', 'u', 'x', 'f')))
 	FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
 
 func (t *Table) columns(ctx context.Context, conn Conn, config Config, refuse func(when bool, format string, args ...any)) error {
@@ -247,7 +252,7 @@ func (t *Table) columns(ctx context.Context, conn Conn, config Config, refuse fu
 	for rows.Next() {
 		var c Column
 		var shared string
-		if err := rows.Scan(&c.Name, &c.Generated, &c.Always, &c.Default, &c.Drawn, &shared, &c.of); err != nil {
+		if err := rows.Scan(&c.Name, &c.Generated, &c.Always, &c.Default, &c.Drawn, &shared, &c.of, &c.keyed); err != nil {
 			return err
 		}
 		c.Numbered = c.Drawn
@@ -299,7 +304,7 @@ func (s *Set) references(ctx context.Context, conn Conn) error {
 	rows, err := conn.Query(ctx, `SELECT c.conname::text, c.conrelid::regclass::text, c.conrelid, c.confrelid, c.confdeltype::text, c.confupdtype::text, c.condeferrable,
 			ARRAY(SELECT attname::text FROM unnest(c.conkey) WITH ORDINALITY AS k(n, i) JOIN pg_attribute ON attrelid = c.conrelid AND attnum = k.n ORDER BY i),
 			ARRAY(SELECT attname::text FROM unnest(c.confkey) WITH ORDINALITY AS k(n, i) JOIN pg_attribute ON attrelid = c.confrelid AND attnum = k.n ORDER BY i)
-		FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid = ANY($1) ORDER BY c.oid`, s.oids())
+		FROM pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0 AND c.confrelid = ANY($1) ORDER BY c.oid`, s.oids())
 	if err != nil {
 		return err
 	}

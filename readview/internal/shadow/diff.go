@@ -36,9 +36,6 @@ func (s *Set) Appliable(judged bool) error {
 		case t.Key == nil:
 			problems = append(problems, fmt.Errorf("table %s has no key: add a PRIMARY KEY, or a UNIQUE constraint over columns that are NOT NULL, or swap", t.Name))
 		}
-		if k := s.cascade(t.Name); k != nil && t.always {
-			problems = append(problems, fmt.Errorf("table %s has an identity that can't be updated, and %s of %s deletes or changes rows there with those of the table: leave the column out, or swap", t.Name, k.name, k.from))
-		}
 	}
 	problems = append(problems, s.numbersReferredTo()...)
 	if len(problems) > 0 {
@@ -65,10 +62,6 @@ func (s *Set) numbersReferredTo() (problems []error) {
 			case elsewhere:
 			case column.LeftOut && !s.byName(k.from).column(k.columns[i]).LeftOut:
 				problems = append(problems, fmt.Errorf("%sand NotFromLog, which lets the rows of %[2]s keep theirs, would let rows of %[3]s refer to other rows; don't declare it, or let the key refer to a column that comes from the events", text, k.to, k.from))
-			case !column.LeftOut && k.from != k.to && k.onUpdate != "c" && !k.deferrable:
-				if away := s.cascade(""); away != nil {
-					problems = append(problems, fmt.Errorf("%sand both tables can't be emptied for them, as %s of %s deletes or changes rows there; let the key refer to a column that comes from the events", text, away.name, away.from))
-				}
 			}
 		}
 	}
@@ -79,20 +72,14 @@ func (t *Table) column(name string) *Column {
 	return &t.Columns[slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })]
 }
 
-// cascade returns a foreign key of a table that is not of the set, through which deleted rows of the table take others along.
-func (s *Set) cascade(table string) *key {
-	for _, k := range s.foreign {
-		if (table == "" || k.to == table) && strings.Contains("cnd", k.onDelete) {
-			return &k
-		}
-	}
-	return nil
+// compared are the columns that make a difference.
+func (t *Table) compared(but func(Column) bool) []string {
+	return t.names(func(c Column) bool { return !c.LeftOut && (but == nil || !but(c)) })
 }
 
-// compared are the columns that make a difference.
-func (t *Table) compared(but func(Column) bool) (names []string) {
+func (t *Table) names(of func(Column) bool) (names []string) {
 	for _, c := range t.Columns {
-		if !c.LeftOut && (but == nil || !but(c)) {
+		if of(c) {
 			names = append(names, c.Name)
 		}
 	}

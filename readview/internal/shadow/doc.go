@@ -29,8 +29,12 @@
 //	form       deleted     updated      inserted     for
 //	inPlace    extra       different    missing      the ordinary case
 //	parents    extra, last different    missing, first   rows that refer to what is to come
-//	replace    extra and different, then missing and different     unique values that rows exchange; identities, which can't be updated
+//	replace    all that differ in what a constraint looks at,    unique values and numbers that move between rows, cascades;
+//	           and all that refer to those, and so on            identities, which can't be updated
 //
-// They are tried in this order, each from a savepoint. Afterwards the rows are compared again: triggers, cascades
-// or rules may have had their own way, and then the transaction fails.
+// They are tried in this order, each from a savepoint, until the tables are equal: a cascade may have taken rows along without an error. After the
+// last one, triggers have had their own way, and the transaction fails.
+//
+// Rows of other tables are never changed: before anything is written, those are looked for that refer to rows which are to go, and named. What may is a
+// key that follows the row that it refers to (ON UPDATE CASCADE).
 package shadow
