@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,13 +63,13 @@ func writeDebts[E any](w io.Writer, asJSON bool, events []E, row func(E) debtRow
 	return terminal.Table(w, "POSITION\tEVENT\tSTREAM\tTIME\tTRIES\tREASON\tERROR", rows, func(r debtRow) string {
 		text, tries, reason := "(waits for those before it)", "-", "-"
 		if r.Error != nil {
-			text = strings.ReplaceAll(*r.Error, "\n", "; ")
+			text = *r.Error
 		}
 		if r.Tries > 0 {
 			tries = fmt.Sprint(r.Tries)
 		}
 		if r.Reason != "" {
-			reason = fmt.Sprintf("%s (%s)", strings.ReplaceAll(r.Reason, "\n", "; "), r.Actor)
+			reason = fmt.Sprintf("%s (%s)", r.Reason, r.Actor)
 		}
 		return fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s\t%s", r.Position, r.Event, r.Stream, r.Time.UTC().Format(time.RFC3339), tries, reason, text)
 	})

@@ -19,9 +19,12 @@ import (
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
-// named returns open with a command's context naming who runs it, unless it does.
-func named(open Open) Open {
+// prepared returns open with a command's context naming who runs it, unless it does, and with what it prints made fit for a terminal: errors,
+// reasons and keys are what others have written.
+func prepared(open Open) Open {
 	return func(cmd *cobra.Command, do func(System) error) error {
+		cmd.SetOut(terminal.Printable(cmd.OutOrStdout()))
+		cmd.SetErr(terminal.Printable(cmd.ErrOrStderr()))
 		if eventsourced.ContextActor(cmd.Context()) == "" {
 			cmd.SetContext(eventsourced.WithActor(cmd.Context(), actor()))
 		}
@@ -122,7 +125,7 @@ func operationLine(op consumer.Operation) string {
 	}
 	outcome := string(op.Outcome)
 	if op.Detail != "" {
-		outcome += ": " + strings.ReplaceAll(op.Detail, "\n", "; ")
+		outcome += ": " + op.Detail
 	}
 	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", op.Ref(), op.Began.UTC().Format(time.RFC3339), op.Kind, op.Name, op.Command, op.Actor,
 		cmp.Or(strings.Join(arguments, " "), "-"), outcome)

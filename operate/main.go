@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dancefinder/eventsourcing/operate/terminal"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -43,7 +44,9 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdin io.Reade
 	if err == nil {
 		return ExitDone
 	}
-	say := func(err error) { _, _ = fmt.Fprintf(stderr, "%s: %s\n", root.Name(), forOperators(err.Error())) }
+	say := func(err error) {
+		_, _ = fmt.Fprintf(stderr, "%s: %s\n", root.Name(), terminal.Text(forOperators(err.Error())))
+	}
 	if context.Cause(ctx) != nil {
 		if !errors.Is(err, context.Canceled) {
 			say(err)
@@ -57,7 +60,7 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdin io.Reade
 		return ExitUsage
 	}
 	if hinted := (HintedError{}); errors.As(err, &hinted) {
-		_, _ = fmt.Fprintln(stderr, hinted.Hint)
+		_, _ = fmt.Fprintln(stderr, terminal.Text(hinted.Hint))
 	}
 	if exit := (ExitError{}); errors.As(err, &exit) {
 		return exit.Code

@@ -91,7 +91,7 @@ func New(open Open, config Config) *Commands {
 	if config.Relay == "" {
 		config.Relay = relay.DefaultName
 	}
-	return &Commands{named(open), config}
+	return &Commands{prepared(open), config}
 }
 
 // Readviews returns the command readviews, with all that looks after read views and whatever

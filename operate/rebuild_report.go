@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dancefinder/eventsourcing/operate/terminal"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -32,9 +33,9 @@ func (r *rebuildReport) tell(p readview.RebuildProgress) {
 	}
 	before := r.shown[p.Projection]
 	r.shown[p.Projection] = p
-	line := p.Projection + ": " + describeProgress(p)
+	line := terminal.Text(p.Projection + ": " + describeProgress(p))
 	if r.bar {
-		_, _ = fmt.Fprintf(r.w, "\r%s%s", line, strings.Repeat(" ", max(0, r.wide-len(line))))
+		_, _ = fmt.Fprintf(terminal.Raw(r.w), "\r%s%s", line, strings.Repeat(" ", max(0, r.wide-len(line))))
 		r.wide = len(line)
 		return
 	}
@@ -58,7 +59,7 @@ func (r *rebuildReport) end() {
 func describeProgress(p readview.RebuildProgress) string {
 	text := string(p.Phase)
 	if p.Waits != "" {
-		text += " for " + p.Waits
+		text += " for " + oneLine(p.Waits) // which has a query
 	}
 	text += fmt.Sprintf(", %d", p.Events)
 	if p.Total >= 0 {

@@ -66,7 +66,7 @@ func TestSeveralProjectionsAreRebuiltOrNone(t *testing.T) {
 func TestShowLeadsToWhatTheDatabaseAdds(t *testing.T) {
 	t.Parallel()
 	b := newBounded(t)
-	_, err := b.db.Pool.Exec(t.Context(), `CREATE UNIQUE INDEX ON deposit (amount); INSERT INTO deposit VALUES (-1, 5)`)
+	_, err := b.db.Pool.Exec(t.Context(), "CREATE UNIQUE INDEX \"odd\x1b[2J\" ON deposit (amount); INSERT INTO deposit VALUES (-1, 5)")
 	require.NoError(t, err)
 	last, err := bank.Accounts(b.store).Update(t.Context(), "anna", func(a *bank.Account) error { return eventsourced.Record(a, &bank.Deposited{Amount: 5}) })
 	require.NoError(t, err)
@@ -79,6 +79,13 @@ func TestShowLeadsToWhatTheDatabaseAdds(t *testing.T) {
 	show := b.done("readviews show deposits")
 	require.Contains(t, show, "at the statement:")
 	require.Contains(t, show, fmt.Sprintf("'bank readviews dry-run deposits --position %d' tells what the database adds", last))
-	_, would, _ := b.run("readviews dry-run deposits")
+	_, would, said := b.run("readviews dry-run deposits")
 	require.Contains(t, would, "already exists")
+
+	// Whoever has written it, a terminal does not act on it.
+	all := show + would + said + b.done("readviews status")
+	_, out, said := b.run("readviews status --check")
+	all += out + said + b.done(fmt.Sprintf("readviews park deposits --position %d --reason \x1b[31m", last)) + b.done("readviews parked deposits") + b.done("readviews log")
+	require.NotContains(t, all, "\x1b")
+	require.Contains(t, show, `"odd\x1b[2J"`)
 }

@@ -136,6 +136,7 @@ func writeTable(w io.Writer, all []consumer.Status) error {
 // WriteStatus prints consumers as readviews status does, and what to do about those that
 // have failures.
 func (c *Commands) WriteStatus(ctx context.Context, s System, w io.Writer, all []consumer.Status) error {
+	w = terminal.Printable(w)
 	problems := []error{writeTable(w, all)}
 	say := func(format string, args ...any) {
 		_, err := fmt.Fprintf(w, "\n"+format, args...)
@@ -224,10 +225,13 @@ func describeReplay(r *consumer.Replay) string {
 	return fmt.Sprintf("%s by %s, %s: %d%s events, %s a second%s%s", r.Command, r.Node, r.Phase, r.Events, of, perSecond(r.Rate), left, detail)
 }
 
+// oneLine is a text in one line.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
 // inShort is the beginning of a text, in one line.
 func inShort(text string) string {
 	const longest = 120
-	runes := []rune(strings.Join(strings.Fields(text), " "))
+	runes := []rune(oneLine(text))
 	if len(runes) > longest {
 		return string(runes[:longest-1]) + "…"
 	}

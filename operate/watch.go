@@ -23,18 +23,18 @@ const (
 // watch shows something again and again until the command is interrupted, which is no error. On a
 // terminal it stays in place. A database that is away for a while is waited for.
 func watch(cmd *cobra.Command, interval time.Duration, show func(ctx context.Context, w io.Writer) error) error {
-	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	ctx, out := cmd.Context(), terminal.Raw(cmd.OutOrStdout())
 	inPlace := terminal.Is(out)
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for first := true; ; first = false {
 		var text bytes.Buffer
-		err := show(ctx, &text)
+		err := show(ctx, terminal.Printable(&text))
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
-			_, _ = fmt.Fprintln(&text, err)
+			_, _ = fmt.Fprintln(terminal.Printable(&text), err)
 		}
 		page := text.Bytes()
 		switch {

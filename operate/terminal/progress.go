@@ -29,7 +29,7 @@ func NewProgress(w io.Writer, what, unit string, total int64) *Progress {
 	p := &Progress{w: w, what: what, unit: unit, total: total, started: time.Now(), reported: time.Now()}
 	if Is(w) {
 		p.bar = progressbar.NewOptions64(total,
-			progressbar.OptionSetWriter(w),
+			progressbar.OptionSetWriter(Raw(w)),
 			progressbar.OptionSetDescription(fmt.Sprintf("%-10s", what)),
 			progressbar.OptionSetItsString(unit),
 			progressbar.OptionShowIts(),

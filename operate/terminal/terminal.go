@@ -19,19 +19,19 @@ import (
 // ErrDeclined is the answer of somebody who was asked, see [Ask].
 var ErrDeclined = errors.New("nothing was done")
 
-// Table prints rows of tab-separated cells under a heading, in columns.
+// Table prints rows of tab-separated cells under a heading, in columns, as a [Text]. A row is one line, also when a cell has several.
 func Table[T any](w io.Writer, heading string, rows []T, line func(T) string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, heading)
 	for _, row := range rows {
-		_, _ = fmt.Fprintln(t, line(row))
+		_, _ = fmt.Fprintln(t, Text(strings.ReplaceAll(line(row), "\n", "; ")))
 	}
 	return t.Flush()
 }
 
 // JSON writes one document for programs.
 func JSON(w io.Writer, document any) error {
-	encoder := json.NewEncoder(w)
+	encoder := json.NewEncoder(Raw(w)) // which quotes by itself
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(document)
@@ -39,6 +39,9 @@ func JSON(w io.Writer, document any) error {
 
 // Is tells whether stream, a reader or a writer, is a terminal.
 func Is(stream any) bool {
+	if w, ok := stream.(io.Writer); ok {
+		stream = Raw(w)
+	}
 	file, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
