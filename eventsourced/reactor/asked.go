@@ -51,7 +51,7 @@ func (p Parking) SkipFailing(ctx context.Context, id eventsourced.EventID, reaso
 
 func (p Parking) ask(ctx context.Context, command string, id eventsourced.EventID, skip bool, reason string) error {
 	of := consumer.ID{Kind: consumer.KindReactor, Name: p.name}
-	err := p.store.Operate(ctx, of, command, map[string]string{"event": id.String(), "reason": reason}, func(tx pgx.Tx) error {
+	err := p.store.Operate(ctx, of, command, map[string]string{"event": id.String(), "reason": reason, "when": "it fails again"}, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, p.store.Qualify(askSQL), p.name, [16]byte(id), skip, pgerr.Text(reason))
 		if err != nil || tag.RowsAffected() > 0 {
 			return err

@@ -41,6 +41,7 @@ func TestWaysPastAnEventThatFails(t *testing.T) {
 		require.Equal(t, []string{"park", "park"}, []string{all[0].Command, all[1].Command})
 		require.Equal(t, consumer.OutcomeFailed, all[0].Outcome)
 		require.Equal(t, "mended tomorrow", all[1].Arguments["reason"])
+		require.Equal(t, "it fails again", all[1].Arguments["when"], "what is done is that it was asked for")
 		s.cure("a")
 		require.NoError(t, it.Resume(t.Context()))
 		b.Becomes(it, "all is handled", parkedIs(0))
