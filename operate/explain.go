@@ -105,6 +105,9 @@ func explainedOf(found readview.Explained) explainedJSON {
 
 func writeExplained(w io.Writer, found readview.Explained) error {
 	var b bytes.Buffer
+	if found.MoreSteps {
+		fmt.Fprintf(&b, "the last %s: --limit shows earlier ones\n", many(len(found.Steps), "change"))
+	}
 	for _, step := range found.Steps {
 		fmt.Fprintf(&b, "position %d", step.Position)
 		if e := step.Event; e != nil {
@@ -131,6 +134,9 @@ func writeExplained(w io.Writer, found readview.Explained) error {
 	}
 	for _, row := range found.Live {
 		fmt.Fprintf(&b, "now: %s\n", row)
+	}
+	if found.MoreLive {
+		fmt.Fprintln(&b, "now: and more rows")
 	}
 	if len(found.Live) == 0 {
 		fmt.Fprintln(&b, "now: no such row")

@@ -170,6 +170,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w (readviews, readview_states and readview_operations are made by migrate.Run with readview.Migrations)", err)
 	case pgerr.LockTimeout(err):
 		return fmt.Errorf("%w (somebody holds a lock on the tables: see pg_stat_activity, or raise Config.LockTimeout)", err)
+	case pgerr.Canceled(err):
+		return fmt.Errorf("%w (after the role's statement_timeout, or somebody has cancelled it: for one command another one is set by PGOPTIONS='-c statement_timeout=0')", err)
 	}
 	return err
 }

@@ -32,9 +32,11 @@ type ExplainOptions struct {
 type Explained struct {
 	Projection string                `json:"projection"`
 	Table      string                `json:"table"`
-	Position   eventsourced.Position `json:"position"` // up to which events were looked at
-	Live       []json.RawMessage     `json:"live"`     // the rows that Where is true of now, ten at most
-	Steps      []Step                `json:"steps"`    // in the order of the log
+	Position   eventsourced.Position `json:"position"`   // up to which events were looked at
+	Live       []json.RawMessage     `json:"live"`       // the rows that Where is true of now, ten at most
+	MoreLive   bool                  `json:"more_live"`  // there are more than those
+	Steps      []Step                `json:"steps"`      // in the order of the log
+	MoreSteps  bool                  `json:"more_steps"` // there are earlier ones, which the Limit has left out
 }
 
 // Step is what an event has done to a row.
@@ -123,9 +125,9 @@ func (e *explanation) run(ctx context.Context) error {
 }
 
 // readOnly runs f in a transaction that takes no writes, for what an operator wrote. To compile the query of a history (jit)
-// takes longer than it does.
+// takes longer than it does. A role's statement_timeout is for its programs: who waits here may interrupt it.
 func (e *explanation) readOnly(ctx context.Context, f func(tx pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, e.lock, pgx.TxOptions{BeginQuery: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off`}, f)
+	return pgx.BeginTxFunc(ctx, e.lock, pgx.TxOptions{BeginQuery: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL statement_timeout = 0`}, f)
 }
 
 // findTable finds the table that the condition is about.
@@ -166,7 +168,7 @@ const maxLive = 10
 func (e *explanation) steps(ctx context.Context) error {
 	var noted []shadow.Noted
 	err := e.readOnly(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT to_jsonb(r.*)::text FROM (SELECT * FROM `+quote(e.result.Table)+` WHERE `+shadow.Condition(e.options.Where)+` LIMIT $1) AS r`, maxLive)
+		rows, err := tx.Query(ctx, `SELECT to_jsonb(r.*)::text FROM (SELECT * FROM `+quote(e.result.Table)+` WHERE `+shadow.Condition(e.options.Where)+` LIMIT $1) AS r`, maxLive+1)
 		if err != nil {
 			return err
 		}
@@ -174,14 +176,18 @@ func (e *explanation) steps(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, text := range texts {
+		e.result.MoreLive = len(texts) > maxLive
+		for _, text := range texts[:min(len(texts), maxLive)] {
 			e.result.Live = append(e.result.Live, json.RawMessage(text))
 		}
-		noted, err = e.tables.History(ctx, tx, e.schema, e.result.Table, e.options.Where, e.options.Limit)
+		noted, err = e.tables.History(ctx, tx, e.schema, e.result.Table, e.options.Where, e.options.Limit+1)
 		return err
 	})
 	if err != nil {
 		return err
+	}
+	if over := len(noted) - e.options.Limit; over > 0 {
+		e.result.MoreSteps, noted = true, noted[over:]
 	}
 	events := map[eventsourced.Position]*eventsourced.Recorded{}
 	for _, n := range noted {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -39,7 +40,7 @@ const seatTables = `CREATE TABLE seat (seat INT PRIMARY KEY, guest TEXT NOT NULL
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	b := newBank(t)
+	b := newBank(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["statement_timeout"] = "10min" })
 	b.exec(seatTables)
 	manager, router := b.manager(fast(), seats())
 	b.start(router)
@@ -81,6 +82,11 @@ func TestExplain(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, found.Live, 1)
 	require.JSONEq(t, string(found.Live[0]), string(found.Steps[len(found.Steps)-1].After))
+	require.Equal(t, []bool{false, false}, []bool{found.MoreLive, found.MoreSteps})
+	found, err = manager.Explain(t.Context(), "seats", readview.ExplainOptions{Where: "seat = 3 AND current_setting('statement_timeout') = '0'", Limit: len(found.Steps) - 1})
+	require.NoError(t, err)
+	require.Len(t, found.Live, 1, "what an operator asks may take its time")
+	require.Equal(t, []bool{false, true}, []bool{found.MoreLive, found.MoreSteps})
 
 	for where, wrong := range map[string]string{"": "Where is empty", "nonsense = 1": "nonsense", "true": "several have these columns",
 		"(SELECT pg_catalog.setval('x', 1)) = 1": "x", "seat = 1; DROP TABLE seat": "syntax error"} {
