@@ -64,6 +64,27 @@ func ExampleManager_Skip() {
 	// eva skip accounts done
 }
 
+func ExampleManager_Park() {
+	b, position := poisonedExample(readview.StopAtFailure)
+	defer b.end()
+	ctx := context.Background()
+	check(b.manager.Park(ctx, "accounts", position, "the bank will take more"))
+	check(b.manager.WaitFor(ctx, b.deposit("bert", 7))) // another stream goes on
+	parked, err := b.manager.Parked(ctx, "accounts")
+	check(err)
+	fmt.Println(len(parked), parked[0].Position == position, parked[0].Reason)
+
+	check(b.manager.Skip(ctx, "accounts", position, "no, it won't")) // or Retry
+	parked, err = b.manager.Parked(ctx, "accounts")
+	check(err)
+	skipped, err := b.manager.Skipped(ctx, "accounts")
+	check(err)
+	fmt.Println(len(parked), len(skipped), skipped[0].Reason)
+	// Output:
+	// 1 true the bank will take more
+	// 0 1 no, it won't
+}
+
 func ExampleManager_Retry() {
 	b, _ := poisonedExample(readview.ParkFailures)
 	defer b.end()

@@ -124,6 +124,27 @@ func ExampleManager_Rebuild() {
 	// Output: 1 1 5
 }
 
+// What would be in the way is known before anything is done.
+func ExampleManager_PlanRebuild() {
+	ctx := context.Background()
+	b := newExampleBank(accountProjection)
+	defer b.end()
+	check(b.manager.WaitFor(ctx, b.deposit("anna", 5)))
+	_, err := b.pool.Exec(ctx, `CREATE VIEW rich AS SELECT id FROM account WHERE amount > 1000`)
+	check(err)
+
+	plan, err := b.manager.PlanRebuild(ctx, "accounts", readview.RebuildOptions{How: readview.HowAuto})
+	check(err)
+	fmt.Println(plan.Events, plan.Tables[0].Table, plan.SwapProblem != nil)
+	_, err = b.manager.PlanRollback(ctx, "accounts", readview.RebuildOptions{})
+	fmt.Println(errors.Is(err, readview.ErrNothingKept))
+	fmt.Println(b.manager.CheckReset(ctx, "accounts"))
+	// Output:
+	// 1 account true
+	// true
+	// <nil>
+}
+
 // What a rebuild has replaced is kept for a while: a rollback goes back to it.
 func ExampleManager_Rollback() {
 	ctx := context.Background()
@@ -233,6 +254,23 @@ func ExampleLookup() {
 	check(b.manager.WaitFor(context.Background(), b.deposit("anna", 70)))
 	fmt.Println(b.amount("anna"))
 	// Output: 100
+}
+
+// No page is being applied when Pause returns, in no process, and none is until Resume.
+func ExampleManager_Pause() {
+	ctx := context.Background()
+	b := newExampleBank(accountProjection)
+	defer b.end()
+	check(b.manager.WaitFor(ctx, b.deposit("anna", 5)))
+	check(b.manager.Pause(ctx, "accounts"))
+	position := b.deposit("anna", 2)
+	fmt.Println(b.status().State, b.status().Behind, b.amount("anna"))
+	check(b.manager.Resume(ctx, "accounts"))
+	check(b.manager.WaitFor(ctx, position))
+	fmt.Println(b.amount("anna"))
+	// Output:
+	// paused 1 5
+	// 7
 }
 
 // An event that can't be applied stops its projection, with the reason on record. Once that is mended, the
