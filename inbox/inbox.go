@@ -150,6 +150,7 @@ func merge(status, reception consumer.Status) consumer.Status {
 	if status.Failure == nil {
 		status.Failure = reception.Failure
 	}
+	status.Refused = reception.Refused
 	return status
 }
 

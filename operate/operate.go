@@ -107,6 +107,7 @@ func (c *Commands) Readviews() *cobra.Command {
 		c.log(),
 		c.explain(),
 		c.ready(),
+		c.endSession(),
 	)
 	command.AddCommand(c.poison()...)
 	command.AddCommand(c.rebuilds()...)

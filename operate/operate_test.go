@@ -88,6 +88,8 @@ func TestAdviceForARelay(t *testing.T) {
 	require.Contains(t, operate.Advice(commands, stands), "restart the process that runs it. If that event can't be mended: 'bank relay skip --position 7")
 	stands.Failure.Error = "publish to events: connection refused"
 	require.NotContains(t, operate.Advice(commands, stands), "skip")
+	refused := consumer.Status{Kind: consumer.KindReactor, Name: "tithes", State: consumer.Failed, Failure: &consumer.Failure{Error: "another topic"}}
+	require.Contains(t, operate.Advice(commands, refused), "or have all received again: 'bank readviews reset tithes'.")
 }
 
 // Whoever checks is told when nobody knows how far something is behind, whatever it is, and not of what is about to be known.
@@ -108,6 +110,17 @@ func TestCheckOfWhatNobodyKnows(t *testing.T) {
 			consumer.Status{Kind: kind, Name: "x", State: consumer.Retrying, Behind: -1, Failure: failing(time.Second)},
 		))
 	}
+}
+
+// A check finds rows that differ, but not what debt explains.
+func TestCheckOfWhatDiffers(t *testing.T) {
+	t.Parallel()
+	verified := func(equal bool, different int64) consumer.Status {
+		return consumer.Status{Kind: consumer.KindProjection, Name: "x", State: consumer.Live, Node: "n", Skipped: 1,
+			Verify: &consumer.Replay{Equal: &equal, Different: different, Told: time.Unix(0, 0)}}
+	}
+	require.ErrorContains(t, operate.Check(verified(false, 2)), "projection x differs from what its events make in 2 rows, as the verification of 1970-01-01T00:00:00Z has found")
+	require.NoError(t, operate.Check(verified(true, 0), verified(false, 0)))
 }
 
 // root is the program of the bounded context: these are the few lines that it needs.

@@ -81,13 +81,15 @@ func (c *Commands) status(short, examples string, of func(System, context.Contex
 	command := &cobra.Command{
 		Use:   "status",
 		Short: short,
-		Long: short + ", as the database knows it: what this shell's\nenvironment says does not matter.\n\n" +
+		Long: short + ", as the database knows it: what this shell's\nenvironment says does not matter. Of a projection that another program runs it says so below the table, if this one may not.\n\n" +
 			"With --check the exit code is 3 when one has failed, stands ahead of the log, or is behind by more than\n" +
 			"--max-behind events or --max-lag, unless it is paused, or has parked more than --max-parked events; and when\n" +
-			"nobody knows how far one is behind (BEHIND ?), as it is on standby, or has failed for longer than --max-lag.\n" +
+			"nobody knows how far one is behind (BEHIND ?), as it is on standby, or has failed for longer than --max-lag;\n" +
+			"and when the last verification that could tell has found rows that differ from what the events make. What somebody\n" +
+			"has skipped is no reason: the status says it.\n" +
 			"The last lines say which.",
 		Example:     examples,
-		Annotations: map[string]string{"exit 3": "with --check: something has failed, or is behind a limit"},
+		Annotations: map[string]string{"exit 3": "with --check: something has failed, is behind a limit, or differs"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := r.validate(cmd); err != nil {
 				return err
@@ -119,11 +121,11 @@ func (c *Commands) status(short, examples string, of func(System, context.Contex
 	}
 	flags := command.Flags()
 	flags.BoolVar(&r.asJSON, "json", false, "print an array of objects for programs")
-	flags.BoolVar(&r.check, "check", false, "exit with 3 when something has failed or is behind a limit")
+	flags.BoolVar(&r.check, "check", false, "exit with 3 when something has failed, is behind a limit, or differs")
 	flags.BoolVar(&r.watch, "watch", false, "show it again and again, in place on a terminal, until it is interrupted")
 	flags.DurationVar(&r.interval, "interval", time.Second, "with --watch: how often")
 	flags.Int64Var(&r.limits.behind, "max-behind", 1000, "with --check: how many events may wait")
-	flags.Int64Var(&r.limits.parked, "max-parked", 0, "with --check: how many events a reactor may have parked")
+	flags.Int64Var(&r.limits.parked, "max-parked", 0, "with --check: how many events a projection or a reactor may have parked")
 	flags.DurationVar(&r.limits.lag, "max-lag", time.Minute, "with --check: how long the oldest of them may have waited")
 	return command
 }
@@ -164,6 +166,9 @@ func (l limits) check(all []consumer.Status) error {
 	for _, s := range all {
 		if s.Parked > l.parked {
 			problems = append(problems, fmt.Errorf("%s %s has parked %s, more than %d", s.Kind, s.Name, many(s.Parked, "event"), l.parked))
+		}
+		if v := s.Verify; v != nil && v.Equal != nil && !*v.Equal && v.Different > 0 { // which debt does not explain
+			problems = append(problems, fmt.Errorf("%s %s differs from what its events make in %s, as the verification of %s has found", s.Kind, s.Name, many(v.Different, "row"), v.Told.UTC().Format(time.RFC3339)))
 		}
 		switch {
 		case s.State == consumer.Failed, s.State == consumer.Ahead:

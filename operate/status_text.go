@@ -52,17 +52,13 @@ func (c *Commands) advice(s consumer.Status) string {
 	case consumer.Paused:
 		return "It goes on when it is resumed: " + c.quote("readviews resume "+s.Name) + "."
 	case consumer.Stalled:
-		if own := s.Failure.Session; own != nil && len(s.Failure.Blockers) == 0 {
-			return fmt.Sprintf("The server is at work for it, and no lock is in its way: it goes on by itself. EXPLAIN says why the statement takes long; SELECT pg_cancel_backend(%d) cancels it, and its page is tried again.", own.PID)
+		if s.Failure.Session != nil && len(s.Failure.Blockers) == 0 {
+			return fmt.Sprintf("The server is at work for it, and no lock is in its way: it goes on by itself. EXPLAIN says why the statement takes long; %s cancels it, and its page is tried again.", c.quote("readviews end-session "+s.Name))
 		}
 		if len(s.Failure.Blockers) == 0 {
 			return "It goes on by itself when that returns. If it never does, restart the process that runs it." + c.mayLeaveOut(s)
 		}
-		ends := make([]string, len(s.Failure.Blockers))
-		for i, b := range s.Failure.Blockers {
-			ends[i] = fmt.Sprintf("SELECT pg_terminate_backend(%d)", b.PID)
-		}
-		return "It goes on by itself when that session ends; to end it: " + strings.Join(ends, "; ")
+		return "It goes on by itself when that session ends; to end it: " + c.quote("readviews end-session "+s.Name)
 	default:
 		return "It tries again by itself once the cause is gone." + c.mayLeaveOut(s)
 	}
@@ -149,6 +145,9 @@ func (c *Commands) WriteStatus(ctx context.Context, s System, w io.Writer, all [
 			if s.Hint != nil {
 				hints = append(hints, s.Hint(ctx, failureOf(status)))
 			}
+		}
+		if status.Refused != "" {
+			say("%s is run by another program, and this one may not run it:\n  %s\n", status.Name, forOperators(status.Refused))
 		}
 		if status.Parked > 0 {
 			list := "reactors parked "

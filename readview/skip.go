@@ -159,6 +159,9 @@ func notThereError(stored record, position eventsourced.Position) error {
 	if f != nil && f.Position != 0 && stored.status == "running" {
 		return fmt.Errorf("%w: it is at position %d, and %s at position %d is being tried; wait until it has failed, or pause it", ErrNotThere, position, f.EventName, f.Position)
 	}
+	if f != nil && f.Position != 0 && f.Position <= position {
+		return fmt.Errorf("%w: it is at position %d, and has got past %s", ErrNotThere, position, f.EventName)
+	}
 	if f != nil && f.Position != 0 {
 		return fmt.Errorf("%w: it is at position %d, before %s at position %d", ErrNotThere, position, f.EventName, f.Position)
 	}

@@ -88,11 +88,15 @@ func (r *runner) status(ctx context.Context, stored record, known bool, log *loo
 	case errors.Is(err, ErrOlderProgram): // how it goes is as the newer one says, if that runs or has failed
 		if status.State == consumer.Standby {
 			status.Failure = failureOf(err)
+		} else {
+			status.Refused = err.Error()
 		}
 	case r.remade(err): // it is as it is until this program starts
 		if status.State == consumer.Paused && status.Failure == nil {
 			status.Failure = failureOf(err)
 		}
+	case refused(err) && stored.leaseValid && !r.runs(): // likewise, for who only looks
+		status.Refused = err.Error()
 	case refused(err):
 		status.State, status.Failure = consumer.Failed, failureOf(err)
 	case err != nil:
@@ -108,6 +112,13 @@ func failureOf(err error) *consumer.Failure {
 		failure.Since, failure.Attempts = problem.Since.UTC(), problem.Attempts
 	}
 	return failure
+}
+
+// runs tells whether a router of this process has the projection, or wants it.
+func (r *runner) runs() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.running > 0
 }
 
 // state tells how the projection is, and completes the status with what only this

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +62,12 @@ func TestANewVersionIsRefused(t *testing.T) {
 	require.ErrorIs(t, second.WaitFor(t.Context(), last), readview.ErrChanged)
 	require.EqualValues(t, 5, b.made())
 	require.Equal(t, consumer.Live, b.status(first, "balances").State)
+	require.Empty(t, b.status(first, "balances").Refused)
+	tool, _ := b.manager(fast(), version(2, readview.RefuseWhenChanged))
+	b.eventually("who only looks is told how it goes, and besides that it may not run it", func() bool {
+		status := b.status(tool, "balances")
+		return status.State == consumer.Live && status.Failure == nil && strings.Contains(status.Refused, "this program has version 2; rebuild it with this program")
+	})
 
 	require.NoError(t, second.ResetProjection(t.Context(), "balances"))
 	b.waitFor(second, last)

@@ -58,6 +58,7 @@ type Status struct {
 	VerifyEvery time.Duration         // how long after that a projection is verified on schedule, by this program's configuration; 0 for never
 	Failure     *Failure              // why it does not get on, or stopped; nil when it does
 	Asked       string                // what somebody wants a reactor to do with the event that it can't handle, once that fails again: "park" or "skip"; "" for nothing
+	Refused     string                // why this program may not run a projection that another program runs, as by its version; "" when it may
 }
 
 // ID returns which consumer it is.
