@@ -48,6 +48,9 @@ func (c *Commands) cleanup() *cobra.Command {
 					}
 				}
 				var err error
+				if problem != nil && len(all) == 0 {
+					return problem
+				}
 				if asJSON {
 					err = terminal.JSON(cmd.OutOrStdout(), all)
 				} else {

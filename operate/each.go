@@ -140,12 +140,23 @@ func (c *Commands) projectionsNamed(_ *cobra.Command, names []string) error {
 		return UsageError{errors.New("name at least one projection: " + c.quote("readviews status") + " lists them")}
 	case len(names) == 0:
 		return UsageError{errors.New("name at least one projection: " + strings.Join(known, ", "))}
-	case len(known) == 0:
-		return nil
+	}
+	if err := once(names); err != nil || len(known) == 0 {
+		return err
 	}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
 			return unknown("projection", name, known)
+		}
+	}
+	return nil
+}
+
+// once refuses names that are given twice.
+func once(names []string) error {
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return UsageError{fmt.Errorf("%s is named twice", name)}
 		}
 	}
 	return nil

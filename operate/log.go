@@ -61,6 +61,23 @@ func (s System) operations(ctx context.Context, query readview.OperationsQuery) 
 	return all[max(0, len(all)-query.Limit):], nil
 }
 
+// logged refuses names that are neither in the operator log nor in the status. found is of the log.
+func (s System) logged(ctx context.Context, names []string, found []consumer.Operation) error {
+	for _, name := range names {
+		if slices.ContainsFunc(found, func(op consumer.Operation) bool { return op.Name == name }) {
+			continue
+		}
+		older, err := s.operations(ctx, readview.OperationsQuery{Names: []string{name}, Limit: 1})
+		if err == nil && len(older) == 0 {
+			_, err = s.named(ctx, []string{name})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // maxOthers is how many operations on what is no projection are looked through.
 const maxOthers = 10_000
 
@@ -90,13 +107,16 @@ func (c *Commands) log() *cobra.Command {
 			if query.Limit < 1 {
 				return UsageError{fmt.Errorf("--limit: want at least 1")}
 			}
-			return nil // also of projections that are no more
+			return nil // names also of projections that are no more, see logged
 		},
 		RunE: func(cmd *cobra.Command, names []string) error {
 			query.Names = names
 			return c.open(cmd, func(s System) error {
 				operations, err := s.operations(cmd.Context(), query)
 				if err != nil {
+					return err
+				}
+				if err := s.logged(cmd.Context(), names, operations); err != nil {
 					return err
 				}
 				if asJSON {

@@ -70,6 +70,9 @@ func (c *Commands) show() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(shown.Recorded) == 0 && shown.Failure == nil {
+				return fmt.Errorf("position %d of %s: %s", shown.Position, name, shown.Problem)
+			}
 			if asJSON {
 				return terminal.JSON(cmd.OutOrStdout(), inspectionOf(name, shown))
 			}

@@ -126,6 +126,10 @@ func (c *Commands) writeInspection(w io.Writer, name string, shown *readview.Ins
 
 // writeFailure says why an event was not applied. What the database adds to its error, which may have values of rows, is never put on record.
 func writeFailure(w io.Writer, f *consumer.Failure, dryRun string) {
+	if f.Stalled && f.Attempts == 0 {
+		fmt.Fprintf(w, "\nnothing has failed, but it takes long, since %s:\n  %s\n", f.Since.UTC().Format(time.RFC3339), f.Error)
+		return
+	}
 	fmt.Fprintf(w, "\nfailed %s, first at %s, last at %s:\n  %s\n", many(f.Attempts, "time"), f.Since.UTC().Format(time.RFC3339), f.Time.UTC().Format(time.RFC3339), f.Error)
 	if f.Statement != "" {
 		fmt.Fprintf(w, "\nat the statement:\n%s\n", shifted(f.Statement))

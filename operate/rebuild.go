@@ -2,6 +2,7 @@ package operate
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,15 +88,17 @@ func (r *rebuilding) run(cmd *cobra.Command, c *Commands, names []string) error 
 	if how := readview.How(r.how); r.how != "" && r.how != "ask" && how != readview.HowApply && how != readview.HowSwap && how != readview.HowAuto {
 		return UsageError{fmt.Errorf("--how is %q, want apply, swap, auto or ask", r.how)}
 	}
-	if r.keep < 0 {
-		return UsageError{fmt.Errorf("--keep is %s, want 0 or more", r.keep)}
+	if r.keep < 0 || r.patience < 0 {
+		return UsageError{fmt.Errorf("--keep is %s and --patience is %s, want 0 or more", r.keep, r.patience)}
 	}
 	return c.open(cmd, func(s System) error {
 		ctx := cmd.Context()
 		if r.dryRun || len(names) > 1 {
-			plans, err := r.plans(ctx, s, names)
-			if err != nil || r.dryRun {
-				return errors.Join(err, r.write(cmd, plans))
+			plans, problems := r.plans(ctx, s, names)
+			if err := errors.Join(problems...); err != nil && !r.dryRun {
+				return errors.Join(err, r.writeNone(cmd, names, problems))
+			} else if r.dryRun {
+				return errors.Join(err, r.write(cmd, names, plans, problems))
 			}
 		}
 		if in := cmd.InOrStdin(); !r.yes && r.how != "ask" && terminal.Is(in) {
@@ -180,37 +183,50 @@ func askHow(ctx context.Context, cmd *cobra.Command, plan readview.RebuildPlan) 
 	return "", terminal.ErrDeclined
 }
 
-// plans finds out of each projection what would be done, and what is in the way.
-func (r *rebuilding) plans(ctx context.Context, s System, names []string) (plans []readview.RebuildPlan, err error) {
-	var problems []error
+// plans finds out of each projection what would be done, or what is in the way.
+func (r *rebuilding) plans(ctx context.Context, s System, names []string) (plans []readview.RebuildPlan, problems []error) {
+	plans, problems = make([]readview.RebuildPlan, len(names)), make([]error, len(names))
 	how := readview.How(r.how)
 	if r.how == "ask" {
 		how = readview.HowAuto
 	}
-	for _, name := range names {
-		plan, err := r.plan(s.Manager, ctx, name, readview.RebuildOptions{How: how, Verify: r.verify})
-		if err != nil {
-			problems = append(problems, err)
-			continue
+	for i, name := range names {
+		plans[i], problems[i] = r.plan(s.Manager, ctx, name, readview.RebuildOptions{How: how, Verify: r.verify})
+	}
+	return plans, problems
+}
+
+var errNothingDone = errors.New("nothing was done")
+
+// writeNone says that none was begun, as there are problems with some.
+func (r *rebuilding) writeNone(cmd *cobra.Command, names []string, problems []error) error {
+	if r.asJSON {
+		list := []any{}
+		for i, name := range names {
+			list = append(list, untoldJSON{name, cmp.Or(problems[i], errNothingDone).Error()})
 		}
-		plans = append(plans, plan)
+		return errors.Join(errNothingDone, terminal.JSON(cmd.OutOrStdout(), list))
 	}
-	if len(problems) > 0 && len(names) > 1 {
-		problems = append(problems, errors.New("nothing was done"))
-	}
-	return plans, errors.Join(problems...)
+	return errNothingDone
 }
 
 // write says what would be done.
-func (r *rebuilding) write(cmd *cobra.Command, plans []readview.RebuildPlan) error {
+func (r *rebuilding) write(cmd *cobra.Command, names []string, plans []readview.RebuildPlan, problems []error) error {
 	if r.asJSON {
-		list := []planJSON{}
-		for _, plan := range plans {
-			list = append(list, planOf(plan))
+		list := []any{}
+		for i, name := range names {
+			if problems[i] != nil {
+				list = append(list, untoldJSON{name, problems[i].Error()})
+			} else {
+				list = append(list, planOf(plans[i]))
+			}
 		}
 		return terminal.JSON(cmd.OutOrStdout(), list)
 	}
-	for _, plan := range plans {
+	for i, plan := range plans {
+		if problems[i] != nil {
+			continue
+		}
 		p, events := planOf(plan), many(plan.Events, "event")
 		if p.Events < 0 {
 			events = "the other context's events"

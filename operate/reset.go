@@ -59,6 +59,9 @@ func (c *Commands) resettableNamed(cmd *cobra.Command, names []string) error {
 	if len(names) == 0 || len(c.config.Inboxes) == 0 {
 		return c.projectionsNamed(cmd, names)
 	}
+	if err := once(names); err != nil {
+		return err
+	}
 	known := slices.Concat(c.config.Projections, c.config.Inboxes)
 	for _, name := range names {
 		if len(c.config.Projections) > 0 && !slices.Contains(known, strings.TrimPrefix(name, inbox.ReceptionPrefix)) {

@@ -90,7 +90,7 @@ func TestPoisonEvent(t *testing.T) {
 	log := d.done("readviews", "log", "band")
 	require.Equal(t, []string{"COMMAND", "skip", "park", "retry", "retry", "reset", "skip"}, column(log, 4))
 	require.Regexp(t, `park +\S+@\S+ +position="`+at+`" reason="later" +done`, log)
-	require.Empty(t, d.done("readviews", "log", "--json", "nonsense")[3:])
+	require.Equal(t, operate.ExitUsage, d.run("readviews", "log", "nonsense").code)
 }
 
 // column returns one of a table.
