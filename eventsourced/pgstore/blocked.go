@@ -17,6 +17,7 @@ const blockedAfter = `interval '2 seconds'`
 // Blocked is who keeps others from appending: by the log's lock, or a lock on its table.
 type Blocked struct {
 	Holder  LockHolder    // the one with the oldest transaction, of those for whom the others wait
+	Root    *LockHolder   // at the end of those for whom Holder waits itself; nil when it waits for nobody
 	Waiting int           // sessions
 	Longest time.Duration // that one of them has been waiting
 }
@@ -34,6 +35,17 @@ const blockedSQL = `WITH waiting AS (` + waitingSQL + ` AND a.query_start < cloc
 		(SELECT count(DISTINCT pid)::int FROM waiting), (SELECT (date_part('epoch', max(since)) * 1000000)::bigint FROM waiting)
 	FROM blocking b LEFT JOIN pg_stat_activity a ON a.pid = b.pid
 	WHERE b.pid NOT IN (SELECT pid FROM waiting) ORDER BY a.xact_start NULLS FIRST LIMIT 1`
+
+// onward goes on with those for whom those of "chain" wait, and no further than people do.
+const onward = ` UNION SELECT b, depth + 1 FROM chain, unnest(pg_blocking_pids(chain.pid)) b WHERE depth < 10`
+
+// rootSQL is the last one of those for whom the session $1 waits.
+const rootSQL = `WITH RECURSIVE chain AS (SELECT $1::int AS pid, 0 AS depth` + onward + `)
+	SELECT c.pid, '', coalesce(a.state, ''), coalesce(left(regexp_replace(a.query, '\s+', ' ', 'g'), 100), ''), coalesce(a.usename, '')::text,
+		coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''), coalesce(a.backend_start, 'epoch'), coalesce(a.xact_start, 'epoch'),
+		coalesce((date_part('epoch', clock_timestamp() - a.xact_start) * 1000000)::bigint, 0)
+	FROM chain c LEFT JOIN pg_stat_activity a ON a.pid = c.pid
+	WHERE c.depth > 0 AND pg_blocking_pids(c.pid) = '{}' ORDER BY c.depth DESC, a.xact_start LIMIT 1`
 
 // Blocked returns who keeps others from appending for two seconds and more, nil for nobody. Errors: [ErrTooLong].
 func (i *Inspector) Blocked(ctx context.Context) (found *Blocked, err error) {
@@ -56,6 +68,9 @@ func (i *Inspector) Blocked(ctx context.Context) (found *Blocked, err error) {
 				b.Holder = *prepared
 			}
 		}
+		if err == nil && h.PID != 0 {
+			b.Root, err = holder(ctx, tx, rootSQL, int32(h.PID))
+		}
 		found = &b
 		return err
 	})
@@ -68,16 +83,17 @@ func (i *Inspector) Blocked(ctx context.Context) (found *Blocked, err error) {
 // OldTransaction is how old the oldest open transaction of the database may be before [Inspector.EndSession] ends its session.
 const OldTransaction = 5 * time.Minute
 
-// inTheWaySQL is true of a session "a" that keeps others from appending, or whose transaction, that of $3, has been open for longer than any
+// inTheWaySQL is true of a session "a" that keeps others from appending, or those who do, or whose transaction, that of $3, has been open for longer than any
 // other and than OldTransaction.
-const inTheWaySQL = `EXISTS (SELECT FROM (` + waitingSQL + `) w WHERE a.pid = ANY (pg_blocking_pids(w.pid)))
-		AND NOT EXISTS (SELECT FROM (` + waitingSQL + `) w WHERE w.pid = a.pid)
+const inTheWaySQL = `a.pid IN (WITH RECURSIVE waiting AS MATERIALIZED (` + waitingSQL + `),
+			chain AS (SELECT DISTINCT b AS pid, 0 AS depth FROM waiting, unnest(pg_blocking_pids(waiting.pid)) b` + onward + `)
+		SELECT pid FROM chain WHERE pid NOT IN (SELECT pid FROM waiting))
 	OR a.xact_start = $3 AND a.xact_start < clock_timestamp() - $4::bigint * interval '1 microsecond'
 		AND a.xact_start = (SELECT min(xact_start) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend')`
 
 // EndSession ends the session of a holder that [Inspector.Blocked] or [Inspector.Figures] has named: its transaction is rolled back, and its
 // client gets an error. It ends no other one: in the statement that ends it, it still has to be the session that connected then, and to keep
-// others from appending, or to have the oldest open transaction of the database, for [OldTransaction] and more. It writes nothing down: see
+// others from appending, itself or as the one at the root, or to have the oldest open transaction of the database, for [OldTransaction] and more. It writes nothing down: see
 // readview's Manager.RecordWhile. Errors: [ErrNotInTheWay], also for a prepared transaction, which is no session; [ErrMayNotEnd]; [ErrNotEnded].
 func (i *Inspector) EndSession(ctx context.Context, holder LockHolder) error {
 	if holder.PID == 0 {

@@ -76,7 +76,7 @@ func (h *Handler) sessionInWay(ctx context.Context, a asked) (inWay, error) {
 	if a.ID.Kind == logKind {
 		var holders []*pgstore.LockHolder
 		if b := h.look(ctx).Blocked; b != nil {
-			holders = append(holders, &b.Holder)
+			holders = append(holders, &b.Holder, b.Root)
 		}
 		figures, err := h.inspector.Figures(ctx)
 		if err != nil {

@@ -23,8 +23,9 @@ type logPage struct {
 	Spark     *spark        `json:"-"`
 	Largest   int64         `json:"-"`
 	Old       bool          `json:"transaction_is_old"`
-	Done      string        `json:"-"` // what somebody has just done
-	End       *ending       `json:"-"` // the way to end that transaction's session
+	Done      string        `json:"-"`                 // what somebody has just done
+	End       *ending       `json:"-"`                 // the way to end that transaction's session
+	Trouble   []trouble     `json:"trouble,omitempty"` // who is in the way of appends, and why they fail
 }
 
 // DocumentTitle names the document.
@@ -45,7 +46,7 @@ func (h *Handler) logPage(ctx context.Context, r *http.Request) (any, error) {
 		l.Bytes += relation.Bytes
 		l.Largest = max(l.Largest, relation.Bytes)
 	}
-	h.look(ctx) // it is remembered
+	l.Trouble = h.inTheWay(h.look(ctx)) // the look is remembered
 	all, rates := h.appended()
 	l.Appends, l.Conflicts, l.Failed, l.Group = all.Appends, all.Conflicts, all.Failed, all.GroupSize()
 	l.WaitP50, l.WaitP99, l.Spark = all.LockWait(0.5), all.LockWait(0.99), curve(rates, 1)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 )
 
 // maxTrouble is how many problems are said in words.
@@ -111,8 +112,19 @@ func (h *Handler) inTheWay(l *look) (found []trouble) {
 		t.Says = fmt.Sprintf("wait for a lock that another session holds, for %s", dur(b.Longest))
 		t.Cause = plural(int64(b.Waiting), "session waits", "sessions wait") + " for " + holder.String()
 		t.Next = "They go on by themselves when that ends. End it if it is forgotten; SELECT pg_terminate_backend(" + fmt.Sprint(holder.PID) + ") does the same."
-		if e := endLog(&b.Holder); e != nil {
-			t.Ends = []ending{*e}
+		if b.Root != nil {
+			root := h.holder(b.Root)
+			t.Cause += ", which itself waits for " + root.String()
+			t.Next = "They go on by themselves when that one ends, and then the other. End it if it is forgotten; SELECT pg_terminate_backend(" + fmt.Sprint(root.PID) + ") does the same."
+			if root.PID == 0 {
+				t.Cause = strings.TrimSuffix(t.Cause, root.String()) + "a prepared transaction"
+				t.Next = "They go on by themselves when that one ends, and then the other. End it if it is forgotten: the table pg_prepared_xacts has its name, for ROLLBACK PREPARED."
+			}
+		}
+		for _, holder := range []*pgstore.LockHolder{b.Root, &b.Holder} {
+			if e := endLog(holder); e != nil {
+				t.Ends = append(t.Ends, *e)
+			}
 		}
 		if holder.Transaction != "" {
 			t.Next = "They go on by themselves when that ends. End it if it is forgotten: ROLLBACK PREPARED, with its name."
