@@ -125,9 +125,9 @@ func (e *explanation) run(ctx context.Context) error {
 }
 
 // readOnly runs f in a transaction that takes no writes, for what an operator wrote. To compile the query of a history (jit)
-// takes longer than it does. A role's statement_timeout is for its programs: who waits here may interrupt it.
+// takes longer than it does.
 func (e *explanation) readOnly(ctx context.Context, f func(tx pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, e.lock, pgx.TxOptions{BeginQuery: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL statement_timeout = 0`}, f)
+	return pgx.BeginTxFunc(ctx, e.lock, pgx.TxOptions{BeginQuery: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off`}, f)
 }
 
 // findTable finds the table that the condition is about.

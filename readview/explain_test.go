@@ -86,6 +86,12 @@ func TestExplain(t *testing.T) {
 	found, err = manager.Explain(t.Context(), "seats", readview.ExplainOptions{Where: "seat = 3 AND current_setting('statement_timeout') = '0'", Limit: len(found.Steps) - 1})
 	require.NoError(t, err)
 	require.Len(t, found.Live, 1, "what an operator asks may take its time")
+	for _, conn := range b.pool.AcquireAllIdle(t.Context()) {
+		var timeout string
+		require.NoError(t, conn.QueryRow(t.Context(), `SELECT current_setting('statement_timeout')`).Scan(&timeout))
+		require.Equal(t, "10min", timeout, "and others' statements not")
+		conn.Release()
+	}
 	require.Equal(t, []bool{false, true}, []bool{found.MoreLive, found.MoreSteps})
 
 	for where, wrong := range map[string]string{"": "Where is empty", "nonsense = 1": "nonsense", "true": "several have these columns",

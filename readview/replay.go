@@ -172,7 +172,11 @@ func (p *replay) enter(ctx context.Context) error {
 	}
 	if err == nil && got {
 		p.lock = conn
-		return nil
+		// A role's is for its programs: who waits here may interrupt it. Pages, which are in sessions of their own, keep it.
+		if _, err = conn.Exec(ctx, `SET statement_timeout = 0`); err != nil {
+			p.leave()
+		}
+		return err
 	}
 	conn.Release()
 	if err != nil {
@@ -206,7 +210,11 @@ func (p *replay) leave() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), giveUpTimeout)
 	defer cancel()
-	if _, err := p.lock.Exec(ctx, `SELECT pg_advisory_unlock(hashtextextended($1, 0))`, lockName(p.kind, p.sql.schema, p.Name)); err != nil {
+	_, err := p.lock.Exec(ctx, `SELECT pg_advisory_unlock(hashtextextended($1, 0))`, lockName(p.kind, p.sql.schema, p.Name))
+	if err == nil {
+		_, err = p.lock.Exec(ctx, `RESET statement_timeout`)
+	}
+	if err != nil {
 		_ = p.lock.Conn().Close(ctx)
 		select {
 		case <-p.lock.Conn().PgConn().CleanupDone():

@@ -186,7 +186,7 @@ func (v *verification) compare(ctx context.Context) error {
 	if err := v.tables.Check(ctx, v.lock, v.schema, false, false); err != nil {
 		return err
 	}
-	if _, err := v.lock.Exec(ctx, `SELECT set_config('search_path', $1, true), set_config('statement_timeout', '0', true)`, v.tables.LivePath()); err != nil {
+	if _, err := v.lock.Exec(ctx, `SELECT set_config('search_path', $1, true)`, v.tables.LivePath()); err != nil {
 		return err
 	}
 	all, err := v.tables.Compare(ctx, v.lock, v.schema, v.options.First)
