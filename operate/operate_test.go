@@ -92,6 +92,17 @@ func TestAdviceForARelay(t *testing.T) {
 	require.Contains(t, operate.Advice(commands, refused), "or have all received again: 'bank readviews reset tithes'.")
 }
 
+// What a reactor was asked to do with the event that it fails at is told until it has.
+func TestStatusOfAReactorThatWasAsked(t *testing.T) {
+	t.Parallel()
+	commands := operate.New(func(*cobra.Command, func(operate.System) error) error { return nil }, operate.Config{Program: "bank"})
+	var out strings.Builder
+	require.NoError(t, commands.WriteStatus(t.Context(), operate.System{}, &out, []consumer.Status{
+		{Kind: consumer.KindReactor, Name: "mails", State: consumer.Retrying, Asked: "skip", Failure: &consumer.Failure{Error: "no address", EventName: "Deposited", Position: 7}},
+	}))
+	require.Contains(t, out.String(), "mails was asked to skip that event: it does when the event fails once more")
+}
+
 // Whoever checks is told when nobody knows how far something is behind, whatever it is, and not of what is about to be known.
 func TestCheckOfWhatNobodyKnows(t *testing.T) {
 	t.Parallel()

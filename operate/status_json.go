@@ -30,6 +30,7 @@ type statusJSON struct {
 	Skipped     int64        `json:"skipped"`      // events that somebody has given up
 	Rebuild     *replayJSON  `json:"rebuild"`      // under way, or the last one
 	Verify      *replayJSON  `json:"verify"`
+	Asked       string       `json:"asked"`   // "skip" or "park", what is to be done with the event that a reactor fails at, "" for nothing
 	Refused     string       `json:"refused"` // why this program may not run what another program runs, "" when it may
 }
 
@@ -66,7 +67,7 @@ func (c *Commands) writeJSON(w io.Writer, all []consumer.Status) error {
 		rows[i] = statusJSON{
 			Name: s.Name, Topic: s.Topic, Kind: string(s.Kind), State: string(s.State), Position: int64(s.Position), Head: int64(s.Head),
 			Behind: s.Behind, More: s.More, LagSeconds: s.Lag.Seconds(), Estimate: max(s.Estimate, s.Behind), Rate: s.Rate, LeftSeconds: s.Left.Seconds(),
-			Version: s.Version, Parked: s.Parked, Skipped: s.Skipped, Node: s.Node, Rebuild: replayOf(s.Rebuild), Verify: replayOf(s.Verify), Refused: s.Refused,
+			Version: s.Version, Parked: s.Parked, Skipped: s.Skipped, Node: s.Node, Rebuild: replayOf(s.Rebuild), Verify: replayOf(s.Verify), Asked: s.Asked, Refused: s.Refused,
 		}
 		if s.Failure == nil {
 			continue

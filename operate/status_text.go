@@ -146,6 +146,9 @@ func (c *Commands) WriteStatus(ctx context.Context, s System, w io.Writer, all [
 				hints = append(hints, s.Hint(ctx, failureOf(status)))
 			}
 		}
+		if status.Asked != "" {
+			say("%s was asked to %s that event: it does when the event fails once more, within seconds, or once it is resumed.\n", status.Name, status.Asked)
+		}
 		if status.Refused != "" {
 			say("%s is run by another program, and this one may not run it:\n  %s\n", status.Name, forOperators(status.Refused))
 		}
