@@ -16,6 +16,7 @@ type nodes struct {
 	Nodes   []node           `json:"nodes"`
 	Clients []pgstore.Client `json:"clients,omitempty"`
 	Problem string           `json:"problem,omitempty"` // why there are no clients
+	Unread  string           `json:"unread,omitempty"`  // why there are no leases of others than projections
 	Held    int              `json:"held"`
 	Lost    int              `json:"lost"`
 }
@@ -41,6 +42,7 @@ type lease struct {
 }
 
 func (h *Handler) nodes(ctx context.Context, _ *http.Request) (any, error) {
+	n := &nodes{}
 	leases, err := h.manager.Leases(ctx)
 	if err != nil {
 		return nil, err
@@ -48,7 +50,7 @@ func (h *Handler) nodes(ctx context.Context, _ *http.Request) (any, error) {
 	if h.config.Consumers != nil {
 		others, err := h.config.Consumers.Leases(ctx)
 		if err != nil {
-			return nil, err
+			n.Unread = inShort(err)
 		}
 		leases = append(leases, others...)
 	}
@@ -56,7 +58,6 @@ func (h *Handler) nodes(ctx context.Context, _ *http.Request) (any, error) {
 	for _, s := range h.look(ctx).All {
 		states[s.ID()] = s.State
 	}
-	n := &nodes{}
 	byName := map[string]*node{}
 	for _, l := range leases {
 		of := byName[l.Node]

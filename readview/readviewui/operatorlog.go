@@ -20,7 +20,8 @@ const (
 // operatorLog is the page of who has done what.
 type operatorLog struct {
 	Operations []operation `json:"operations"`
-	Cut        bool        `json:"cut"` // there are more, or may be
+	Cut        bool        `json:"cut"`              // there are more, or may be
+	Unread     string      `json:"unread,omitempty"` // why there are none of others than projections
 	Text       string      `json:"-"`
 }
 
@@ -50,7 +51,7 @@ func (h *Handler) operations(ctx context.Context, r *http.Request) (any, error) 
 	if h.config.Consumers != nil {
 		others, err := h.config.Consumers.Operations(ctx, operationsScanned)
 		if err != nil {
-			return nil, err
+			o.Unread = inShort(err)
 		}
 		o.Cut = o.Cut || len(others) == operationsScanned
 		all = append(all, others...)

@@ -160,6 +160,9 @@ func (h *Handler) overview(ctx context.Context, r *http.Request) (any, error) {
 	o.Trouble = append(inTheWay, o.Trouble...)
 	o.Left = leftovers(l.All)
 	o.Title = h.titleOf(l.All, counts, inTheWay)
+	if l.Problem != "" {
+		o.Title += "; not all could be looked at"
+	}
 	return o, nil
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/bank"
 	"github.com/dancefinder/eventsourcing/readview"
 	"github.com/dancefinder/eventsourcing/readview/readviewui"
@@ -151,6 +154,26 @@ func TestOverviewOfWhatIsLeftToDo(t *testing.T) {
 	require.NoError(t, s.manager.Pause(t.Context(), "total"))
 	text = s.overview("total is paused until somebody resumes it.")
 	require.NotContains(t, text, "accounts was found to be other", "it lacks what was skipped, and nothing else")
+}
+
+// Who has not made the tables of reactors and relays is told how, and sees the rest.
+func TestPagesWithoutTheTableOfConsumers(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, readviewui.Config{Authorize: operators})
+	_, err := s.pool.Exec(t.Context(), `DROP TABLE consumers, consumer_operations CASCADE`)
+	require.NoError(t, err)
+	handler, err := readviewui.New(s.manager, s.store, s.pool, readviewui.Config{Authorize: operators, Consumers: consumer.NewStore(s.pool, consumer.Config{}), Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	t.Cleanup(handler.Close)
+	for _, path := range []string{"", "nodes", "operations"} {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin/"+path, nil))
+		require.Equal(t, http.StatusOK, answer.Code, path)
+		require.Contains(t, answer.Body.String(), "is made by migrate.Run with consumer.Migrations", path)
+		if path == "" {
+			require.Contains(t, answer.Body.String(), "; not all could be looked at</h1>")
+		}
+	}
 }
 
 func TestAddressesThatAreNoText(t *testing.T) {
