@@ -24,11 +24,20 @@ func Example() {
 		balances readview.Projection
 		manager  *readview.Manager
 	)
+	var store *pgstore.Store
+	consumers := consumer.NewStore(pool, consumer.Config{})
 	m := metrics.New(metrics.Config{
-		Pool:   pool,
-		Status: func(ctx context.Context) ([]consumer.Status, error) { return manager.Status(ctx) },
+		Pool: pool,
+		Status: func(ctx context.Context) ([]consumer.Status, error) {
+			projections, err := manager.Status(ctx)
+			if err != nil {
+				return nil, err
+			}
+			others, err := consumers.Status(ctx, store) // reactors, relays and consumer groups, for who has them
+			return append(projections, others...), err
+		},
 	})
-	store := pgstore.New(pool, registry, pgstore.Config{Observer: m})
+	store = pgstore.New(pool, registry, pgstore.Config{Observer: m})
 	manager, err := readview.NewManager(nil, store, pool, readview.Config{Config: consumer.Config{Observer: m}}, balances)
 	if err != nil {
 		log.Fatal(err)

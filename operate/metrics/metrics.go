@@ -26,7 +26,7 @@ const (
 // happens on this node.
 type Config struct {
 	// Status returns how all consumers stand, such as [readview.Manager.Status], or that and
-	// [consumer.Store.Status] together.
+	// [consumer.Store.Status] together, as in the package's example.
 	//
 	// [readview.Manager.Status]: https://pkg.go.dev/github.com/dancefinder/eventsourcing/readview#Manager.Status
 	Status func(context.Context) ([]consumer.Status, error)
