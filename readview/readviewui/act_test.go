@@ -223,7 +223,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			response, _ = s.send("GET", "confirm?"+values.Encode(), nil)
 			require.Equal(t, http.StatusForbidden, response.StatusCode, action)
 			response, _ = s.send("GET", "act?"+values.Encode(), nil, "X-Operator", "eva")
-			require.GreaterOrEqual(t, response.StatusCode, 400, "no action by GET")
+			require.Equal(t, http.StatusMethodNotAllowed, response.StatusCode, "no action by GET")
 		}
 	})
 	t.Run("each action has a right of its own", func(t *testing.T) {
@@ -236,8 +236,9 @@ func TestWhoMayDoWhat(t *testing.T) {
 	})
 	t.Run("forms of other sites are refused", func(t *testing.T) {
 		for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://evil.example"}} {
-			response, _ := s.send("POST", "act", form("pause", "accounts"), append(headers, "X-Operator", "eva")...)
+			response, text := s.send("POST", "act", form("pause", "accounts"), append(headers, "X-Operator", "eva", "Accept", "application/json")...)
 			require.Equal(t, http.StatusForbidden, response.StatusCode)
+			require.Contains(t, text, `"title": "That came from another site"`)
 			response, _ = s.send("POST", "consumer?kind=projection&name=accounts", url.Values{}, append(headers, "X-Operator", "eva")...)
 			require.Equal(t, http.StatusForbidden, response.StatusCode)
 		}
@@ -293,7 +294,8 @@ func TestStreams(t *testing.T) {
 	_, err = first.Body.Read(begun)
 	require.NoError(t, err)
 	require.Contains(t, string(begun), "retry")
-	second, _ := s.send("GET", "live", nil)
+	second, text := s.send("GET", "live", nil, "Accept", "application/json")
+	require.Contains(t, text, `"title": "There are too many open pages"`)
 	require.Equal(t, http.StatusServiceUnavailable, second.StatusCode)
 	require.NotEmpty(t, second.Header.Get("Retry-After"))
 }

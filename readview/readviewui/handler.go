@@ -72,7 +72,11 @@ func New(manager *readview.Manager, log eventsourced.Log, pool *pgxpool.Pool, co
 	if h.templates, err = h.readTemplates(); err != nil {
 		return nil, err
 	}
-	h.outer = h.secure(http.NewCrossOriginProtection().Handler(h.routes()))
+	sameOrigin := http.NewCrossOriginProtection()
+	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.refuse(w, r, problem{Status: http.StatusForbidden, Title: "That came from another site", Text: "Nothing has changed: what changes something has to be sent by this page."})
+	}))
+	h.outer = h.secure(sameOrigin.Handler(h.routes()))
 	return h, nil
 }
 
@@ -88,6 +92,10 @@ func (h *Handler) routes() http.Handler {
 	mux.Handle("POST /consumer", h.page("consumer", h.consumer)) // asks for what is hidden, see revealed
 	mux.Handle("GET /confirm", h.page("confirm", h.confirm))
 	mux.HandleFunc("POST /act", h.act)
+	mux.HandleFunc("/act", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", http.MethodPost)
+		h.refuse(w, r, problem{Status: http.StatusMethodNotAllowed, Title: "That wants a form", Text: "Nothing has changed: what changes something is sent by POST."})
+	})
 	mux.Handle("GET /parked", h.page("parked", h.parked))
 	mux.Handle("GET /events", h.page("events", h.events))
 	mux.Handle("POST /events", h.page("events", h.events)) // asks for what is hidden, see revealed

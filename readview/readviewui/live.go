@@ -15,7 +15,7 @@ func (h *Handler) live(w http.ResponseWriter, r *http.Request) {
 	defer h.streams.Add(-1)
 	if h.streams.Add(1) > int64(h.config.MaxStreams) {
 		w.Header().Set("Retry-After", "30")
-		http.Error(w, "There are too many open pages.", http.StatusServiceUnavailable)
+		h.refuse(w, r, problem{Status: http.StatusServiceUnavailable, Title: "There are too many open pages", Text: "Ask for this one again, or close some."})
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
