@@ -25,7 +25,7 @@ type reactorPassing struct {
 func (c *Commands) parkFailing() *cobra.Command {
 	return c.passReactor(reactorPassing{verb: "park"}, "park NAME --position P --reason TEXT",
 		"Put the event aside that a reactor fails at, and later ones of its stream behind it",
-		"That event and no other, and only if the reactor still fails at it. It is tried once more, when its time comes, and parked\n"+
+		"That event and no other, and only if the reactor still fails at it. It is tried once more, within seconds, and parked\n"+
 			"when that fails; a reactor that has stopped at it goes on. "+c.quote("reactors resume")+" has what is parked tried again.",
 		"reactors park mails --position 1768226400000000 --reason 'the address is wrong'")
 }
@@ -34,7 +34,7 @@ func (c *Commands) skipOfReactor() *cobra.Command {
 	return c.passReactor(reactorPassing{verb: "skip"}, "skip NAME {--event ID | --position P} --reason TEXT",
 		"Give up an event that is parked, or that a reactor fails at: it is not handled, and stays on record as skipped",
 		"Of a parked event (--event), those behind it wait until they are resumed. One that the reactor still fails at (--position) is\n"+
-			"tried once more, when its time comes, and skipped when that fails; a reactor that has stopped at it goes on.\n"+
+			"tried once more, within seconds, and skipped when that fails; a reactor that has stopped at it goes on.\n"+
 			"It is on record, with the reason, in "+c.quote("reactors skipped")+".",
 		"reactors skip mails --event 01a21ad0-b542-7b2f-a278-048a4a19a580 --reason 'a test'",
 		"reactors skip mails --position 1768226400000000 --reason 'a test' --dry-run")
