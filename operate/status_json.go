@@ -30,8 +30,8 @@ type statusJSON struct {
 	Skipped     int64        `json:"skipped"`      // events that somebody has given up
 	Rebuild     *replayJSON  `json:"rebuild"`      // under way, or the last one
 	Verify      *replayJSON  `json:"verify"`
-	Asked       string       `json:"asked"`   // "skip" or "park", what is to be done with the event that a reactor fails at, "" for nothing
 	Refused     string       `json:"refused"` // why this program may not run what another program runs, "" when it may
+	Asked       string       `json:"asked"`   // "skip" or "park", what is to be done with the event that a reactor fails at, "" for nothing
 }
 
 // replayJSON is how far a rebuild, a rollback or a verification is.

@@ -32,6 +32,7 @@ type replay struct {
 	config      shadow.Config
 	sql         rebuildSQL
 	lock        *pgxpool.Conn // its session has the lock of the projection's replays of this kind
+	timeout     string        // statement_timeout of its session, which it gets back
 	history     history
 	unsubscribe func() // from it
 	report      reporter
@@ -173,7 +174,7 @@ func (p *replay) enter(ctx context.Context) error {
 	if err == nil && got {
 		p.lock = conn
 		// A role's is for its programs: who waits here may interrupt it. Pages, which are in sessions of their own, keep it.
-		if _, err = conn.Exec(ctx, `SET statement_timeout = 0`); err != nil {
+		if err = conn.QueryRow(ctx, `SELECT current_setting('statement_timeout'), set_config('statement_timeout', '0', false)`).Scan(&p.timeout, nil); err != nil {
 			p.leave()
 		}
 		return err
@@ -212,7 +213,7 @@ func (p *replay) leave() {
 	defer cancel()
 	_, err := p.lock.Exec(ctx, `SELECT pg_advisory_unlock(hashtextextended($1, 0))`, lockName(p.kind, p.sql.schema, p.Name))
 	if err == nil {
-		_, err = p.lock.Exec(ctx, `RESET statement_timeout`)
+		_, err = p.lock.Exec(ctx, `SELECT set_config('statement_timeout', $1, false)`, p.timeout) // not RESET: the program may have set it itself
 	}
 	if err != nil {
 		_ = p.lock.Conn().Close(ctx)

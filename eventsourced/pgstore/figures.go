@@ -20,61 +20,61 @@ const (
 
 // Figures are what the database says of the log and of what may hold it up, whichever process does it.
 type Figures struct {
-	At         time.Time             // by the database's clock
-	Head       eventsourced.Position // of the log
-	Events     int64                 // about how many the table has, as of the last ANALYZE; -1 before the first
-	Archived   int64                 // in the archive, with those that the table still has
-	Recent     int64                 // events of the last [RecentTime], up to [MaxRecent]
-	RecentMore bool                  // there are more
+	At         time.Time             `json:"at"`          // by the database's clock
+	Head       eventsourced.Position `json:"head"`        // of the log
+	Events     int64                 `json:"events"`      // about how many the table has, as of the last ANALYZE; -1 before the first
+	Archived   int64                 `json:"archived"`    // in the archive, with those that the table still has
+	Recent     int64                 `json:"recent"`      // events of the last [RecentTime], up to [MaxRecent]
+	RecentMore bool                  `json:"recent_more"` // there are more
 
-	Relations []Relation // the tables and their indexes, the largest first
+	Relations []Relation `json:"relations"` // the tables and their indexes, the largest first
 
-	Holder *LockHolder // who has the log's lock just now, nil for nobody
-	Oldest *LockHolder // whose transaction has been open for longest in this database; nil for nobody. Nothing that was deleted since can be cleaned up
-	Hidden int         // sessions of this database that the role may not look into: pg_read_all_stats lets it
+	Holder *LockHolder `json:"holder"` // who has the log's lock just now, nil for nobody
+	Oldest *LockHolder `json:"oldest"` // whose transaction has been open for longest in this database; nil for nobody. Nothing that was deleted since can be cleaned up
+	Hidden int         `json:"hidden"` // sessions of this database that the role may not look into: pg_read_all_stats lets it
 
-	Replica  bool          // the server is one itself, and read-only
-	Replayed time.Duration // of a replica: how long ago what it has replayed last was committed
+	Replica  bool          `json:"replica"`     // the server is one itself, and read-only
+	Replayed time.Duration `json:"replayed_ns"` // of a replica: how long ago what it has replayed last was committed
 
-	Replicas []Replica // of this server, 50 at most
-	Slots    []Slot    // likewise
+	Replicas []Replica `json:"replicas"` // of this server, 50 at most
+	Slots    []Slot    `json:"slots"`    // likewise
 }
 
 // Relation is a table or an index.
 type Relation struct {
-	Name  string
-	Table string // of an index; "" for a table
-	Bytes int64  // of a table, with what is stored beside it (TOAST) and without its indexes
+	Name  string `json:"name"`
+	Table string `json:"table"` // of an index; "" for a table
+	Bytes int64  `json:"bytes"` // of a table, with what is stored beside it (TOAST) and without its indexes
 }
 
 // Replica is a server that follows this one. Without the rights of pg_read_all_stats only its
 // name is known.
 type Replica struct {
-	Application string
-	Client      string // the address
-	State       string // such as "streaming"
-	Sync        string // "async", "sync", "quorum" or "potential"
-	Behind      int64  // bytes of WAL that it has not replayed, -1 when that is not known
-	Lag         time.Duration
+	Application string        `json:"application"`
+	Client      string        `json:"client"`       // the address
+	State       string        `json:"state"`        // such as "streaming"
+	Sync        string        `json:"sync"`         // "async", "sync", "quorum" or "potential"
+	Behind      int64         `json:"behind_bytes"` // bytes of WAL that it has not replayed, -1 when that is not known
+	Lag         time.Duration `json:"lag_ns"`
 }
 
 // Slot is a replication slot: the server keeps the WAL from there on, if it must until its disk is full.
 type Slot struct {
-	Name   string
-	Kind   string // "physical" or "logical"
-	Active bool
-	Kept   int64 // bytes of WAL, -1 when that is not known
+	Name   string `json:"name"`
+	Kind   string `json:"kind"` // "physical" or "logical"
+	Active bool   `json:"active"`
+	Kept   int64  `json:"kept_bytes"` // bytes of WAL, -1 when that is not known
 }
 
 // Client is a program that is connected to the log's database, as the server tells its sessions apart.
 type Client struct {
-	Application string // the application_name
-	User        string
-	Address     string // "" for one on the server's own machine, and for one that the role may not look into
-	Sessions    int
-	Active      int       // of which do something just now, or have a transaction open
-	Listening   bool      // it waits for new events of this log
-	Since       time.Time // the oldest of its sessions
+	Application string    `json:"application"` // the application_name
+	User        string    `json:"user"`
+	Address     string    `json:"address"` // "" for one on the server's own machine, and for one that the role may not look into
+	Sessions    int       `json:"sessions"`
+	Active      int       `json:"active"`    // of which do something just now, or have a transaction open
+	Listening   bool      `json:"listening"` // it waits for new events of this log
+	Since       time.Time `json:"since"`     // the oldest of its sessions
 }
 
 // Clients returns the programs that are connected to the log's database, those with the most sessions

@@ -24,16 +24,16 @@ const (
 // LockHolder is who has the log's lock, or a transaction open, as far as the store's role may see it: without the
 // rights of pg_read_all_stats State and Query of other users are empty.
 type LockHolder struct {
-	PID         int           // of the server's process, 0 for a prepared transaction
-	Transaction string        // the name of a prepared transaction, which somebody must commit or roll back
-	State       string        // such as "idle in transaction"
-	Query       string        // the beginning of the last one
-	User        string        // of the database
-	Application string        // the application_name
-	Client      string        // the address
-	Connected   time.Time     // when it did, which with PID says which session it is: pids are used again; zero when it is not visible
-	Since       time.Time     // when the transaction began, by the database's clock
-	Age         time.Duration // of the transaction
+	PID         int           `json:"pid"`         // of the server's process, 0 for a prepared transaction
+	Transaction string        `json:"transaction"` // the name of a prepared transaction, which somebody must commit or roll back
+	State       string        `json:"state"`       // such as "idle in transaction"
+	Query       string        `json:"query"`       // the beginning of the last one
+	User        string        `json:"user"`        // of the database
+	Application string        `json:"application"` // the application_name
+	Client      string        `json:"client"`      // the address
+	Connected   time.Time     `json:"connected"`   // when it did, which with PID says which session it is: pids are used again; zero when it is not visible
+	Since       time.Time     `json:"since"`       // when the transaction began, by the database's clock
+	Age         time.Duration `json:"age_ns"`      // of the transaction
 }
 
 // String returns the holder as "pid 7, state idle in transaction, query INSERT ...".

@@ -18,8 +18,8 @@ type logPage struct {
 	Conflicts int64         `json:"conflicts_here"`
 	Failed    int64         `json:"failed_here"`
 	Group     float64       `json:"group_size_here"`
-	WaitP50   time.Duration `json:"lock_wait_p50_here"`
-	WaitP99   time.Duration `json:"lock_wait_p99_here"`
+	WaitP50   time.Duration `json:"lock_wait_p50_here_ns"`
+	WaitP99   time.Duration `json:"lock_wait_p99_here_ns"`
 	Spark     *spark        `json:"-"`
 	Largest   int64         `json:"-"`
 	Old       bool          `json:"transaction_is_old"`
