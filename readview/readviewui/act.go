@@ -348,7 +348,7 @@ func (h *Handler) doLong(ctx context.Context, a asked) error {
 			if err != nil {
 				return "", err
 			}
-			h.jobs.change(a.ID, func(r *results) { r.Verified = &verified })
+			h.jobs.change(a.ID, func(r *results) { r.Verified, r.VerifiedAt = &verified, time.Now() })
 			return verified.String(), nil
 		})
 	case Explain:

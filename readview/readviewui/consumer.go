@@ -131,7 +131,7 @@ func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 	known := h.jobs.of(id)
 	if known.Running != "" {
 		v.Last = &lastRun{Action: known.Running, Running: true, Began: known.Began}
-		if known.Running == Verify && s.Verify != nil && !s.Verify.Running && s.Verify.Began.After(known.Began) {
+		if known.Running == Verify && s.Verify != nil && !s.Verify.Running && s.Verify.Began.After(known.Began) && known.VerifiedAt.Before(known.Began) {
 			v.Last.Phase = "it has compared the rows, and finds the events that have touched those that differ"
 		}
 	} else if known.Last != "" {

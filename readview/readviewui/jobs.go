@@ -26,10 +26,11 @@ type results struct {
 	Rehearsal *readview.Rehearsal
 	Rehearsed time.Time
 
-	Explained *readview.Explained
-	Verified  *readview.Verified
-	Retried   *readview.RetryResult
-	RetriedAt time.Time
+	Explained  *readview.Explained
+	Verified   *readview.Verified
+	VerifiedAt time.Time
+	Retried    *readview.RetryResult
+	RetriedAt  time.Time
 
 	Running Action // of this process, "" for none
 	Began   time.Time
