@@ -55,11 +55,16 @@ type LogReader interface {
 	CountLog(ctx context.Context, query LogQuery) (int64, error)
 }
 
-// Estimator is a log that can tell about how many events a query has without looking at them. It
-// is no part of [LogReader]: a status is for people, and does without.
-type Estimator interface {
-	// EstimateLog returns about what CountLog would. Only After, UpTo and Names count.
-	EstimateLog(ctx context.Context, query LogQuery) (int64, error)
+// Surveyor is a log that can tell of many consumers at once what a status asks of each. It
+// is no part of [LogReader]: a status is for people, and does without. Of the queries only After, UpTo and
+// Names count, and the errors are those of ReadLog.
+type Surveyor interface {
+	// FirstOfEach returns the first event of each query that ReadLog would yield, of which only Position and Time are
+	// set; with position 0 where there is none.
+	FirstOfEach(ctx context.Context, queries []LogQuery) ([]Recorded, error)
+
+	// EstimateEach returns about what CountLog would for each, without a look at the events.
+	EstimateEach(ctx context.Context, queries []LogQuery) ([]int64, error)
 }
 
 // Listener tells of new events.

@@ -244,7 +244,7 @@ func nudge(c chan<- struct{}) {
 
 // measure implements [source].
 func (s *logSource) measure(ctx context.Context, status *consumer.Status, _ record, log *lookAhead) error {
-	backlog, err := log.backlog(ctx, s.m.log, eventsourced.LogQuery{After: status.Position, Names: s.handled})
+	backlog, err := log.backlog(ctx, eventsourced.LogQuery{After: status.Position, Names: s.handled})
 	if err != nil {
 		status.Head, status.Behind = status.Position, -1
 		return err

@@ -84,7 +84,7 @@ func (v *schedule) look(ctx context.Context) time.Duration {
 	if err != nil {
 		return soon
 	}
-	status, err := v.runner.status(ctx, stored, true, &lookAhead{known: map[string]*outlook{}, counted: map[string]counted{}})
+	status, err := v.runner.status(ctx, stored, true, newLookAhead(v.m.log))
 	if err != nil || status.State != consumer.Live { // which it is nowhere but where its lease is
 		return soon
 	}

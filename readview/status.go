@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
@@ -22,7 +23,15 @@ func (m *Manager) Status(ctx context.Context) ([]consumer.Status, error) {
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", explain(err))
 	}
-	log := &lookAhead{known: map[string]*outlook{}, counted: map[string]counted{}}
+	log, queries := newLookAhead(m.log), map[string]eventsourced.LogQuery{}
+	var own []eventsourced.LogQuery
+	for _, name := range names {
+		if r, err := m.runner(name); err == nil && r.log != nil {
+			queries[name] = eventsourced.LogQuery{After: stored[name].Position, Names: r.handled}
+			own = append(own, queries[name])
+		}
+	}
+	log.survey(ctx, own)
 	ahead := slices.Clone(names) // the first of all is the one that what is behind it may be known by
 	slices.SortStableFunc(ahead, func(a, b string) int { return cmp.Compare(stored[b].Position, stored[a].Position) })
 	all := make([]consumer.Status, len(names))
@@ -55,6 +64,7 @@ func (m *Manager) Status(ctx context.Context) ([]consumer.Status, error) {
 		}
 		all[slices.Index(names, name)] = status
 	}
+	log.foretell(ctx, queries, all)
 	return all, nil
 }
 
@@ -69,7 +79,6 @@ func (r *runner) status(ctx context.Context, stored record, known bool, log *loo
 		status.Rate = stored.rate
 	}
 	unread := r.source.measure(ctx, &status, stored, log) // why the log can't be read
-	log.foretell(ctx, r.log, r.handled, &status)
 	status.State = r.state(stored, &status)
 	if unread != nil && status.Failure == nil {
 		status.Failure = failureOf(unread)

@@ -143,6 +143,19 @@ func TestAStatusOfManyAsksOnce(t *testing.T) {
 		require.EqualValues(t, 3, status.Behind)
 	}
 	require.Less(t, sent.Load(), int64(10))
+
+	// Wherever they stand, what each waits for is asked about together, and counted from one to the next.
+	b.deposit(7)
+	b.exec(`INSERT INTO readviews (name, position) SELECT 'entries-' || n - 1, tstamp FROM
+		(SELECT tstamp, row_number() OVER (ORDER BY tstamp) AS n FROM events WHERE name = 'Deposited') e ON CONFLICT (name) DO UPDATE SET position = EXCLUDED.position`)
+	b.exec(`INSERT INTO readview_states (name, handled) SELECT name, '{Deposited}' FROM readviews ON CONFLICT DO NOTHING`)
+	before := sent.Load()
+	all, err = manager.Status(t.Context())
+	require.NoError(t, err)
+	for i, status := range all {
+		require.EqualValues(t, 9-i, status.Behind, status.Name)
+	}
+	require.Less(t, sent.Load()-before, int64(18))
 }
 
 // The position of a projection is moved over others' events only as long as it is what it was.

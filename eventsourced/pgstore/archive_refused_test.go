@@ -69,7 +69,8 @@ func TestReadersWithoutTheArchive(t *testing.T) {
 			"backwards": last(store.ReadLog(ctx, eventsourced.LogQuery{After: end - 1, Backwards: true})),
 			"stream":    last(store.ReadStream(ctx, stream("long"), 0)),
 			"count":     second(store.CountLog(ctx, eventsourced.LogQuery{After: end - 1, Streams: []eventsourced.Stream{stream("long")}})),
-			"estimate":  second(store.EstimateLog(ctx, eventsourced.LogQuery{})),
+			"estimate":  second(store.EstimateEach(ctx, []eventsourced.LogQuery{{}})),
+			"first":     second(store.FirstOfEach(ctx, []eventsourced.LogQuery{{After: end}, {}})),
 		} {
 			require.ErrorIs(t, err, target, name)
 			require.ErrorContains(t, err, "segment-", name)
@@ -106,7 +107,7 @@ func last(events func(func(eventsourced.Recorded, error) bool)) (last error) {
 	return last
 }
 
-func second(_ int64, err error) error { return err }
+func second[T any](_ T, err error) error { return err }
 
 func TestInspectorOfAnArchivedLog(t *testing.T) {
 	t.Parallel()

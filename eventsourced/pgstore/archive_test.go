@@ -143,12 +143,32 @@ func (l *oldLog) same(store *pgstore.Store, queries int) {
 		require.NoError(l.t, err)
 		require.EqualValues(l.t, len(want), n, "%+v", query)
 	}
+	l.sameFirst(store, queries)
 	for range queries {
 		event := l.events[l.random.IntN(len(l.events))]
 		l.sameStream(store, event.Stream, eventsourced.Version(l.random.IntN(int(event.Version)+1)))
 	}
 	l.sameStream(store, stream("long"), 0)
 	l.sameStream(store, stream("none"), 0)
+}
+
+// sameFirst requires that many queries that are asked together are answered as if each were alone.
+func (l *oldLog) sameFirst(store *pgstore.Store, n int) {
+	l.t.Helper()
+	var queries []eventsourced.LogQuery
+	var want, got []eventsourced.Position
+	for range n {
+		asked := l.query()
+		query := eventsourced.LogQuery{After: asked.After, UpTo: asked.UpTo, Names: asked.Names}
+		i := slices.IndexFunc(l.events, query.Selects)
+		queries, want = append(queries, query), append(want, append([]eventsourced.Recorded{{}}, l.events...)[i+1].Position)
+	}
+	first, err := store.FirstOfEach(l.t.Context(), queries)
+	require.NoError(l.t, err)
+	for _, event := range first {
+		got = append(got, event.Position)
+	}
+	require.Equal(l.t, want, got, "%+v", queries)
 }
 
 func (l *oldLog) sameStream(store eventsourced.StreamReader, s eventsourced.Stream, after eventsourced.Version) {
@@ -208,9 +228,11 @@ func TestArchivedLogReadsAsItWas(t *testing.T) {
 	table := all[len(all)-1]
 	require.Equal(t, l.events[archived].Position, table.From)
 	require.Equal(t, l.events[len(l.events)-1].Position, table.To)
-	estimate, err := l.store.EstimateLog(t.Context(), eventsourced.LogQuery{UpTo: m.Segments[0].Last})
+	estimates, err := l.store.EstimateEach(t.Context(), []eventsourced.LogQuery{
+		{After: m.Segments[0].Last, UpTo: m.Segments[1].Last}, {UpTo: m.Segments[0].Last},
+	})
 	require.NoError(t, err)
-	require.Equal(t, m.Segments[0].Events, estimate)
+	require.Equal(t, []int64{m.Segments[1].Events, m.Segments[0].Events}, estimates)
 }
 
 // What an append decides does not depend on what is archived.

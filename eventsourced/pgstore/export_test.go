@@ -12,6 +12,9 @@ func CountingSQL(s *Store, query eventsourced.LogQuery) (sql string, arguments [
 	return s.sql.counting(query)
 }
 
+// FirstSQL are the queries that read the first event of many queries, of all events and by name.
+func FirstSQL(s *Store) (all, named string) { return s.sql.fill(firstSQL), s.sql.fill(firstNamedSQL) }
+
 // ReadStreamSQL is the query that reads a stream after a version.
 func ReadStreamSQL(s *Store) string { return s.sql.readStream }
 

@@ -48,7 +48,10 @@ func (s *Store) Partitions(ctx context.Context) (all []Partition, err error) {
 			}
 			err = tx.QueryRow(ctx, s.sql.table, int64(end)).Scan((*int64)(&table.From), (*int64)(&table.To), &table.Events, &table.Bytes)
 			if err == nil && table.Events > 0 && end > 0 {
-				table.Events, err = s.planned(ctx, tx, eventsourced.LogQuery{After: end})
+				batch := &pgx.Batch{}
+				table.Events = 0
+				s.sql.explain(batch, eventsourced.LogQuery{After: end}, &table.Events)
+				err = tx.SendBatch(ctx, batch).Close()
 			}
 			all = append(all, table)
 			return err

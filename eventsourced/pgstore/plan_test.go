@@ -80,6 +80,16 @@ func TestPlanOfReadingByName(t *testing.T) {
 			}
 		}
 	}
+	first, firstNamed := pgstore.FirstSQL(store)
+	for sql, index := range map[string]string{first: "events_pkey", firstNamed: "events_name_idx"} {
+		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+			t.Run("the first of each with "+index+" and "+mode, func(t *testing.T) {
+				plan := explain(t, db, mode, "EXPLAIN", "(bigint, int[], bigint[], bigint[], text[])", sql, fmt.Sprintf("0, '{0,1}', '{0,7}', '{%d,9}', '{a,Rare1}'", math.MaxInt64))
+				require.Contains(t, plan, index)
+				require.NotContains(t, plan, "Seq Scan on events")
+			})
+		}
+	}
 	all := read(t, store, eventsourced.LogQuery{Names: []string{"Rare3", "Rare4"}, After: 75_000, Limit: 7})
 	require.Len(t, all, 7)
 }

@@ -36,58 +36,6 @@ func (s *Store) CountLog(ctx context.Context, query eventsourced.LogQuery) (n in
 	return n, nil
 }
 
-// EstimateLog implements [eventsourced.Estimator] by what the server's planner thinks, as of its last ANALYZE, and
-// what the indexes of archived segments say.
-func (s *Store) EstimateLog(ctx context.Context, query eventsourced.LogQuery) (n int64, err error) {
-	if err = query.Validate(); err == nil {
-		n, err = s.estimateLog(ctx, query)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("estimate the log: %w", translate(err))
-	}
-	return n, nil
-}
-
-func (s *Store) estimateLog(ctx context.Context, query eventsourced.LogQuery) (n int64, err error) {
-	known, err := s.readArchived(ctx, s.pool)
-	if err != nil {
-		return 0, err
-	}
-	if query.After < known.to && known.to > 0 {
-		if s.files == nil {
-			return 0, known.missing()
-		}
-		if n, err = s.files.Estimate(ctx, known.log, known.segments, query); err != nil || query.UpTo != 0 && query.UpTo <= known.to {
-			return n, err
-		}
-		query.After = known.to
-	}
-	planned, err := s.planned(ctx, s.pool, query)
-	return n + planned, err
-}
-
-// planned returns how many events the planner thinks that the table has.
-func (s *Store) planned(ctx context.Context, db querier, query eventsourced.LogQuery) (int64, error) {
-	upTo := int64(query.UpTo)
-	if upTo == 0 {
-		upTo = math.MaxInt64
-	}
-	condition, arguments := "", []any{int64(query.After), upTo}
-	if len(query.Names) > 0 {
-		condition, arguments = " AND name = ANY ($3::text[])", append(arguments, query.Names)
-	}
-	var plans []struct {
-		Plan struct {
-			Rows float64 `json:"Plan Rows"`
-		}
-	}
-	explain := s.sql.fill("EXPLAIN (FORMAT JSON) SELECT FROM {events} WHERE tstamp > $1::bigint AND tstamp <= $2::bigint" + condition)
-	if err := db.QueryRow(ctx, explain, arguments...).Scan(&plans); err != nil || len(plans) == 0 {
-		return 0, err
-	}
-	return int64(plans[0].Plan.Rows), nil
-}
-
 // selector writes the SQL of a [eventsourced.LogQuery], in which an event is called e. Each way to go
 // to the events has an index for its order, so that a page costs a page, whatever else lies in the log:
 //
@@ -101,17 +49,15 @@ type selector struct {
 	arguments []any  // $1 is After, $2 UpTo, $3 Limit
 	filter    string // what is asked for beside the way
 	direction string // of the order
+	unordered bool   // for who counts: the first names may have as many as are wanted
 }
 
 func newSelector(query eventsourced.LogQuery) *selector {
-	upTo, limit := int64(query.UpTo), int64(query.Limit)
-	if upTo == 0 {
-		upTo = math.MaxInt64
-	}
+	limit := int64(query.Limit)
 	if limit == 0 {
 		limit = math.MaxInt64
 	}
-	c := &selector{query: query, arguments: []any{int64(query.After), upTo, limit}}
+	c := &selector{query: query, arguments: []any{int64(query.After), upTo(query), limit}}
 	if query.Backwards {
 		c.direction = " DESC"
 	}
@@ -189,11 +135,15 @@ func (c *selector) from() string {
 	if wanted == "" {
 		return fmt.Sprintf("{events} e WHERE {whole} AND %s%s ORDER BY %s LIMIT $3", way, c.filter, order)
 	}
+	ordered := " ORDER BY hit.tstamp" + c.direction
+	if c.unordered {
+		ordered = ""
+	}
 	// A lateral for each, because the index holds each in order; a bare name = ANY would scan the whole log
 	// or sort all that matches.
 	return fmt.Sprintf(`%s CROSS JOIN LATERAL (
 			SELECT e.tstamp FROM {events} e WHERE %s%s ORDER BY %s LIMIT $3
-		) hit WHERE {whole} ORDER BY hit.tstamp%s LIMIT $3`, wanted, way, c.filter, order, c.direction)
+		) hit WHERE {whole}%s LIMIT $3`, wanted, way, c.filter, order, ordered)
 }
 
 // newFilter returns what a query asks for that is looked at in what lies on its way.
@@ -253,6 +203,7 @@ func (s statements) selecting(columns string, query eventsourced.LogQuery) (sql 
 func (s statements) counting(query eventsourced.LogQuery) (sql string, arguments []any) {
 	query.Backwards = false
 	c := newSelector(query)
+	c.unordered = true
 	return s.fill("SELECT count(*) FROM (SELECT FROM " + c.from() + ") counted"), c.planned()
 }
 

@@ -96,7 +96,7 @@ var (
 	_ eventsourced.LogStore      = (*Store)(nil)
 	_ eventsourced.SnapshotStore = (*Store)(nil)
 	_ eventsourced.Identified    = (*Store)(nil)
-	_ eventsourced.Estimator     = (*Store)(nil)
+	_ eventsourced.Surveyor      = (*Store)(nil)
 )
 
 // withDefaults returns the configuration as it is used.
