@@ -63,13 +63,14 @@ type row struct {
 	Skipped  int64                 `json:"skipped"`
 	Rebuild  *consumer.Replay      `json:"rebuild,omitempty"`
 	Error    string                `json:"error,omitempty"`
-	Asked    string                `json:"asked,omitempty"` // of a reactor: "park" or "skip", once the event that it fails at fails again
+	Asked    string                `json:"asked,omitempty"`   // of a reactor: "park" or "skip", once the event that it fails at fails again
+	Refused  string                `json:"refused,omitempty"` // why the page's program may not run what another one runs
 	Spark    *spark                `json:"-"`
 }
 
 func (h *Handler) rowOf(s consumer.Status, revealed bool) row {
 	r := row{standing: standingOf(s), Kind: s.Kind, Name: s.Name, Topic: s.Topic, Behind: s.Behind, More: s.More, Lag: s.Lag, LagMS: s.Lag.Milliseconds(), Rate: s.Rate,
-		Left: s.Left, LeftMS: s.Left.Milliseconds(), Position: s.Position, Version: s.Version, Node: s.Node, Parked: s.Parked, Skipped: s.Skipped, Asked: s.Asked, Spark: h.spark(s.ID())}
+		Left: s.Left, LeftMS: s.Left.Milliseconds(), Position: s.Position, Version: s.Version, Node: s.Node, Parked: s.Parked, Skipped: s.Skipped, Asked: s.Asked, Refused: s.Refused, Spark: h.spark(s.ID())}
 	r.Word = r.standing.Word
 	if s.Rebuild != nil && s.Rebuild.Running {
 		r.Rebuild = h.replay(s.Rebuild)

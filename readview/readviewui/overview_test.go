@@ -91,6 +91,24 @@ func TestOverviewOfWhatNobodyRuns(t *testing.T) {
 	})
 }
 
+// The page is in another program than that which runs the projections, and newer.
+func TestPageOfAProgramThatMayNotRunIt(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, readviewui.Config{})
+	require.NoError(t, s.manager.WaitFor(t.Context(), s.deposit("anna", 5)))
+	newer := projections()
+	newer[0].Version = 2
+	manager, err := readview.NewManager(nil, s.store, s.pool, readview.Config{}, newer...)
+	require.NoError(t, err)
+	handler, err := readviewui.New(manager, s.store, s.pool, readviewui.Config{})
+	require.NoError(t, err)
+	t.Cleanup(handler.Close)
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin/consumer?kind=projection&name=accounts", nil))
+	require.Contains(t, answer.Body.String(), "Another program runs it, which this page’s may not:</b> ")
+	require.NotContains(t, s.page("consumer?kind=projection&name=accounts"), "Another program runs it")
+}
+
 func TestOverviewSaysWhatThisProgramHasAppended(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, readviewui.Config{})
