@@ -46,6 +46,9 @@ var (
 	// event whose name, or whose schema version, the registry does not know, and
 	// by [Registry.Encode] for a type that is not registered.
 	ErrUnknownEvent = errors.New("unknown event")
+
+	// ErrNewerEvent is an [ErrUnknownEvent] of an event whose schema version is above the one that the registry knows.
+	ErrNewerEvent = fmt.Errorf("%w: it was written by a newer version of the program", ErrUnknownEvent)
 )
 
 // ConflictError says which expectation failed. It unwraps to [ErrConflict].

@@ -85,7 +85,6 @@ func (t *eventType) addStep(from int, s step) {
 }
 
 var (
-	errNewerSchema = fmt.Errorf("%w: it was written by a newer version of the program", ErrUnknownEvent)
 	errOlderSchema = errors.New("schema version below 1")
 	errCircle      = errors.New("its upcasters lead in a circle")
 )
@@ -129,7 +128,7 @@ func (r *Registry) upcast(ctx context.Context, to []Recorded, event Recorded, re
 		s, known := t.steps[event.SchemaVersion]
 		switch {
 		case event.SchemaVersion >= t.schemaVersion():
-			return nil, fmt.Errorf("%w, in schema version %d; this one knows %d", errNewerSchema, event.SchemaVersion, t.schemaVersion())
+			return nil, fmt.Errorf("%w, in schema version %d; this one knows %d", ErrNewerEvent, event.SchemaVersion, t.schemaVersion())
 		case !known:
 			return nil, errOlderSchema
 		case s.replace != nil && replaced == maxReplaced:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
+	"github.com/dancefinder/eventsourcing/eventsourced/relay"
 	"github.com/dancefinder/eventsourcing/operate/terminal"
 )
 
@@ -81,8 +82,7 @@ func (c *Commands) mayLeaveOut(s consumer.Status) string {
 	if s.Kind == consumer.KindReactor && f.EventName != "" && f.Attempts > 0 {
 		return fmt.Sprintf(" If that event can't be handled: %s, or skip in place of park.", c.quote(fmt.Sprintf("reactors park %s --position %d --reason TEXT", s.Name, f.Position)))
 	}
-	if s.Kind != consumer.KindRelay || f.Position == 0 ||
-		!strings.HasPrefix(f.Error, "relay "+f.EventName) && !strings.HasPrefix(f.Error, "Translate") { // such as for want of a broker
+	if s.Kind != consumer.KindRelay || !relay.IsTranslateFailure(f) {
 		return ""
 	}
 	return " If that event can't be mended: " + c.quote(fmt.Sprintf("relay skip --position %d --reason TEXT", f.Position)) + "."

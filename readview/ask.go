@@ -133,8 +133,10 @@ func (s *feedSource) complain(ctx context.Context, err error, free bool) {
 		text = "nothing comes from the other context: " + remote.Error
 		err = errors.New(text)
 	case remote != nil:
-		text = fmt.Sprintf("the other context's relay can't send the next event: %s; who runs it has to mend that, or to leave the event out "+
-			"(Relay.Skip, relay skip --position %d)", remote.Error, remote.Position)
+		text = fmt.Sprintf("the other context's relay can't send the next event: %s; who runs it has to mend that", remote.Error)
+		if relay.IsTranslateFailure(remote) { // otherwise no event is at fault, but what it goes by, or it may well be
+			text += fmt.Sprintf(", or to leave the event out (Relay.Skip, relay skip --position %d)", remote.Position)
+		}
 	}
 	again := text != s.problem || time.Since(s.signOfTrouble) > slowAgain || s.untroubled()
 	switch {

@@ -63,7 +63,7 @@ func (m *Manager) inTheWay(ctx context.Context, name string, session consumer.Se
 	}
 	if f := records[name].failure; f != nil && f.Stalled && f.Session != nil {
 		if i := slices.IndexFunc(f.Blockers, is); i >= 0 {
-			return f.Blockers[i], sessions.Terminate, `a.pid = ANY (pg_blocking_pids($3::int)) AND EXISTS (SELECT FROM pg_stat_activity w WHERE w.pid = $3::int AND w.backend_start = $4)`,
+			return f.Blockers[i], sessions.Terminate, `a.pid IN (` + inTheWayOf("$3") + `) AND EXISTS (SELECT FROM pg_stat_activity w WHERE w.pid = $3::int AND w.backend_start = $4)`,
 				[]any{int32(f.Session.PID), f.Session.Connected}, nil
 		}
 		if is(*f.Session) && len(f.Blockers) == 0 {
@@ -86,12 +86,20 @@ func (m *Manager) inTheWay(ctx context.Context, name string, session consumer.Se
 // slowStatement is how long a statement has to take until it is said that a projection is at it.
 const slowStatement = 500 * time.Millisecond
 
-// sessionsAt returns a session of the server, if it waits or has been at a statement for a while, and who holds the lock that it waits for.
+// inTheWayOf selects who holds the lock that a session waits for, and for whom those wait themselves: pid, and by how many others.
+func inTheWayOf(session string) string {
+	return `WITH RECURSIVE chain AS (SELECT unnest(pg_blocking_pids(` + session + `::int)) AS pid, 1 AS depth
+		UNION SELECT unnest(pg_blocking_pids(pid)), depth + 1 FROM chain WHERE depth < 10) SELECT pid FROM chain GROUP BY pid ORDER BY max(depth) DESC, pid`
+}
+
+// sessionsAt returns a session of the server, if it waits or has been at a statement for a while, and who is in its way: first who
+// waits for nobody.
 func (m *Manager) sessionsAt(ctx context.Context, pid uint32) (own *consumer.Session, blockers []consumer.Session) {
 	rows, err := m.pool.Query(ctx, `SELECT pid, coalesce(nullif(application_name, ''), usename, ''), coalesce(state, ''),
 			coalesce(xact_start, 'epoch'), coalesce(left(query, 1000), ''), coalesce(query_start, 'epoch'), coalesce(backend_start, 'epoch'),
 			coalesce(state = 'active' AND (wait_event_type = 'Lock' OR wait_event_type IS DISTINCT FROM 'Client' AND query_start < clock_timestamp() - $2::bigint * interval '1 microsecond'), false)
-		FROM pg_stat_activity WHERE pid = $1 OR pid = ANY (pg_blocking_pids($1)) ORDER BY pid`, int32(pid), slowStatement.Microseconds())
+		FROM (SELECT $1::int AS pid, 0 AS number UNION ALL SELECT pid, row_number() OVER () FROM (`+inTheWayOf("$1")+`) AS way) AS wanted
+		JOIN pg_stat_activity a USING (pid) ORDER BY number`, int32(pid), slowStatement.Microseconds())
 	if err != nil {
 		return nil, nil // that it stalls is worth a record without them
 	}

@@ -86,6 +86,33 @@ func TestASessionInTheWayIsEnded(t *testing.T) {
 	require.NoError(t, idle.Ping(t.Context()))
 }
 
+// Who holds the lock may wait for somebody else's: that one is named first, and ended.
+func TestTheSessionAtTheRootIsEnded(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	manager, router := b.manager(fast(), balances())
+	b.start(router)
+	b.waitFor(manager, b.deposit(3))
+	root := b.session(`SELECT pg_advisory_xact_lock(42)`)
+	holder := b.session(`SELECT FROM readviews FOR UPDATE`)
+	waits := make(chan error, 1)
+	go func() {
+		_, err := holder.Exec(context.WithoutCancel(t.Context()), `SELECT pg_advisory_xact_lock(42); COMMIT`)
+		waits <- err
+	}()
+	last := b.deposit(2)
+	var blockers []consumer.Session
+	b.eventually("both are named", func() bool {
+		blockers = b.stalled(manager).Blockers
+		return len(blockers) == 2
+	})
+	require.Equal(t, []int{int(root.PgConn().PID()), int(holder.PgConn().PID())}, []int{blockers[0].PID, blockers[1].PID})
+	require.NoError(t, manager.EndSession(t.Context(), "balances", blockers[0]))
+	require.NoError(t, <-waits)
+	b.waitFor(manager, last)
+	b.requireExact(last)
+}
+
 // A statement that the server is at is no lock, and no hanging handler: it is said, and can be cancelled.
 func TestAStatementThatTakesLongIsSaid(t *testing.T) {
 	t.Parallel()

@@ -42,5 +42,11 @@ var (
 	ErrURL = errors.New("the URL of the broker is not of the form amqp://user:password@host:port/vhost")
 )
 
+// unreachable is why there is no connection, and [messaging.ErrUnreachable].
+type unreachable struct{ error }
+
+func (e unreachable) Unwrap() error        { return e.error }
+func (e unreachable) Is(target error) bool { return target == messaging.ErrUnreachable }
+
 // errPhantom is a delivery that no broker has made.
 var errPhantom = errors.New("an empty delivery: the connection is lost")

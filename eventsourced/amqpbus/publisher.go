@@ -67,7 +67,7 @@ func NewPublisher(url string, config PublisherConfig) (*Publisher, error) {
 //
 // Publish returns when the context of the first message ends, and after
 // [PublisherConfig.ConfirmTimeout]. It returns [ErrNotConfirmed], [ErrBlocked],
-// [ErrUnroutable], [ErrTooLong], [ErrClosed], or the error of the connection.
+// [ErrUnroutable], [ErrTooLong], [ErrClosed], or the error of the connection, which is a [messaging.ErrUnreachable] when there is none.
 func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	if len(messages) == 0 {
 		return nil
@@ -125,7 +125,7 @@ func (p *Publisher) publish(ctx context.Context, topic string, messages []*messa
 	defer cancel()
 	s, err := p.connect(ctx)
 	if err != nil {
-		return cmp.Or(context.Cause(ctx), err)
+		return unreachable{cmp.Or(context.Cause(ctx), err)}
 	}
 	// A write to a broker that does not read waits until somebody closes the
 	// connection.

@@ -101,7 +101,7 @@ type Failure struct {
 	Attempts  int       // that have failed or hang; 0 when the first is under way and takes long
 	Next      time.Time // of the next try, zero when that is not known or under way
 	Stalled   bool      // nothing has failed now, but something under way takes long: Error says what
-	Blockers  []Session // who holds the lock that a stalled projection waits for
+	Blockers  []Session // who holds the lock that a stalled projection waits for, and for whom those wait: first who waits for nobody
 	Session   *Session  // of a stalled projection: its own, when it waits for a lock or is at a statement; nil when it is neither, or not known
 }
 

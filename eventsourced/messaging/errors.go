@@ -24,5 +24,9 @@ var (
 	// queue that is gone. Package relay gives up an answer then, where it sends smaller pages after other errors.
 	ErrUnroutable = errors.New("there is no such queue")
 
+	// ErrUnreachable is what a Publisher returns, as amqpbus.Publisher does, when there is no connection to publish over, so that
+	// the error is about none of the messages. Package relay sends a page again later then, as it is.
+	ErrUnreachable = errors.New("the broker can't be reached")
+
 	errNotAcked = errors.New("the message was nacked")
 )

@@ -2,9 +2,11 @@ package relay_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -17,7 +19,7 @@ func TestAnswersTellWhereTheRelayIs(t *testing.T) {
 	b := newBank(t)
 	outbox := consumertest.NewOutbox()
 	config := consumertest.Relaying()
-	logger, logged := consumertest.LogSignal("a consumer knows more than was published: was the log or the relay's position restored from a backup?")
+	logger, logged := consumertest.LogSignal("a consumer knows more than was published, and the log does not have it: was it restored from a backup?")
 	config.Logger = logger
 	ask := b.answers(outbox, config)
 	head := func(topic string) eventsourced.Position {
@@ -39,6 +41,34 @@ func TestAnswersTellWhereTheRelayIs(t *testing.T) {
 	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, After: events[2].Position + 1, ReplyTo: "ahead"})
 	require.Equal(t, events[2].Position, head("ahead"))
 	b.Wait(logged, "the relay logs it")
+}
+
+// What was sent and not confirmed, as when the broker crashes, is known to who has received it. That is no proof of a backup.
+func TestAnswerToWhoKnowsWhatWasNotConfirmed(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	outbox := consumertest.NewOutbox()
+	var lost atomic.Bool
+	outbox.Refuse = func(topic string, messages []*message.Message) error {
+		if topic != relay.DefaultTopic || !lost.Load() {
+			return nil
+		}
+		outbox.Messages["delivered"] = append(outbox.Messages["delivered"], messages...)
+		return consumertest.ErrRefused
+	}
+	ask := b.answers(outbox, consumertest.Relaying())
+	b.Deposit(3)
+	b.Published(outbox, relay.DefaultTopic, 3)
+	lost.Store(true)
+	events := b.Deposit(2)
+	b.Published(outbox, "delivered", 2)
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, After: events[0].Position, ReplyTo: "who knows"})
+	b.Eventually("the answer", func() bool { return len(outbox.Of("who knows")) > 0 })
+	page, err := relay.UnmarshalPage(outbox.Of("who knows")[0])
+	require.NoError(t, err)
+	require.Equal(t, []eventsourced.Position{events[0].Position, events[0].Position, events[0].Position}, []eventsourced.Position{page.After, page.UpTo, page.Head})
+	lost.Store(false)
+	consumertest.RequireChain(t, "0", b.Published(outbox, relay.DefaultTopic, 5))
 }
 
 // A relay that was cut off while it published saves nothing: the next one has the

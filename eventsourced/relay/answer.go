@@ -124,7 +124,10 @@ func (r *Relay) serve(ctx context.Context, w *window, reached eventsourced.Posit
 		} else if page.Failure == nil {
 			page.Failure = r.unknownNames(w.request)
 		}
-		r.warnOfAhead(ctx, w, reached)
+		if page.Head, err = r.headFor(ctx, w, page.Head); err != nil {
+			r.failed(ctx, w, err)
+			return
+		}
 	case found == aPage:
 		page.Last = w.leftEvents <= len(w.events) || w.leftBytes <= w.size
 	case time.Since(w.sent) < signOfLife:
@@ -163,11 +166,23 @@ func failureOf(err error) *consumer.Failure {
 	return &consumer.Failure{EventID: e.ID, EventName: e.Name, Position: e.Position, Error: about.Error()}
 }
 
-func (r *Relay) warnOfAhead(ctx context.Context, w *window, reached eventsourced.Position) {
-	if w.request.After > reached {
-		r.follower.Logger().WarnContext(ctx, "a consumer knows more than was published: was the log or the relay's position restored from a backup?",
-			"asker", w.request.Asker, "topic", w.request.Topic, "after", int64(w.request.After), "position", int64(reached))
+// headFor returns where the relay is, for who asks. What it has published may be ahead of its position: a broker or a server that
+// crashes before the one confirms or the other saves takes it back, and what is published again is known to who has it. Only
+// who knows an event that the log does not have comes from another one, or from after a backup.
+func (r *Relay) headFor(ctx context.Context, w *window, head eventsourced.Position) (eventsourced.Position, error) {
+	if w.request.After <= head {
+		return head, nil
 	}
+	event, found, err := consumer.EventAt(ctx, r.log, w.request.After)
+	if err != nil {
+		return 0, fmt.Errorf("look for what %s knows: %w", w.request.Asker, err)
+	}
+	if found && event.Position == w.request.After {
+		return w.request.After, nil
+	}
+	r.follower.Logger().WarnContext(ctx, "a consumer knows more than was published, and the log does not have it: was it restored from a backup?",
+		"asker", w.request.Asker, "topic", w.request.Topic, "after", int64(w.request.After), "position", int64(head))
+	return head, nil
 }
 
 // failed has a page tried again, and a window given up that can't be served: who asked asks again.

@@ -276,3 +276,24 @@ func TestAnswerToAQueueThatIsGone(t *testing.T) {
 	require.Equal(t, consumertest.IDsOf(deposits), ids)
 	require.Equal(t, 1, pages, "nobody takes its pages for too large")
 }
+
+// Without a connection nothing is known of a page: it is sent later, as it is.
+func TestAnswerWithoutABroker(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	deposits := b.Deposit(20)
+	outbox := consumertest.NewOutbox()
+	var tries atomic.Int32
+	outbox.Refuse = func(topic string, _ []*message.Message) error {
+		if topic != "back" || tries.Add(1) > 2 {
+			return nil
+		}
+		return fmt.Errorf("publish to %s: %w", topic, messaging.ErrUnreachable)
+	}
+	ask := b.answers(outbox, consumertest.Relaying())
+	ask(relay.HistoryRequest{Topic: relay.DefaultTopic, ReplyTo: "back"})
+	ids, pages := b.history(outbox, "back", 0)
+	require.Equal(t, consumertest.IDsOf(deposits), ids)
+	require.Equal(t, 1, pages)
+	require.EqualValues(t, 3, tries.Load())
+}

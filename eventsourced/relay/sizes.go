@@ -48,7 +48,7 @@ func (s *workingSizes) set(topic string, bytes int) {
 var errHalved = errors.New("it may be too large")
 
 // publishPage publishes a window's page. After a refusal, which is errHalved then, pages are half
-// as large. One that took long is another matter, and so is a queue that is gone.
+// as large. One that took long is another matter, and so is a queue that is gone, or no connection.
 func (r *Relay) publishPage(ctx context.Context, w *window, page Page) error {
 	widened := r.widened(w.request.Names)
 	page.Publication, page.PublishedFrom = widened.Number, widened.Position
@@ -58,7 +58,8 @@ func (r *Relay) publishPage(ctx context.Context, w *window, page Page) error {
 	}
 	began := time.Now()
 	err = r.publish(ctx, consumer.PartBeside, nil, w.request.ReplyTo, msg)
-	if err != nil && len(w.events) > 1 && !errors.Is(err, messaging.ErrUnroutable) && time.Since(began) < signOfLife {
+	aboutIt := err != nil && !errors.Is(err, messaging.ErrUnroutable) && !errors.Is(err, messaging.ErrUnreachable)
+	if aboutIt && len(w.events) > 1 && time.Since(began) < signOfLife {
 		r.sizes.set(w.request.ReplyTo, len(msg.Payload)/2+pageOverhead)
 		return fmt.Errorf("%w: %w", errHalved, err)
 	}

@@ -3,6 +3,7 @@ package relay
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -114,15 +115,19 @@ func (r *Relay) obstacle(ctx context.Context, event eventsourced.Recorded) (stri
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
-	if err != nil {
+	newer := errors.Is(err, eventsourced.ErrNewerEvent) // what this program thinks of it is of no matter
+	if err != nil && !newer {
 		return err.Error(), nil
 	}
-	status, err := r.Status(ctx)
-	if err != nil {
-		return "", err
+	status, statusErr := r.Status(ctx)
+	if statusErr != nil {
+		return "", statusErr
 	}
 	if failure := status.Failure; failure != nil && failure.Position == event.Position {
 		return failure.Error, nil
+	}
+	if newer {
+		return "", fmt.Errorf("%w: the relay does not stand there, and this program is older than the event, so that it can't tell: ask the one that runs the relay: %w", ErrNotInTheWay, err)
 	}
 	return "", fmt.Errorf("%w: %s %s of %s can be published", ErrNotInTheWay, event.Name, event.ID, event.Stream)
 }
