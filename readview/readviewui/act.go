@@ -65,20 +65,6 @@ func (h *Handler) readAsked(ctx context.Context, values url.Values) (asked, erro
 	return a, err
 }
 
-// find returns how a consumer stands; one that is not there is a problem.
-func (h *Handler) find(ctx context.Context, id consumer.ID) (consumer.Status, error) {
-	l := h.look(ctx)
-	for _, s := range l.All {
-		if s.ID() == id {
-			return s, nil
-		}
-	}
-	if id.Kind == consumer.KindProjection && slices.Contains(h.manager.Names(), id.Name) { // it could not be looked at
-		return consumer.Status{Kind: id.Kind, Name: id.Name, Behind: -1}, nil
-	}
-	return consumer.Status{}, problem{Status: http.StatusNotFound, Title: "There is no such " + kindWord(id.Kind), Text: "Nothing of that name is registered here or has run on this database."}
-}
-
 func kindWord(kind consumer.Kind) string {
 	switch kind {
 	case consumer.KindProjection, consumer.KindRelay, consumer.KindReactor, consumer.KindSubscriber:

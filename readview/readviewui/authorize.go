@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -23,6 +24,9 @@ func (h *Handler) authorize(r *http.Request, action Action) (actor string, err e
 	return actor, err
 }
 
+// away is the answer to what nobody can tell or do without the database.
+var away = problem{Status: http.StatusServiceUnavailable, Title: "Not known just now", Text: isAway + " " + nextAway + " Nothing has changed."}
+
 // fail answers with an error: what the library says about what was asked for is for who
 // asks; what the database says as well, as they run it.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -35,6 +39,8 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		p = problem{Status: http.StatusGatewayTimeout, Title: "The database took too long", Text: "What was asked for was given up, so that nothing waits for it. Try again."}
 	case errors.Is(err, context.Canceled):
 		return
+	case pgerr.Code(err) == "" && h.look(r.Context()).Away: // which is in the log
+		p = away
 	default:
 		h.config.Logger.ErrorContext(r.Context(), "the admin page could not answer", "path", r.URL.Path, "error", err)
 		p = problem{Status: http.StatusInternalServerError, Title: "That did not work", Text: err.Error()}

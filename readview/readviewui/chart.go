@@ -35,8 +35,12 @@ func (v *consumerView) charts(h *Handler, s consumer.Status) {
 	if v.Lag15 == nil {
 		return
 	}
-	v.Lag15.Says = "The lag of the last 15 minutes. Now it is " + dur(s.Lag) + ", the most was " + v.Lag15.Top + "."
-	v.Rate15.Says = "Events applied in a second, in the last 15 minutes. Now it is " + rate(s.Rate) + "."
+	lag, applied := "Now it is "+dur(s.Lag), "Now it is "+rate(s.Rate)+"."
+	if v.Unknown() {
+		lag, applied = "How it is now is not known", "How many it is now is not known."
+	}
+	v.Lag15.Says = "The lag of the last 15 minutes. " + lag + ", the most was " + v.Lag15.Top + "."
+	v.Rate15.Says = "Events applied in a second, in the last 15 minutes. " + applied
 	if f := s.Failure; f != nil && s.State == consumer.Failed {
 		if since := now.Sub(f.Since); since < trendStep*trendPoints {
 			x := 360 * (1 - since.Seconds()/(trendStep*trendPoints).Seconds())

@@ -45,8 +45,11 @@ type consumerView struct {
 	Lag15      *chart                `json:"-"`
 	Rate15     *chart                `json:"-"`
 	Here       string                `json:"-"`
-	Ways       []ending              `json:"-"` // to end for whom a rebuild waits
-	IsView     bool                  `json:"-"` // a projection
+	Ways       []ending              `json:"-"`             // to end for whom a rebuild waits
+	IsView     bool                  `json:"-"`             // a projection
+	Old        bool                  `json:"old,omitempty"` // nothing is known of now
+	Away       bool                  `json:"-"`             // because the database does not answer
+	Unread     string                `json:"problem,omitempty"`
 
 	revealed bool
 }
@@ -111,7 +114,8 @@ type button struct {
 func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 	asked := r.URL.Query()
 	id := consumer.ID{Kind: consumer.Kind(asked.Get("kind")), Name: asked.Get("name"), Topic: asked.Get("topic")}
-	s, err := h.find(ctx, id)
+	l := h.look(ctx)
+	s, err := h.findIn(l, id)
 	if err != nil {
 		return nil, err
 	}
@@ -123,10 +127,12 @@ func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &consumerView{row: h.rowOf(s, revealed), Hides: !h.open(id.Name, revealed), revealed: revealed, Still: revealed, Rebuilt: h.replay(s.Rebuild), Verify: h.replay(s.Verify), IsView: id.Kind == consumer.KindProjection,
+	v := &consumerView{row: h.rowOf(l, s, revealed), Old: l.Old, Away: l.Away, Unread: l.Says(), Hides: !h.open(id.Name, revealed), revealed: revealed, Still: revealed, Rebuilt: h.replay(s.Rebuild), Verify: h.replay(s.Verify), IsView: id.Kind == consumer.KindProjection,
 		Done: doneWord(Action(asked.Get("done"))), Here: h.placeOf(id)}
-	if found, _ := h.troubles(ctx, []consumer.Status{s}, revealed); len(found) > 0 {
-		v.Trouble = &found[0]
+	if !l.Old {
+		if found, _ := h.troubles(ctx, []consumer.Status{s}, revealed); len(found) > 0 {
+			v.Trouble = &found[0]
+		}
 	}
 	known := h.jobs.of(id)
 	if known.Running != "" {
@@ -145,6 +151,9 @@ func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 		}
 	}
 	v.charts(h, s)
+	if l.Away { // nothing more can be read, or done
+		return v, nil
+	}
 	load := func(what string, err error) {
 		if err != nil {
 			v.Problems = append(v.Problems, what+": "+err.Error())

@@ -13,7 +13,7 @@ import (
 // functions are those that templates call.
 func (h *Handler) functions() template.FuncMap {
 	return template.FuncMap{
-		"asset": h.assetURL, "num": num[int64], "dur": dur, "clock": h.clock, "day": h.day, "moment": h.moment, "rate": rate,
+		"asset": h.assetURL, "num": num[int64], "dur": dur, "clock": h.clock, "day": h.day, "moment": h.moment, "rate": rate, "nextAway": func() string { return nextAway }, "since": func(t time.Time) string { return dur(time.Since(t)) },
 		"query": query, "short": short, "dict": dict, "plural": plural,
 		"pos":   func(p any) string { return num(toInt(p)) },
 		"exact": func(t time.Time) string { return t.In(h.config.Location).Format("15:04:05.000") }, "bytes": byteSize,

@@ -29,8 +29,12 @@ func (h *Handler) live(w http.ResponseWriter, r *http.Request) {
 		if r.Context().Err() != nil {
 			return
 		}
+		at := ""
+		if !l.At.IsZero() {
+			at = h.clock(l.At)
+		}
 		_ = control.SetWriteDeadline(time.Now().Add(10 * time.Second)) // who does not read it is given up
-		if _, err := fmt.Fprintf(w, "retry: 3000\nevent: look\ndata: {\"version\": %q, \"at\": %q}\n\n", l.Version, h.clock(l.At)); err != nil {
+		if _, err := fmt.Fprintf(w, "retry: 3000\nevent: look\ndata: {\"version\": %q, \"at\": %q, \"old\": %t}\n\n", l.Version, at, l.Old); err != nil {
 			return
 		}
 		if err := control.Flush(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/internal/pgerr"
 )
 
 // How often all is looked at, while somebody does.
@@ -25,12 +27,15 @@ const (
 
 // look is how all consumers stood at a time. It is read-only.
 type look struct {
-	At      time.Time
+	At      time.Time // zero when nothing was ever known
 	All     []consumer.Status
 	Version string           // another one when something has changed
-	Problem string           // why it is older than it should be, or lacks something; "" when it is neither
-	Old     bool             // nothing could be looked at: All is of an earlier look
+	Problem string           // that it is older than it should be, or lacks something; "" when it is neither
+	Cause   string           // of that, as an error has it
+	Old     bool             // nothing could be looked at: All is of an earlier look, and nothing is known of now
+	Away    bool             // because the database does not answer
 	Blocked *pgstore.Blocked // who keeps others from appending; nil for nobody
+	ended   time.Time
 	took    time.Duration
 }
 
@@ -49,7 +54,7 @@ func (h *Handler) look(ctx context.Context) *look {
 		h.looks.mu.Lock()
 		last, running := h.looks.last, h.looks.running
 		switch {
-		case last != nil && !h.looks.stale && time.Since(last.At) < max(lookEvery, lookShare*last.took):
+		case last != nil && !h.looks.stale && time.Since(last.ended) < last.lasts():
 			h.looks.mu.Unlock()
 			return last
 		case running == nil:
@@ -69,7 +74,7 @@ func (h *Handler) look(ctx context.Context) *look {
 			continue
 		}
 		if last == nil {
-			return &look{At: time.Now(), Problem: "The database does not answer: nothing is known yet."}
+			return &look{Problem: isAway, Cause: "Nothing is known yet.", Old: true, Away: true}
 		}
 		return last
 	}
@@ -81,12 +86,12 @@ func (h *Handler) lookAgain(ctx context.Context, last *look, done chan struct{})
 	defer cancel()
 	began := time.Now()
 	all, err := h.status(ctx)
-	now := &look{At: time.Now(), All: all, took: time.Since(began)}
+	now := &look{At: time.Now(), All: all, ended: time.Now(), took: time.Since(began)}
 	if err != nil {
 		h.config.Logger.WarnContext(ctx, "the admin page could not look at everything", "error", err)
-		now.Problem = inShort(err)
-		if now.Old = len(all) == 0; now.Old && last != nil {
-			now.All, now.At = last.All, last.At
+		now.Problem, now.Cause = "Not everything could be looked at.", inShort(err)
+		if len(all) == 0 {
+			now.old(last, err)
 		}
 	}
 	if h.inspector != nil && !now.Old {
@@ -104,6 +109,34 @@ func (h *Handler) lookAgain(ctx context.Context, last *look, done chan struct{})
 	h.looks.mu.Unlock()
 	close(done)
 }
+
+// isAway is what is said when the database does not answer, and nextAway what to do then.
+const (
+	isAway   = "The database does not answer."
+	nextAway = "See that PostgreSQL runs and takes connections; this page goes on by itself."
+)
+
+// old makes it one that knows no more than the last one did.
+func (l *look) old(last *look, err error) {
+	l.Old, l.Problem, l.At = true, "Nothing could be looked at.", time.Time{}
+	if last != nil {
+		l.All, l.At = last.All, last.At
+	}
+	if l.Away = pgerr.Code(err) == "" || pgerr.Lost(err); l.Away { // else it is an answer, if not one of those that were hoped for
+		l.Problem = isAway
+	}
+}
+
+// lasts is for how long it is taken for how things are.
+func (l *look) lasts() time.Duration {
+	if l.Old {
+		return lookEvery
+	}
+	return max(lookEvery, lookShare*l.took)
+}
+
+// Says is the problem with its cause, for programs.
+func (l *look) Says() string { return strings.TrimSpace(l.Problem + " " + l.Cause) }
 
 // inShort is the first line of an error, for people: those of several looks at a database that does not answer are alike.
 func inShort(err error) string {
@@ -138,6 +171,31 @@ func (h *Handler) status(ctx context.Context) ([]consumer.Status, error) {
 	return all, errors.Join(problems...)
 }
 
+// find returns how a consumer stands; one that is not there is a problem.
+func (h *Handler) find(ctx context.Context, id consumer.ID) (consumer.Status, error) {
+	l := h.look(ctx)
+	if l.Away {
+		return consumer.Status{}, away
+	}
+	return h.findIn(l, id)
+}
+
+// findIn returns how a consumer stood at a look.
+func (h *Handler) findIn(l *look, id consumer.ID) (consumer.Status, error) {
+	for _, s := range l.All {
+		if s.ID() == id {
+			return s, nil
+		}
+	}
+	if id.Kind == consumer.KindProjection && slices.Contains(h.manager.Names(), id.Name) { // it could not be looked at
+		return consumer.Status{Kind: id.Kind, Name: id.Name, Behind: -1}, nil
+	}
+	if l.Problem != "" {
+		return consumer.Status{}, problem{Status: http.StatusServiceUnavailable, Title: "Not known just now", Text: l.Says()}
+	}
+	return consumer.Status{}, problem{Status: http.StatusNotFound, Title: "There is no such " + kindWord(id.Kind), Text: "Nothing of that name is registered here or has run on this database."}
+}
+
 func versionOf(l *look) string {
 	shown := slices.Clone(l.All)
 	for i := range shown {
@@ -147,6 +205,9 @@ func versionOf(l *look) string {
 	sum := fnv.New64a()
 	_, _ = sum.Write(text)
 	_, _ = fmt.Fprint(sum, l.Problem, l.Old, l.Blocked != nil)
+	if !l.Old { // whose cause names another port with each try
+		_, _ = fmt.Fprint(sum, l.Cause)
+	}
 	return fmt.Sprintf("%x", sum.Sum64())
 }
 

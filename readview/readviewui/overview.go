@@ -19,7 +19,7 @@ const maxText = 200
 // overview is the page of all consumers.
 type overview struct {
 	Title    string                `json:"title"`
-	At       time.Time             `json:"at"`
+	At       time.Time             `json:"at,omitzero"` // of what is known
 	Head     eventsourced.Position `json:"head"`
 	Problem  string                `json:"problem,omitempty"` // why it is old, or lacks something
 	Trouble  []trouble             `json:"trouble"`
@@ -52,7 +52,7 @@ type row struct {
 	Behind   int64                 `json:"behind"` // -1 when nobody knows
 	More     bool                  `json:"more"`
 	Lag      time.Duration         `json:"-"`
-	LagMS    int64                 `json:"lag_ms"`
+	LagMS    int64                 `json:"lag_ms"` // likewise
 	Rate     float64               `json:"rate"`
 	Left     time.Duration         `json:"-"`
 	LeftMS   int64                 `json:"left_ms"`
@@ -65,14 +65,21 @@ type row struct {
 	Error    string                `json:"error,omitempty"`
 	Asked    string                `json:"asked,omitempty"`   // of a reactor: "park" or "skip", once the event that it fails at fails again
 	Refused  string                `json:"refused,omitempty"` // why the page's program may not run what another one runs
+	Was      string                `json:"was,omitempty"`     // the state that was known last, and when; of now nothing is known
+	AsOf     time.Time             `json:"as_of,omitzero"`
 	Spark    *spark                `json:"-"`
 }
 
-func (h *Handler) rowOf(s consumer.Status, revealed bool) row {
+// rowOf returns the row of a consumer, as it stood at a look.
+func (h *Handler) rowOf(l *look, s consumer.Status, revealed bool) row {
 	r := row{standing: standingOf(s), Kind: s.Kind, Name: s.Name, Topic: s.Topic, Behind: s.Behind, More: s.More, Lag: s.Lag, LagMS: s.Lag.Milliseconds(), Rate: s.Rate,
 		Left: s.Left, LeftMS: s.Left.Milliseconds(), Position: s.Position, Version: s.Version, Node: s.Node, Parked: s.Parked, Skipped: s.Skipped, Asked: s.Asked, Refused: s.Refused, Spark: h.spark(s.ID())}
-	r.Word = r.standing.Word
-	if s.Rebuild != nil && s.Rebuild.Running {
+	if l.Old {
+		r.Was, r.AsOf, r.standing = strings.ToLower(r.standing.Word), l.At, notKnown
+	}
+	if r.Word = r.standing.Word; r.Unknown() {
+		r.Behind, r.More, r.LagMS, r.Rate, r.Left, r.LeftMS = -1, false, -1, 0, 0, 0
+	} else if s.Rebuild != nil && s.Rebuild.Running {
 		r.Rebuild = h.replay(s.Rebuild)
 	}
 	if s.State == consumer.Failed || s.State == consumer.Paused || s.State == consumer.Ahead { // it does not go on, whatever was measured before
@@ -83,6 +90,9 @@ func (h *Handler) rowOf(s consumer.Status, revealed bool) row {
 	}
 	return r
 }
+
+// Unknown tells that nobody knows how it stands.
+func (r row) Unknown() bool { return r.standing == notKnown }
 
 // Percent is how far a rebuild is.
 func (r row) Percent() int { return percent(r.Rebuild) }
@@ -125,7 +135,7 @@ var columns = []sorting{
 
 func (h *Handler) overview(ctx context.Context, r *http.Request) (any, error) {
 	l := h.look(ctx)
-	o := &overview{At: l.At, Problem: l.Problem, All: len(l.All)}
+	o := &overview{At: l.At, Problem: l.Says(), All: len(l.All)}
 	asked := r.URL.Query()
 	o.State, o.Text, o.Sort = asked.Get("state"), strings.TrimSpace(asked.Get("q")), asked.Get("sort")
 	if len(o.Text) > maxText {
@@ -136,7 +146,7 @@ func (h *Handler) overview(ctx context.Context, r *http.Request) (any, error) {
 	}
 	counts, words, nodes := map[string]int{}, map[string]string{}, map[string]bool{}
 	for _, s := range l.All {
-		row := h.rowOf(s, false)
+		row := h.rowOf(l, s, false)
 		counts[row.Class]++
 		words[row.Class] = row.standing.Word
 		if s.Node != "" {

@@ -7,6 +7,9 @@ import (
 // standing is a consumer's state as the page says it: a word, and the class of its badge.
 type standing struct{ Word, Class string }
 
+// notKnown is how a consumer is that could not be looked at.
+var notKnown = standing{"Not known", "unknown"}
+
 // bad are the states that want somebody's hand, the worst first; what comes after is none of those.
 var order = []string{"failed", "stalled", "retrying", "rebuilding", "catching-up", "paused", "standby", "live"}
 
@@ -35,5 +38,5 @@ func standingOf(s consumer.Status) standing {
 	case consumer.Live:
 		return standing{"Live", "live"}
 	}
-	return standing{string(s.State), "unknown"}
+	return notKnown
 }

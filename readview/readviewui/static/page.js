@@ -5,6 +5,7 @@ document.documentElement.classList.add("js")
 const sign = document.querySelector("#live")
 document.querySelector(".top [aria-current]")?.scrollIntoView({block: "nearest", inline: "nearest"})
 let busy = false, again = false, version = document.body.dataset.version
+let ahead = Date.now() - Date.parse(document.body.dataset.now) // of the server's clock
 
 // morph makes a node like another one, and keeps what is like it already: so the focus stays,
 // and so does what somebody has opened or typed.
@@ -41,10 +42,21 @@ async function refresh() {
 
 function show(fresh) {
 	version = fresh.body.dataset.version
+	ahead = Date.now() - Date.parse(fresh.body.dataset.now)
 	document.title = fresh.title
 	morph(document.querySelector("header nav"), fresh.querySelector("header nav"))
 	morph(document.querySelector("main"), fresh.querySelector("main"))
 }
+
+// Ages go on counting.
+setInterval(() => {
+	for (const age of document.querySelectorAll("time[data-age]")) {
+		const s = Math.max(0, Math.floor((Date.now() - ahead - Date.parse(age.dateTime)) / 1000))
+		age.textContent = s < 120 ? `${s} s` : s < 7200 ? `${Math.floor(s / 60)} min` : `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`
+	}
+}, 1000)
+
+const notLive = (last) => last ? `Not live since ${last}, trying again` : "Not live"
 
 function say(text, live) {
 	sign.classList.toggle("on", live)
@@ -57,10 +69,10 @@ if (sign && !document.querySelector("[data-still]")) {
 	stream.addEventListener("look", (event) => {
 		const look = JSON.parse(event.data)
 		last = look.at
-		say("Live " + look.at, true)
+		look.old ? say(notLive(last), false) : say("Live " + look.at, true)
 		if (look.version !== version && !document.hidden) refresh()
 	})
-	stream.addEventListener("error", () => say(last ? `Not live since ${last}, trying again` : "Not live", false))
+	stream.addEventListener("error", () => say(notLive(last), false))
 	addEventListener("pagehide", () => stream.close())
 	addEventListener("pageshow", (event) => { if (event.persisted) location.reload() })
 	document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh() })
