@@ -15,7 +15,9 @@ func (h *Handler) Remember(at time.Time, all ...consumer.Status) {
 // Says is what the overview says of consumers that stand so: its title, and of each in trouble its state, what is wrong and what to do next.
 func (h *Handler) Says(ctx context.Context, all ...consumer.Status) (title string, said []string) {
 	counts := map[string]int{}
-	for _, s := range all {
+	for i, s := range all {
+		s = whoeverRuns(s)
+		all[i] = s
 		counts[standingOf(s).Class]++
 	}
 	troubles, _ := h.troubles(ctx, all, false)

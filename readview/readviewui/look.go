@@ -155,6 +155,9 @@ func inShort(err error) string {
 func (h *Handler) status(ctx context.Context) ([]consumer.Status, error) {
 	all, err := h.manager.Status(ctx)
 	problems := []error{err}
+	for i := range all {
+		all[i] = whoeverRuns(all[i])
+	}
 	var others []consumer.Status
 	if h.config.Consumers != nil {
 		others, err = h.config.Consumers.Status(ctx, h.log)

@@ -253,22 +253,16 @@ func (h *Handler) titleOf(all []consumer.Status, counts map[string]int, inTheWay
 	if len(inTheWay) > 0 {
 		wrong = append(wrong, "Appends wait or fail")
 	}
-	for _, class := range []string{"failed", "stalled", "retrying"} {
+	for _, class := range []string{"failed", "stalled", "retrying", notRunning.Class} {
 		if n := counts[class]; n > 0 {
-			wrong = append(wrong, fmt.Sprintf("%d %s", n, class))
+			wrong = append(wrong, fmt.Sprintf("%d %s", n, strings.ReplaceAll(class, "-", " ")))
 		}
 	}
-	idle, falling := 0, 0
+	falling := 0
 	for _, s := range all {
 		if _, falls := h.fallsBehind(s, time.Now()); falls {
 			falling++
 		}
-		if standingOf(s).Class == "standby" && s.Node == "" {
-			idle++
-		}
-	}
-	if idle > 0 {
-		wrong = append(wrong, fmt.Sprintf("%d not running", idle))
 	}
 	if falling > 0 {
 		wrong = append(wrong, fmt.Sprintf("%d falling behind", falling))

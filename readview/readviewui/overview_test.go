@@ -77,6 +77,8 @@ func TestOverviewOfWhatNobodyRuns(t *testing.T) {
 	s.stop()
 	text := s.overview("<h1>2 not running</h1>")
 	require.Contains(t, text, "Nobody runs <code>accounts, total</code>")
+	require.Regexp(t, `class="button" href="[^"]*state=not-running[^"]*">Not running <span>2</span>`, text)
+	require.Equal(t, 4, strings.Count(text, "Not running"), "the box, the filter and two rows")
 	require.Contains(t, text, "Start the program that runs them.")
 	require.NotContains(t, text, calm)
 	_, text = s.send("GET", "consumer?kind=projection&name=total", nil)

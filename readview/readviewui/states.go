@@ -1,6 +1,9 @@
 package readviewui
 
 import (
+	"cmp"
+	"time"
+
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
@@ -10,8 +13,34 @@ type standing struct{ Word, Class string }
 // notKnown is how a consumer is that could not be looked at.
 var notKnown = standing{"Not known", "unknown"}
 
+// notRunning is how one is that no node runs.
+var notRunning = standing{"Not running", "not-running"}
+
+// elsewhereLate is how long events may wait for what another node runs before it catches up, as package health has it.
+const elsewhereLate = 2 * time.Second
+
+// whoeverRuns returns how a consumer is for who looks from any node: a node that only stands by for what another one runs says standby of it.
+func whoeverRuns(s consumer.Status) consumer.Status {
+	if s.Kind != consumer.KindProjection || s.State != consumer.Standby || s.Node == "" {
+		return s
+	}
+	switch {
+	case s.Failure != nil && s.Behind < 0: // the log can't be read here
+		s.State = consumer.Retrying
+		return s
+	case s.Lag > elsewhereLate || s.Behind < 0 && s.Position == 0:
+		s.State = consumer.CatchingUp
+	default:
+		s.State = consumer.Live
+	}
+	if s.Failure != nil { // why this program may not run it
+		s.Refused, s.Failure = cmp.Or(s.Refused, s.Failure.Error), nil
+	}
+	return s
+}
+
 // bad are the states that want somebody's hand, the worst first; what comes after is none of those.
-var order = []string{"failed", "stalled", "retrying", "rebuilding", "catching-up", "paused", "standby", "live"}
+var order = []string{"failed", "stalled", "not-running", "retrying", "rebuilding", "catching-up", "paused", "live"}
 
 // standingOf returns how a consumer is. One that is being rebuilt goes on meanwhile, unless it is in trouble.
 func standingOf(s consumer.Status) standing {
@@ -34,7 +63,7 @@ func standingOf(s consumer.Status) standing {
 	case consumer.Paused:
 		return standing{"Paused", "paused"}
 	case consumer.Standby:
-		return standing{"Standby", "standby"}
+		return notRunning
 	case consumer.Live:
 		return standing{"Live", "live"}
 	}

@@ -47,10 +47,8 @@ func (h *Handler) troubles(ctx context.Context, all []consumer.Status, revealed 
 			if before, falls := h.fallsBehind(s, time.Now()); falls {
 				found = append(found, h.falling(s, before, revealed))
 			}
-		case "standby":
-			if s.Node == "" {
-				idle = append(idle, s)
-			}
+		case notRunning.Class:
+			idle = append(idle, s)
 		}
 	}
 	found = append(found, h.notRun(idle, revealed)...)
@@ -71,7 +69,7 @@ const otherVersion = ", or refuses to, as another version of it, newer or older,
 
 // notRun says of consumers that no node runs them: of those together for which this program knows no reason.
 func (h *Handler) notRun(idle []consumer.Status, revealed bool) (found []trouble) {
-	t := trouble{standing: standing{"Not running", "stalled"}, State: "Not running", Lead: "Nobody runs", Safe: "Nothing is lost: events wait in the log.",
+	t := trouble{standing: notRunning, State: notRunning.Word, Lead: "Nobody runs", Safe: "Nothing is lost: events wait in the log.",
 		Next:   "Start the program that runs it. If one runs, it hangs or does not reach the database" + otherVersion + "; its own log says so.",
 		Button: "Open nodes", URL: "nodes"}
 	var names []string
@@ -86,7 +84,9 @@ func (h *Handler) notRun(idle []consumer.Status, revealed bool) (found []trouble
 		}
 		alone := t
 		alone.Kind, alone.Name, alone.Topic, alone.Cause = s.Kind, s.Name, s.Topic, h.causeOf(s, revealed)
-		alone.Next = "Start the program that is to run it, or rebuild it with this one."
+		if alone.Next = "Start the program that is to run it, or rebuild it with this one."; s.Kind != consumer.KindProjection {
+			alone.Next = "Start the program that is to run it."
+		}
 		alone.Button, alone.URL = "Open "+string(s.Kind), ""
 		found = append(found, alone)
 	}
