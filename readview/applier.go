@@ -37,6 +37,7 @@ type applier struct {
 	meter    meter
 	pageCap  atomic.Int64 // events, at most PageEvents, less when a page took too long
 	db       *pipeline.DB // open while a source runs
+	openings sync.WaitGroup // of the goroutines in edge.go
 
 	mu      sync.Mutex
 	running int               // times that a source was subscribed to
@@ -86,6 +87,7 @@ func (a *applier) start(life context.Context) {
 
 // end is called by a source when nothing is applied any more.
 func (a *applier) end() {
+	a.openings.Wait()
 	if err := a.db.Close(); err != nil {
 		a.logger.Warn("projection not closed well", "error", err)
 	}

@@ -95,12 +95,10 @@ func (a *applier) traced(ctx context.Context, p *page, from, to int, how pipelin
 // handlers' writes and the new position are in one transaction.
 func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipeline.How) (end, failed int, err error) {
 	a.progress.at(atLock, nil)
-	tx, err := a.db.Begin(ctx, pipeline.Options{How: how, SearchPath: a.target.searchPath()})
+	tx, opened, err := a.begin(ctx, p, how)
 	if err != nil {
 		return from, pipeline.NoEvent, err
 	}
-	p.tx.Store(tx)
-	a.progress.tx.Store(tx)
 	defer func() {
 		a.progress.tx.Store(nil)
 		if p.exited.Load() != 0 { // the goroutine ends in the midst of something
@@ -109,7 +107,7 @@ func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipel
 		tx.Close()
 	}()
 	own := tx.Turn(ctx, pipeline.NoEvent)
-	at, parked, err := a.target.checkpoint(ctx, own)
+	at, parked, err := a.checkpoint(ctx, own, opened)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return from, pipeline.NoEvent, errStale
@@ -125,8 +123,8 @@ func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipel
 	if err != nil {
 		return from, pipeline.NoEvent, err
 	}
-	if p.meanwhile != nil {
-		p.meanwhile() // not before: it would be in the way of the trips for the lock
+	if p.next != nil {
+		p.next.begin() // not before: it would be in the way of the trips for the lock
 	}
 	if how == pipeline.Alone { // before the handler, which may leave the transaction in any state
 		if err := a.target.set(ctx, own, p.position(to)); err != nil {
@@ -152,7 +150,13 @@ func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipel
 	last := min(from, end-1) // if a deferred constraint speaks up: alone, an event is to blame
 	now := time.Now()
 	p.committed.Store(&now)
-	if err := tx.Commit(last); err != nil {
+	settle := func(bool) {}
+	if end == len(p.items) {
+		settle = a.openNext(p)
+	}
+	err = tx.Commit(last)
+	settle(err == nil)
+	if err != nil {
 		failed, err = a.blame(p, tx, last, fmt.Errorf("commit %s: %w", a.Name, err))
 		return from, failed, err
 	}

@@ -39,7 +39,7 @@ type Config struct {
 	PageEvents int
 
 	// PageBytes limits the payloads of a page in bytes, and so the memory that a
-	// projection needs: three times that at most. A single event may be larger.
+	// projection needs: four times that at most. A single event may be larger.
 	// Defaults to [DefaultPageBytes].
 	PageBytes int
 

@@ -46,6 +46,11 @@
 //	once it is locked, read the next one          position = last event of the page
 //	wait for the ack                ◀─────────  commit; ack; after an error roll back and nack
 //
+// In a catch-up the next page is read by the time of the commit. Then its transaction begins at the same time, on another connection that is
+// idle, and waits for the lock. So a catch-up costs a page one round trip to the server and not two; nothing else is different: whoever waits
+// for the lock already has it first, a commit that fails leaves the old position to be found, and a lock that is not taken up, as a middleware
+// holds the page, is given back in a twentieth of a second.
+//
 // The position is locked, compared and set in the transaction of the handlers'
 // writes. That alone makes every event count exactly once:
 //
@@ -86,7 +91,8 @@
 //	read.go                           for a projection that is behind instead: reads the next page while the one before is applied
 //	router.go                         emit: one message with the page, through the application's middlewares, to handle
 //	page.go                           attempt: in a goroutine of its own, as a handler may end it, or never return
-//	apply.go                          apply, transact: begin
+//	apply.go                          apply, transact
+//	edge.go                           begin: the transaction, or the one that was begun while the page before committed
 //	target.go                         which tables: the live ones, or shadows of them in a rebuild
 //	position.go                       checkpoint: lock the position; transact compares it with the page's start
 //	park.go                           behind: which streams have parked events, which later ones have to follow?
@@ -94,7 +100,7 @@
 //	exec.go                           what a handler calls: Exec, or the methods of its Tx
 //	internal/pipeline/doc.go          how statements get to the server, and BEGIN and COMMIT with them
 //	position.go                       set: the new position, in the same transaction
-//	apply.go                          commit
+//	apply.go                          commit; edge.go meanwhile begins the next page's transaction, if that page is read
 //	router.go                         handle returns, and the message is acked; emit has the outcome, and follow goes on in log.go:
 //	settle.go                         succeed: tells those who wait; after an error settle: another try, or the projection stops
 //	waitfor.go                        WaitFor returns, and so does Consistency.Wait in consistency_wait.go; both wait in watcher.go
@@ -128,7 +134,7 @@
 //   - the end of the page.
 //
 // BEGIN travels with the first query and COMMIT with the last statements: a page whose handlers ask
-// nothing is two round trips. A statement from PrepareContext is prepared once a connection, and queued
+// nothing is two round trips, and one in a catch-up, where the first of them is under way during the commit before. A statement from PrepareContext is prepared once a connection, and queued
 // like any other. [OnPgx] leaves the pipeline, as pgx has no result that comes later.
 //
 // Rows of several events go together. Statements that insert, upsert, update or delete one row by

@@ -153,8 +153,10 @@ func (s *logSource) follow(ctx context.Context, at checkpoint, out chan<- *messa
 		at.Position = p.upTo
 		switch {
 		case len(p.items) > 0 && more:
-			next = s.readAhead(ctx, at)
-			p.meanwhile = next.begin
+			if p.next == nil {
+				p.next = s.readAhead(ctx, at)
+			}
+			next = p.next
 			err = s.emit(ctx, out, p)
 		case len(p.items) > 0:
 			next = s.readAll(at, heard)

@@ -23,12 +23,13 @@ type page struct {
 	projection  string
 	items       []item
 	decoded     []eventsourced.Decoded // of all items
-	meanwhile   func()                 // called when the page's transaction is under way; may be nil
+	next        *reading               // of the page after it, which begins when its transaction is under way; may be nil
 
 	calls     calls
 	hurry     atomic.Bool                 // it should end with the event that is being applied
 	exited    atomic.Int64                // 1 more than the index of the item whose handler has ended its goroutine
 	exitStack atomic.Pointer[string]      // where
+	opening   atomic.Pointer[opening]     // the transaction that was begun for it, until somebody takes it
 	tx        atomic.Pointer[pipeline.Tx] // the last one
 	committed atomic.Pointer[time.Time]   // it was not before that moment
 	slowest   time.Duration               // of the transaction's handlers

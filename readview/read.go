@@ -62,7 +62,8 @@ func (s *logSource) collect(ctx context.Context, p *page, upTo eventsourced.Posi
 
 // reading is a page that is read in a goroutine of its own.
 type reading struct {
-	begin  func() // the first time
+	life   context.Context // of who reads, which goes on when the page is read
+	begin  func()          // the first time
 	result chan struct{}
 	heard  int64 // wake-ups, before
 	page   *page
@@ -71,13 +72,17 @@ type reading struct {
 }
 
 func (s *logSource) readAhead(ctx context.Context, at checkpoint) *reading {
+	life := ctx
 	ctx, stop := context.WithCancel(ctx)
-	next := &reading{result: make(chan struct{}), stop: stop}
+	next := &reading{life: life, result: make(chan struct{}), stop: stop}
 	next.begin = sync.OnceFunc(func() {
 		go func() {
 			defer close(next.result)
 			next.heard = s.m.tail.heard.Load()
-			next.page, next.err = s.readPage(ctx, at)
+			if next.page, next.err = s.readPage(ctx, at); next.err == nil && len(next.page.items) > 0 {
+				at.Position = next.page.upTo
+				next.page.next = s.readAhead(life, at)
+			}
 		}()
 	})
 	return next
@@ -97,9 +102,12 @@ func (n *reading) await() (*page, error) {
 	return n.page, n.err
 }
 
-// cancel ends the reading and waits for its goroutine.
+// cancel ends the reading, and that of the page after it, and waits for their goroutines.
 func (n *reading) cancel() {
 	n.stop()
 	n.begin()
 	<-n.result
+	if n.page != nil && n.page.next != nil {
+		n.page.next.cancel()
+	}
 }

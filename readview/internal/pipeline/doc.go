@@ -57,6 +57,9 @@
 //	  └─▶ from any of them: Abandon ──▶ cut (the connection is closed from here)
 //	                        Drop ─────▶ dropped (and given back without database/sql)
 //
+// In a catch-up the next transaction is begun on another connection while this one commits, and waits there for the lock of the
+// position, which is the first thing that it asks for (openNext in package readview). Its handlers and their context come later: Continue.
+//
 // Nothing runs before BEGIN, whoever asks first: every way to the server goes through
 // [Turn.QueryRows], which sends BEGIN along, or through ready, which sends it ahead.
 //

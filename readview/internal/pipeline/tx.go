@@ -110,6 +110,14 @@ func (db *DB) Begin(ctx context.Context, options Options) (*Tx, error) {
 	return tx, nil
 }
 
+// Continue has what follows be under way with ctx, and done as how says: a transaction may be begun, and queried by
+// the framework, before that is known.
+func (tx *Tx) Continue(ctx context.Context, how How) {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	tx.ctx, tx.options.How = ctx, how
+}
+
 // Query is a query of one row, and where to put it.
 type Query struct {
 	SQL  string
