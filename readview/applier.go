@@ -35,8 +35,8 @@ type applier struct {
 	progress progress
 	failed   atomic.Bool // there may be a failure on record
 	meter    meter
-	pageCap  atomic.Int64 // events, at most PageEvents, less when a page took too long
-	db       *pipeline.DB // open while a source runs
+	pageCap  atomic.Int64   // events, at most PageEvents, less when a page took too long
+	db       *pipeline.DB   // open while a source runs
 	openings sync.WaitGroup // of the goroutines in edge.go
 
 	mu      sync.Mutex
