@@ -12,7 +12,7 @@ func (h *Handler) Remember(at time.Time, all ...consumer.Status) {
 	h.trends.add(&look{At: at, All: all}, nil)
 }
 
-// Says is what the overview says of consumers that stand so: its title, and of each in trouble its state, what is wrong and what to do next.
+// Says is what the overview says of consumers that stand so: its title, and of each in trouble its state, what is wrong, what to do next, and who notices.
 func (h *Handler) Says(ctx context.Context, all ...consumer.Status) (title string, said []string) {
 	counts := map[string]int{}
 	for i, s := range all {
@@ -22,7 +22,7 @@ func (h *Handler) Says(ctx context.Context, all ...consumer.Status) (title strin
 	}
 	troubles, _ := h.troubles(ctx, all, false)
 	for _, t := range troubles {
-		said = append(said, t.State+": "+t.Name+" "+t.Says+". "+t.Next)
+		said = append(said, t.State+": "+t.Name+" "+t.Says+". "+t.Next+" "+t.Notices)
 	}
 	return h.titleOf(all, counts, nil), said
 }

@@ -71,7 +71,7 @@ const calm = "Nothing to do."
 
 func TestOverviewOfWhatNobodyRuns(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, readviewui.Config{})
+	s := newSite(t, readviewui.Config{Serves: map[string]string{"accounts": "The amounts"}})
 	require.NoError(t, s.manager.WaitFor(t.Context(), s.deposit("anna", 5)))
 	s.overview(calm)
 	s.stop()
@@ -80,6 +80,9 @@ func TestOverviewOfWhatNobodyRuns(t *testing.T) {
 	require.Regexp(t, `class="button" href="[^"]*state=not-running[^"]*">Not running <span>2</span>`, text)
 	require.Equal(t, 4, strings.Count(text, "Not running"), "the box, the filter and two rows")
 	require.Contains(t, text, "Start the program that runs them.")
+	require.NotContains(t, text, "are from", "nothing waits")
+	s.deposit("anna", 5)
+	s.overview("<b>The amounts are from ")
 	require.NotContains(t, text, calm)
 	_, text = s.send("GET", "consumer?kind=projection&name=total", nil)
 	require.Contains(t, text, "Nobody runs it")

@@ -73,8 +73,10 @@ func (h *Handler) notRun(idle []consumer.Status, revealed bool) (found []trouble
 		Next:   "Start the program that runs it. If one runs, it hangs or does not reach the database" + otherVersion + "; its own log says so.",
 		Button: "Open nodes", URL: "nodes"}
 	var names []string
+	var together []consumer.Status
 	for _, s := range idle {
 		if s.Failure == nil {
+			together = append(together, s)
 			if s.Kind != consumer.KindProjection {
 				t.Next = strings.Replace(t.Next, otherVersion, "", 1)
 			}
@@ -83,6 +85,7 @@ func (h *Handler) notRun(idle []consumer.Status, revealed bool) (found []trouble
 			continue
 		}
 		alone := t
+		alone.Notices = h.notices(s)
 		alone.Kind, alone.Name, alone.Topic, alone.Cause = s.Kind, s.Name, s.Topic, h.causeOf(s, revealed)
 		if alone.Next = "Start the program that is to run it, or rebuild it with this one."; s.Kind != consumer.KindProjection {
 			alone.Next = "Start the program that is to run it."
@@ -97,7 +100,7 @@ func (h *Handler) notRun(idle []consumer.Status, revealed bool) (found []trouble
 		t.Kind, t.Topic = "", ""
 		t.Next = strings.NewReplacer("runs it.", "runs them.", "version of it,", "version of them,").Replace(t.Next)
 	}
-	t.Name = strings.Join(names, ", ")
+	t.Name, t.Notices = strings.Join(names, ", "), h.notices(together...)
 	return append(found, t)
 }
 
@@ -159,14 +162,7 @@ func (h *Handler) troubleOf(s consumer.Status, revealed bool) trouble {
 		}
 	}
 	t.Safe = h.waits(s)
-	if s.Kind == consumer.KindProjection && s.Lag > 0 {
-		what := h.config.Serves[s.Name]
-		if what == "" {
-			t.Notices = "What it shows is from " + h.moment(time.Now().Add(-s.Lag)) + "."
-		} else {
-			t.Notices = what + " are from " + h.moment(time.Now().Add(-s.Lag)) + "."
-		}
-	}
+	t.Notices = h.notices(s)
 	switch {
 	case s.State == consumer.Ahead:
 		t.Says = "is ahead of the log: the log is an older one"
@@ -210,6 +206,32 @@ func (h *Handler) troubleOf(s consumer.Status, revealed bool) trouble {
 		t.Says += ", " + s.Asked + " asked"
 	}
 	return t
+}
+
+// notices says who sees that some don't get on, and since when: "" when nobody does.
+func (h *Handler) notices(of ...consumer.Status) string {
+	var served []string
+	late, oldest := 0, time.Duration(0)
+	for _, s := range of {
+		if s.Kind != consumer.KindProjection || s.Lag <= 0 {
+			continue
+		}
+		late, oldest = late+1, max(oldest, s.Lag)
+		if what := h.config.Serves[s.Name]; what != "" && !slices.Contains(served, what) {
+			served = append(served, what)
+		}
+	}
+	said, end := "What it shows is", "."
+	if late > 1 {
+		said, end = "What they show is", " or later."
+	}
+	switch {
+	case late == 0:
+		return ""
+	case len(served) > 0:
+		said = strings.Join(served, ", ") + " are"
+	}
+	return said + " from " + h.moment(time.Now().Add(-oldest)) + end
 }
 
 // knownFor is how long something has to last before it is said for how long.
