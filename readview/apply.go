@@ -19,6 +19,7 @@ import (
 // the rest of its transaction is applied alone as well.
 func (a *applier) apply(ctx context.Context, p *page) error {
 	from, to, how := 0, len(p.items), pipeline.Together
+	lost := 0 // connections, since the last transaction of more than what has to be alone
 	for {
 		if how != pipeline.Alone {
 			from, to, how = a.part(p, from, to, how)
@@ -29,12 +30,18 @@ func (a *applier) apply(ctx context.Context, p *page) error {
 			a.meter.add(end - from)
 			a.target.applied(ctx, consumer.Progress{ID: a.id(), Events: end - from, Position: p.position(end), Took: time.Since(began)})
 		}
+		if err == nil && how != pipeline.Alone {
+			lost = 0
+		}
 		switch {
 		case err == nil && end == len(p.items):
 			return nil
-		case err == nil && end < to:
+		case err == nil && end < to && p.cut:
 			return errCut
 		case err == nil:
+			if end < to {
+				a.target.partly(ctx, p, end)
+			}
 			from, to = end, len(p.items)
 			if how == pipeline.Alone {
 				how = pipeline.Together
@@ -51,7 +58,24 @@ func (a *applier) apply(ctx context.Context, p *page) error {
 		if errors.Is(err, pipeline.ErrAlone) {
 			a.alone.Store(p.items[failed].recorded.Name, true) // next time at once
 		}
+		if pgerr.Lost(err) {
+			if lost++; lost > 1 {
+				a.target.lost(ctx, lostError(p, from, lost, err))
+			}
+		}
 	}
+}
+
+// lostError says that the items from one on are applied anew, as so many connections were lost. It is the error of none of them.
+func lostError(p *page, from, times int, err error) error {
+	after := p.after
+	if from > 0 {
+		after = p.position(from)
+	}
+	if of := (*EventError)(nil); errors.As(err, &of) {
+		err = of.Err
+	}
+	return fmt.Errorf("the connection was lost while the events after position %d were applied, for the %d. time in a row; they are applied anew: %w", after, times, err)
 }
 
 // part returns what to apply next of [from, to): an event that has to be alone, or those
@@ -88,7 +112,7 @@ func (a *applier) traced(ctx context.Context, p *page, from, to int, how pipelin
 
 // transact applies the items [from, to) of a page and moves the position past them,
 // in one transaction. It returns errStale and has done nothing when the stored
-// checkpoint does not fit the page. When time runs out it ends at an earlier item. failed
+// checkpoint does not fit the page. When time runs out, see [pageTime], it ends at an earlier item. failed
 // is the index of the item at fault, or pipeline.NoEvent.
 //
 // This is where an event counts exactly once: the lock, the comparison, the

@@ -14,18 +14,29 @@ import (
 	"github.com/dancefinder/eventsourcing/readview/internal/pipeline"
 )
 
+// pageTime bounds for how long the handlers of one transaction run; after it that ends with an event, and the page goes on in the next.
+// Until the commit others wait for its locks, nobody sees that anything was done, and the server may end it, as it waits for its client.
+const pageTime = 2 * time.Second
+
+// pageTime leaves room for one slow handler more before the server ends the transaction.
+func (c Config) pageTime() time.Duration { return min(pageTime, c.HangTimeout/4) }
+
 // callAll runs the handlers of the items [from, to), or up to an earlier one when it is
-// time to end.
+// time to end: then p.cut tells whether the page does, or only the transaction.
 func (a *applier) callAll(ctx context.Context, p *page, tx *pipeline.Tx, at checkpoint, behind behind, from, to int) (end, failed int, err error) {
 	late := halfTime(ctx)
 	wrong := a.foresee(p, tx, at, behind, from, to)
-	p.slowest = 0
+	spent, most := time.Duration(0), a.m.config.pageTime()
+	p.slowest, p.cut = 0, false
 	for i := from; i < to; i++ {
 		if p.items[i].recorded.Position <= at.Position {
 			continue
 		}
-		if i > from && (p.hurry.Load() || !late.IsZero() && time.Now().After(late)) {
-			return i, pipeline.NoEvent, nil
+		if i > from {
+			p.cut = p.hurry.Load() || !late.IsZero() && time.Now().After(late)
+			if p.cut || spent >= most {
+				return i, pipeline.NoEvent, nil
+			}
 		}
 		if behind.has(&p.items[i]) {
 			if err := a.parkBehind(ctx, tx, p, i, &behind); err != nil {
@@ -45,7 +56,8 @@ func (a *applier) callAll(ctx context.Context, p *page, tx *pipeline.Tx, at chec
 		if err == nil {
 			err = a.call(ctx, tx, p, i)
 		}
-		if took := time.Since(time.Unix(0, a.progress.since.Load())); took > p.slowest {
+		took := time.Since(time.Unix(0, a.progress.since.Load()))
+		if spent += took; took > p.slowest {
 			p.slowest, p.slow = took, i
 		}
 		if err != nil {

@@ -34,7 +34,9 @@ type Config struct {
 	consumer.Config
 
 	// PageEvents is how many events are applied in one transaction at most.
-	// Larger pages catch up faster, smaller ones hold locks for a shorter time.
+	// Larger pages catch up faster, smaller ones hold locks for a shorter time. A transaction whose
+	// handlers have taken 2 s, or a quarter of HangTimeout if that is less, ends with the event that
+	// is being applied, and the rest of the page follows in the next one.
 	// Defaults to [DefaultPageEvents].
 	PageEvents int
 

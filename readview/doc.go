@@ -63,6 +63,8 @@
 //	a middleware retries or duplicates         each call is a new transaction with the same comparison
 //	a middleware acks early, or never calls    only what the handler's call returned counts; without a call the page is offered again
 //	a middleware's time is nearly over         the page ends after half of the time, and later pages are smaller if that is not enough
+//	handlers are slow                          after 2 s of them the transaction ends with an event, and the page goes on in the next one
+//	a connection is lost in a page             the page is begun anew, and the second time the status says so
 //	a handler does not return                  after Config.HangTimeout another node may take over; the router can end all the same
 //	the connections lead to a replica now      they are given up, and new ones made
 //	the database's clock goes back             a lease that ends later than leases are long does not count

@@ -32,6 +32,7 @@ type page struct {
 	opening   atomic.Pointer[opening]     // the transaction that was begun for it, until somebody takes it
 	tx        atomic.Pointer[pipeline.Tx] // the last one
 	committed atomic.Pointer[time.Time]   // it was not before that moment
+	cut       bool                        // it ends before its last item, as its time runs out
 	slowest   time.Duration               // of the transaction's handlers
 	slow      int                         // the index of its item
 	given     chan struct{}               // closed when the page is given up

@@ -26,6 +26,12 @@ type target interface {
 
 	// applied is called after the commit.
 	applied(ctx context.Context, progress consumer.Progress)
+
+	// partly is called after that when the transaction has ended before its last item, as it took long: those from end on follow.
+	partly(ctx context.Context, p *page, end int)
+
+	// lost is called when connections are lost again and again, and the page is tried anew.
+	lost(ctx context.Context, err error)
 }
 
 // live is the tables that everybody reads.
@@ -46,6 +52,14 @@ func (t live) set(ctx context.Context, tx Tx, to eventsourced.Position) error {
 func (t live) applied(ctx context.Context, progress consumer.Progress) {
 	t.m.config.Observer.Handled(ctx, progress)
 }
+
+// partly does what [applier.succeed] does at the end of the page.
+func (t live) partly(ctx context.Context, p *page, end int) {
+	t.recovered(ctx, p.generation)
+	t.announce(p.position(end), p.committing())
+}
+
+func (t live) lost(ctx context.Context, err error) { t.trip(ctx, err, 0) }
 
 // shadowed is the shadow tables of a replay. Its commits need not wait for the disk: what a crash takes of them is
 // replayed, as it takes the position, too.
@@ -83,4 +97,10 @@ func (t shadowed) set(ctx context.Context, tx Tx, to eventsourced.Position) erro
 
 func (t shadowed) applied(_ context.Context, progress consumer.Progress) {
 	t.events.Add(int64(progress.Events))
+}
+
+func (t shadowed) partly(context.Context, *page, int) {}
+
+func (t shadowed) lost(ctx context.Context, err error) {
+	t.logger.WarnContext(ctx, t.command+" tries again", "error", err)
 }
