@@ -26,8 +26,8 @@ func (a *applier) apply(ctx context.Context, p *page) error {
 		}
 		began := time.Now()
 		end, failed, err := a.traced(ctx, p, from, to, how)
+		a.meter.page(began, end-from, to-from, err)
 		if err == nil && end > from {
-			a.meter.add(end - from)
 			a.target.applied(ctx, consumer.Progress{ID: a.id(), Events: end - from, Position: p.position(end), Took: time.Since(began)})
 		}
 		if err == nil && how != pipeline.Alone {

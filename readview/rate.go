@@ -12,19 +12,15 @@ import (
 // rateOver is the time over which a rate is taken, about.
 const rateOver = 5 * time.Second
 
-// meter measures how many events are applied a second. It is safe for concurrent use.
+// meter measures how many events are applied a second, and has the last pages. It is safe for concurrent use.
 type meter struct {
 	mu     sync.Mutex
 	events int64 // since at
 	at     time.Time
 	rate   float64
 	last   time.Time // something was applied
-}
-
-func (m *meter) add(events int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.events += int64(events)
+	pages  [pagesKept]PageTaken
+	taken  int // pages so far: that after the last one is at taken modulo pagesKept
 }
 
 // now returns the rate; what is older counts for less and less.

@@ -42,6 +42,7 @@ type consumerView struct {
 	Problems   []string              `json:"problems,omitempty"` // what could not be loaded
 	Hides      bool                  `json:"redacted"`
 	Still      bool                  `json:"-"` // script must not load it again
+	Pages      *lastPages            `json:"last_pages,omitempty"`
 	Lag15      *chart                `json:"-"`
 	Rate15     *chart                `json:"-"`
 	Here       string                `json:"-"`
@@ -164,6 +165,7 @@ func (h *Handler) consumer(ctx context.Context, r *http.Request) (any, error) {
 		v.Failure, err = h.failure(ctx, s, known, revealed, v.Hides)
 		load("the failure", err)
 		load("debts", v.debts(ctx, h, s))
+		v.Pages = h.lastPages(s)
 		v.found(h, known)
 		v.Hides = v.Hides || v.Failure != nil && v.Failure.redacted
 	} else if id.Kind == consumer.KindReactor && s.Parked > 0 {

@@ -28,7 +28,8 @@
 // # The last 15 minutes
 //
 // The curves of lag and rate are of what this process has seen, in its memory, in 30 steps: nothing is written for
-// who looks. [Handler.Watch] has it look also while nobody else does.
+// who looks. [Handler.Watch] has it look also while nobody else does. The last pages of a projection are those that this
+// process has applied, see [readview.Manager.LastPages].
 //
 // # Pages
 //
