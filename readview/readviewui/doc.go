@@ -17,6 +17,7 @@
 //
 //	what an attacker tries                  why it does not work
 //	markup in a payload, a name, an error   html/template; a content policy without anything inline
+//	text that turns what follows around     characters that do are shown as \u202e, see visible.go
 //	a form of another site                  http.CrossOriginProtection; no action by GET
 //	a button that he does not see           Authorize is asked again with the request
 //	a large body, many streams              64 KiB; Config.MaxStreams, five minutes each

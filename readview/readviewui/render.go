@@ -66,9 +66,10 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, status int, na
 		http.Error(w, "The page could not be made.", http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
+	text := withVisibleControls(body.Bytes())
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes())
+	_, _ = w.Write(text)
 }
 
 func (h *Handler) frame(r *http.Request, name string, view any) *frame {
