@@ -31,7 +31,6 @@ func (v *consumerView) charts(h *Handler, s consumer.Status) {
 		lags, rates = append(lags, m.Lag.Seconds()), append(rates, m.Rate)
 	}
 	v.Lag15 = newChart(lags, 1, func(x float64) string { return dur(time.Duration(x * float64(time.Second))) })
-	v.Rate15 = newChart(rates, 1, func(x float64) string { return fmt.Sprintf("%.3g/s", x) })
 	if v.Lag15 == nil {
 		return
 	}
@@ -40,7 +39,10 @@ func (v *consumerView) charts(h *Handler, s consumer.Status) {
 		lag, applied = "How it is now is not known", "How many it is now is not known."
 	}
 	v.Lag15.Says = "The lag of the last 15 minutes. " + lag + ", the most was " + v.Lag15.Top + "."
-	v.Rate15.Says = "Events applied in a second, in the last 15 minutes. " + applied
+	if hasRate(s) {
+		v.Rate15 = newChart(rates, 1, func(x float64) string { return fmt.Sprintf("%.3g/s", x) })
+		v.Rate15.Says = "Events applied in a second, in the last 15 minutes. " + applied
+	}
 	if f := s.Failure; f != nil && s.State == consumer.Failed {
 		if since := now.Sub(f.Since); since < trendStep*trendPoints {
 			x := 360 * (1 - since.Seconds()/(trendStep*trendPoints).Seconds())

@@ -26,3 +26,9 @@ func (h *Handler) Says(ctx context.Context, all ...consumer.Status) (title strin
 	}
 	return h.titleOf(all, counts, nil), said
 }
+
+// Left is for how long a consumer that stands so is said to have to go on.
+func (h *Handler) Left(s consumer.Status) time.Duration {
+	h.trends = newTrends()
+	return h.rowOf(&look{}, s, false).Left
+}

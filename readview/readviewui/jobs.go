@@ -113,6 +113,7 @@ func (h *Handler) start(ctx context.Context, id consumer.ID, action Action, do f
 			}
 		}()
 		err := do(long)
+		h.looks.forget()
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		j.running--

@@ -53,8 +53,8 @@ type row struct {
 	More     bool                  `json:"more"`
 	Lag      time.Duration         `json:"-"`
 	LagMS    int64                 `json:"lag_ms"` // likewise
-	Rate     float64               `json:"rate"`
-	Left     time.Duration         `json:"-"`
+	Rate     *float64              `json:"rate"`   // nil when nobody knows
+	Left     time.Duration         `json:"-"`      // of one that catches up
 	LeftMS   int64                 `json:"left_ms"`
 	Position eventsourced.Position `json:"position"`
 	Version  int                   `json:"version"`
@@ -72,18 +72,23 @@ type row struct {
 
 // rowOf returns the row of a consumer, as it stood at a look.
 func (h *Handler) rowOf(l *look, s consumer.Status, revealed bool) row {
-	r := row{standing: standingOf(s), Kind: s.Kind, Name: s.Name, Topic: s.Topic, Behind: s.Behind, More: s.More, Lag: s.Lag, LagMS: s.Lag.Milliseconds(), Rate: s.Rate,
-		Left: s.Left, LeftMS: s.Left.Milliseconds(), Position: s.Position, Version: s.Version, Node: s.Node, Parked: s.Parked, Skipped: s.Skipped, Asked: s.Asked, Refused: s.Refused, Spark: h.spark(s.ID())}
+	r := row{standing: standingOf(s), Kind: s.Kind, Name: s.Name, Topic: s.Topic, Behind: s.Behind, More: s.More, Lag: s.Lag, LagMS: s.Lag.Milliseconds(),
+		Position: s.Position, Version: s.Version, Node: s.Node, Parked: s.Parked, Skipped: s.Skipped, Asked: s.Asked, Refused: s.Refused, Spark: h.spark(s.ID())}
 	if l.Old {
 		r.Was, r.AsOf, r.standing = strings.ToLower(r.standing.Word), l.At, notKnown
 	}
 	if r.Word = r.standing.Word; r.Unknown() {
-		r.Behind, r.More, r.LagMS, r.Rate, r.Left, r.LeftMS = -1, false, -1, 0, 0, 0
+		r.Behind, r.More, r.LagMS = -1, false, -1
 	} else if s.Rebuild != nil && s.Rebuild.Running {
 		r.Rebuild = h.replay(s.Rebuild)
 	}
-	if s.State == consumer.Failed || s.State == consumer.Paused || s.State == consumer.Ahead { // it does not go on, whatever was measured before
-		r.Rate, r.Left, r.LeftMS = 0, 0, 0
+	if hasRate(s) && !r.Unknown() {
+		if r.Rate = new(float64); s.State != consumer.Failed && s.State != consumer.Paused && s.State != consumer.Ahead { // it goes on
+			*r.Rate = s.Rate
+		}
+	}
+	if s.State == consumer.CatchingUp && !r.Unknown() && min(s.Lag, s.Left) >= leftFrom { // of less it is gone before anybody has read it
+		r.Left, r.LeftMS = s.Left, s.Left.Milliseconds()
 	}
 	if s.Failure != nil {
 		r.Error = h.errorOf(s, revealed)
@@ -93,6 +98,19 @@ func (h *Handler) rowOf(l *look, s consumer.Status, revealed bool) row {
 
 // Unknown tells that nobody knows how it stands.
 func (r row) Unknown() bool { return r.standing == notKnown }
+
+func rateOf(r row) float64 {
+	if r.Rate == nil {
+		return -1
+	}
+	return *r.Rate
+}
+
+// leftFrom is how long a consumer has to be behind, and the rest has to take, for the time left to be worth a word.
+const leftFrom = 2 * time.Second
+
+// hasRate tells whether it is known how fast a consumer is: reactors and relays do not say.
+func hasRate(s consumer.Status) bool { return s.Kind == consumer.KindProjection }
 
 // Percent is how far a rebuild is.
 func (r row) Percent() int { return percent(r.Rebuild) }
@@ -120,7 +138,7 @@ var byColumn = map[string]func(a, b row) int{
 	"name":     func(a, b row) int { return cmp.Compare(a.Name, b.Name) },
 	"behind":   func(a, b row) int { return cmp.Compare(a.Behind, b.Behind) },
 	"lag":      func(a, b row) int { return cmp.Compare(a.Lag, b.Lag) },
-	"rate":     func(a, b row) int { return cmp.Compare(a.Rate, b.Rate) },
+	"rate":     func(a, b row) int { return cmp.Compare(rateOf(a), rateOf(b)) },
 	"position": func(a, b row) int { return cmp.Compare(a.Position, b.Position) },
 	"version":  func(a, b row) int { return cmp.Compare(a.Version, b.Version) },
 	"node":     func(a, b row) int { return cmp.Compare(a.Node, b.Node) },
