@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
@@ -90,6 +91,21 @@ type parkedEvent struct {
 	At       time.Time `json:"time"`
 	Reason   string    `json:"reason,omitempty"` // of who has parked it
 	Actor    string    `json:"actor,omitempty"`
+}
+
+// leadRunes is how much of a long error is shown before somebody asks for the rest.
+const leadRunes = 160
+
+// Lead is the beginning of an error that is folded, "" for one that is short.
+func (e parkedEvent) Lead() string {
+	first, _, more := strings.Cut(strings.TrimSpace(e.Error), "\n")
+	if runes := []rune(first); len(runes) > leadRunes {
+		return string(runes[:leadRunes]) + "…"
+	}
+	if !more {
+		return ""
+	}
+	return first + " …"
 }
 
 type passed struct {
