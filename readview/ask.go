@@ -225,7 +225,7 @@ func (s *feedSource) hear(position eventsourced.Position) {
 
 // certainHead is how far the other context's relay is, nil when that is not certain.
 func (s *feedSource) certainHead() *int64 {
-	if !s.starts() || !s.asker.certain() || s.asker.trouble() != nil {
+	if !s.starts() || !s.asker.certain() || s.asker.trouble() != nil || s.relayIsBehind() {
 		return nil
 	}
 	seen := s.seen.Load()

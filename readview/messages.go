@@ -31,7 +31,8 @@ type feedSource struct {
 	closed     chan struct{} // when the router closes
 	close      func()
 	loops      sync.WaitGroup
-	seen       atomic.Int64 // the highest position heard of
+	seen       atomic.Int64              // the highest position heard of
+	lateAt     atomic.Pointer[time.Time] // when a live message has come that was long under way
 	asker      *asker
 	generation atomic.Int64                     // when last seen
 	remote     atomic.Pointer[consumer.Failure] // why the other context can't send what comes next
@@ -185,6 +186,7 @@ func (s *feedSource) takeNote(content relay.Page) {
 		if content.Head == 0 {
 			s.asker.hears()
 			s.byHistory.Store(0)
+			s.noteLate(content.UpTo)
 		}
 	}
 	if content.More() {
@@ -193,6 +195,28 @@ func (s *feedSource) takeNote(content relay.Page) {
 	if content.Head != 0 {
 		s.asker.answered()
 	}
+}
+
+const (
+	// lateMessage is how long after its append a live message comes of a relay that is behind; clocks of machines differ by less.
+	lateMessage = 10 * time.Second
+	// lateFor is for how long that is true of the relay.
+	lateFor = 5 * time.Second
+)
+
+// noteLate notes whether a relay that publishes what is long there is behind, so that more is to come than it tells.
+func (s *feedSource) noteLate(at eventsourced.Position) {
+	var late *time.Time
+	if now := time.Now(); now.Sub(at.Time()) > lateMessage {
+		late = &now
+	}
+	s.lateAt.Store(late)
+}
+
+// relayIsBehind tells whether one has come just now.
+func (s *feedSource) relayIsBehind() bool {
+	late := s.lateAt.Load()
+	return late != nil && time.Since(*late) < lateFor
 }
 
 // process applies what a message has when it is its turn, or keeps it or passes over it.

@@ -102,6 +102,25 @@ func TestEventThatTheOtherContextCannotSend(t *testing.T) {
 	c.branch.eventually("it is live", func() bool { return c.branch.status(manager, "balances").State == consumer.Live })
 }
 
+// A relay that publishes what is long there has more than it tells: who applies all that comes is not live by that.
+func TestMessagesThatComeLate(t *testing.T) {
+	t.Parallel()
+	c := newContexts(t, "amqp://unused/")
+	b := newBus(1, 0)
+	b.bind(c.topic, "branch")
+	old := c.insert(20)
+	c.startRelayOver(b)
+	manager, router := c.branchManagerOver(b, nil)
+	c.start(router)
+	c.branch.waitFor(manager, old)
+	require.Never(t, func() bool {
+		status := c.branch.status(manager, "balances")
+		return status.State != consumer.CatchingUp || status.Behind != -1 || status.Lag < time.Hour
+	}, 3*time.Second, 100*time.Millisecond)
+	c.branch.waitFor(manager, c.deposit(1))
+	c.branch.eventually("it is live", func() bool { return c.branch.status(manager, "balances").State == consumer.Live })
+}
+
 // counting is a Pub/Sub that counts the pages of history that have events.
 type counting struct {
 	*gochannel.GoChannel

@@ -54,14 +54,23 @@ func (m *Manager) EndSession(ctx context.Context, name string, session consumer.
 	})
 }
 
-// inTheWay finds a session in what is on record about a projection, with how it is treated, and what still has to be true of it, in SQL.
+// inTheWay finds a session in what is known about a projection, with how it is treated, and what still has to be true of it, in SQL.
 func (m *Manager) inTheWay(ctx context.Context, name string, session consumer.Session) (found consumer.Session, how, inTheWay string, about []any, err error) {
 	is := func(s consumer.Session) bool { return s.PID == session.PID && s.Connected.Equal(session.Connected) }
 	records, err := m.states.readMany(ctx, []string{name})
 	if err != nil {
 		return found, "", "", nil, explain(err)
 	}
-	if f := records[name].failure; f != nil && f.Stalled && f.Session != nil {
+	failures := make([]*consumer.Failure, 1, 2)
+	if r, err := m.runner(name); err == nil { // which tells it before it is on record
+		r.mu.Lock()
+		failures[0] = r.trouble
+		r.mu.Unlock()
+	}
+	for _, f := range append(failures, records[name].failure) {
+		if f == nil || !f.Stalled || f.Session == nil {
+			continue
+		}
 		if i := slices.IndexFunc(f.Blockers, is); i >= 0 {
 			return f.Blockers[i], sessions.Terminate, `a.pid IN (` + inTheWayOf("$3") + `) AND EXISTS (SELECT FROM pg_stat_activity w WHERE w.pid = $3::int AND w.backend_start = $4)`,
 				[]any{int32(f.Session.PID), f.Session.Connected}, nil
