@@ -117,7 +117,7 @@ func (s *feedSource) attend(ctx context.Context) {
 // it is certain that nothing is missing.
 func (s *feedSource) complain(ctx context.Context, err error, free bool) {
 	if problem := s.transportProblem(); err == nil && problem != nil {
-		err = fmt.Errorf("no messages come: %w", problem)
+		err = fmt.Errorf(noMessages+"%w", problem)
 	}
 	if err == nil {
 		err = s.asker.trouble()

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 )
 
 var errSubscriptionEnded = errors.New("the subscription has ended")
@@ -53,6 +56,15 @@ func (s *feedSource) receives(problem error) {
 	if was := s.unsubscribed.Swap(&problem); (was != nil && *was != nil) != (problem != nil) {
 		nudge(s.looks)
 	}
+}
+
+// noMessages begins what is said when a broker, or its like, brings nothing.
+const noMessages = "no messages come: "
+
+// WantsBroker tells that a failure of a projection of [Manager.AddRemote] is about the way that its messages take, such as a broker that is not reached,
+// and about no event.
+func WantsBroker(f *consumer.Failure) bool {
+	return f != nil && f.EventName == "" && strings.HasPrefix(f.Error, noMessages)
 }
 
 // transportProblem is why no messages come, as far as the subscriber tells.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -225,8 +226,8 @@ func (r *Relay) publish(ctx context.Context, p consumer.Part, event *eventsource
 		}
 		return r.publisher.Publish(topic, messages...)
 	})
-	if err != nil {
-		return fmt.Errorf("publish to %s: %w", topic, err)
+	if err != nil && !strings.HasPrefix(err.Error(), "publish to "+topic) { // publishers of ours say it themselves
+		err = fmt.Errorf("publish to %s: %w", topic, err)
 	}
-	return nil
+	return err
 }

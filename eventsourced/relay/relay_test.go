@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"fmt"
 	"strconv"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func TestRelayRepeatsWhatWasNotTaken(t *testing.T) {
 			return nil
 		}
 		outbox.Messages[topic] = append(outbox.Messages[topic], messages[:min(4, len(messages))]...) // some were taken
-		return consumertest.ErrRefused
+		return fmt.Errorf("publish to %s at nowhere: %w", topic, consumertest.ErrRefused)            // as a publisher of ours says it
 	}
 	config := consumertest.Relaying()
 	config.MaxBackOff = time.Second
@@ -82,7 +83,7 @@ func TestRelayRepeatsWhatWasNotTaken(t *testing.T) {
 	b.Eventually("the failure is in the status", func() bool {
 		status, err := it.Status(t.Context())
 		require.NoError(t, err)
-		return status.State == consumer.Retrying && status.Failure.Error == "publish to events: refused" && status.Position == 0
+		return status.State == consumer.Retrying && status.Failure.Error == "publish to events at nowhere: refused" && status.Position == 0
 	})
 	messages := b.Published(outbox, relay.DefaultTopic, 16) // four, the first alone twice, and all
 	require.Equal(t, consumertest.IDsOf(deposits), outbox.IDs(relay.DefaultTopic)[6:])

@@ -23,6 +23,7 @@ const (
 	// lookShare is how much more time passes between looks than they take: a database that is
 	// slow is not kept busy by those who want to know why.
 	lookShare = 10
+	warnEvery = 10 * time.Second
 )
 
 // look is how all consumers stood at a time. It is read-only.
@@ -36,6 +37,7 @@ type look struct {
 	Away    bool             // because the database does not answer
 	Blocked *pgstore.Blocked // who keeps others from appending; nil for nobody
 	ended   time.Time
+	warned  time.Time // when the log was told last of what could not be looked at
 	took    time.Duration
 }
 
@@ -87,8 +89,11 @@ func (h *Handler) lookAgain(ctx context.Context, last *look, done chan struct{})
 	began := time.Now()
 	all, err := h.status(ctx)
 	now := &look{At: time.Now(), All: all, ended: time.Now(), took: time.Since(began)}
+	if last != nil {
+		now.warned = last.warned
+	}
 	if err != nil {
-		h.config.Logger.WarnContext(ctx, "the admin page could not look at everything", "error", err)
+		h.warn(ctx, now, "the admin page could not look at everything", err)
 		now.Problem, now.Cause = "Not everything could be looked at.", inShort(err)
 		if len(all) == 0 {
 			now.old(last, err)
@@ -96,7 +101,7 @@ func (h *Handler) lookAgain(ctx context.Context, last *look, done chan struct{})
 	}
 	if h.inspector != nil && !now.Old {
 		if now.Blocked, err = h.inspector.Blocked(ctx); err != nil {
-			h.config.Logger.WarnContext(ctx, "the admin page could not look for who is in the way of appends", "error", err)
+			h.warn(ctx, now, "the admin page could not look for who is in the way of appends", err)
 		}
 	}
 	if len(all) > 0 {
@@ -108,6 +113,15 @@ func (h *Handler) lookAgain(ctx context.Context, last *look, done chan struct{})
 	h.looks.last, h.looks.running = now, nil
 	h.looks.mu.Unlock()
 	close(done)
+}
+
+// warn writes what a look could not do into the log, once in warnEvery whatever it is: it may be so with each look.
+func (h *Handler) warn(ctx context.Context, now *look, message string, err error) {
+	if time.Since(now.warned) < warnEvery {
+		return
+	}
+	now.warned = time.Now()
+	h.config.Logger.WarnContext(ctx, message, "error", err)
 }
 
 // isAway is what is said when the database does not answer, and nextAway what to do then.

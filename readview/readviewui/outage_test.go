@@ -1,8 +1,11 @@
 package readviewui_test
 
 import (
+	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,10 +14,24 @@ import (
 	"github.com/dancefinder/eventsourcing/readview/readviewui"
 )
 
+// counter is a log that counts its lines.
+type counter struct {
+	slog.Handler
+	lines atomic.Int64
+}
+
+func (c *counter) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c *counter) Handle(context.Context, slog.Record) error {
+	c.lines.Add(1)
+	return nil
+}
+
 // What was seen before the database went is not taken for how it is.
 func TestPagesWithoutTheDatabase(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, readviewui.Config{Authorize: operators})
+	log := &counter{}
+	s := newSite(t, readviewui.Config{Authorize: operators, Logger: slog.New(log)})
 	require.NoError(t, s.manager.WaitFor(t.Context(), s.deposit("anna", 5)))
 	text := s.overview("<h1>All 2 live</h1>")
 	require.Contains(t, text, "As of ")
@@ -26,6 +43,11 @@ func TestPagesWithoutTheDatabase(t *testing.T) {
 		require.Regexp(t, `<b>The database does not answer.</b> See that PostgreSQL runs and takes connections; this page goes on by itself. What is shown is from [\d:]+, <time datetime="[^"]+" data-age>[^<]+</time> ago. <span class="second">.*closed pool`, text)
 		require.Regexp(t, `<span>Not live since [\d:]+, trying again</span>`, text)
 		require.Contains(t, text, `<noscript><meta http-equiv="refresh" content="10"></noscript>`)
+	})
+	t.Run("write no line into the log with each look", func(t *testing.T) {
+		at := time.Now()
+		s.overview("data-age>3")
+		require.LessOrEqual(t, log.lines.Load(), int64(1+time.Since(at)/(10*time.Second)))
 	})
 	t.Run("show no row as if it were of now", func(t *testing.T) {
 		require.Regexp(t, `Not known</span></td>\s*<th [^>]+><a [^>]+>total</a>\s*<span class="second">projection, (live|not running) as of [\d:]+<`, text)

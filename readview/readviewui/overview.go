@@ -35,7 +35,8 @@ type overview struct {
 	Sort     string                `json:"-"`
 	Nodes    int                   `json:"nodes"`
 	Appends  int64                 `json:"appends_here"` // of this process, in the last 15 minutes
-	WaitP99  time.Duration         `json:"lock_wait_p99_here"`
+	WaitP99  time.Duration         `json:"-"`
+	WaitMS   float64               `json:"lock_wait_p99_here_ms"`
 	Unsorted bool                  `json:"-"`
 }
 
@@ -178,6 +179,7 @@ func (h *Handler) overview(ctx context.Context, r *http.Request) (any, error) {
 	o.Nodes = len(nodes)
 	appended, _ := h.appended()
 	o.Appends, o.WaitP99 = appended.Appends, appended.LockWait(0.99)
+	o.WaitMS = float64(o.WaitP99.Microseconds()) / 1000
 	o.sort()
 	o.links(counts, words)
 	if o.Old = l.Old; o.Old {

@@ -43,6 +43,15 @@ func TestPageOfANodeThatStandsBy(t *testing.T) {
 	require.NotContains(t, text, "Standby")
 }
 
+func TestRemoteProjectionWithoutItsBroker(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, readviewui.Config{})
+	s.stop()
+	_, said := s.handler.Says(t.Context(), consumer.Status{Kind: consumer.KindProjection, Name: "far", State: consumer.Retrying, Node: "node-a",
+		Failure: &consumer.Failure{Error: "no messages come: dial: refused", Attempts: 3}})
+	require.Contains(t, said[0], "Check that the broker is up. It goes on by itself then.")
+}
+
 // What a look would have found is made up: nothing is late in a test.
 func TestWhatAnotherNodeRuns(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
+	"github.com/dancefinder/eventsourcing/readview"
 )
 
 // maxTrouble is how many problems are said in words.
@@ -198,7 +199,7 @@ func (h *Handler) troubleOf(s consumer.Status, revealed bool) trouble {
 		if s.Kind == consumer.KindReactor && s.Failure != nil && s.Failure.EventName != "" {
 			t.Next += " If that is the event itself, it is tried for a quarter of an hour by default; then the reactor parks it, and it can be skipped here, or stops."
 		}
-		if s.Kind == consumer.KindRelay {
+		if s.Kind == consumer.KindRelay || readview.WantsBroker(s.Failure) {
 			t.Next = "Check that the broker is up. It goes on by itself then."
 		}
 	}
