@@ -36,8 +36,8 @@ type SkippedEvent struct {
 
 // Skip has the relay leave out the event at a position, from its next try on, on all nodes and for
 // ever: consumers get what comes before and after it, and never the event. It does so only for an event
-// that is really in the way: one that can't be translated, or at which the relay stands. For any
-// other, and where there is none, it returns [ErrNotInTheWay]. The reason is required; it is kept with
+// that is really in the way: one that can't be translated, or at which the relay stands. One that can't be read as this program is older than it is
+// may well be sent by the program that runs the relay: it counts when that stands there. For any other, and where there is none, it returns [ErrNotInTheWay]. The reason is required; it is kept with
 // the actor, who is that of [eventsourced.WithActor], or else [consumer.Config] Node. Skipping the event
 // again changes nothing. The relay need not run here.
 func (r *Relay) Skip(ctx context.Context, position eventsourced.Position, reason string) (SkippedEvent, error) {

@@ -24,6 +24,10 @@ func TestRelaySkip(t *testing.T) {
 	got := skip(good, "--yes")
 	require.Equal(t, operate.ExitFailed, got.code)
 	require.Contains(t, got.err, "the event is not in the way")
+	require.Contains(t, skip(bad, "--dry-run").err, "this program is older than the event")
+	_, err = d.Pool.Exec(t.Context(), `INSERT INTO consumers (name, topic, error, since, tried_at, attempts, failed_event, failed_name, failed_position)
+		SELECT 'relay', '$relay', 'it was written by a newer version', now(), now(), 3, id, name, tstamp FROM events WHERE tstamp = $1`, bad) // the relay is no newer one
+	require.NoError(t, err)
 	require.Contains(t, skip(bad, "--dry-run").out, fmt.Sprintf("at position %d", bad))
 	require.Zero(t, d.number("SELECT count(*) FROM relay_skips"))
 	require.Regexp(t, `^skipped \w+ at position \d+, id \S+: .*newer version`, skip(bad, "--yes").out)
