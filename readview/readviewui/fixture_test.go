@@ -100,6 +100,17 @@ func newSite(t *testing.T, config readviewui.Config) *site {
 	return s
 }
 
+// elsewhere returns a page of another process, which has the manager.
+func (s *site) elsewhere(manager *readview.Manager, path string) string {
+	s.t.Helper()
+	handler, err := readviewui.New(manager, s.store, s.pool, readviewui.Config{})
+	require.NoError(s.t, err)
+	s.t.Cleanup(handler.Close)
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, httptest.NewRequestWithContext(s.t.Context(), http.MethodGet, "/admin/"+path, nil))
+	return answer.Body.String()
+}
+
 // deposit appends an event, and returns its position.
 func (s *site) deposit(account string, amount int64) eventsourced.Position {
 	s.t.Helper()

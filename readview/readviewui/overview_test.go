@@ -104,12 +104,7 @@ func TestPageOfAProgramThatMayNotRunIt(t *testing.T) {
 	newer[0].Version = 2
 	manager, err := readview.NewManager(nil, s.store, s.pool, readview.Config{}, newer...)
 	require.NoError(t, err)
-	handler, err := readviewui.New(manager, s.store, s.pool, readviewui.Config{})
-	require.NoError(t, err)
-	t.Cleanup(handler.Close)
-	answer := httptest.NewRecorder()
-	handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin/consumer?kind=projection&name=accounts", nil))
-	require.Contains(t, answer.Body.String(), "Another program runs it, which this page’s may not:</b> ")
+	require.Contains(t, s.elsewhere(manager, "consumer?kind=projection&name=accounts"), "Another program runs it, which this page’s may not:</b> ")
 	require.NotContains(t, s.page("consumer?kind=projection&name=accounts"), "Another program runs it")
 }
 

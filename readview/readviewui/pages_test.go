@@ -3,8 +3,6 @@ package readviewui_test
 import (
 	"encoding/json"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -68,11 +66,6 @@ func TestLastPagesOfAProjection(t *testing.T) {
 		require.Len(t, here.Pages, 20)
 		manager, err := readview.NewManager(nil, s.store, s.pool, readview.Config{Config: consumer.Config{Node: "node-b", Logger: slog.New(slog.DiscardHandler)}}, projections()...)
 		require.NoError(t, err)
-		handler, err := readviewui.New(manager, s.store, s.pool, readviewui.Config{})
-		require.NoError(t, err)
-		t.Cleanup(handler.Close)
-		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin/consumer?kind=projection&name=total", nil))
-		require.Contains(t, answer.Body.String(), "Its node’s page has them: node-a.")
+		require.Contains(t, s.elsewhere(manager, "consumer?kind=projection&name=total"), "Its node’s page has them: node-a.")
 	})
 }

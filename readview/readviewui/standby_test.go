@@ -3,8 +3,6 @@ package readviewui_test
 import (
 	"context"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -31,12 +29,7 @@ func TestPageOfANodeThatStandsBy(t *testing.T) {
 		require.NoError(t, err)
 		return all[0].State == consumer.Standby && all[1].State == consumer.Standby
 	}, 30*time.Second, 20*time.Millisecond)
-	handler, err := readviewui.New(manager, s.store, s.pool, readviewui.Config{})
-	require.NoError(t, err)
-	t.Cleanup(handler.Close)
-	answer := httptest.NewRecorder()
-	handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin/", nil))
-	text := answer.Body.String()
+	text := s.elsewhere(manager, "")
 	require.Contains(t, text, "<h1>All 2 live</h1>")
 	require.Contains(t, text, `<td class="wide">node-a</td>`)
 	require.Contains(t, text, calm)
