@@ -101,12 +101,7 @@ func (a *applier) park(ctx context.Context, p *page, failed *EventError, failure
 		case parked >= int64(a.m.config.MaxParked):
 			return errTooMany
 		}
-		if err := a.putAside(ctx, tx, statements, &failed.Event, failure, a.kept(p, failure.Position), "", ""); err != nil {
-			return err
-		}
-		op := a.m.operation(ctx, a.Name, "park", map[string]string{"position": fmt.Sprint(failure.Position), "reason": "its policy"})
-		op.Actor = a.m.config.Node
-		return a.m.states.record(ctx, tx, op)
+		return a.putAside(ctx, tx, statements, &failed.Event, failure, a.kept(p, failure.Position), "", "")
 	})
 	return err == nil, err
 }

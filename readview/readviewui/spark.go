@@ -27,6 +27,7 @@ type measured struct {
 	Lag     time.Duration
 	Rate    float64
 	Waiting int64
+	Running bool // it was live, or caught up
 }
 
 // trends is what is remembered of the last 15 minutes.
@@ -51,7 +52,7 @@ func newTrends() *trends {
 // add remembers a look. Looks come one after the other.
 func (t *trends) add(l *look, log inspected) {
 	for _, s := range l.All {
-		t.consumers.Add(l.At, s.ID(), measured{s.Lag, s.Rate, waiting(s)})
+		t.consumers.Add(l.At, s.ID(), measured{s.Lag, s.Rate, waiting(s), s.State == consumer.Live || s.State == consumer.CatchingUp})
 	}
 	if log != nil {
 		now := log.Appends()

@@ -196,8 +196,13 @@ func (h *Handler) troubleOf(s consumer.Status, revealed bool) trouble {
 			t.Says = "can’t get on, next try in " + dur(time.Until(s.Failure.Next))
 		}
 		t.Next = "It goes on by itself once the cause is gone."
-		if s.Kind == consumer.KindReactor && s.Failure != nil && s.Failure.EventName != "" {
-			t.Next += " If that is the event itself, it is tried for a quarter of an hour by default; then the reactor parks it, and it can be skipped here, or stops."
+		if s.Failure != nil && s.Failure.EventName != "" {
+			switch s.Kind {
+			case consumer.KindProjection:
+				t.Next += " If that is the event itself, see on its page what it would do: after its tries the projection stops at it, or parks it."
+			case consumer.KindReactor:
+				t.Next += " If that is the event itself, it is tried for a quarter of an hour by default; then the reactor parks it, and it can be skipped here, or stops."
+			}
 		}
 		if s.Kind == consumer.KindRelay || readview.WantsBroker(s.Failure) {
 			t.Next = "Check that the broker is up. It goes on by itself then."
