@@ -19,11 +19,13 @@ demo: ## Run DanceFinder end to end on private servers; in a terminal it stays u
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap : INT && \
 		go build -o "$$folder/dancefinder" ./dancefinder/cmd/dancefinder && "$$folder/dancefinder" demo
 
-# First all is compiled, by both cores. Then the large packages run alone, which keep two cores and
-# their servers busy, three tests at a time as some wait for clocks, and have times to keep, and the others two at a time. Tests that mostly wait for
+# First all is compiled, by both cores, while what is missing is installed, which mostly waits. Then the large packages run alone, which keep two cores and
+# their servers busy, four tests at a time as many wait for clocks, and the others two at a time. Tests that mostly wait for
 # brokers to come back run beside the last of those, and the checks. What go vet finds, check finds.
-test: cgo chromium promtool ## Run the tests of all modules, and the checks
-	for module in . operate dancefinder; do (cd $$module && GOWORK=off go list -export -race -test -deps ./... >/dev/null) || exit 1; done
+test: cgo ## Run the tests of all modules, and the checks
+	@{ $(MAKE) --no-print-directory chromium promtool && go run ./internal/services -rabbitmq -install; } & installs=$$!; \
+		for module in . operate dancefinder; do (cd $$module && GOWORK=off go list -export -race -test -deps ./... >/dev/null) || failed=1; done; \
+		wait $$installs && [ -z "$$failed" ]
 	go run ./internal/services -rabbitmq -install -- $(MAKE) --no-print-directory --keep-going test-root test-reconnect test-large-dancefinder test-beside
 
 large = readview|eventsourced/pgstore|eventsourced/messaging|cmd/dancefinder|web/browser
@@ -32,10 +34,10 @@ brokers = ^Test(BrokerKilled|BrokerInTrouble)$$
 gotest = go test -vet=off -race -timeout 15m -skip "$(brokers)|^TestCluster$$"
 
 test-root:
-	@export GOWORK=off; $(gotest) -p 1 -parallel 3 $(call packages); large=$$?; $(gotest) -p 2 $(call packages,-v) && exit $$large
+	@export GOWORK=off; $(gotest) -p 1 -parallel 4 $(call packages); large=$$?; $(gotest) -p 2 $(call packages,-v) && exit $$large
 
 test-large-dancefinder:
-	@cd dancefinder && export GOWORK=off && $(gotest) -p 1 $(call packages)
+	@cd dancefinder && export GOWORK=off && $(gotest) -p 1 -parallel 4 $(call packages)
 
 test-dancefinder:
 	@cd dancefinder && export GOWORK=off && $(gotest) -p 2 $(call packages,-v)

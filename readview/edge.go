@@ -76,13 +76,16 @@ func (a *applier) openNext(p *page) (settle func(committed bool)) {
 		case <-over:
 			return
 		}
+		if next.err != nil || len(next.page.items) == 0 || !a.idle(over) {
+			return
+		}
 		mu.Lock()
-		if !settled && next.err == nil && len(next.page.items) > 0 && a.m.pool.Stat().IdleConns() > 0 {
+		defer mu.Unlock()
+		if !settled {
 			o = a.open(next.life)
 			next.page.opening.Store(o)
 			next.page.next.begin()
 		}
-		mu.Unlock()
 	})
 	return func(committed bool) {
 		close(over)
@@ -93,6 +96,20 @@ func (a *applier) openNext(p *page) (settle func(committed bool)) {
 			a.openings.Go(o.end)
 		}
 	}
+}
+
+// idle waits for a connection to be idle, until over, and tells whether there is one.
+func (a *applier) idle(over <-chan struct{}) bool {
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for a.m.pool.Stat().IdleConns() == 0 {
+		select {
+		case <-look.C:
+		case <-over:
+			return false
+		}
+	}
+	return true
 }
 
 // open begins a transaction in a goroutine, which ends it if nobody claims it soon.

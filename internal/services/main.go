@@ -3,12 +3,14 @@
 // Command services runs another command with the servers that tests need:
 //
 //	services [-durable] [-rabbitmq] [-install] -- COMMAND ARG...
+//	services [-rabbitmq] -install
 //
 // If TEST_DATABASE_URL or DATABASE_URL is set, COMMAND gets it as
 // TEST_DATABASE_URL. Otherwise it gets a private PostgreSQL, which stops with it.
 // With -rabbitmq it gets a private RabbitMQ as TEST_AMQP_URL, if that is not set.
 // COMMAND runs in a process group of its own, so that a signal reaches all that it
-// started; it cannot read from the terminal. The exit code is COMMAND's, 128 and
+// started; it cannot read from the terminal. Without COMMAND what is missing is
+// installed, and nothing is started. The exit code is COMMAND's, 128 and
 // the signal's number if a signal ended it, 1 if it could not be run, 2 for wrong
 // usage.
 package main
@@ -33,11 +35,11 @@ func main() {
 	rabbitMQ := flag.Bool("rabbitmq", false, "also start a RabbitMQ")
 	install := flag.Bool("install", false, "install what is missing with apt-get")
 	flag.Usage = func() {
-		_, _ = fmt.Fprintln(flag.CommandLine.Output(), "usage: services [-durable] [-rabbitmq] [-install] -- COMMAND ARG...")
+		_, _ = fmt.Fprintln(flag.CommandLine.Output(), "usage: services [-durable] [-rabbitmq] [-install] -- COMMAND ARG...\n       services [-rabbitmq] -install")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	if flag.NArg() == 0 {
+	if flag.NArg() == 0 && !*install {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -53,6 +55,16 @@ func run(durable, rabbitMQ, install bool, args []string) (code int, err error) {
 	signal.Notify(signals, stopSignals...)
 	ctx, cancel := signal.NotifyContext(context.Background(), stopSignals...)
 	defer cancel()
+	if len(args) == 0 {
+		err := devservices.InstallPostgres(ctx, os.Stderr)
+		if err == nil && rabbitMQ {
+			err = devservices.InstallRabbitMQ(ctx, os.Stderr)
+		}
+		if err != nil {
+			return 1, err
+		}
+		return 0, nil
+	}
 
 	var environment []string
 	url := cmp.Or(os.Getenv("TEST_DATABASE_URL"), os.Getenv("DATABASE_URL"))

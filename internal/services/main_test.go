@@ -36,6 +36,7 @@ func TestExitCodes(t *testing.T) {
 		"killed":     {[]string{"--", "sh", "-c", "kill -KILL $$"}, 137},
 		"no program": {[]string{"--", "./no-such-program"}, 1},
 		"no command": {nil, 2},
+		"installs":   {[]string{"-install"}, 0},
 		"bad flag":   {[]string{"-nonsense"}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
