@@ -23,6 +23,7 @@ demo: ## Run DanceFinder end to end on private servers; in a terminal it stays u
 # their servers busy, four tests at a time as many wait for clocks, and the others two at a time. Tests that mostly wait for
 # brokers to come back run beside the last of those, and the checks. What go vet finds, check finds.
 test: cgo ## Run the tests of all modules, and the checks
+	@echo "compiling all modules and their tests"
 	@{ $(MAKE) --no-print-directory chromium promtool && go run ./internal/services -rabbitmq -install; } & installs=$$!; \
 		for module in . operate dancefinder; do (cd $$module && GOWORK=off go list -export -race -test -deps ./... >/dev/null) || failed=1; done; \
 		wait $$installs && [ -z "$$failed" ]
