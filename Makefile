@@ -5,8 +5,8 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # as its own go.mod says.
 each = for module in . operate internal/jetstream dancefinder; do (cd $$module && GOWORK=off $(1)) || exit 1; done
 
-# What is compiled in one clone is good for another one.
-export GOFLAGS := $(shell go env GOFLAGS) -trimpath
+# What is compiled in one clone is good for another one. What only debuggers read is left out: a tenth of the time of compiling.
+export GOFLAGS := $(shell go env GOFLAGS) -trimpath -gcflags=all=-dwarf=false -ldflags=-w
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-root test-reconnect test-large-dancefinder test-dancefinder test-operate test-jetstream test-brokers test-beside screenshots chromium promtool soak check lint generate bench bench-large profile cgo

@@ -95,6 +95,7 @@ func (s *feedSource) Close() error {
 // Close or only ends the context.
 func (s *feedSource) letGo() {
 	s.release(context.Background())
+	s.unsubscribed.Load() // what its Subscribe wrote is there for its Close: receive has stored this since
 	if err := s.feed.Subscriber.Close(); err != nil {
 		s.logger.Warn("projection not closed well", "error", err)
 	}

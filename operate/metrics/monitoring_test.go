@@ -75,7 +75,7 @@ func series(t *testing.T) (names map[string]bool, metricsOf int) {
 var (
 	notMetrics = regexp.MustCompile(`"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\b(by|on|without|ignoring)\s*\([^)]*\)|label_values\(|, \w+\)$`)
 	identifier = regexp.MustCompile(`[a-zA-Z_]\w*`)
-	promQL     = map[string]bool{"sum": true, "max": true, "max_over_time": true, "last_over_time": true, "rate": true, "histogram_quantile": true, "vector": true, "or": true, "and": true,
+	promQL     = map[string]bool{"sum": true, "max": true, "max_over_time": true, "sum_over_time": true, "last_over_time": true, "rate": true, "histogram_quantile": true, "vector": true, "or": true, "and": true,
 		"unless": true, "absent": true, "time": true, "e6": true}
 )
 
