@@ -150,8 +150,8 @@
 //
 // All else is executed as it is written, in its order. Rows go together when
 //
-//   - the statement is no more than the above: its values are arguments, whole numbers, true, false or NULL, an INSERT has its
-//     arguments in order, and there is no RETURNING, function or subquery;
+//   - the statement is no more than the above: its values are arguments, as they are or given a type of PostgreSQL's own ($1::uuid), whole
+//     numbers, texts, true, false or NULL, and there is no RETURNING, function or subquery;
 //   - its number of rows is not asked for by RowsAffected;
 //   - the key is the primary key or another unique index, not deferrable, of columns that are NOT NULL and of the types SMALLINT, INT,
 //     BIGINT, TEXT, VARCHAR without a length, UUID or DATE; each of them is compared with an argument by =, and an update sets no

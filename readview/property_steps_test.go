@@ -23,7 +23,7 @@ type Step struct {
 }
 
 // The things a handler may do. Those from "error" on can't be applied.
-var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "returning", "found", "twice", "number", "number", "add", "left", "right", "ask", "copy", "bump", "set", "find", "drop one", "seek", "seek", "seek number", "in vain", "replace"}
+var steps = []string{"put", "put", "put", "put", "read", "rows", "count", "delete", "one", "several", "prepared", "savepoint", "stream", "returning", "found", "twice", "number", "number", "add", "left", "right", "ask", "copy", "bump", "set", "find", "drop one", "seek", "seek", "seek number", "in vain", "replace", "label"}
 var poisons = []string{"error", "panic", "constraint", "syntax", "swallowed", "none", "late", "row", "copy in", "refused", "ignored", "refused late", "too much", "nothing there", "seek panic", "replace in vain"}
 
 const cells = `
@@ -66,6 +66,8 @@ const findNumber = `SELECT times FROM number WHERE n = $1` // by no key of which
 
 const put = `INSERT INTO cell AS c (key, n) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET n = c.n * 2 % 997 + 1`
 
+const labelState = `INSERT INTO state AS s (note, n, key) VALUES ($1::text, $2, $1) ON CONFLICT (key) DO UPDATE SET note = s.note || ', again', n = s.n * 2 % 997`
+
 const replaceState = `INSERT INTO state (key, n, note) VALUES ($1, $2, $3) ON CONFLICT (key) DO UPDATE SET n = EXCLUDED.n, note = EXCLUDED.note`
 
 const bump = `UPDATE cell SET n = n % 800 + $2 WHERE key = $1`
@@ -92,6 +94,8 @@ func perform(ctx context.Context, tx readview.Tx, step Step) error {
 		return exec(`UPDATE cell SET n = $1 WHERE key = $2`, int64(step.Key[0]), step.Key)
 	case "replace": // which leaves nothing of what another one made of the row
 		return exec(replaceState, fmt.Sprint("row ", step.Key[0]%3), int64(step.Key[0]), step.Key)
+	case "label": // with an argument twice, texts, and types that are given
+		return errors.Join(exec(labelState, fmt.Sprint("row ", step.Key[0]%3), int64(step.Key[0])), exec(`UPDATE state SET note = 'it''s ' || $2::text WHERE key = $1::text`, fmt.Sprint("row ", step.Key[0]%4), step.Key))
 	case "replace in vain": // with a row that is refused
 		return errors.Join(exec(replaceState, step.Key, 1, "x"), exec(replaceState, step.Key, nil, "y"), exec(replaceState, step.Key, 2, "z"))
 	case "in vain":

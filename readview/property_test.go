@@ -68,7 +68,7 @@ func drawHistory(rt *rapid.T) []Scripted {
 		return Step{rapid.SampledFrom(steps).Draw(rt, "do"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "key")}
 	})
 	keyed := rapid.Custom(func(rt *rapid.T) Step { // what goes together with others of its kind, and in its order with others
-		return Step{rapid.SampledFrom([]string{"put", "bump", "set", "delete", "bump", "add", "seek", "seek", "replace", "replace"}).Draw(rt, "do"), rapid.SampledFrom(strings.Split("abcdefgh", "")).Draw(rt, "key")}
+		return Step{rapid.SampledFrom([]string{"put", "bump", "set", "delete", "bump", "add", "seek", "seek", "replace", "replace", "label"}).Draw(rt, "do"), rapid.SampledFrom(strings.Split("abcdefgh", "")).Draw(rt, "key")}
 	})
 	event := rapid.Custom(func(rt *rapid.T) Scripted {
 		if rapid.Bool().Draw(rt, "of rows by their keys") {
@@ -76,7 +76,7 @@ func drawHistory(rt *rapid.T) []Scripted {
 		}
 		if rapid.Bool().Draw(rt, "as the one before") { // then their rows may go together
 			do := rapid.SampledFrom([][]string{{"put"}, {"put"}, {"put", "left"}, {"put", "add"}, {"right", "left"}, {"bump"}, {"set", "bump"},
-				{"bump", "delete", "put"}, {"bump", "find"}, {"drop one", "bump"}, {"seek", "set"}, {"seek", "bump", "find"}, {"replace"}}).Draw(rt, "several")
+				{"bump", "delete", "put"}, {"bump", "find"}, {"drop one", "bump"}, {"seek", "set"}, {"seek", "bump", "find"}, {"replace"}, {"label"}, {"label", "replace"}}).Draw(rt, "several")
 			var e Scripted
 			for _, what := range do {
 				for _, key := range rapid.SliceOfN(rapid.SampledFrom(strings.Split("abcdefgh", "")), 1, 6).Draw(rt, "keys") {

@@ -67,6 +67,11 @@ func (tx *Tx) newBulk(k *prepared) *bulk {
 	if !ok || k.description.Name == "" || f.count != len(k.description.ParamOIDs) {
 		return nil
 	}
+	for _, c := range f.casts {
+		if k.description.ParamOIDs[c.argument] != c.oid {
+			return nil // it is made another type's
+		}
+	}
 	return &bulk{query: k.description.SQL, one: k, form: f, table: tx.table(f.table), elements: k.description.ParamOIDs}
 }
 
@@ -129,6 +134,7 @@ func (b *bulk) decide() {
 	b.plain = t.plain && !slices.ContainsFunc(f.words, func(name string) bool {
 		return !slices.Contains(t.columns, name) && !slices.Contains(f.names, name) // it may be a function's
 	})
+	b.plain = b.plain && (len(f.casts) == 0 && !f.again || b.ownTypes())
 	b.key, b.exact, b.shared, b.once, b.counts = f.target, false, false, f.target != nil, false
 	columns := t.key(f.columns)
 	switch f.verb {
@@ -145,11 +151,38 @@ func (b *bulk) decide() {
 	if f.assigned != nil || f.target != nil {
 		b.plain = b.plain && t.lasting // the meaning of operators depends on types
 	}
-	if key := f.of(columns); key != nil && !slices.ContainsFunc(key, func(n int) bool { return !slices.Contains(keyTypes, b.elements[n]) }) {
+	if key := f.of(columns); key != nil && b.comparable(columns, key) {
 		b.key, b.exact, b.shared = key, true, t.only() != nil
 	}
 	b.plain = b.plain && (b.exact || f.verb == inserts)
-	b.replaces, b.needed = f.replaces && b.plain && b.shared && t.takes && !b.counts, f.given(t.needed)
+	b.replaces, b.needed = f.replaces && b.plain && b.shared && t.takes && !b.counts && b.asColumns(), f.given(t.needed)
+}
+
+// ownTypes tells whether arguments become values of other types, if they do, in PostgreSQL's own ways.
+func (b *bulk) ownTypes() bool {
+	others := func(oid uint32) bool { return oid >= firstOfOurs }
+	columns := append(slices.Clone(b.form.columns), b.form.assigned...)
+	return !slices.ContainsFunc(b.elements, others) && !slices.ContainsFunc(columns, func(name string) bool { return others(b.table.types[name]) })
+}
+
+// comparable tells whether the arguments of a key are the same in all statements if they are in the table.
+func (b *bulk) comparable(columns []string, key []int) bool {
+	for i, n := range key {
+		if !slices.Contains(keyTypes, b.elements[n]) || keyKind(b.elements[n]) != keyKind(b.table.types[columns[i]]) {
+			return false
+		}
+	}
+	return true
+}
+
+// asColumns tells whether each argument of an INSERT is of the type of the column that it is for.
+func (b *bulk) asColumns() bool {
+	for at, n := range b.form.arguments {
+		if n >= 0 && b.elements[n] != b.table.types[b.form.columns[at]] {
+			return false
+		}
+	}
+	return true
 }
 
 // of returns the arguments of columns, nil where one has none.

@@ -18,6 +18,7 @@ type facts struct {
 	draws   bool // a new row has what depends on the order among the rows of all tables: the next of a sequence, the time
 	asks    bool // and a changed row, too
 	columns []string
+	types   map[string]uint32 // of columns
 	uniques []unique
 	takes   bool     // nothing refuses a row of values that are valid, but what is unique, and what must not be NULL:
 	needed  []string // these columns
@@ -140,11 +141,11 @@ func (c *catalogued) computes() bool {
 
 // facts returns what is true if nothing is computed.
 func (c *catalogued) facts() *facts {
-	f := &facts{lasting: true, plain: c.Ordinary, takes: true}
+	f := &facts{lasting: true, plain: c.Ordinary, types: map[string]uint32{}, takes: true}
 	names := map[int16]column{}
 	for _, column := range c.Columns {
 		names[column.Number] = column
-		f.columns = append(f.columns, column.Name)
+		f.columns, f.types[column.Name] = append(f.columns, column.Name), column.Type
 		if column.Needed {
 			f.needed = append(f.needed, column.Name)
 		}

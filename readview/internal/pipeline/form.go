@@ -3,7 +3,6 @@ package pipeline
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -15,6 +14,8 @@ type form struct {
 	count     int      // of the arguments
 	columns   []string // that an INSERT fills, or that are the key which others look for
 	arguments []int    // theirs; -1 is a constant
+	again     bool     // one of an INSERT is there twice
+	casts     []cast   // as far as arguments are given types
 	target    []int    // of an upsert: the arguments that are columns of its conflict target
 	replaces  bool     // it makes the row what it would have inserted
 	assigned  []string // the columns that an UPDATE sets
@@ -56,7 +57,7 @@ func parseKeyed(query string) (form, bool) {
 		for more := true; more; more = s.accept(",") {
 			f.assigned = append(f.assigned, strings.Trim(s.name(), `"`))
 			s.expect("=")
-			f.words = append(f.words, s.expression(r)...)
+			f.words = append(f.words, s.expression(&f, r)...)
 		}
 	case s.accept("delete"):
 		f.verb, using = deletes, "USING"
@@ -77,7 +78,7 @@ func parseKeyed(query string) (form, bool) {
 	for more := true; more; more = s.accept("and") {
 		f.columns = append(f.columns, s.column(f.names))
 		s.expect("=")
-		f.arguments = append(f.arguments, r.argument(s))
+		f.arguments = append(f.arguments, r.argument(s, &f))
 	}
 	s.accept(";")
 	if !s.accept("") || !r.all() {
@@ -128,7 +129,7 @@ func (s *scanner) selection() (names []string) {
 }
 
 // expression reads what a column is set to, and returns the names in it.
-func (s *scanner) expression(r *rewriting) (names []string) {
+func (s *scanner) expression(f *form, r *rewriting) (names []string) {
 	previous := ""
 	for depth := 0; ; s.read = false {
 		word := s.peek()
@@ -146,7 +147,7 @@ func (s *scanner) expression(r *rewriting) (names []string) {
 			s.unexpected = true
 		}
 		if word[0] == '$' {
-			r.argument(s)
+			r.argument(s, f)
 		} else if name := s.operand(previous); name != "" {
 			names = append(names, name)
 		}
@@ -163,16 +164,14 @@ type rewriting struct {
 }
 
 // argument reads one, and returns its index.
-func (r *rewriting) argument(s *scanner) int {
-	word := s.peek()
-	n, err := strconv.Atoi(strings.TrimPrefix(word, "$"))
-	if err != nil || word[0] != '$' || n < 1 {
-		s.unexpected = true
-		return -1
+func (r *rewriting) argument(s *scanner, f *form) int {
+	s.peek()
+	start := s.start
+	n := s.argument(f)
+	if n >= 0 {
+		r.places, r.which, r.count = append(r.places, [2]int{start, s.at}), append(r.which, n+1), max(r.count, n+1)
 	}
-	s.read = false
-	r.places, r.which, r.count = append(r.places, [2]int{s.start, s.at}), append(r.which, n), max(r.count, n)
-	return n - 1
+	return n
 }
 
 // all tells whether there are all arguments up to the last.

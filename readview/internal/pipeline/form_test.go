@@ -17,6 +17,8 @@ func TestStatementsOfAKey(t *testing.T) {
 		"UPDATE a b SET x = coalesce($1, b.x), y = (CASE WHEN x > $1 THEN 1 ELSE 2 END) WHERE z = $1": "UPDATE a b SET x = coalesce(readview_1, b.x), y = (CASE WHEN x > readview_1 THEN 1 ELSE 2 END) FROM " + one + "WHERE z = ANY (ARRAY[readview_1])",
 		"UPDATE a SET x = x IS DISTINCT FROM $2 WHERE y = $1":                                         "UPDATE a SET x = x IS DISTINCT FROM readview_2 FROM " + two + "WHERE y = ANY (ARRAY[readview_1])",
 		`DELETE FROM "A" WHERE "x" = $1`:                                                              `DELETE FROM "A" USING ` + one + `WHERE "x" = ANY (ARRAY[readview_1])`,
+		"UPDATE a SET x = 'Closed', y = y || $2::text || ', ' WHERE z = $1::uuid":                     "UPDATE a SET x = 'Closed', y = y || readview_2 || ', ' FROM " + two + "WHERE z = ANY (ARRAY[readview_1])",
+		"UPDATE a SET x = CASE WHEN y IN ('b', 'c') THEN 'd' ELSE $1 END WHERE z = $2":                "UPDATE a SET x = CASE WHEN y IN ('b', 'c') THEN 'd' ELSE readview_1 END FROM " + two + "WHERE z = ANY (ARRAY[readview_2])",
 		"DELETE FROM a AS b WHERE b.x = $2 AND y = $1":                                                "DELETE FROM a AS b USING " + two + "WHERE b.x = ANY (ARRAY[readview_2]) AND y = ANY (ARRAY[readview_1])",
 		"SELECT x, b.y AS z, b.* FROM s.a b WHERE x = $1 /* one */ ; -- end": "SELECT readview_given.readview_n, readview_found.* FROM unnest($1) WITH ORDINALITY AS readview_given (readview_1, readview_n), " +
 			"LATERAL (SELECT x, b.y AS z, b.* FROM s.a b WHERE x = ANY (ARRAY[readview_given.readview_1])) AS readview_found",
@@ -43,7 +45,10 @@ func TestStatementsOfNoKey(t *testing.T) {
 		"UPDATE a SET x = $1 WHERE y = $2 OR z = $3",
 		"UPDATE a SET x = $1 WHERE y = $2 AND z > 3",
 		"UPDATE a SET x = $1 WHERE y = $2 + 1",
-		"UPDATE a SET x = $1 WHERE y = $2::int",
+		"UPDATE a SET x = $1 WHERE y = $2::citext",
+		"UPDATE a SET x = $1 WHERE y = $2::int + 1",
+		"UPDATE a SET x = $1 WHERE y = 'b'",
+		"UPDATE a SET x = $1 WHERE y = $2 AND z = 'b'",
 		"UPDATE a SET x = $1 WHERE (y) = $2",
 		"UPDATE a SET x = $1 WHERE c.y = $2",
 		"UPDATE a SET x = $1 WHERE y = $2 RETURNING x",
@@ -53,8 +58,10 @@ func TestStatementsOfNoKey(t *testing.T) {
 		"UPDATE a SET x = f($1) WHERE y = $2",
 		"UPDATE a SET x = DEFAULT WHERE y = $1",
 		"UPDATE a SET x = (SELECT count(*) FROM a) WHERE y = $1",
-		"UPDATE a SET x = $1 || 'text' WHERE y = $2",
-		"UPDATE a SET x = $1::int WHERE y = $2",
+		"UPDATE a SET x = date '2026-11-28' WHERE y = $1",
+		"UPDATE a SET x = 'today' WHERE y = $1",
+		"UPDATE a SET x = E'text' WHERE y = $1",
+		"UPDATE a SET x = $1::int::text WHERE y = $2",
 		"UPDATE a SET x = x @@ $1 WHERE y = $2",
 		"UPDATE a SET (x, z) = ($1, $2) WHERE y = $3",
 		"UPDATE a SET x[1] = $1 WHERE y = $2",
@@ -88,6 +95,7 @@ func FuzzParseKeyed(f *testing.F) {
 	f.Add("UPDATE a SET x = $1 WHERE y = $2")
 	f.Add(`update "a".b as c set x = (c.x || $2), z = case when z is distinct from 1 then $3 end where c.y = $1 and z = $4 ; -- it`)
 	f.Add("DELETE FROM a b WHERE b.y = $1")
+	f.Add("UPDATE a SET x = 'it''s ' || $1::text WHERE y = $2::uuid")
 	f.Add("SELECT a.*, b AS c FROM a WHERE y = $1")
 	f.Fuzz(func(t *testing.T, query string) {
 		many, columns, key, ok := pipeline.ParseKeyed(query)

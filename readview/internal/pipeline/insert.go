@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// parseInsert reads a statement that inserts its arguments, each once and in their
-// order, perhaps with constants between them, and in case of a conflict does nothing or sets columns to what follows from
+// parseInsert reads a statement that inserts its arguments, perhaps with constants between them, and in case of a conflict does nothing or sets columns to what follows from
 // the row that is there and the one that is not. Of any other it says no.
 func parseInsert(query string) (form, bool) {
 	s := &scanner{text: query}
@@ -33,9 +32,10 @@ func parseInsert(query string) (form, bool) {
 			f.arguments, selected[n] = append(f.arguments, -1), constant
 			continue
 		}
-		s.expect(fmt.Sprint("$", f.count+1))
-		f.arguments, selected[n] = append(f.arguments, f.count), fmt.Sprint("c", f.count+1)
-		f.count++
+		argument := s.argument(&f)
+		f.again = f.again || slices.Contains(f.arguments, argument)
+		f.arguments, selected[n] = append(f.arguments, argument), fmt.Sprint("c", argument+1)
+		f.count = max(f.count, argument+1)
 	}
 	s.peek()
 	rest := query[s.start:]
@@ -44,15 +44,20 @@ func parseInsert(query string) (form, bool) {
 		s.conflict(&f)
 	}
 	s.accept(";")
-	if !s.accept("") || f.count == 0 {
+	if !s.accept("") || f.count == 0 || f.count > len(columns) {
 		return form{}, false
+	}
+	for n := range f.count {
+		if !slices.Contains(f.arguments, n) {
+			return form{}, false
+		}
 	}
 	arrays, names := make([]string, f.count), make([]string, f.count)
 	for n := range arrays {
 		arrays[n], names[n] = fmt.Sprint("$", n+1), fmt.Sprint("c", n+1)
 	}
 	from := "unnest(" + strings.Join(arrays, ", ")
-	if f.count == len(columns) {
+	if slices.Equal(selected, names) {
 		f.many = head + "SELECT * FROM " + from + rest
 	} else {
 		f.many = head + "SELECT " + strings.Join(selected, ", ") + " FROM " + from + ") AS given (" + strings.Join(names, ", ") + rest
@@ -105,10 +110,10 @@ func (s scanner) replacement(columns, key []string) bool {
 	return s.accept("") && len(set) == len(columns) && !slices.ContainsFunc(columns, func(name string) bool { return !slices.Contains(set, name) })
 }
 
-// constant reads a whole number, true, false or NULL; "" is none of them.
+// constant reads a whole number, a text, true, false or NULL; "" is none of them.
 func (s *scanner) constant() string {
 	word := s.peek()
-	if s.unexpected || word == "" || !isDigit(word[0]) && !slices.Contains([]string{"true", "false", "null"}, word) {
+	if s.unexpected || word == "" || !isDigit(word[0]) && word[0] != '\'' && !slices.Contains([]string{"true", "false", "null"}, word) {
 		return ""
 	}
 	s.read = false

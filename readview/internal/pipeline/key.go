@@ -12,6 +12,17 @@ import (
 // keyTypes are those whose values are the same only if they look it.
 var keyTypes = []uint32{pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.TextOID, pgtype.VarcharOID, pgtype.UUIDOID, pgtype.DateOID}
 
+// keyKind is what the values of a type of keys are compared as: those of one kind are the same in another of its types, too.
+func keyKind(oid uint32) uint32 {
+	switch oid {
+	case pgtype.Int2OID, pgtype.Int4OID:
+		return pgtype.Int8OID
+	case pgtype.VarcharOID:
+		return pgtype.TextOID
+	}
+	return oid
+}
+
 // appendKey appends a value of a key such that those that are the same in the database are the same here. ok is false
 // where that is not known.
 func appendKey(to []byte, oid uint32, format int16, value []byte) (key []byte, ok bool) {

@@ -1,15 +1,19 @@
 package pipeline
 
 import (
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // scanner reads the words of a statement. What it does not expect, it fails at.
 type scanner struct {
 	text       string
 	start, at  int    // the current word's
-	word       string // in lower case, unless it is quoted; "" at the end
+	word       string // in lower case, unless it is quoted or a text; "" at the end
 	read       bool
 	unexpected bool
 }
@@ -34,6 +38,10 @@ func (s *scanner) peek() string {
 		if end = s.at + 1 + strings.IndexByte(s.text[s.at+1:], '"') + 1; end == s.at+1 {
 			end, s.unexpected = s.at, true
 		}
+	case s.text[end] == '\'':
+		if end = s.textEnd(); end < 0 {
+			end, s.unexpected = s.at, true
+		}
 	case s.text[end] == '$' || isDigit(s.text[end]):
 		for end++; end < len(s.text) && isDigit(s.text[end]); end++ {
 		}
@@ -43,11 +51,69 @@ func (s *scanner) peek() string {
 		s.unexpected = true
 	}
 	s.word = s.text[s.at:end]
-	if !strings.HasPrefix(s.word, `"`) {
+	if !strings.HasPrefix(s.word, `"`) && !strings.HasPrefix(s.word, "'") {
 		s.word = strings.ToLower(s.word)
 	}
 	s.at = end
 	return s.word
+}
+
+// moving are words that are another value of a time in each statement that has them.
+var moving = regexp.MustCompile(`(?i)\b(now|today|tomorrow|yesterday)\b`)
+
+// textEnd returns the end of the text between quotes that begins here; -1 if it is none, or one that may mean something else than it says.
+func (s *scanner) textEnd() int {
+	if s.at > 0 && (isLetter(s.text[s.at-1]) || isDigit(s.text[s.at-1]) || strings.IndexByte("'&$\"", s.text[s.at-1]) >= 0 || s.text[s.at-1] >= 0x80) {
+		return -1 // E'', U&'', one behind another
+	}
+	for end := s.at + 1; end < len(s.text); end++ {
+		switch s.text[end] {
+		case '\\', 0:
+			return -1
+		case '\'':
+			if strings.HasPrefix(s.text[end+1:], "'") {
+				end++
+				continue
+			}
+			if moving.MatchString(s.text[s.at:end]) {
+				return -1
+			}
+			return end + 1
+		}
+	}
+	return -1
+}
+
+// builtin are types of PostgreSQL's own by their names.
+var builtin = map[string]uint32{
+	"bool": pgtype.BoolOID, "boolean": pgtype.BoolOID, "int2": pgtype.Int2OID, "smallint": pgtype.Int2OID, "int4": pgtype.Int4OID, "int": pgtype.Int4OID, "integer": pgtype.Int4OID,
+	"int8": pgtype.Int8OID, "bigint": pgtype.Int8OID, "float4": pgtype.Float4OID, "real": pgtype.Float4OID, "float8": pgtype.Float8OID, "numeric": pgtype.NumericOID,
+	"text": pgtype.TextOID, "uuid": pgtype.UUIDOID, "json": pgtype.JSONOID, "jsonb": pgtype.JSONBOID, "bytea": pgtype.ByteaOID,
+	"date": pgtype.DateOID, "timestamp": pgtype.TimestampOID, "timestamptz": pgtype.TimestamptzOID,
+}
+
+// cast says which type an argument is given.
+type cast struct {
+	argument int
+	oid      uint32
+}
+
+// argument reads one, perhaps with its type, and returns its index.
+func (s *scanner) argument(f *form) int {
+	word := s.peek()
+	n, err := strconv.Atoi(strings.TrimPrefix(word, "$"))
+	if err != nil || word[0] != '$' || n < 1 {
+		s.unexpected = true
+		return -1
+	}
+	s.read = false
+	if strings.HasPrefix(s.text[s.at:], "::") {
+		s.at += len("::")
+		oid := builtin[s.name()]
+		s.unexpected = s.unexpected || oid == 0
+		f.casts = append(f.casts, cast{n - 1, oid})
+	}
+	return n - 1
 }
 
 func isLetter(c byte) bool { return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
@@ -140,10 +206,18 @@ func (s *scanner) operand(previous string) string {
 	if strings.IndexByte(operatorBytes, word[0]) >= 0 && !slices.Contains(operators, s.operator()) {
 		s.unexpected = true
 	}
-	if (isLetter(word[0]) || word[0] == '"') && !slices.Contains(keywords, word) && !slices.Contains(beforeParenthesis, word) {
+	if word[0] == '\'' && previous != "" && (previous[0] == '\'' || isOperand(previous)) {
+		s.unexpected = true // a type and its value, or two texts
+	}
+	if isOperand(word) {
 		return strings.Trim(word, `"`)
 	}
 	return ""
+}
+
+// isOperand tells whether a word is the name of something, and no keyword.
+func isOperand(word string) bool {
+	return (isLetter(word[0]) || word[0] == '"') && !slices.Contains(keywords, word) && !slices.Contains(beforeParenthesis, word)
 }
 
 const operatorBytes = "=+-*/<>|%"

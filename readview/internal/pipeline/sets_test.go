@@ -117,6 +117,7 @@ func TestRowsThatAreFoundByTheirKey(t *testing.T) {
 		place   = `SELECT concat_ws(' ', id, name, visits) FROM place ORDER BY id`
 		numbers = `CREATE TABLE amount (n NUMERIC PRIMARY KEY, times INT NOT NULL DEFAULT 0); INSERT INTO amount VALUES (1)`
 		codes   = `CREATE TABLE code (c VARCHAR(3) PRIMARY KEY, times INT NOT NULL DEFAULT 0)`
+		names   = `CREATE TABLE name (id TEXT PRIMARY KEY, n BIGINT)`
 		words   = `CREATE COLLATION loose (PROVIDER = icu, LOCALE = 'und-u-ks-level2', DETERMINISTIC = false);
 			CREATE TABLE word (w TEXT COLLATE loose PRIMARY KEY, times INT NOT NULL DEFAULT 0); INSERT INTO word VALUES ('ab')`
 	)
@@ -129,6 +130,7 @@ func TestRowsThatAreFoundByTheirKey(t *testing.T) {
 			return text
 		}
 	}
+	moment := func(n int) any { return time.Date(2026, 11, 28, 0, 0, n*7%50, 0, time.UTC) }
 	oneOf := func(values ...any) func(int) any { return func(n int) any { return values[n%len(values)] } }
 	for name, c := range map[string]struct {
 		ddl    string
@@ -187,7 +189,35 @@ func TestRowsThatAreFoundByTheirKey(t *testing.T) {
 			does(`INSERT INTO code AS o (c) VALUES ($1) ON CONFLICT (c) DO UPDATE SET times = o.times * 2 % 1009`, oneOf("abc ", "abc  ", "abc")),
 		), `SELECT concat_ws(' ', c, times) FROM code`, 0},
 		"texts that are equal and don't look it": {words, does(`UPDATE word SET times = times + 1 WHERE w = $1`, oneOf("ab", "Ab", "aB", "AB")), `SELECT times::text FROM word`, 0},
-		"NULL is no key":                         {cells, does(`UPDATE cell SET n = n + 1 WHERE key = $1`, oneOf(1, nil, 2, 3, nil, 4, 5, 6, 7)), cell, 0},
+		"arguments in another order, and again": {cells + `; ALTER TABLE cell ADD made TIMESTAMPTZ, ADD changed TIMESTAMPTZ`, inTurn(
+			does(`INSERT INTO cell (n, made, key, changed) VALUES ($2, $3, $1, $3) ON CONFLICT (key) DO UPDATE
+				SET n = EXCLUDED.n, made = EXCLUDED.made, changed = greatest(cell.changed, EXCLUDED.changed)`, times(1, 140), number, moment),
+			does(`UPDATE cell SET n = n * 2 % 1009 WHERE key = $1`, times(7, 139)),
+		), `SELECT concat_ws(' ', key, n, made, changed) FROM cell ORDER BY key`, 60},
+		"arguments that are given types": {cells, inTurn(
+			does(`INSERT INTO cell (key, n) VALUES ($1::bigint, $2::int)`, plus(100), number),
+			does(`UPDATE cell SET n = n * 2 % 1009 + $2::bigint WHERE key = $1::int`, times(7, 97), number),
+			does(`DELETE FROM cell WHERE key = $1::smallint`, times(13, 260)),
+		), cell, 100},
+		"one that is made another type": {cells + `; ALTER TABLE cell ADD m NUMERIC DEFAULT 0`,
+			does(`UPDATE cell SET m = m + $2, n = $2::int / 2 WHERE key = $1`, times(1, 100), number), `SELECT concat_ws(' ', key, n, m) FROM cell ORDER BY key`, 0},
+		"texts in the statement": {places + `; ALTER TABLE place ADD state TEXT`, inTurn(
+			does(`INSERT INTO place (id, name, visits, state) VALUES ($1, $2, $1, 'it''s new') ON CONFLICT (id) DO UPDATE SET state = place.state || ', again'`, plus(150), named("new ", number)),
+			does(`UPDATE place SET state = CASE WHEN state IN ('a', 'b') THEN 'c' ELSE $2::text || 'd' END WHERE id = $1`, times(7, 300), named("", number)),
+		), `SELECT concat_ws(' ', id, name, visits, state) FROM place ORDER BY id`, 0},
+		"a text that is given as a number": {names, inTurn(
+			does(`INSERT INTO name (id, n) VALUES ($1::int, 0)`, number),
+			does(`UPDATE name SET n = n + 1 WHERE id = $1`, named("", plus(-1))),
+			does(`DELETE FROM name WHERE id = $1`, named("", times(7, 150))),
+		), `SELECT id || ' ' || n FROM name ORDER BY id`, 0},
+		"one that is another type's, too": {names + `; ALTER TABLE name ADD of UUID`, inTurn(
+			does(`INSERT INTO name (of, n, id) VALUES ($1::uuid, 0, $1::uuid) ON CONFLICT (id) DO UPDATE SET n = name.n * 2 % 1009 + 1`, id(3, 20)),
+			does(`DELETE FROM name WHERE id = $1`, func(n int) any { return strings.ToLower(id(7, 20)(n).(string)) }),
+		), `SELECT id || ' ' || n FROM name ORDER BY id`, 0},
+		"one that is made somebody's type by a function that looks": {names + `; CREATE TYPE own AS (n BIGINT); ALTER TABLE name ADD m own;
+			CREATE FUNCTION look(BIGINT) RETURNS own LANGUAGE sql STABLE AS 'SELECT ROW(count(*))::own FROM name'; CREATE CAST (BIGINT AS own) WITH FUNCTION look AS ASSIGNMENT`,
+			does(`INSERT INTO name (n, id, m) VALUES ($1::bigint, $2, $1::bigint)`, number, named("", number)), `SELECT id || ' ' || m FROM name ORDER BY id`, 0},
+		"NULL is no key": {cells, does(`UPDATE cell SET n = n + 1 WHERE key = $1`, oneOf(1, nil, 2, 3, nil, 4, 5, 6, 7)), cell, 0},
 	} {
 		statements := f.requireSame(name, 150, c.ddl, c.handle, c.look)
 		if c.most > 0 {
