@@ -8,7 +8,7 @@
 //	                    ▲               │                         │
 //	                    └─ ApplyTo ◀────┴──── ReadStream ◀────────┤
 //	                                                              │ ReadLog, Listen
-//	              projections, subscribers, relays ◀──────────────┘
+//	    projections, subscribers, relays, reactors ◀──────────────┘
 //
 // An aggregate embeds [Root], decides in its own methods, and calls [Record] for what
 // has happened. Only events change its state: in their ApplyTo, or in the aggregate's Apply, see

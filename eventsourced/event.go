@@ -9,7 +9,7 @@ import "time"
 type Event interface {
 	// AggregateID returns the id of the aggregate the event belongs to.
 	AggregateID() string
-	// OccurredAt returns when the event was recorded.
+	// OccurredAt returns when the event happened: when it was recorded, unless whoever recorded it has set another time.
 	OccurredAt() time.Time
 
 	base() *BaseEvent

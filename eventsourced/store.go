@@ -98,7 +98,7 @@ type Store interface {
 	Registered
 }
 
-// Log is what consumers of the whole log need: projections, subscribers, relays.
+// Log is what consumers of the whole log need: projections, subscribers, relays, reactors.
 type Log interface {
 	LogReader
 	Listener

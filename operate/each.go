@@ -53,10 +53,14 @@ func (c *Commands) each(name, short string, projection func(*readview.Manager, c
 		Long:    short + ". The names are those of " + c.quote("readviews status") + ".",
 		Example: c.examples("readviews "+name+" accounts", "readviews "+name+" relay"),
 		Args: func(cmd *cobra.Command, names []string) error {
-			if len(names) == 0 {
-				return c.projectionsNamed(cmd, names)
+			if len(names) > 0 {
+				return nil
 			}
-			return nil
+			err := c.projectionsNamed(cmd, names)
+			if len(c.config.Projections) > 0 {
+				err = UsageError{fmt.Errorf("%w, or another consumer that %s lists", err, c.quote("readviews status"))}
+			}
+			return err
 		},
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return c.open(cmd, func(s System) error {

@@ -30,8 +30,9 @@ type statusJSON struct {
 	Skipped     int64        `json:"skipped"`      // events that somebody has given up
 	Rebuild     *replayJSON  `json:"rebuild"`      // under way, or the last one
 	Verify      *replayJSON  `json:"verify"`
-	Refused     string       `json:"refused"` // why this program may not run what another program runs, "" when it may
-	Asked       string       `json:"asked"`   // "skip" or "park", what is to be done with the event that a reactor fails at, "" for nothing
+	VerifyEvery float64      `json:"verify_every_seconds"` // how often a projection is verified on schedule, 0 for never
+	Refused     string       `json:"refused"`              // why this program may not run what another program runs, "" when it may
+	Asked       string       `json:"asked"`                // "skip" or "park", what is to be done with the event that a reactor fails at, "" for nothing
 }
 
 // replayJSON is how far a rebuild, a rollback or a verification is.
@@ -67,7 +68,7 @@ func (c *Commands) writeJSON(w io.Writer, all []consumer.Status) error {
 		rows[i] = statusJSON{
 			Name: s.Name, Topic: s.Topic, Kind: string(s.Kind), State: string(s.State), Position: int64(s.Position), Head: int64(s.Head),
 			Behind: s.Behind, More: s.More, LagSeconds: s.Lag.Seconds(), Estimate: max(s.Estimate, s.Behind), Rate: s.Rate, LeftSeconds: s.Left.Seconds(),
-			Version: s.Version, Parked: s.Parked, Skipped: s.Skipped, Node: s.Node, Rebuild: replayOf(s.Rebuild), Verify: replayOf(s.Verify), Asked: s.Asked, Refused: s.Refused,
+			Version: s.Version, Parked: s.Parked, Skipped: s.Skipped, Node: s.Node, Rebuild: replayOf(s.Rebuild), Verify: replayOf(s.Verify), VerifyEvery: s.VerifyEvery.Seconds(), Asked: s.Asked, Refused: s.Refused,
 		}
 		if s.Failure == nil {
 			continue

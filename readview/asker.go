@@ -9,6 +9,7 @@ import (
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/relay"
+	"github.com/dancefinder/eventsourcing/internal/wait"
 )
 
 // asker asks another context for a projection's history, window by window. It has a lock of its own and
@@ -154,7 +155,7 @@ func (a *asker) due(at checkpoint) bool {
 	case a.refused != nil:
 		return time.Since(a.askedAt) >= min(a.feed.AskAgain, answerPatience)
 	case a.waiting:
-		return quiet >= a.patience() || time.Since(a.askedAt) >= a.feed.AskAgain<<min(a.asks, mostDoublings)
+		return quiet >= a.patience() || time.Since(a.askedAt) >= wait.BackOff{First: a.feed.AskAgain, Last: 1000 * a.feed.AskAgain}.Limit(a.asks+1)
 	}
 	return quiet >= a.feed.AskAtLeast
 }
@@ -166,18 +167,14 @@ func (a *asker) idle() (bool, time.Duration) {
 	return !a.waiting, time.Since(a.sign)
 }
 
-// mostDoublings keeps times in their range.
-const mostDoublings = 10
-
 // patience is how long to wait for an answer while nothing comes: longer with each repetition, as the answers may
 // only be late. Who has never had one repeats the first requests sooner: nobody was there to
 // receive them, perhaps. The caller holds the mutex.
 func (a *asker) patience() time.Duration {
-	repeats := max(min(a.asks-1, mostDoublings), 0)
 	if !a.met {
-		return min(answerPatience<<repeats, a.feed.AskAgain)
+		return wait.BackOff{First: answerPatience, Last: a.feed.AskAgain}.Limit(a.asks)
 	}
-	return min(a.feed.AskAgain<<repeats, max(a.feed.AskAgain, a.feed.AskAtLeast))
+	return wait.BackOff{First: a.feed.AskAgain, Last: max(a.feed.AskAgain, a.feed.AskAtLeast)}.Limit(a.asks)
 }
 
 // answerPatience is how long an answer takes at most, when nothing is before it.

@@ -85,8 +85,9 @@
 //	eventsourced/repository.go        Update: load the aggregate, let it act, append what it has recorded
 //	eventsourced/repository_turn.go   ... one change of it after the other, each on the events of the one before
 //	eventsourced/pgstore/append.go    Append: makes a request of the events
-//	eventsourced/pgstore/coalesce.go  requests that meet share a transaction
+//	eventsourced/pgstore/coalesce.go  requests that meet share a transaction; one that meets none goes alone, by append.go's sendOwn
 //	eventsourced/pgstore/exchange.go  sends it: data, the log's lock, positions, insert, commit, in one round trip
+//	eventsourced/pgstore/append.sql   with this SQL; of one event by itself eventsourced/pgstore/append_one.sql
 //	eventsourced/pgstore/listen.go    wake: tells listeners that there is something new; only a hint
 //	tail.go                           hears the hint, or polls, and reads what is new for all projections at the end of the log
 //	log.go                            follow: makes a page of it, while this node has the lease, which keeper.go renews
@@ -110,19 +111,22 @@
 // A message of another context comes in by another door, and joins the way above at page.go:
 //
 //	feed.go          AddRemote: which topic, and where to ask for history
-//	messages.go      handle: a message's events are a page; process
+//	receive.go       receive: subscribes, and hands messages to the router
+//	messages.go      handle: a message's events are a page (eventsourced/relay/page.go); process
 //	messages.go      proof: does it prove that the other context's log went back? Then the projection stops
 //	publication.go   stale: has the projection failed at this event? Then it asks for it anew: its form may be another one now
 //	publication.go   takePublished: does the other context publish more than when this projection began? Then it stops
 //	messages.go      take: is it the page's turn? One that is applied already is passed over
-//	gather.go        gather: those that wait behind it, if the subscriber hands out several at once, are of the same page
-//	    its turn:    asker.go ahead: at the end of a window of history, asks for the next one; page.go and so on, as above
+//	    its turn:    asker.go ahead: at the end of a window of history, asks for the next one
+//	                 gather.go gather: those that wait behind it, if the subscriber hands out several at once, are of the same page
+//	                 page.go and so on, as above
 //	    too early:   ask.go miss: keeps it in early.go, and asks for what is missing before it
 //	ask.go           done: notes how far the history is
 //	early.go         next: one that was kept, and whose turn it is now, goes through process as well
 //	ask.go           attend, beside all of this: asks when it is quiet, and puts on record what keeps messages from coming
 //
-// Both doors are a source (source.go) of what applier.go applies, which knows nothing of either.
+// Both doors are a source (source.go) of what applier.go applies. That asks neither how a page has come; of the log it has the
+// page after, for edge.go, and of a feed the topic, for the record.
 //
 // # The pipeline
 //
@@ -374,4 +378,19 @@
 // What somebody does to a projection (a reset, a pause, ...) is in the table readview_operations, written
 // in the transaction that does it, with who did it: [Manager.Operations]. The actor is that of the context,
 // see [eventsourced.WithActor].
+//
+// # Decisions
+//
+//   - A [Projection] is a struct, not an interface of one's own types: it is a list of handlers by event type, a reset and a few settings, and what is
+//     declared can be checked before anything runs ([Manager.Add]) and told to operators. What somebody may well do in another way are interfaces:
+//     [Reset], [PositionStore], and [Tx], which a plain *sql.Tx of a test is, too.
+//   - A handler gets a transaction of the kind of database/sql, as most people write it, and is called event by event: what makes pages of it is no
+//     concern of its. [OnPgx] is a constructor of its own, as pgx's results can't come later: who uses it leaves the pipeline, and sees that in the name.
+//   - A projection's lease is one with its position: a page compares both under one lock, in the transaction of its rows. A relay's or a reactor's is
+//     renewed by itself (package consumer), as what these do is in no transaction of ours. So readview has its own lease, and its own table of states beside
+//     readviews(name, position), which stays as small as its readers know it. Names, states, failures and status are consumer's, for all.
+//   - For the same reason there are two operator logs: each is written in the transaction of what it tells, and read views may be in another database
+//     than the log. Operations of both are shown together.
+//   - Parked events of a projection are retried ([Manager.Retry]), those of a reactor are resumed: the former are applied once more by whoever asks, in one
+//     go and with an outcome, the latter are given back to the reactor that runs.
 package readview

@@ -57,7 +57,8 @@ type Manager struct {
 
 // NewManager returns a manager of projections of log, whose read views are in
 // the database that pool reaches, in the first schema of its search path. There
-// are the tables of [Migrations], too, unless Schema of the config names another one. log may be nil, for projections whose events come
+// are the tables of [Migrations], too, unless Schema of the config names another one; without it they are in the first
+// schema of that path that has them. log may be nil, for projections whose events come
 // by messages only, see [Manager.AddRemote]. It sends nothing yet. While the router runs,
 // each projection uses two connections of the pool, the log's aside.
 //

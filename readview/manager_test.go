@@ -122,14 +122,16 @@ func TestAddRefusesWhatCanNotRun(t *testing.T) {
 	err := manager.Add(
 		readview.Projection{Handlers: readview.Handlers{readview.On(onDeposited)}},
 		readview.Projection{Name: "empty"},
+		readview.Projection{Name: "empty", Tables: []string{"balance"}},
 		readview.Projection{Name: "unknown", Handlers: readview.Handlers{unregistered}},
 		readview.Projection{Name: "double", Handlers: readview.Handlers{readview.On(onDeposited), readview.On(onDeposited)}},
-		readview.Projection{Name: "odd", OnFailure: 7, Durability: 9},
+		readview.Projection{Name: "odd", OnFailure: 7, Durability: 9, Tables: []string{"balance"}},
+		readview.Projection{Name: "same", Handlers: readview.Handlers{readview.On(onDeposited)}, Tables: []string{"balance"}},
 		balances(), balances(),
 	)
 	for _, problem := range []string{
-		`projection "": its name needs`, `projection "empty": it needs at least one handler`, "Unregistered is not in the registry",
-		"two handlers for Deposited", `projection "balances": added twice`, "its OnFailure is 7, want", "its Durability is 9, want",
+		`projection "": its name needs`, `projection "empty": it needs at least one handler`, `projection "empty": added twice`, "Unregistered is not in the registry",
+		"two handlers for Deposited", `projection "balances": added twice`, "its OnFailure is 7, want", `its table "balance" is one of projection "odd", too`, "its Durability is 9, want",
 	} {
 		require.ErrorContains(t, err, problem)
 	}

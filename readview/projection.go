@@ -225,7 +225,7 @@ func define(p Projection, registry *eventsourced.Registry) (*definition, error) 
 	}
 	problems = append(problems, d.defineReset())
 	if err := errors.Join(problems...); err != nil {
-		return nil, fmt.Errorf("projection %q: %w", p.Name, err)
+		return d, fmt.Errorf("projection %q: %w", p.Name, err)
 	}
 	return d, nil
 }

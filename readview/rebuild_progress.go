@@ -30,7 +30,7 @@ const (
 // RebuildProgress is how far a rebuild, a rollback or a verification is.
 type RebuildProgress struct {
 	Projection string
-	Command    string // rebuild, rollback or verify
+	Command    string // rebuild, rollback, verify or explain
 	Phase      Phase
 	Events     int64         // applied to the shadow tables
 	Total      int64         // that there are, as far as known; -1 when nobody can tell

@@ -67,10 +67,9 @@ func (m *Manager) check(registry *eventsourced.Registry, projections []Projectio
 	}
 	for _, p := range projections {
 		d, err := define(p, registry)
+		problems = append(problems, err)
 		switch {
-		case err != nil:
-			problems = append(problems, err)
-			continue
+		case p.Name == "": // which is said
 		case m.runners[p.Name] != nil || slices.ContainsFunc(checked, func(d *definition) bool { return d.Name == p.Name }):
 			problems = append(problems, fmt.Errorf("projection %q: added twice", p.Name))
 			continue

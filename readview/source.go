@@ -11,7 +11,7 @@ import (
 
 // source is where a projection's pages come from: the log (log.go) or the messages of
 // another context (messages.go). Towards the router it is the subscriber and the
-// handler. It knows the applier, and the applier knows nothing of it.
+// handler. It knows the applier, and the applier does not ask which one it is.
 type source interface {
 	// Subscribe and Close are called by the router. What Subscribe begins goes on until
 	// Close, or until its context ends.

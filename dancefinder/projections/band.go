@@ -37,12 +37,13 @@ func handleBandCreated(ctx context.Context, tx readview.Tx, event *domain.BandCr
 
 // handleBandRenamed changes nothing where another band has taken over the row.
 func handleBandRenamed(ctx context.Context, tx readview.Tx, event *domain.BandRenamed) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM band WHERE name = $2 AND id <> $1`, event.EventAggregateId, event.Name)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `UPDATE band SET name = $2 WHERE id = $1`, event.EventAggregateId, event.Name)
-	return err
+	const rename = `UPDATE band SET name = $2 WHERE id = $1`
+	return readview.ExecOr(ctx, tx, func() error {
+		if err := readview.Exec(ctx, tx, `DELETE FROM band WHERE name = $2 AND id <> $1`, event.EventAggregateId, event.Name); err != nil {
+			return err
+		}
+		return readview.Exec(ctx, tx, rename, event.EventAggregateId, event.Name)
+	}, rename, event.EventAggregateId, event.Name)
 }
 
 func handleBandDeleted(ctx context.Context, tx readview.Tx, event *domain.BandDeleted) error {

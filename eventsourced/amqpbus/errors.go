@@ -37,7 +37,7 @@ var (
 	// ErrInUse is returned by [Subscriber.Upgrade] while somebody receives from the queue.
 	ErrInUse = errors.New("the queue has a consumer: stop all subscribers of the group first")
 
-	// ErrURL is returned by the constructors for an URL, or one of several, that is
+	// ErrURL is returned by the constructors for a URL, or one of several, that is
 	// none. It does not show it, as it has a password.
 	ErrURL = errors.New("the URL of the broker is not of the form amqp://user:password@host:port/vhost")
 )

@@ -58,4 +58,10 @@
 //
 // A lease whose end is further away than leases are long is none: the database's clock
 // went back. State and lag follow from what waits, not from dates in the future.
+//
+// # Decisions
+//
+//   - Position and lease are one row: whoever saves a position proves by the same statement that it still has the lease.
+//   - The lease ends by the database's clock, never by a node's: those differ, and a node that was stopped does not know it.
+//   - A state follows from what is stored and what waits, it is stored nowhere itself: so no crash leaves behind a state that is not true.
 package consumer

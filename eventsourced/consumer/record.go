@@ -240,7 +240,7 @@ func (f *Follower) writeRecord(ctx context.Context) error {
 }
 
 // Note has a try that failed on record. event may be nil; then it is that of cause, if
-// cause is an [WorkError].
+// cause is a [WorkError].
 func (f *Follower) Note(p Part, event *eventsourced.Recorded, cause error) {
 	f.record.note(p, event, cause)
 }

@@ -24,10 +24,13 @@ type Runner interface {
 // the projections, for which a reaction may wait, end last.
 //
 // It returns the errors of all, nil when ctx has ended and there is none. One that returns nil
-// before it is to end has stopped, which is an error: the others would go on without it. A
-// runner that is nil is an error, and nothing is run then.
+// before it is to end has stopped, which is an error: the others would go on without it. No
+// runner is an error, and so is one that is nil: nothing is run then.
 func Run(ctx context.Context, runners ...Runner) error {
 	var problems []error
+	if len(runners) == 0 {
+		problems = append(problems, errors.New("consumer.Run: there is no runner"))
+	}
 	for i, runner := range runners {
 		if need.Nil(runner) {
 			problems = append(problems, fmt.Errorf("consumer.Run: runner %d is nil", i+1))
@@ -53,9 +56,7 @@ func Run(ctx context.Context, runners ...Runner) error {
 			done[i] <- err
 		}()
 	}
-	if len(runners) > 0 {
-		<-broken.Done()
-	}
+	<-broken.Done()
 	var err error
 	for i := len(runners) - 1; i >= 0; i-- {
 		ends[i]()

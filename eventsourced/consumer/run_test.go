@@ -57,5 +57,6 @@ func TestRun(t *testing.T) {
 	t.Run("names every runner that is nil", func(t *testing.T) {
 		t.Parallel()
 		require.EqualError(t, consumer.Run(t.Context(), nil, (*relay.Relay)(nil)), "consumer.Run: runner 1 is nil\nconsumer.Run: runner 2 is nil")
+		require.EqualError(t, consumer.Run(t.Context()), "consumer.Run: there is no runner")
 	})
 }

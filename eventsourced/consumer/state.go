@@ -66,7 +66,7 @@ func (s Status) ID() ID { return ID{Kind: s.Kind, Name: s.Name, Topic: s.Topic} 
 
 // Replay is how far a rebuild, a rollback or a verification of a projection is, or what became of it.
 type Replay struct {
-	Command string        `json:"command"` // rebuild, rollback, verify, "verify a sample" or "verify on schedule"
+	Command string        `json:"command"` // rebuild, rollback, verify, explain, "verify a sample" or "verify on schedule"
 	Phase   string        `json:"phase"`   // such as "replaying", "done", "failed"; "interrupted" when nobody goes on with it
 	Running bool          `json:"running"`
 	Events  int64         `json:"events"` // applied

@@ -118,15 +118,20 @@ type Consumer struct {
 	Topic     string         `json:"topic,omitempty"`
 	Condition Condition      `json:"condition"`
 	State     consumer.State `json:"state"`
-	Lag       float64        `json:"lagSeconds"`
+	Lag       float64        `json:"lag_seconds"`
 }
 
-// New returns the health of a node that works on a database. It asks nothing yet. The error names every problem: a database that
+// New returns the health of a node that works on a database. It asks nothing yet. The error names every problem: a database or a loop that
 // is nil, a negative value.
 func New(database Database, config Config) (*Health, error) {
 	var problems []error
 	if need.Nil(database) {
 		problems = append(problems, errors.New("health.New: database is required"))
+	}
+	for i, loop := range config.Loops {
+		if need.Nil(loop) {
+			problems = append(problems, fmt.Errorf("health.Config.Loops[%d] is nil", i))
+		}
 	}
 	if config.Interval < 0 {
 		problems = append(problems, fmt.Errorf("health.Config.Interval: %s is negative", config.Interval))
@@ -221,7 +226,7 @@ func (h *Health) Ready() http.Handler {
 type report struct {
 	Status    string     `json:"status"`
 	Hangs     []string   `json:"hangs,omitempty"`
-	Known     *bool      `json:"consumersKnown,omitempty"`
+	Known     *bool      `json:"consumers_known,omitempty"`
 	Consumers []Consumer `json:"consumers,omitempty"`
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/health"
+	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
 )
 
 type ping func(context.Context) error
@@ -62,9 +63,9 @@ func TestAFailedConsumerTakesNoNodeOut(t *testing.T) {
 	require.NoError(t, err)
 	code, text := ask(h.Live(), "*/*")
 	require.Equal(t, http.StatusOK, code)
-	require.JSONEq(t, `{"status": "alive", "consumersKnown": true, "consumers": [
-		{"kind": "projection", "name": "band", "condition": "failed", "state": "failed", "lagSeconds": 0},
-		{"kind": "reactor", "name": "mail", "condition": "dead", "state": "standby", "lagSeconds": 0}]}`, text)
+	require.JSONEq(t, `{"status": "alive", "consumers_known": true, "consumers": [
+		{"kind": "projection", "name": "band", "condition": "failed", "state": "failed", "lag_seconds": 0},
+		{"kind": "reactor", "name": "mail", "condition": "dead", "state": "standby", "lag_seconds": 0}]}`, text)
 	code, text = ask(h.Live(), "text/plain")
 	require.Equal(t, http.StatusOK, code)
 	require.Equal(t, "alive\nprojection band: failed (failed, lag 0.0s)\nreactor mail: dead (standby, lag 0.0s)\n", text)
@@ -89,7 +90,7 @@ func TestAProgramInWhichSomethingHangsIsToBeRestarted(t *testing.T) {
 	require.NoError(t, err)
 	code, text := ask(h.Live(), "")
 	require.Equal(t, http.StatusServiceUnavailable, code)
-	require.JSONEq(t, `{"status": "hangs", "hangs": ["projection band"], "consumersKnown": true}`, text)
+	require.JSONEq(t, `{"status": "hangs", "hangs": ["projection band"], "consumers_known": true}`, text)
 	_, text = ask(h.Live(), "text/plain")
 	require.Equal(t, "hangs projection band\n", text)
 	code, _ = ask(h.Ready(), "")
@@ -108,7 +109,7 @@ func TestWithoutItsDatabaseANodeIsAliveButNotReady(t *testing.T) {
 	require.ErrorIs(t, h.CheckReady(t.Context()), broken)
 	code, text = ask(h.Live(), "")
 	require.Equal(t, http.StatusOK, code)
-	require.JSONEq(t, `{"status": "alive", "consumersKnown": false}`, text)
+	require.JSONEq(t, `{"status": "alive", "consumers_known": false}`, text)
 }
 
 func TestADatabaseThatHangsIsNotReachable(t *testing.T) {
@@ -131,8 +132,8 @@ func TestANodeThatDrainsIsNotReady(t *testing.T) {
 
 func TestWhatIsWrongWithAConfigurationIsSaidAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := health.New(nil, health.Config{Interval: -1, Timeout: -1})
-	for _, what := range []string{"database is required", "Config.Interval", "Config.Timeout"} {
+	_, err := health.New(nil, health.Config{Interval: -1, Timeout: -1, Loops: []health.Loop{nil, (*reactor.Reactor)(nil)}})
+	for _, what := range []string{"database is required", "Loops[0]", "Loops[1]", "Config.Interval", "Config.Timeout"} {
 		require.ErrorContains(t, err, what)
 	}
 }

@@ -137,7 +137,9 @@ func TestFilesThatAreNotTheLogsAreRefused(t *testing.T) {
 	t.Run("of another log", func(t *testing.T) {
 		t.Parallel()
 		require.ErrorIs(t, read(os.DirFS(dir), "other", segments...), logarchive.ErrOtherLog)
-		_, err := logarchive.OpenDir(dir, "other")
+		_, err := logarchive.OpenDir("", "")
+		require.ErrorIs(t, err, eventsourced.ErrInvalid)
+		_, err = logarchive.OpenDir(dir, "other")
 		require.ErrorIs(t, err, logarchive.ErrOtherLog)
 		require.ErrorContains(t, err, "manifest.json")
 	})

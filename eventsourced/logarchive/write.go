@@ -32,8 +32,11 @@ type Dir struct {
 }
 
 // OpenDir opens the archive of a log, with the id of [eventsourced.Identified], and makes the directory if there is
-// none. Unfinished files are removed. Errors: [ErrOtherLog], [ErrNewer], [ErrCorrupt]; anything else is the file system's.
+// none. Unfinished files are removed. Errors: [eventsourced.ErrInvalid] when path or log is empty, [ErrOtherLog], [ErrNewer], [ErrCorrupt]; anything else is the file system's.
 func OpenDir(path, log string) (*Dir, error) {
+	if path == "" || log == "" {
+		return nil, fmt.Errorf("%w: logarchive.OpenDir(%q, %q): the directory and the id of the log are required", eventsourced.ErrInvalid, path, log)
+	}
 	if err := os.MkdirAll(path, 0o750); err != nil {
 		return nil, err
 	}

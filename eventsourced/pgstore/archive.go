@@ -56,14 +56,14 @@ const (
 	ArchiveDone     ArchiveStep = "done"    // it is
 )
 
-// ArchiveProgress tells how far an [Store.Archive] is.
+// ArchiveProgress tells how far a [Store.Archive] is.
 type ArchiveProgress struct {
 	Step   ArchiveStep
 	Events int64 // that were written so far, of all segments
 	Total  int64 // that are to be archived
 }
 
-// ArchiveReport is what an [Store.Archive] has done, or would do.
+// ArchiveReport is what a [Store.Archive] has done, or would do.
 type ArchiveReport struct {
 	Segments []logarchive.Segment // none after a dry run
 	Events   int64                // that are in the archive now and were not before

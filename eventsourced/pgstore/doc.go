@@ -10,22 +10,24 @@
 // nothing may be committed below a position that somebody has read. This is how
 // that is ensured:
 //
-//		append A   lock ── position 7 ── insert ── commit, unlock
-//		append B            lock . . . . . . . . . . . granted ── position 8 ── insert ── commit
-//		reader                        sees up to 6         sees 7                          sees 8
+//	append A   lock ── position 7 ── insert ── commit, unlock
+//	append B            lock . . . . . . . . . . . granted ── position 8 ── insert ── commit
+//	reader                        sees up to 6         sees 7                          sees 8
 //
-//	  - An append takes the log's lock, an advisory lock of its transaction, and keeps
-//	    it to the commit. The server releases it after the commit is visible.
-//	  - Under the lock, in a later statement, it takes its position: the clock in
-//	    microseconds, or the last position plus one if the clock is not past it. At
-//	    READ COMMITTED that statement sees everything that was committed before the
-//	    lock was granted. At other levels it would not, and the append is refused:
-//	    [ErrIsolation].
-//	  - So positions ascend in the order of commits, without a sequence that is read
-//	    ahead of its commits, without transaction ids and snapshots, and whatever
-//	    the clock does. A transaction that is open elsewhere, in this database or
-//	    another, delays nobody. A rollback leaves nothing behind, not even a gap that
-//	    a reader would have to wait for. A dump restored elsewhere goes on.
+// In words:
+//
+//   - An append takes the log's lock, an advisory lock of its transaction, and keeps
+//     it to the commit. The server releases it after the commit is visible.
+//   - Under the lock, in a later statement, it takes its position: the clock in
+//     microseconds, or the last position plus one if the clock is not past it. At
+//     READ COMMITTED that statement sees everything that was committed before the
+//     lock was granted. At other levels it would not, and the append is refused:
+//     [ErrIsolation].
+//   - So positions ascend in the order of commits, without a sequence that is read
+//     ahead of its commits, without transaction ids and snapshots, and whatever
+//     the clock does. A transaction that is open elsewhere, in this database or
+//     another, delays nobody. A rollback leaves nothing behind, not even a gap that
+//     a reader would have to wait for. A dump restored elsewhere goes on.
 //
 // The lock and the insert are two statements in one message to the server, which
 // is a transaction in itself: an append costs one round trip and one commit.
@@ -37,21 +39,23 @@
 // While one transaction holds the lock, all other appends to the log wait, those of all
 // processes. So nobody may hold it by falling silent:
 //
-//		client   data ────────────── bound ── "take the lock, insert, commit" ──┐
-//		server   reads, has nothing locked     lock ── insert ── commit, unlock ─┘
+//	client   data ────────────── bound ── "take the lock, insert, commit" ──┐
+//	server   reads, has nothing locked     lock ── insert ── commit, unlock ─┘
 //
-//	  - The data of an append goes first and the lock last, as some sixty bytes after it. A client that
-//	    is stopped, or cut off, in the middle of 8 MB has locked nothing. What is left are
-//	    those bytes: only a network that is cut between two of their segments leaves the
-//	    lock behind, until TCP's keepalive or transaction_timeout (PostgreSQL 17) ends it.
-//	  - A [Store.AppendTx] holds the lock to the end of the caller's transaction: append last,
-//	    commit at once, do nothing else in between. One that stands idle is ended by the server
-//	    after [Config.IdleTimeout], half a minute; it can't be prepared for a two-phase
-//	    commit. Such commits go one after the other: about 800 appends a second for all
-//	    processes together, where a commit takes a millisecond and a bit.
-//	  - Who has waited for a second puts it into the log, once for each holder: its process id,
-//	    state and query. Who gives up gets a [LockError] that says the same. A lock_timeout of the
-//	    role bounds the wait; it fails all who have waited as long at once.
+// And else:
+//
+//   - The data of an append goes first and the lock last, as some sixty bytes after it. A client that
+//     is stopped, or cut off, in the middle of 8 MB has locked nothing. What is left are
+//     those bytes: only a network that is cut between two of their segments leaves the
+//     lock behind, until TCP's keepalive or transaction_timeout (PostgreSQL 17) ends it.
+//   - A [Store.AppendTx] holds the lock to the end of the caller's transaction: append last,
+//     commit at once, do nothing else in between. One that stands idle is ended by the server
+//     after [Config.IdleTimeout], half a minute; it can't be prepared for a two-phase
+//     commit. Such commits go one after the other: about 800 appends a second for all
+//     processes together, where a commit takes a millisecond and a bit.
+//   - Who has waited for a second puts it into the log, once for each holder: its process id,
+//     state and query. Who gives up gets a [LockError] that says the same. A lock_timeout of the
+//     role bounds the wait; it fails all who have waited as long at once.
 //
 // # Many writers
 //
@@ -97,33 +101,35 @@
 // [Store.Archive] moves the old end of the log to files, in segments by position, see package logarchive. Readers with
 // [Config.Archive] pass through them unseen; those without get [ErrArchived], never fewer events.
 //
-//				table log_archive      segment 1 ── segment 2 ── segment 3 ┐ end
-//				files                  all events of it                     │
-//				table events           first and last of each stream  ·  ·  │ everything above the end
+//	table log_archive      segment 1 ── segment 2 ── segment 3 ┐ end
+//	files                  all events of it                     │
+//	table events           first and last of each stream  ·  ·  │ everything above the end
 //
-//		  - A segment is written to a file, brought to the disk, read back through Config.Archive and compared with the table, event by
-//		    event. Then one transaction registers it in log_archive and deletes its events, and checks that those that went and
-//		    those that stayed are as many as the file has. Whatever is killed, whenever: before its commit the table has all of them, and
-//		    after it the file has. The next run uses a file that was written and not registered. Two at the same time are refused
-//		    by an advisory lock ([ErrArchiving]).
-//		  - An append is not touched by it. It finds in the table what it asks for: whether the stream has a first event, and which
-//		    is its last version. So these two events stay, of each stream, and with the very last one the log's head. What
-//		    stays is in the file too; readers of the log's order ignore it in the table, and read the table above the end only.
-//		  - Readers need not be told. A statement that reads the log above a position has a condition that nothing is archived above
-//		    it, in the statement's own snapshot. Where it fails the store asks for what is archived and reads on there: a reader
-//		    above the end pays a look at a small table, and no statement. A stream's versions tell by themselves what is
-//		    missing in between.
-//		  - Why not partitions of PostgreSQL: a unique key of a partitioned table has to have the column that it is partitioned by, so
-//		    neither the id nor the version in a stream could be unique in the whole log, and each append would look into
-//		    each partition for them.
-//		  - What is archived was appended at least [MinArchiveAge] ago, by the database's clock. An append that is repeated so much later is
-//		    recognised by the last event of a stream only; with an expected version it is a conflict, as for any other. And an event's id
-//		    could be used once more.
-//		  - An [Inspector] shows an archived event by its position, and seeks by everything else in the table only: it says so.
-//		    Programs that read the table events by SQL of their own see what stays.
-//		  - Deleted rows leave room in the table for new ones, once it is vacuumed; the files of the table do not become smaller
-//		    by it. A log whose streams have one or two events each
-//	    gains nothing: [ArchiveOptions] DryRun tells how many would go.
+// How that is safe:
+//
+//   - A segment is written to a file, brought to the disk, read back through Config.Archive and compared with the table, event by
+//     event. Then one transaction registers it in log_archive and deletes its events, and checks that those that went and
+//     those that stayed are as many as the file has. Whatever is killed, whenever: before its commit the table has all of them, and
+//     after it the file has. The next run uses a file that was written and not registered. Two at the same time are refused
+//     by an advisory lock ([ErrArchiving]).
+//   - An append is not touched by it. It finds in the table what it asks for: whether the stream has a first event, and which
+//     is its last version. So these two events stay, of each stream, and with the very last one the log's head. What
+//     stays is in the file too; readers of the log's order ignore it in the table, and read the table above the end only.
+//   - Readers need not be told. A statement that reads the log above a position has a condition that nothing is archived above
+//     it, in the statement's own snapshot. Where it fails the store asks for what is archived and reads on there: a reader
+//     above the end pays a look at a small table, and no statement. A stream's versions tell by themselves what is
+//     missing in between.
+//   - Why not partitions of PostgreSQL: a unique key of a partitioned table has to have the column that it is partitioned by, so
+//     neither the id nor the version in a stream could be unique in the whole log, and each append would look into
+//     each partition for them.
+//   - What is archived was appended at least [MinArchiveAge] ago, by the database's clock. An append that is repeated so much later is
+//     recognised by the last event of a stream only; with an expected version it is a conflict, as for any other. And an event's id
+//     could be used once more.
+//   - An [Inspector] shows an archived event by its position, and seeks by everything else in the table only: it says so.
+//     Programs that read the table events by SQL of their own see what stays.
+//   - Deleted rows leave room in the table for new ones, once it is vacuumed; the files of the table do not become smaller
+//     by it. A log whose streams have one or two events each
+//     gains nothing: [ArchiveOptions] DryRun tells how many would go.
 //
 // # Several logs in one database
 //

@@ -46,4 +46,11 @@
 //
 // For events of another context see package inbox. What holds for all who go through a log (leases,
 // states, failures, pause) stands in package consumer.
+//
+// # Decisions
+//
+//   - At least once is the rule, and said so: what a mail server has done can't be rolled back. [OnTx] is exactly once where effects and record
+//     share a database.
+//   - An event that fails holds up its stream and no other: order counts within a stream, and a reactor that waits for one customer's mail serves no one.
+//   - The outcome is on record per event, also above the position, so that nothing that is done is done again because a neighbour failed.
 package reactor

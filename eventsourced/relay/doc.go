@@ -43,4 +43,10 @@
 // What holds for all who go through a log (leases, states, failures, pause) stands in package
 // consumer. Projections of another context take the messages by readview's
 // Manager.AddRemote.
+//
+// # Decisions
+//
+//   - The log is the outbox: there is no table of messages beside it, nothing to write twice and nothing to clean up.
+//   - A message names the one before it, so a receiver notices a gap by itself, whatever broker is between; no broker is trusted to keep all.
+//   - History is asked for by who lacks it, and not sent by who guesses it: a new context, a reset and a lost queue are one case.
 package relay

@@ -10,9 +10,9 @@ import (
 )
 
 var (
-	// ErrNotInTheWay is returned by [Relay.Skip] for an event that can leave, or stays
+	// ErrNotThere is returned by [Relay.Skip] for an event that can leave, or stays
 	// inside, for a position that no event has, and for an event that only this program can't read, as it is older than the event.
-	ErrNotInTheWay = errors.New("the event is not in the way")
+	ErrNotThere = errors.New("the event is not in the way")
 
 	errNoTopic = errors.New("it has no topic; it is Translate that keeps events inside")
 )

@@ -37,7 +37,7 @@ type SkippedEvent struct {
 // Skip has the relay leave out the event at a position, from its next try on, on all nodes and for
 // ever: consumers get what comes before and after it, and never the event. It does so only for an event
 // that is really in the way: one that can't be translated, or at which the relay stands. One that can't be read as this program is older than it is
-// may well be sent by the program that runs the relay: it counts when that stands there. For any other, and where there is none, it returns [ErrNotInTheWay]. The reason is required; it is kept with
+// may well be sent by the program that runs the relay: it counts when that stands there. For any other, and where there is none, it returns [ErrNotThere]. The reason is required; it is kept with
 // the actor, who is that of [eventsourced.WithActor], or else [consumer.Config] Node. Skipping the event
 // again changes nothing. The relay need not run here.
 func (r *Relay) Skip(ctx context.Context, position eventsourced.Position, reason string) (SkippedEvent, error) {
@@ -63,7 +63,7 @@ func (r *Relay) Skip(ctx context.Context, position eventsourced.Position, reason
 }
 
 // InTheWay returns the event that [Relay.Skip] would leave out, without a reason and an actor, or has left out.
-// It changes nothing. It returns [ErrNotInTheWay].
+// It changes nothing. It returns [ErrNotThere].
 func (r *Relay) InTheWay(ctx context.Context, position eventsourced.Position) (SkippedEvent, error) {
 	if skip, err := r.skip(ctx, position); err != nil || skip.Position != 0 {
 		return skip, err
@@ -73,7 +73,7 @@ func (r *Relay) InTheWay(ctx context.Context, position eventsourced.Position) (S
 	case err != nil:
 		return SkippedEvent{}, fmt.Errorf("skip position %d: %w", position, err)
 	case !found || event.Position != position:
-		return SkippedEvent{}, fmt.Errorf("skip position %d: %w: the log has no event there", position, ErrNotInTheWay)
+		return SkippedEvent{}, fmt.Errorf("skip position %d: %w: the log has no event there", position, ErrNotThere)
 	}
 	obstacle, err := r.obstacle(ctx, event)
 	if err != nil {
@@ -127,9 +127,9 @@ func (r *Relay) obstacle(ctx context.Context, event eventsourced.Recorded) (stri
 		return failure.Error, nil
 	}
 	if newer {
-		return "", fmt.Errorf("%w: the relay does not stand there, and this program is older than the event, so that it can't tell: ask the one that runs the relay: %w", ErrNotInTheWay, err)
+		return "", fmt.Errorf("%w: the relay does not stand there, and this program is older than the event, so that it can't tell: ask the one that runs the relay: %w", ErrNotThere, err)
 	}
-	return "", fmt.Errorf("%w: %s %s of %s can be published", ErrNotInTheWay, event.Name, event.ID, event.Stream)
+	return "", fmt.Errorf("%w: %s %s of %s can be published", ErrNotThere, event.Name, event.ID, event.Stream)
 }
 
 // Skipped returns the events that the relay leaves out, in the order of the log.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -48,7 +49,8 @@ func deploy(ctx context.Context, pool *pgxpool.Pool, version func() (*eventsourc
 }
 
 func main() {
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // nothing waits for ever
+	defer cancel()
 	server, err := devservices.StartPostgres(ctx, devservices.PostgresConfig{})
 	if err == nil {
 		err = errors.Join(run(ctx, server.URL(), os.Stdout), server.Close())

@@ -61,7 +61,8 @@ func shipping(parcels *eventsourced.Repository[Parcel], notify func(order string
 }
 
 func main() {
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // nothing waits for ever
+	defer cancel()
 	server, err := devservices.StartPostgres(ctx, devservices.PostgresConfig{})
 	if err == nil {
 		err = errors.Join(run(ctx, server.URL(), os.Stdout), server.Close())
@@ -104,7 +105,11 @@ func run(ctx context.Context, url string, out io.Writer) error {
 	go func() { ended <- ships.Run(running) }()
 
 	if _, err = orders.Create(ctx, "order 1", func(o *Order) error { return o.Place("Dune") }); err == nil {
-		<-notified
+		select {
+		case <-notified:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
 	}
 	stop() // what is being done is finished first
 	if err := errors.Join(err, <-ended); err != nil {

@@ -14,7 +14,6 @@ import (
 	"os/signal"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dancefinder/eventsourcing/devservices"
@@ -123,14 +122,14 @@ func run(ctx context.Context, url, admin string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := manager.WaitFor(ctx, position); err != nil { // the read side is a little later
+	soon, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := manager.WaitFor(soon, position); err != nil { // the read side is a little later
 		return err
 	}
-	rows, _ := pool.Query(ctx, `SELECT book || ' is lent to ' || reader FROM loan ORDER BY book`) // its error comes with the rows
-	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	for _, line := range lines {
-		_, _ = fmt.Fprintln(out, line)
-	}
+	var lent string
+	err = pool.QueryRow(soon, `SELECT string_agg(book || ' is lent to ' || reader, E'\n' ORDER BY book) FROM loan`).Scan(&lent)
+	_, _ = fmt.Fprintln(out, lent)
 	if err != nil || admin == "" {
 		return err
 	}

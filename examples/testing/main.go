@@ -9,6 +9,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -20,7 +21,8 @@ import (
 )
 
 func main() {
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // nothing waits for ever
+	defer cancel()
 	server, err := devservices.StartPostgres(ctx, devservices.PostgresConfig{})
 	if err == nil {
 		err = errors.Join(run(ctx, server.URL(), os.Stdout), server.Close())

@@ -18,6 +18,7 @@ import (
 
 	"github.com/dancefinder/eventsourcing/devservices"
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/eventsourced/migrate"
 	"github.com/dancefinder/eventsourcing/eventsourced/pgstore"
 	"github.com/dancefinder/eventsourcing/readview"
@@ -67,15 +68,22 @@ func run(ctx context.Context, database string, listener net.Listener) error {
 	mux.HandleFunc("PUT /pages/{title}", w.write)
 	mux.HandleFunc("GET /pages/{title}", w.read)
 	server := &http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second}
+	return consumer.Run(ctx, manager, service{server, listener}) // the server ends first: its requests wait for the manager
+}
 
-	projecting, stop := context.WithCancel(context.WithoutCancel(ctx)) // as long as there are requests: they wait for it
-	projected, shut := make(chan error, 1), make(chan error, 1)
-	go func() { projected <- manager.Run(projecting) }()
-	context.AfterFunc(ctx, func() { shut <- server.Shutdown(projecting) })
-	err = server.Serve(listener)
+// service is a server as a [consumer.Runner].
+type service struct {
+	*http.Server
+	listener net.Listener
+}
+
+// Run serves until ctx ends and the last request has its answer.
+func (s service) Run(ctx context.Context) error {
+	shut := make(chan error, 1)
+	context.AfterFunc(ctx, func() { shut <- s.Shutdown(context.WithoutCancel(ctx)) })
+	err := s.Serve(s.listener)
 	if errors.Is(err, http.ErrServerClosed) {
-		err = <-shut // when the last request has its answer
+		err = <-shut
 	}
-	stop()
-	return errors.Join(err, <-projected)
+	return err
 }

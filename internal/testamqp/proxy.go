@@ -21,7 +21,7 @@ type Proxy struct {
 	closed bool
 }
 
-// NewProxy returns a proxy to the broker of an URL, "" for none yet. It ends with
+// NewProxy returns a proxy to the broker of a URL, "" for none yet. It ends with
 // the test.
 func NewProxy(t testing.TB, address string) *Proxy {
 	t.Helper()

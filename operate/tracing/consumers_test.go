@@ -80,7 +80,7 @@ func TestPages(t *testing.T) {
 		s.deposit(t.Context(), 13)
 		s.project(amounts("amounts"))
 		var tries []string
-		for _, page := range s.await("apply amounts", 4) {
+		for _, page := range s.await("apply amounts", 4)[:4] { // the event is tried again, too
 			tries = append(tries, value(page, "eventlog.events")+" "+page.Status().Code.String())
 			require.Equal(t, page.Status().Code == codes.Error, value(page, "eventlog.position") == "-")
 			require.Equal(t, page.Status().Code == codes.Error, strings.Contains(page.Status().Description, "amount_check"))

@@ -222,7 +222,7 @@ func (h *Handler) skipRelay(ctx context.Context, a asked) error {
 		return err
 	}
 	_, err = r.Skip(ctx, a.Position, a.Reason)
-	if errors.Is(err, relay.ErrNotInTheWay) {
+	if errors.Is(err, relay.ErrNotThere) {
 		err = problem{Status: http.StatusConflict, Title: "The event is not in the way", Text: "Nothing has changed: " + err.Error()}
 	}
 	return err

@@ -120,6 +120,16 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxStreams < 0 {
 		problems = append(problems, errors.New("Config.MaxStreams is negative"))
 	}
+	for i, r := range c.Reactors {
+		if r == nil {
+			problems = append(problems, fmt.Errorf("Config.Reactors[%d] is nil", i))
+		}
+	}
+	for name, states := range c.States {
+		if states == nil {
+			problems = append(problems, fmt.Errorf("Config.States[%q] is nil", name))
+		}
+	}
 	if c.Title == "" {
 		c.Title = DefaultTitle
 	}

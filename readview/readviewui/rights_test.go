@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/dancefinder/eventsourcing/eventsourced/reactor"
+	"github.com/dancefinder/eventsourcing/internal/bank"
 	"github.com/dancefinder/eventsourcing/readview/readviewui"
 )
 
@@ -89,9 +91,10 @@ func TestReadOnlyByDefault(t *testing.T) {
 	require.Contains(t, policy, "default-src 'none'")
 	require.NotContains(t, policy, "unsafe")
 	require.Equal(t, "nosniff", response.Header.Get("X-Content-Type-Options"))
-	_, err := readviewui.New(nil, nil, nil, readviewui.Config{Timeout: -1, MaxStreams: -1})
-	for _, what := range []string{"manager", "log", "pool", "Timeout", "MaxStreams"} {
+	_, err := readviewui.New(nil, nil, nil, readviewui.Config{Timeout: -1, MaxStreams: -1, Reactors: []*reactor.Reactor{nil}, States: map[string]readviewui.States{"bank.Account": nil}})
+	for _, what := range []string{"manager", "log", "pool", "Timeout", "MaxStreams", "Reactors[0]", `States["bank.Account"]`} {
 		require.ErrorContains(t, err, what)
 	}
 	require.ErrorIs(t, err, readviewui.ErrConfig)
+	require.Panics(t, func() { readviewui.StatesOf[bank.Account](nil, nil) })
 }

@@ -17,8 +17,11 @@ type States func(ctx context.Context, id string, after eventsourced.Version, mos
 const maxHistory = 5000
 
 // StatesOf returns what shows the states of a repository's aggregates, for [Config.States]. show
-// returns what of an aggregate is to be seen, which must not change with it.
+// returns what of an aggregate is to be seen, which must not change with it. It panics when either is nil.
 func StatesOf[A any](repository *eventsourced.Repository[A], show func(*A) any) States {
+	if repository == nil || show == nil {
+		panic("readviewui.StatesOf: the repository or the function is nil")
+	}
 	return func(ctx context.Context, id string, after eventsourced.Version, most int) (states []any, err error) {
 		for a, err := range repository.History(ctx, id, after) {
 			if err != nil {

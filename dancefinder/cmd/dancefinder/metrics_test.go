@@ -37,7 +37,7 @@ func TestProjectorServesMetrics(t *testing.T) {
 		require.Regexp(t, `(?m)^`+line+`$`, string(text))
 	}
 	for path, want := range map[string]string{
-		"healthz": `"status":"alive","consumersKnown":true.*"name":"band","condition":"ok"`, "readyz": `"status":"ready"`,
+		"healthz": `"status":"alive","consumers_known":true.*"name":"band","condition":"ok"`, "readyz": `"status":"ready"`,
 	} {
 		response, err := http.Get(strings.TrimSuffix(url[1], "metrics") + path) //nolint:noctx // it is the test's own server
 		require.NoError(t, err)

@@ -42,10 +42,10 @@ func TestReadviewsStatus(t *testing.T) {
 			delete(row, "lag_seconds")
 			require.Equal(t, map[string]any{
 				"name": names[i], "kind": kinds[i], "state": "standby", "position": 0.0, "head": float64(head), "behind": float64(behind[i]), "more": false, "parked": 0.0, "node": "", "topic": "", "error": nil, "failure": nil,
-				"version": 0.0, "estimate": float64(behind[i]), "rate": 0.0, "left_seconds": 0.0, "skipped": 0.0, "rebuild": nil, "verify": nil, "refused": "", "asked": "",
+				"version": 0.0, "estimate": float64(behind[i]), "rate": 0.0, "left_seconds": 0.0, "skipped": 0.0, "rebuild": nil, "verify": nil, "verify_every_seconds": 0.0, "refused": "", "asked": "",
 			}, row)
 		}
-		require.Regexp(t, `^\[\s+\{\s+"name": .*,\s+"topic": "",\s+"kind": .*,\s+"state": .*,\s+"position": .*,\s+"head": .*,\s+"behind": .*,\s+"more": false,\s+"lag_seconds": .*,\s+"parked": 0,\s+"node": "",\s+"error": null,\s+"failure": null,\s+"version": 0,\s+"estimate": 2,\s+"rate": 0,\s+"left_seconds": 0,\s+"skipped": 0,\s+"rebuild": null,\s+"verify": null,\s+"refused": "",\s+"asked": ""\s+\}`, text)
+		require.Regexp(t, `^\[\s+\{\s+"name": .*,\s+"topic": "",\s+"kind": .*,\s+"state": .*,\s+"position": .*,\s+"head": .*,\s+"behind": .*,\s+"more": false,\s+"lag_seconds": .*,\s+"parked": 0,\s+"node": "",\s+"error": null,\s+"failure": null,\s+"version": 0,\s+"estimate": 2,\s+"rate": 0,\s+"left_seconds": 0,\s+"skipped": 0,\s+"rebuild": null,\s+"verify": null,\s+"verify_every_seconds": 0,\s+"refused": "",\s+"asked": ""\s+\}`, text)
 	})
 	t.Run("shows who applies a projection", func(t *testing.T) {
 		start(t, d.args([]string{"projector"})...)
