@@ -39,6 +39,10 @@ type InspectorConfig struct {
 	// Timeout is not enough for that, as the table is not in memory, it is asked once more of a twentieth
 	// of them. Defaults to [DefaultScan].
 	Scan int
+
+	// Tables are names of tables besides the log's, without a schema, such as "readviews": who waits for a lock on one of them counts for
+	// [Inspector.Blocked], too.
+	Tables []string
 }
 
 // Inspector reads the log for people who look into something. Whatever they ask, it can't hurt the

@@ -17,6 +17,7 @@
 //	eventlog_append_seconds                transactions that append
 //	eventlog_group_size                    appends that went together in one
 //	eventlog_lock_wait_seconds             waits for the log's lock, when they are over
+//	eventlog_table_lock_waiting_seconds    table; for how long a session waits for a lock on a table of the log or of the consumers, 0 without
 //	eventlog_lock_waiting_seconds          the longest that goes on, 0 while none has for a second
 //	consumer_events_total{kind,name}       events handled
 //	consumer_page_seconds{kind,name}       handling of a page or a group of them

@@ -295,3 +295,26 @@ func TestConfigThatMakesNoSense(t *testing.T) {
 	require.PanicsWithValue(t, "metrics.Config: Pool is nil, and Status is not\nmetrics.Config: Schema is no name of a schema, which has at most 63 bytes of UTF-8\nmetrics.Config: Interval is negative\nmetrics.Config: Timeout is negative",
 		func() { metrics.New(metrics.Config{Status: status, Schema: "\x00", Interval: -1, Timeout: -1}) })
 }
+
+// Who locks a table keeps also the status waiting: that is told all the same.
+func TestTableThatIsLocked(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	n := newNode(t, db)
+	require.Zero(t, n.value("eventlog_table_lock_waiting_seconds", "events"))
+	tx, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = tx.Exec(t.Context(), `LOCK TABLE events`)
+	require.NoError(t, err)
+	waits := make(chan error)
+	go func() {
+		_, err := db.Pool.Exec(t.Context(), `SELECT FROM events LIMIT 1`)
+		waits <- err
+	}()
+	require.Eventually(t, func() bool { return n.value("eventlog_table_lock_waiting_seconds", "events") > 1 }, 30*time.Second, 25*time.Millisecond)
+	require.Zero(t, n.value("eventlog_table_lock_waiting_seconds", "readviews"))
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.NoError(t, <-waits)
+	require.Eventually(t, func() bool { return n.value("eventlog_table_lock_waiting_seconds", "events") == 0 }, 30*time.Second, 25*time.Millisecond)
+}

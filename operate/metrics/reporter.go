@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
@@ -28,9 +29,10 @@ var (
 	verifiedDesc = prometheus.NewDesc("consumer_verify_timestamp_seconds", "When that verification ended, in seconds since 1970.", ofConsumer, nil)
 	untoldDesc   = prometheus.NewDesc("consumer_verify_failed", "1 if the last verification could not tell, 0 if it could; nothing while one runs.", ofConsumer, nil)
 	everyDesc    = prometheus.NewDesc("consumer_verify_interval_seconds", "How long after one the next verification on schedule begins, where there is a schedule.", ofConsumer, nil)
+	lockedDesc   = prometheus.NewDesc("eventlog_table_lock_waiting_seconds", "For how long a session waits already for a lock on a table of the log or of the consumers, 0 without.", []string{"table"}, nil)
 
 	standing = []*prometheus.Desc{reporterDesc, upDesc, headDesc, positionDesc, behindDesc, lagDesc, stateDesc, failingDesc, debtDesc, rebuildDesc,
-		equalDesc, differDesc, verifiedDesc, untoldDesc, everyDesc}
+		equalDesc, differDesc, verifiedDesc, untoldDesc, everyDesc, lockedDesc}
 )
 
 var states = []consumer.State{consumer.Live, consumer.CatchingUp, consumer.Retrying, consumer.Stalled, consumer.Paused, consumer.Failed, consumer.Ahead, consumer.Standby}
@@ -44,6 +46,31 @@ type reporter struct {
 	looked time.Time
 	all    []consumer.Status
 	err    error // why they could not be read
+	locked map[string]float64
+}
+
+// lockedSQL are the tables without which nobody gets on, and for how long a session has been waiting for a lock on each.
+const lockedSQL = `SELECT named, coalesce(date_part('epoch', max(clock_timestamp() - a.query_start)), 0)::float8
+	FROM unnest(ARRAY['events', 'readviews', 'readview_states', 'consumers']) named
+	LEFT JOIN (pg_locks l JOIN pg_class c ON l.relation = c.oid JOIN pg_stat_activity a USING (pid))
+		ON c.relname = named AND NOT l.granted AND l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+	GROUP BY named`
+
+// lockedTables asks for them in a time of its own: the status may have waited for one of these locks.
+func (r *reporter) lockedTables() map[string]float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), min(r.config.Timeout, 2*time.Second)) // a scrape has both
+	defer cancel()
+	rows, err := r.config.Pool.Query(ctx, lockedSQL)
+	if err != nil {
+		return nil
+	}
+	locked := map[string]float64{}
+	var table string
+	var seconds float64
+	if _, err = pgx.ForEachRow(rows, []any{&table, &seconds}, func() error { locked[table] = max(0, seconds); return nil }); err != nil {
+		return nil
+	}
+	return locked
 }
 
 func (r *reporter) collect(metrics chan<- prometheus.Metric) {
@@ -59,6 +86,10 @@ func (r *reporter) collect(metrics chan<- prometheus.Metric) {
 		}
 		if err != nil && (r.err == nil || err.Error() != r.err.Error()) {
 			r.config.Logger.WarnContext(ctx, "metrics: the status of the consumers can't be read", "error", err)
+		}
+		r.locked = nil
+		if reports || err != nil {
+			r.locked = r.lockedTables()
 		}
 		r.looked, r.err = time.Now(), err
 	}
@@ -76,6 +107,9 @@ func (r *reporter) collect(metrics chan<- prometheus.Metric) {
 		gauge(upDesc, 1)
 	}
 	gauge(reporterDesc, truth(held))
+	for table, seconds := range r.locked {
+		gauge(lockedDesc, seconds, table)
+	}
 	if r.err == nil {
 		r.report(gauge)
 	}

@@ -78,14 +78,24 @@ func (h *Handler) sessionInWay(ctx context.Context, a asked) (inWay, error) {
 		if b := h.look(ctx).Blocked; b != nil {
 			holders = append(holders, &b.Holder, b.Root)
 		}
-		figures, err := h.inspector.Figures(ctx)
-		if err != nil {
-			return inWay{}, tooLong(err)
-		}
-		for _, holder := range append(holders, figures.Oldest) {
-			if holder != nil && is(sessionOf(holder)) {
-				return inWay{Session: sessionOf(holder), holder: holder}, nil
+		find := func(holders ...*pgstore.LockHolder) *pgstore.LockHolder {
+			for _, holder := range holders {
+				if holder != nil && is(sessionOf(holder)) {
+					return holder
+				}
 			}
+			return nil
+		}
+		holder := find(holders...)
+		if holder == nil { // figures can't be had while the log's table is locked
+			figures, err := h.inspector.Figures(ctx)
+			if err != nil {
+				return inWay{}, tooLong(err)
+			}
+			holder = find(figures.Oldest)
+		}
+		if holder != nil {
+			return inWay{Session: sessionOf(holder), holder: holder}, nil
 		}
 	} else {
 		s, err := h.find(ctx, a.ID)

@@ -64,7 +64,7 @@ func New(manager *readview.Manager, log eventsourced.Log, pool *pgxpool.Pool, co
 	}
 	h := &Handler{manager: manager, log: log, pool: pool, config: config, closing: make(chan struct{}), trends: newTrends()}
 	if log, ok := log.(inspected); ok {
-		h.inspector = log.Inspector(pgstore.InspectorConfig{Timeout: min(inspectTimeout, config.Timeout)})
+		h.inspector = log.Inspector(pgstore.InspectorConfig{Timeout: min(inspectTimeout, config.Timeout), Tables: ownTables})
 	}
 	if h.assets, err = readAssets(); err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ type logPage struct {
 	Done      string        `json:"-"`                 // what somebody has just done
 	End       *ending       `json:"-"`                 // the way to end that transaction's session
 	Trouble   []trouble     `json:"trouble,omitempty"` // who is in the way of appends, and why they fail
+	Unread    string        `json:"unread,omitempty"`  // why there are no figures, of a log that somebody has locked
 }
 
 // DocumentTitle names the document.
@@ -35,18 +36,21 @@ func (h *Handler) logPage(ctx context.Context, r *http.Request) (any, error) {
 	if h.inspector == nil {
 		return nil, noLog
 	}
+	trouble, done := h.inTheWay(h.look(ctx)), doneWord(Action(r.URL.Query().Get("done"))) // the look is remembered
 	figures, err := h.inspector.Figures(ctx)
-	if err != nil {
+	switch {
+	case err != nil && len(trouble) > 0:
+		return &logPage{Done: done, Trouble: trouble, Unread: inShort(err)}, nil
+	case err != nil:
 		return nil, tooLong(err)
 	}
 	figures.Holder, figures.Oldest = h.holder(figures.Holder), h.holder(figures.Oldest)
 	l := &logPage{Figures: figures, Rate: float64(figures.Recent) / pgstore.RecentTime.Seconds(), Old: figures.Oldest != nil && figures.Oldest.Age > pgstore.OldTransaction,
-		Done: doneWord(Action(r.URL.Query().Get("done"))), End: endLog(figures.Oldest)}
+		Done: done, Trouble: trouble, End: endLog(figures.Oldest)}
 	for _, relation := range figures.Relations {
 		l.Bytes += relation.Bytes
 		l.Largest = max(l.Largest, relation.Bytes)
 	}
-	l.Trouble = h.inTheWay(h.look(ctx)) // the look is remembered
 	all, rates := h.appended()
 	l.Appends, l.Conflicts, l.Failed, l.Group = all.Appends, all.Conflicts, all.Failed, all.GroupSize()
 	l.WaitP50, l.WaitP99, l.Spark = all.LockWait(0.5), all.LockWait(0.99), curve(rates, 1)

@@ -23,8 +23,12 @@ const (
 	// lookShare is how much more time passes between looks than they take: a database that is
 	// slow is not kept busy by those who want to know why.
 	lookShare = 10
+	lookRest  = 5 * time.Second // at most: what is wrong may be over
 	warnEvery = 10 * time.Second
 )
+
+// ownTables are those without which nobody knows how consumers stand, besides the log's.
+var ownTables = []string{"readviews", "readview_states", "consumers"}
 
 // look is how all consumers stood at a time. It is read-only.
 type look struct {
@@ -35,7 +39,7 @@ type look struct {
 	Cause   string           // of that, as an error has it
 	Old     bool             // nothing could be looked at: All is of an earlier look, and nothing is known of now
 	Away    bool             // because the database does not answer
-	Blocked *pgstore.Blocked // who keeps others from appending; nil for nobody
+	Blocked *pgstore.Blocked // who keeps others from appending, or from ownTables; nil for nobody
 	ended   time.Time
 	warned  time.Time // when the log was told last of what could not be looked at
 	took    time.Duration
@@ -88,31 +92,39 @@ func (h *Handler) lookAgain(ctx context.Context, last *look, done chan struct{})
 	defer cancel()
 	began := time.Now()
 	all, err := h.status(ctx)
-	now := &look{At: time.Now(), All: all, ended: time.Now(), took: time.Since(began)}
+	now := &look{At: time.Now(), All: all}
+	defer func() {
+		now.ended, now.took = time.Now(), time.Since(began)
+		now.Version = versionOf(now)
+		h.looks.mu.Lock()
+		h.looks.last, h.looks.running = now, nil
+		h.looks.mu.Unlock()
+		close(done)
+	}()
 	if last != nil {
 		now.warned = last.warned
+	}
+	answers := false
+	if h.inspector != nil { // in a time of its own: who is in the way of that look is who is looked for
+		own, cancel := h.bounded(context.WithoutCancel(ctx))
+		defer cancel()
+		var failed error
+		if now.Blocked, failed = h.inspector.Blocked(own); failed != nil {
+			h.warn(ctx, now, "the admin page could not look for who is in the way", failed)
+		}
+		answers = failed == nil
 	}
 	if err != nil {
 		h.warn(ctx, now, "the admin page could not look at everything", err)
 		now.Problem, now.Cause = "Not everything could be looked at.", inShort(err)
 		if len(all) == 0 {
-			now.old(last, err)
-		}
-	}
-	if h.inspector != nil && !now.Old {
-		if now.Blocked, err = h.inspector.Blocked(ctx); err != nil {
-			h.warn(ctx, now, "the admin page could not look for who is in the way of appends", err)
+			now.old(last, err, answers)
 		}
 	}
 	if len(all) > 0 {
 		log, _ := h.log.(inspected)
 		h.trends.add(now, log)
 	}
-	now.Version = versionOf(now)
-	h.looks.mu.Lock()
-	h.looks.last, h.looks.running = now, nil
-	h.looks.mu.Unlock()
-	close(done)
 }
 
 // warn writes what a look could not do into the log, once in warnEvery whatever it is: it may be so with each look.
@@ -130,13 +142,13 @@ const (
 	nextAway = "See that PostgreSQL runs and takes connections; this page goes on by itself."
 )
 
-// old makes it one that knows no more than the last one did.
-func (l *look) old(last *look, err error) {
+// old makes it one that knows no more than the last one did. The database may have answered something else.
+func (l *look) old(last *look, err error, answers bool) {
 	l.Old, l.Problem, l.At = true, "Nothing could be looked at.", time.Time{}
 	if last != nil {
 		l.All, l.At = last.All, last.At
 	}
-	if l.Away = pgerr.Code(err) == "" || pgerr.Lost(err); l.Away { // else it is an answer, if not one of those that were hoped for
+	if l.Away = !answers && (pgerr.Code(err) == "" || pgerr.Lost(err)); l.Away { // else it is an answer, if not one of those that were hoped for
 		l.Problem = isAway
 	}
 }
@@ -146,7 +158,7 @@ func (l *look) lasts() time.Duration {
 	if l.Old {
 		return lookEvery
 	}
-	return max(lookEvery, lookShare*l.took)
+	return max(lookEvery, min(lookShare*l.took, lookRest))
 }
 
 // Says is the problem with its cause, for programs.

@@ -103,7 +103,7 @@ func (h *Handler) overview(ctx context.Context, r *http.Request) (any, error) {
 	o.sort()
 	o.links(counts, words)
 	if o.Old = l.Old; o.Old {
-		o.Title = "Not known just now"
+		o.Title, o.Trouble = "Not known just now", h.inTheWay(l)
 		return o, nil
 	}
 	o.Trouble, o.More = h.troubles(ctx, l.All, false)
@@ -181,11 +181,16 @@ func (o *overview) links(counts map[string]int, words map[string]string) {
 	}
 }
 
+// inTheWayTitles is what the title says of what is in the way.
+var inTheWayTitles = map[string]string{appendsState: "Appends wait or fail", lockedState: "A table is locked"}
+
 // titleOf counts what is wrong.
 func (h *Handler) titleOf(all []consumer.Status, counts map[string]int, inTheWay []trouble) string {
 	var wrong []string
-	if len(inTheWay) > 0 {
-		wrong = append(wrong, "Appends wait or fail")
+	for _, t := range inTheWay {
+		if said := inTheWayTitles[t.State]; !slices.Contains(wrong, said) {
+			wrong = append(wrong, said)
+		}
 	}
 	for _, class := range []string{"failed", "stalled", "retrying", notRunning.Class} {
 		if n := counts[class]; n > 0 {

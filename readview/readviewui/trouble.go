@@ -108,12 +108,22 @@ func (h *Handler) notRun(idle []consumer.Status, revealed bool) (found []trouble
 // appendsFail is how long a failure of an append is said.
 const appendsFail = time.Minute
 
-// inTheWay says what keeps events from being appended.
+// What is in the way, in the place of a state.
+const (
+	appendsState = "Appends"
+	lockedState  = "Locked"
+)
+
+// inTheWay says what keeps events from being appended, and who locks a table without which nobody knows how consumers stand.
 func (h *Handler) inTheWay(l *look) (found []trouble) {
-	t := trouble{standing: standing{"Appends", "stalled"}, State: "Appends", Lead: "Appends", Button: "Open log", URL: "log"}
+	t := trouble{standing: standing{appendsState, "stalled"}, State: appendsState, Lead: "Appends", Button: "Open log", URL: "log"}
 	if b := l.Blocked; b != nil {
 		holder := h.holder(&b.Holder)
 		t.Says = fmt.Sprintf("wait for a lock that another session holds, for %s", dur(b.Longest))
+		if b.Table != "" {
+			t.standing.Word, t.State, t.Lead = lockedState, lockedState, "The table "+b.Table
+			t.Says = fmt.Sprintf("is locked by another session, and others have waited for it for %s", dur(b.Longest))
+		}
 		t.Cause = plural(int64(b.Waiting), "session waits", "sessions wait") + " for " + holder.String()
 		t.Next = "They go on by themselves when that ends. End it if it is forgotten; SELECT pg_terminate_backend(" + fmt.Sprint(holder.PID) + ") does the same."
 		if b.Root != nil {
@@ -134,11 +144,11 @@ func (h *Handler) inTheWay(l *look) (found []trouble) {
 			t.Next = "They go on by themselves when that ends. End it if it is forgotten: ROLLBACK PREPARED, with its name."
 		}
 		found = append(found, t)
-		t.Ends = nil
+		t.Ends, t.Lead = nil, "Appends"
 	}
 	if log, ok := h.log.(inspected); ok {
 		if at, err := log.LastFailure(); err != nil && time.Since(at) < appendsFail {
-			t.standing, t.State = standing{"Appends", "failed"}, "Appends"
+			t.standing, t.State = standing{appendsState, "failed"}, appendsState
 			t.Says = "of this program fail, the last one " + dur(time.Since(at)) + " ago"
 			t.Cause = h.failedAppend(err)
 			t.Next = "See that the database takes writes: that it runs, has room on its disk, and nobody holds the log’s lock. Whoever wanted to append was told."
