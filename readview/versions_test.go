@@ -60,6 +60,8 @@ func TestANewVersionIsRefused(t *testing.T) {
 	require.Equal(t, consumer.Failed, status.State)
 	require.Contains(t, status.Failure.Error, "balances has what version 1 made, and this program has version 2; rebuild it with this program (Manager.Rebuild, 'readviews rebuild balances') or reset it ('readviews reset balances')")
 	require.ErrorIs(t, second.WaitFor(t.Context(), last), readview.ErrChanged)
+	require.Equal(t, []consumer.ID{{Kind: consumer.KindProjection, Name: "balances"}}, second.Refused())
+	require.Empty(t, first.Refused())
 	require.EqualValues(t, 5, b.made())
 	require.Equal(t, consumer.Live, b.status(first, "balances").State)
 	require.Empty(t, b.status(first, "balances").Refused)

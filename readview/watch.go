@@ -127,6 +127,25 @@ func (m *Manager) Hangs() (all []consumer.ID) {
 	return all
 }
 
+// Refused returns the projections that this program may not run, as their tables are of another version of it or fed by another topic, until somebody
+// resets or rebuilds them: [ErrChanged], [ErrNewEvents], [ErrOtherTopic]. A newer version that runs is no reason. It asks nobody.
+func (m *Manager) Refused() (all []consumer.ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range m.names {
+		if r := m.runners[name]; r.isRefused() {
+			all = append(all, r.id())
+		}
+	}
+	return all
+}
+
+func (a *applier) isRefused() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return refused(a.refused)
+}
+
 func (a *applier) noteSlow(ctx context.Context, s step, first bool) {
 	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
 	defer cancel()

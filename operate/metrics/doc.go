@@ -17,6 +17,7 @@
 //	eventlog_append_seconds                transactions that append
 //	eventlog_group_size                    appends that went together in one
 //	eventlog_lock_wait_seconds             waits for the log's lock, when they are over
+//	consumer_refused                       kind, name; 1 for what this program may not run, of each node
 //	eventlog_table_lock_waiting_seconds    table; for how long a session waits for a lock on a table of the log or of the consumers, 0 without
 //	eventlog_lock_waiting_seconds          the longest that goes on, 0 while none has for a second
 //	consumer_events_total{kind,name}       events handled

@@ -31,6 +31,12 @@ type Config struct {
 	// [readview.Manager.Status]: https://pkg.go.dev/github.com/dancefinder/eventsourcing/readview#Manager.Status
 	Status func(context.Context) ([]consumer.Status, error)
 
+	// Refused says what this program may not run, such as [readview.Manager.Refused]: each node tells of itself, also beside a version that runs. It must
+	// ask nobody. By default nothing is said of it.
+	//
+	// [readview.Manager.Refused]: https://pkg.go.dev/github.com/dancefinder/eventsourcing/readview#Manager.Refused
+	Refused func() []consumer.ID
+
 	// Pool says how to connect to the database, in which the nodes agree on who reports. Required
 	// with Status.
 	Pool *pgxpool.Pool
@@ -256,7 +262,7 @@ func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
 	for _, c := range m.counted() {
 		c.Describe(descriptions)
 	}
-	for _, d := range standing {
+	for _, d := range append(standing, refusedDesc) {
 		descriptions <- d
 	}
 }
@@ -265,6 +271,11 @@ func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
 func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	for _, c := range m.counted() {
 		c.Collect(metrics)
+	}
+	if m.config.Refused != nil {
+		for _, id := range m.config.Refused() {
+			metrics <- prometheus.MustNewConstMetric(refusedDesc, prometheus.GaugeValue, 1, labels(id)...)
+		}
 	}
 	if m.reporter != nil {
 		m.reporter.collect(metrics)

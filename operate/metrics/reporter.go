@@ -30,6 +30,7 @@ var (
 	untoldDesc   = prometheus.NewDesc("consumer_verify_failed", "1 if the last verification could not tell, 0 if it could; nothing while one runs.", ofConsumer, nil)
 	everyDesc    = prometheus.NewDesc("consumer_verify_interval_seconds", "How long after one the next verification on schedule begins, where there is a schedule.", ofConsumer, nil)
 	lockedDesc   = prometheus.NewDesc("eventlog_table_lock_waiting_seconds", "For how long a session waits already for a lock on a table of the log or of the consumers, 0 without.", []string{"table"}, nil)
+	refusedDesc  = prometheus.NewDesc("consumer_refused", "1 for a projection that this program may not run, until somebody resets or rebuilds it.", ofConsumer, nil)
 
 	standing = []*prometheus.Desc{reporterDesc, upDesc, headDesc, positionDesc, behindDesc, lagDesc, stateDesc, failingDesc, debtDesc, rebuildDesc,
 		equalDesc, differDesc, verifiedDesc, untoldDesc, everyDesc, lockedDesc}

@@ -37,5 +37,6 @@
 //	eventlog.outcome                   of an append: "appended", "conflict" or "error"
 //	consumer.kind, consumer.name, consumer.topic
 //
-// A conflict is no error, as most are followed by another try. The text of an error is the span's status.
+// A conflict is no error, as most are followed by another try. The kind of an error is the span's status: its SQLSTATE and constraint,
+// or its type. The text, which may have anything in it, stands in the program's log and in the consumer's status.
 package tracing

@@ -3,9 +3,12 @@ package tracing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
@@ -196,7 +199,34 @@ func end(span trace.Span, at eventsourced.Position, err error) {
 		span.SetAttributes(attribute.Int64("eventlog.position", int64(at)))
 	}
 	if err != nil {
-		span.SetStatus(codes.Error, err.Error())
+		span.SetStatus(codes.Error, kindOf(err))
 	}
 	span.End()
+}
+
+// kindOf says what kind of error it is: its text may have what is in an event, or a stream's id.
+func kindOf(err error) string {
+	var server *pgconn.PgError
+	if errors.As(err, &server) {
+		return strings.TrimSpace("SQLSTATE " + server.Code + " " + server.ConstraintName)
+	}
+	for {
+		switch wraps := err.(type) { //nolint:errorlint // what is wrapped is looked for
+		case interface{ Unwrap() error }:
+			if inner := wraps.Unwrap(); inner != nil {
+				err = inner
+				continue
+			}
+		case interface{ Unwrap() []error }:
+			if inner := wraps.Unwrap(); len(inner) > 0 {
+				err = inner[0]
+				continue
+			}
+		}
+		break
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err.Error()
+	}
+	return fmt.Sprintf("%T", err)
 }

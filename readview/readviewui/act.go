@@ -99,7 +99,7 @@ func (h *Handler) act(w http.ResponseWriter, r *http.Request) {
 	q, err := h.question(ctx, a)
 	if err == nil {
 		if wrong := q.answered(a); wrong != "" {
-			q.Wrong, q.Reason = wrong, a.Reason
+			q.Wrong, q.Reason, q.Actor = wrong, a.Reason, actor
 			h.respond(w, r, http.StatusUnprocessableEntity, "confirm", q)
 			return
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -35,7 +36,9 @@ type Handler struct {
 	outer     http.Handler
 	looks     looks
 	trends    *trends
-	inspector *pgstore.Inspector // of a log that can be looked into, or nil
+	seeking   sync.Mutex           // guards soughtAt
+	soughtAt  map[string]time.Time // see sought
+	inspector *pgstore.Inspector   // of a log that can be looked into, or nil
 	streams   atomic.Int64
 	jobs      jobs
 	closing   chan struct{}

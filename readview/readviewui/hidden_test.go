@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,6 +106,7 @@ func TestHiddenAggregatesAreNotConfirmed(t *testing.T) {
 		}
 		require.NotContains(t, s.page(path+"hedvig"), "hidden from you", "eva may see it")
 	}
+	require.Equal(t, 1, strings.Count(strings.Join(s.log(), " "), "eva reveal"), "that is on record, not with each look")
 }
 
 func TestQueriesOfOthersAreWithoutTexts(t *testing.T) {

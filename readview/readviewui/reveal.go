@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
@@ -76,12 +77,38 @@ func (h *Handler) concealed(r *http.Request, stream eventsourced.Stream, found [
 	if h.config.Redact == nil {
 		return false
 	}
-	if _, err := h.authorize(r, Reveal); err == nil {
-		return false
-	}
-	return len(found) == 0 || h.streamOf(stream, "", 0, false) != stream ||
+	hides := len(found) == 0 || h.streamOf(stream, "", 0, false) != stream ||
 		slices.ContainsFunc(found, func(e eventsourced.Recorded) bool { return h.redacted(e, false).Stream != e.Stream })
+	actor, err := h.authorize(r, Reveal)
+	if err == nil && hides && len(found) > 0 {
+		err = h.sought(eventsourced.WithActor(r.Context(), actor), actor, stream)
+	}
+	return hides && err != nil
 }
+
+// soughtAgain is for how long somebody may look again at what belongs to a hidden id before that is on record once more: a page that
+// stays open asks each second.
+const soughtAgain = 10 * time.Minute
+
+// sought has it on record that somebody has asked for a hidden id: that tells which events are somebody's, whatever of them is shown.
+func (h *Handler) sought(ctx context.Context, actor string, stream eventsourced.Stream) error {
+	key := actor + "\x00" + stream.String()
+	h.seeking.Lock()
+	defer h.seeking.Unlock()
+	if time.Since(h.soughtAt[key]) < soughtAgain {
+		return nil
+	}
+	err := h.manager.Record(ctx, "", string(Reveal), map[string]string{"page": "by its id", "aggregate_name": stream.AggregateName, "aggregate": stream.AggregateID})
+	if err == nil {
+		if len(h.soughtAt) >= maxSought || h.soughtAt == nil {
+			h.soughtAt = map[string]time.Time{}
+		}
+		h.soughtAt[key] = time.Now()
+	}
+	return err
+}
+
+const maxSought = 1000 // remembered
 
 // streamPage is the page of an event's aggregate. One whose id is hidden is found by the event.
 func streamPage(stream, shown eventsourced.Stream, at eventsourced.Position) (page string) {

@@ -25,7 +25,7 @@ func addMetricsFlag(command *cobra.Command) {
 // newMetrics returns what observes everything that the app runs.
 func (a *app) newMetrics() *metrics.Metrics {
 	return metrics.New(metrics.Config{
-		Pool: a.pool, Logger: a.logger, Status: a.status,
+		Pool: a.pool, Logger: a.logger, Status: a.status, Refused: func() []consumer.ID { return a.manager.Refused() },
 	})
 }
 
