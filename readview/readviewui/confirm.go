@@ -80,6 +80,9 @@ func (h *Handler) question(ctx context.Context, a asked) (*question, error) {
 	return q, nil
 }
 
+// ownVersion is which code makes the tables: in a deployment the page may be the old program's.
+const ownVersion = "The program that serves this page does it, with its own version of the projection."
+
 func (h *Handler) askProjection(q *question, a asked, s consumer.Status) {
 	name, at := a.ID.Name, num(a.Position)
 	moved := "If it has moved meanwhile, nothing happens."
@@ -100,10 +103,12 @@ func (h *Handler) askProjection(q *question, a asked, s consumer.Status) {
 	case Rebuild:
 		q.Title, q.Verb = "Rebuild "+name+"?", "Rebuild "+name
 		q.Kept = []string{"All events are replayed beside its tables, while those are read and go on.", "Then the rows that differ are written, in one transaction.", "What is parked or was skipped is tried again; what fails again is left out, and stays so.", "What was there is kept for a day: you can roll back.", "Whatever interrupts it, nothing has changed, or it is done."}
+		q.Kept = append(q.Kept, ownVersion)
 	case Swap:
 		q.Title, q.Verb, q.Confirm = "Rebuild "+name+" and swap its tables?", "Rebuild and swap "+name, name
 		q.Lost = []string{"New tables take the place of the old ones. It is refused when anything depends on those."}
 		q.Kept = []string{"All events are replayed beside its tables, while those are read and go on.", "No reader sees an empty or a mixed table.", "What is parked or was skipped is tried again; what fails again is left out, and stays so.", "What was there is kept for a day: you can roll back."}
+		q.Kept = append(q.Kept, ownVersion)
 	case Rollback:
 		q.Title, q.Verb, q.Confirm = "Roll back "+name+"?", "Roll back "+name, name
 		q.Lost = []string{"What the last rebuild has made is replaced by what was there before, with this program applying what has come since."}

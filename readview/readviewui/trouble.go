@@ -53,6 +53,11 @@ func (h *Handler) troubles(ctx context.Context, all []consumer.Status, revealed 
 		}
 	}
 	found = append(found, h.notRun(idle, revealed)...)
+	if !slices.ContainsFunc(all, goesOn) {
+		for i := range found {
+			found[i].Safe = strings.TrimSuffix(found[i].Safe, othersGoOn)
+		}
+	}
 	slices.SortStableFunc(found, func(a, b trouble) int { return slices.Index(order, a.Class) - slices.Index(order, b.Class) })
 	if len(found) > maxTrouble {
 		found, more = found[:maxTrouble], len(found)-maxTrouble
@@ -279,6 +284,13 @@ func (h *Handler) causeOf(s consumer.Status, revealed bool) string {
 	return text
 }
 
+const othersGoOn = " Other projections go on."
+
+// goesOn tells that a consumer is a projection that gets on.
+func goesOn(s consumer.Status) bool {
+	return s.Kind == consumer.KindProjection && slices.Contains([]string{"live", "catching-up", "rebuilding"}, standingOf(s).Class)
+}
+
 // waits says what waits, and what goes on.
 func (h *Handler) waits(s consumer.Status) string {
 	waiting := ""
@@ -294,7 +306,7 @@ func (h *Handler) waits(s consumer.Status) string {
 	}
 	switch s.Kind {
 	case consumer.KindProjection:
-		return waiting + " Other projections go on."
+		return waiting + othersGoOn
 	case consumer.KindRelay, consumer.KindSubscriber:
 		return "Nothing is lost: what is to be published stays in the log. " + waiting
 	}
