@@ -72,7 +72,8 @@ func (h *Handler) streamOf(stream eventsourced.Stream, name string, at eventsour
 // noneToSee is said, to who may not see personal data, of an aggregate that was sought by its id: whether there is none, or its id is hidden.
 const noneToSee = "There is no such aggregate, or its id is hidden from you. Open one from its event."
 
-// concealed tells whether that is to be said: where ids are hidden, it is the same for one that is there and for one that is not.
+// concealed tells whether that is to be said: where ids are hidden, it is the same for one that is there and for one that is not. Of who may see
+// them it puts on record that he has sought one, see sought, and conceals it if that can't be.
 func (h *Handler) concealed(r *http.Request, stream eventsourced.Stream, found []eventsourced.Recorded) bool {
 	if h.config.Redact == nil {
 		return false
