@@ -110,13 +110,19 @@ func (b *bus) options() []nats.Option {
 	return []nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond)}
 }
 
-// stream makes sure of a topic's.
-func (b *bus) stream(topic string) error {
-	_, err := b.js.AddStream(&nats.StreamConfig{
-		Name: strings.ReplaceAll(topic, ".", "_"), Subjects: []string{topic}, Replicas: nodes,
-	})
+// stream makes sure of a topic's. It tries again while the cluster's leader has lost sight of a server, as it may on a busy machine.
+func (b *bus) stream(topic string) (err error) {
+	assert.Eventually(b.t, func() bool {
+		_, err = b.js.AddStream(&nats.StreamConfig{
+			Name: strings.ReplaceAll(topic, ".", "_"), Subjects: []string{topic}, Replicas: nodes,
+		})
+		return placed(err)
+	}, time.Minute, 25*time.Millisecond, "no place for %s", topic)
 	return err
 }
+
+// placed tells that an error is not that of a leader which does not see all servers just now.
+func placed(err error) bool { return err == nil || !strings.Contains(err.Error(), "no suitable peers") }
 
 func (b *bus) publisher() message.Publisher {
 	b.t.Helper()
@@ -169,13 +175,13 @@ type subscriber struct {
 
 func (s subscriber) SubscribeInitialize(topic string) error { return s.bus.stream(topic) }
 
-// Subscribe tries again while the cluster's leader has lost sight of a server, as it may on a busy machine.
+// Subscribe tries again likewise.
 func (s subscriber) Subscribe(ctx context.Context, topic string) (messages <-chan *message.Message, err error) {
 	assert.Eventually(s.bus.t, func() bool {
 		if err = s.bus.stream(topic); err == nil {
 			messages, err = s.Subscriber.Subscribe(ctx, topic)
 		}
-		return err == nil || !strings.Contains(err.Error(), "no suitable peers")
+		return placed(err)
 	}, time.Minute, 25*time.Millisecond, "no place for %s", topic)
 	return messages, err
 }
