@@ -27,6 +27,13 @@ import (
 // What is forgotten is asked for as if it had not been declared. When everything was, it is fetched anew, for twice as many
 // look-ups as were made between: so what is fetched in vain is never much more than what is used.
 
+// ahead is what a transaction has of declared look-ups.
+type ahead struct {
+	foreseen []*foreseen
+	doubt    bool // the last statement may have changed anything of what was fetched
+	recalled int  // answers from that which are being read
+}
+
 // foreseen are the declared look-ups of one text.
 type foreseen struct {
 	query    string
@@ -58,13 +65,13 @@ func (tx *Tx) Foresee(event int, query string, args []any) {
 	f := tx.foreseenOf(query)
 	if f == nil {
 		f = &foreseen{query: query}
-		tx.foreseen = append(tx.foreseen, f)
+		tx.ahead.foreseen = append(tx.ahead.foreseen, f)
 	}
 	f.declared = append(f.declared, declared{event, args})
 }
 
 func (tx *Tx) foreseenOf(query string) *foreseen {
-	for _, f := range tx.foreseen {
+	for _, f := range tx.ahead.foreseen {
 		if f.query == query {
 			return f
 		}
@@ -74,17 +81,17 @@ func (tx *Tx) foreseenOf(query string) *foreseen {
 
 // remembers tells whether there is anything to forget.
 func (tx *Tx) remembers() bool {
-	return slices.ContainsFunc(tx.foreseen, func(f *foreseen) bool { return len(f.rows) > 0 })
+	return slices.ContainsFunc(tx.ahead.foreseen, func(f *foreseen) bool { return len(f.rows) > 0 })
 }
 
 // doubts notes that a statement may change anything, unless somebody who understands it says otherwise before the next one.
 func (tx *Tx) doubts() {
-	if tx.doubt {
-		for _, f := range tx.foreseen {
+	if tx.ahead.doubt {
+		for _, f := range tx.ahead.foreseen {
 			f.forget()
 		}
 	}
-	tx.doubt = true
+	tx.ahead.doubt = true
 }
 
 func (f *foreseen) forget() {
@@ -107,7 +114,7 @@ func (tx *Tx) touch(t *Turn, k *prepared, b *bulk) error {
 		}
 	}
 	i := tx.identity(b)
-	for _, f := range tx.foreseen {
+	for _, f := range tx.ahead.foreseen {
 		switch {
 		case len(f.rows) == 0 || f.of.table.relation != b.table.relation:
 		case i.shared && f.of.shared:
@@ -116,7 +123,7 @@ func (tx *Tx) touch(t *Turn, k *prepared, b *bulk) error {
 			f.forget()
 		}
 	}
-	tx.doubt = false
+	tx.ahead.doubt = false
 	return nil
 }
 
@@ -182,7 +189,7 @@ func (tx *Tx) recall(t *Turn, k *prepared) (row [][]byte, known bool, err error)
 
 // unforeseen puts the arguments of a query that has to be asked into the builder again, and tells whether it is understood.
 func (tx *Tx) unforeseen(k *prepared, args []any) error {
-	if len(tx.foreseen) == 0 {
+	if len(tx.ahead.foreseen) == 0 {
 		return nil
 	}
 	if tx.remembers() {
@@ -190,7 +197,7 @@ func (tx *Tx) unforeseen(k *prepared, args []any) error {
 		if err != nil {
 			return err
 		}
-		tx.doubt = tx.doubt && b == nil
+		tx.ahead.doubt = tx.ahead.doubt && b == nil
 	}
 	return tx.build(k, args)
 }
@@ -222,7 +229,7 @@ func (tx *Tx) fetch(t *Turn, f *foreseen, k *prepared, worth []declared) error {
 	if err != nil {
 		return err
 	}
-	for _, other := range tx.foreseen {
+	for _, other := range tx.ahead.foreseen {
 		if k := tx.here.known[other.query]; k != nil && other != f && k.bulk != nil && k.bulk.tried {
 			if worth := other.worth(t.event); len(worth) >= fewest && other.of == nil {
 				if all, err = tx.gather(all, other, k, worth); err != nil {

@@ -105,9 +105,9 @@ func (a *answer) send(t *Turn) error {
 
 // recall makes it the answer of a query that was not asked, with the row if there is one.
 func (a *answer) recall(row [][]byte) *answer {
-	a.tx.doubt = false
+	a.tx.ahead.doubt = false
 	if a.recalled, a.more, a.preloaded = row, row != nil, true; a.more {
-		a.tx.recalled++
+		a.tx.ahead.recalled++
 	} else {
 		_ = a.end()
 	}
@@ -134,7 +134,7 @@ func (a *answer) end() error {
 	var tag pgconn.CommandTag
 	switch {
 	case a.recalled != nil:
-		a.tx.recalled--
+		a.tx.ahead.recalled--
 		tag = pgconn.NewCommandTag("SELECT 1")
 	case a.open == nil:
 		tag = pgconn.NewCommandTag("SELECT 0")

@@ -12,7 +12,7 @@ import (
 // a deferred constraint for one, is put down to event, see [Tx.Failure].
 func (tx *Tx) Commit(event int) error {
 	tx.Turn(tx.ctx, event)
-	return tx.sql.Commit()
+	return tx.lent.tx.Commit()
 }
 
 // commit sends what is queued, and COMMIT behind it, which the server does not reach
@@ -100,7 +100,7 @@ func (tx *Tx) Close() {
 	if given {
 		return
 	}
-	_ = tx.sql.Rollback() // nothing to do after a commit
+	_ = tx.lent.tx.Rollback() // nothing to do after a commit
 	tx.mu.Lock()
 	soiled := tx.soiled
 	tx.mu.Unlock()
@@ -109,8 +109,8 @@ func (tx *Tx) Close() {
 		defer cancel()
 		_ = tx.pgx.Close(ctx) // the pool makes another one
 	}
-	tx.release()
-	tx.end()
+	tx.lent.release()
+	tx.lent.end()
 }
 
 // Drop ends the transaction of a handler whose goroutine is no more: database/sql may
@@ -127,8 +127,8 @@ func (tx *Tx) drop() {
 	defer cancel()
 	_ = tx.pgx.PgConn().Conn().Close()
 	_ = tx.pgx.Close(ctx)
-	_ = tx.driver.Conn.Close()
-	tx.end() // database/sql rolls back what is no more, beside us
+	_ = tx.lent.driver.Conn.Close()
+	tx.lent.end() // database/sql rolls back what is no more, beside us
 }
 
 // Abandon ends the transaction of a handler that does not return. The connection is cut,

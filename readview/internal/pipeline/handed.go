@@ -41,9 +41,9 @@ func (t *Turn) asker(ctx context.Context) (asker, context.Context) {
 	t.tx.mu.Lock()
 	defer t.tx.mu.Unlock()
 	if t.stage == queues && (ctx.Done() == nil || ctx.Done() == t.tx.ctx.Done()) && !t.tx.gone() {
-		return t.tx.conn, handing{ctx, t, true}
+		return t.tx.lent.conn, handing{ctx, t, true}
 	}
-	return t.tx.sql, handing{ctx, t, false}
+	return t.tx.lent.tx, handing{ctx, t, false}
 }
 
 // QueryContext implements [driver.QueryerContext].
@@ -66,7 +66,7 @@ func (c *driverConn) PrepareContext(ctx context.Context, query string) (driver.S
 		if err != nil {
 			return nil, err
 		}
-		c.tx.doubt = false // nothing was executed
+		c.tx.ahead.doubt = false // nothing was executed
 		return &driverStmt{t, query, len(k.description.ParamOIDs), nil}, nil
 	}
 	if err := c.tx.flush(); err != nil {
@@ -95,7 +95,7 @@ func (t *Turn) query(ctx context.Context, query string, args []any) (driver.Rows
 	if err := tx.flush(); err != nil {
 		return nil, err
 	}
-	rows, err = tx.driver.Conn.QueryContext(ctx, query, named(tx.direct(args)))
+	rows, err = tx.lent.driver.Conn.QueryContext(ctx, query, named(tx.direct(args)))
 	if err != nil {
 		return nil, t.failed(query, err)
 	}

@@ -23,6 +23,12 @@ const (
 // pins are what sets and restores the settings, nil when the connection has not prepared it.
 type pins struct{ pin, unpin *pgconn.StatementDescription }
 
+// pinned is how the settings are in a transaction.
+type pinned struct {
+	before []string // as they were: see pinSQL
+	now    bool     // they are not
+}
+
 // preparePins prepares it, once a connection.
 func (tx *Tx) preparePins() error {
 	if tx.pins.unpin != nil {
@@ -41,10 +47,10 @@ func (tx *Tx) preparePins() error {
 
 // pin sets what the next statements for many rows are planned with.
 func (tx *Tx) pin(event int) error {
-	if tx.pinned {
+	if tx.pinned.now {
 		return nil
 	}
-	tx.pinned = true
+	tx.pinned.now = true
 	tx.start()
 	tx.queue.open.SendQueryStatement(tx.pins.pin, nil, nil, nil)
 	return tx.sent(statement{event: event}, size{})
@@ -52,12 +58,12 @@ func (tx *Tx) pin(event int) error {
 
 // unpin restores it.
 func (tx *Tx) unpin() error {
-	if !tx.pinned {
+	if !tx.pinned.now {
 		return nil
 	}
-	tx.pinned = false
-	values := make([][]byte, len(tx.settings))
-	for i, setting := range tx.settings {
+	tx.pinned.now = false
+	values := make([][]byte, len(tx.pinned.before))
+	for i, setting := range tx.pinned.before {
 		values[i] = []byte(setting)
 	}
 	tx.start()

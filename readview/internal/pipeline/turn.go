@@ -110,7 +110,7 @@ func (t *Turn) closeAll(left bool) {
 
 // reading tells that the rows of a query are being read.
 func (t *Turn) reading() bool {
-	return t.tx.recalled > 0 || t.tx.queue.open == nil && t.tx.pgx.PgConn().IsBusy()
+	return t.tx.ahead.recalled > 0 || t.tx.queue.open == nil && t.tx.pgx.PgConn().IsBusy()
 }
 
 // QueryRows makes queries in one round trip. With the first ones of a transaction
@@ -152,7 +152,7 @@ func (t *Turn) ExecContext(ctx context.Context, query string, args ...any) (sql.
 	if err := tx.flush(); err != nil {
 		return nil, err
 	}
-	done, err := tx.driver.Conn.ExecContext(ctx, query, named(tx.direct(args)))
+	done, err := tx.lent.driver.Conn.ExecContext(ctx, query, named(tx.direct(args)))
 	return done, t.failed(query, err)
 }
 
@@ -178,7 +178,7 @@ func (t *Turn) QueryRowContext(ctx context.Context, query string, args ...any) *
 // PrepareContext implements readview.Tx. The connection keeps the statement, and its
 // executions are queued.
 func (t *Turn) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	stmt, err := t.tx.sql.PrepareContext(handing{ctx, t, false}, query)
+	stmt, err := t.tx.lent.tx.PrepareContext(handing{ctx, t, false}, query)
 	if err == nil {
 		t.keep(stmt, nil)
 	}

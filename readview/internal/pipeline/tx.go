@@ -52,11 +52,7 @@ type Tx struct {
 	ctx     context.Context // what is under way outlives the handler that sent it
 	db      *DB
 	options Options
-	sql     *sql.Tx   // what database/sql has of it
-	conn    *sql.Conn // likewise, of the connection
-	driver  *driverConn
-	release func() // gives the connection back, the first time
-	end     func() // the context that database/sql has of the transaction
+	lent    lent
 
 	mu       sync.Mutex // guards what follows
 	*session            // the connection's
@@ -67,12 +63,18 @@ type Tx struct {
 	turn     *Turn // the last one that was given
 	queue    queue
 	asked    asked
-	settings []string // as they were: see pinSQL
-	pinned   bool     // they are not
+	pinned   pinned
 	results  []Result // a piece of memory for many
-	foreseen []*foreseen
-	doubt    bool // the last statement may have changed anything of what was fetched
-	recalled int  // answers from that which are being read
+	ahead    ahead
+}
+
+// lent is what database/sql has of a transaction and its connection.
+type lent struct {
+	tx      *sql.Tx
+	conn    *sql.Conn
+	driver  *driverConn
+	release func() // gives the connection back, the first time
+	end     func() // the context of tx
 }
 
 // failure is what broke a transaction: the first thing that did.
@@ -90,23 +92,23 @@ func (db *DB) Begin(ctx context.Context, options Options) (*Tx, error) {
 		return nil, err
 	}
 	err = conn.Raw(func(c any) error {
-		tx.conn, tx.driver = conn, c.(*driverConn)
-		tx.driver.tx, tx.session = tx, sessionOf(tx.driver.Conn.Conn())
+		tx.lent.conn, tx.lent.driver = conn, c.(*driverConn)
+		tx.lent.driver.tx, tx.session = tx, sessionOf(tx.lent.driver.Conn.Conn())
 		return nil
 	})
 	if err == nil {
 		// When ctx ends, what is under way ends by itself; database/sql would roll
 		// back beside it.
-		ctx, tx.end = context.WithCancel(context.WithoutCancel(ctx))
-		tx.sql, err = conn.BeginTx(ctx, nil)
+		ctx, tx.lent.end = context.WithCancel(context.WithoutCancel(ctx))
+		tx.lent.tx, err = conn.BeginTx(ctx, nil)
 	}
 	if err != nil {
-		if tx.end != nil {
-			tx.end()
+		if tx.lent.end != nil {
+			tx.lent.end()
 		}
 		return nil, errors.Join(err, conn.Close())
 	}
-	tx.release = sync.OnceFunc(func() { _ = conn.Close() })
+	tx.lent.release = sync.OnceFunc(func() { _ = conn.Close() })
 	return tx, nil
 }
 
@@ -157,7 +159,7 @@ func (tx *Tx) sendBegin(looks []*table, queries []Query) error {
 		batch.Queue(setPathSQL, path)
 	}
 	var path string
-	batch.Queue(pathSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&path, &tx.settings) })
+	batch.Queue(pathSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&path, &tx.pinned.before) })
 	queueAll(batch, queries)
 	for _, t := range looks {
 		t.look(batch, t.lock)
