@@ -147,8 +147,8 @@ func (a *applier) transact(ctx context.Context, p *page, from, to int, how pipel
 	if err != nil {
 		return from, pipeline.NoEvent, err
 	}
-	if p.next != nil {
-		p.next.begin() // not before: it would be in the way of the trips for the lock
+	if next := p.next.Load(); next != nil {
+		next.begin() // not before: it would be in the way of the trips for the lock
 	}
 	if how == pipeline.Alone { // before the handler, which may leave the transaction in any state
 		if err := a.target.set(ctx, own, p.position(to)); err != nil {

@@ -60,7 +60,7 @@ func (o *opening) end() {
 // openNext begins the transaction of the page after p, which is about to commit, if that page is read before p is committed.
 // The returned function is to be called with the outcome; nothing is begun any more then.
 func (a *applier) openNext(p *page) (settle func(committed bool)) {
-	next := p.next
+	next := p.next.Load()
 	if next == nil || next.life.Err() != nil {
 		return func(bool) {}
 	}
@@ -84,7 +84,7 @@ func (a *applier) openNext(p *page) (settle func(committed bool)) {
 		if !settled {
 			o = a.open(next.life)
 			next.page.opening.Store(o)
-			next.page.next.begin()
+			next.page.next.Load().begin()
 		}
 	})
 	return func(committed bool) {

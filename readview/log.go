@@ -153,11 +153,12 @@ func (s *logSource) follow(ctx context.Context, at checkpoint, out chan<- *messa
 		at.Position = p.upTo
 		switch {
 		case len(p.items) > 0 && more:
-			if p.next == nil {
-				p.next = s.readAhead(ctx, at)
+			if next = p.next.Load(); next == nil {
+				next = s.readAhead(ctx, at)
+				p.next.Store(next)
 			}
-			next = p.next
 			err = s.emit(ctx, out, p)
+			p.next.Store(nil)
 		case len(p.items) > 0:
 			next = s.readAll(at, heard)
 			err = s.emit(ctx, out, p)

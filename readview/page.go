@@ -23,7 +23,10 @@ type page struct {
 	projection  string
 	items       []item
 	decoded     []eventsourced.Decoded // of all items
-	next        *reading               // of the page after it, which begins when its transaction is under way; may be nil
+
+	// Of the page after it, which begins when its transaction is under way; nil if there is none, and when the page is done: a page that is kept
+	// somewhere, as by the context of a connection that is idle since, would keep all that come after it.
+	next atomic.Pointer[reading]
 
 	calls     calls
 	hurry     atomic.Bool                 // it should end with the event that is being applied

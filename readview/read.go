@@ -81,7 +81,7 @@ func (s *logSource) readAhead(ctx context.Context, at checkpoint) *reading {
 			next.heard = s.m.tail.heard.Load()
 			if next.page, next.err = s.readPage(ctx, at); next.err == nil && len(next.page.items) > 0 {
 				at.Position = next.page.upTo
-				next.page.next = s.readAhead(life, at)
+				next.page.next.Store(s.readAhead(life, at))
 			}
 		}()
 	})
@@ -107,7 +107,10 @@ func (n *reading) cancel() {
 	n.stop()
 	n.begin()
 	<-n.result
-	if n.page != nil && n.page.next != nil {
-		n.page.next.cancel()
+	if n.page == nil {
+		return
+	}
+	if next := n.page.next.Load(); next != nil {
+		next.cancel()
 	}
 }
