@@ -80,6 +80,18 @@ func TestParking(t *testing.T) {
 	}
 }
 
+// Of a projection that has never run nothing is parked.
+func TestRetryOfWhatHasNeverRun(t *testing.T) {
+	t.Parallel()
+	b := newBank(t)
+	manager, _ := b.manager(fast(), balances())
+	result, err := manager.Retry(t.Context(), "balances", readview.RetryOptions{})
+	require.NoError(t, err)
+	require.Zero(t, result)
+	_, err = manager.Retry(t.Context(), "balances", readview.RetryOptions{AggregateID: "account-0"})
+	require.ErrorIs(t, err, readview.ErrNotParked)
+}
+
 func TestParkingByHand(t *testing.T) {
 	t.Parallel()
 	b := newBank(t)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/dancefinder/eventsourcing/eventsourced"
 	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/internal/pgerr"
@@ -84,7 +86,7 @@ func (r *retry) all(ctx context.Context) error {
 	if err == nil {
 		err = stored.programs.refusal(ctx, r.log, r.definition, stored.Position)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) { // then it has never run
 		return err
 	}
 	db := pipeline.Open(r.m.pool)
