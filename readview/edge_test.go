@@ -3,16 +3,19 @@ package readview_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dancefinder/eventsourcing/eventsourced"
+	"github.com/dancefinder/eventsourcing/eventsourced/consumer"
 	"github.com/dancefinder/eventsourcing/readview"
 )
 
@@ -185,4 +188,31 @@ func TestAResetHasItsTurnInACatchUp(t *testing.T) {
 	b.waitFor(manager, last)
 	b.requireExact(last)
 	require.LessOrEqual(t, again, 50+20, "it has waited for a few pages of 200")
+}
+
+// An event that fails at each commit counts its tries, while the page after asks for the lock each time.
+func TestAnEventThatFailsAtTheCommitStopsItsProjection(t *testing.T) {
+	t.Parallel()
+	for name, middlewares := range map[string][]message.HandlerMiddleware{
+		"in a bare router": nil,
+		"behind Retry":     {middleware.Retry{MaxRetries: 2, InitialInterval: time.Millisecond}.Middleware},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBank(t)
+			open := b.gate(math.MaxInt32)
+			b.pages(4)
+			open()
+			config := fivePerPage()
+			config.Attempts = 3
+			manager, router := b.manager(config, balances())
+			router.AddMiddleware(middlewares...)
+			b.start(router)
+			b.eventually("it has stopped", func() bool { return b.status(manager, "balances").State == consumer.Failed })
+			failure := b.status(manager, "balances").Failure
+			require.EqualValues(t, b.int(`SELECT min(tstamp) FROM events`), failure.Position)
+			require.Equal(t, 3, failure.Attempts)
+			require.Contains(t, failure.Error, "refused")
+		})
+	}
 }
