@@ -258,6 +258,8 @@ func TestSettingsThatDoNotShow(t *testing.T) {
 		"a function of a name":       `SELECT {schema}.set()`,
 		"a query in XML":             `SELECT query_to_xml('SELECT set_config(''work_mem'', ''7MB'', false)', false, false, '')`,
 		"a function that opens":      `SELECT {f}_open()`,
+		"a function that declares":   `SELECT {f}_cursor()`,
+		"a function with a comment":  `SELECT {f}_comment()`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -268,7 +270,10 @@ func TestSettingsThatDoNotShow(t *testing.T) {
 				CREATE FUNCTION {f}_set() RETURNS VOID LANGUAGE plpgsql AS $$ BEGIN SET work_mem = '7MB'; END $$;
 				CREATE FUNCTION {f}_atomic() RETURNS TEXT LANGUAGE sql BEGIN ATOMIC SELECT set_config('work_mem', '7MB', true); END;
 				CREATE FUNCTION {schema}.set() RETURNS TEXT LANGUAGE sql AS $$ SELECT set_config('work_mem', '7MB', true) $$;
-				CREATE FUNCTION {f}_open() RETURNS VOID LANGUAGE plpgsql AS $$ DECLARE c REFCURSOR := 'c'; BEGIN OPEN c FOR SELECT 1; END $$`))
+				CREATE FUNCTION {f}_open() RETURNS VOID LANGUAGE plpgsql AS $$ DECLARE c REFCURSOR := 'c'; BEGIN OPEN c FOR SELECT 1; END $$;
+				CREATE FUNCTION {f}_cursor() RETURNS TEXT LANGUAGE sql AS $$ DECLARE c NO SCROLL CURSOR FOR SELECT 1; SELECT 'a' $$;
+				CREATE FUNCTION {f}_comment() RETURNS VOID LANGUAGE plpgsql AS $$ DECLARE n INT; BEGIN -- for the rest
+					/* of it */ SET LOCAL work_mem = '7MB'; END $$`))
 			b.deposit(2)
 			b.record("account-9", &Deposited{Amount: 99})
 			last := b.deposit(3)
@@ -283,6 +288,39 @@ func TestSettingsThatDoNotShow(t *testing.T) {
 			b.start(router)
 			b.waitFor(manager, last)
 			require.Equal(t, []string{"4MB 0 t"}, b.rows(`SELECT DISTINCT settings FROM seen`))
+		})
+	}
+}
+
+// A function with variables of its own sets nothing by that: it goes with others.
+func TestFunctionsWithVariables(t *testing.T) {
+	t.Parallel()
+	for name, statement := range map[string]string{
+		"called":       `INSERT INTO counted (n) SELECT {f}_next($1)`,
+		"of a trigger": `INSERT INTO watched (n) VALUES ($1)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBank(t)
+			text := strings.NewReplacer("{f}", "f"+b.db.Schema).Replace
+			b.filled(100, text(`CREATE TABLE counted (n INT); CREATE TABLE watched (n INT);
+				CREATE FUNCTION {f}_next(n INT) RETURNS INT LANGUAGE plpgsql AS $$ DECLARE more INT := n + 1; BEGIN RETURN more; END $$;
+				CREATE FUNCTION {f}_watch() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+					DECLARE
+						more INT;
+					BEGIN
+						more := NEW.n + 1;
+						INSERT INTO counted (n) VALUES (more);
+						RETURN NEW;
+					END $$;
+				CREATE TRIGGER watch BEFORE INSERT ON watched FOR EACH ROW EXECUTE FUNCTION {f}_watch()`))
+			manager := playFilled(b, 100, func(ctx context.Context, tx readview.Tx, e *Filled) error {
+				_, err := tx.ExecContext(ctx, text(statement), e.N)
+				return err
+			})
+			b.waitFor(manager, 1100, "filled")
+			require.EqualValues(t, 100, b.int(`SELECT count(*) FROM counted`))
+			require.EqualValues(t, 1, b.int(`SELECT count(DISTINCT xmin::text) FROM counted`), "one page, one transaction")
 		})
 	}
 }

@@ -1,9 +1,9 @@
 package pipeline
 
 // Signs, in the source of a function, that it sets something which outlives its
-// statement, and that it changes tables.
+// statement, and that it changes tables. The variables of PL/pgSQL are declared, too.
 const (
-	setting  = `(set_config|advisory_(un)?lock|setseed|(;|\mbegin|\mthen|\melse|\mloop|\matomic|^)\s*(set|reset|open|declare|prepare|deallocate|discard|listen)\s|\mtemp(orary)?\M|\mpg_temp\M|\mexecute\M|query_to_xml)`
+	setting  = `(set_config|advisory_(un)?lock|setseed|(;|\mbegin|\mthen|\melse|\mloop|\matomic|^)(\s|--[^\n]*\n|/\*.*?\*/)*(set|reset|open|declare\s[^;]*\mcursor|prepare|deallocate|discard|listen)\s|\mtemp(orary)?\M|\mpg_temp\M|\mexecute\M|query_to_xml)`
 	changing = `\m(alter|create|drop)\M`
 )
 

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-const maxStatements = 256 // different ones that a connection keeps prepared
+const maxStatements = 512 // different ones that a connection keeps prepared, as pgx does
 
 // prepared is a statement that the connection has prepared.
 type prepared struct {

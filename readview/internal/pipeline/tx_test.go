@@ -266,14 +266,14 @@ func TestStatementsThatAreKept(t *testing.T) {
 	for _, path := range []string{"", schema, ""} {
 		tx := f.begin(pipeline.Options{How: pipeline.OneByOne, SearchPath: path})
 		turn := tx.Turn(t.Context(), 0)
-		for n := range 200 {
+		for n := range 400 {
 			require.NoError(t, turn.Exec(t.Context(), fmt.Sprintf(`SELECT %d`, n)))
 		}
 		require.NoError(t, turn.End(false))
 		require.NoError(t, tx.Commit(0))
 		tx.Close()
 	}
-	require.Equal(t, 256, f.int(`SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'readview%'`))
+	require.Equal(t, 512, f.int(`SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'readview%'`))
 }
 
 // A handler that hangs in a call is cut off; the pool makes another connection.
