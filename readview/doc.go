@@ -193,8 +193,8 @@
 // has returned. When one does, the page is taken back, the events before are
 // committed, and the event is applied alone with nothing queued, so that its handler
 // sees its own error. The outcome is the same for pages of any size, but for the numbers that are drawn from a
-// sequence: a page that is taken back has burnt some. A text that a connection has not had yet costs a trip to the server, and
-// it keeps 512: arguments belong into arguments. Behind a savepoint of its own, and for a
+// sequence: a page that is taken back has burnt some. A text that a connection has not had yet costs two trips to the
+// server, and it keeps 512: values belong into arguments, not into the text. Behind a savepoint of its own, and for a
 // statement under a context of its own, a handler gets each outcome at once.
 //
 // On a virtual machine of 2 cores with PostgreSQL 15 on loopback a catch-up with one upsert an
